@@ -1,0 +1,133 @@
+package domain
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+// The streams, by the messages that they keep.
+const (
+	StreamCommands   = "CLIENT_COMMANDS"
+	StreamEvents     = "CLIENT_EVENTS"
+	StreamRejections = "CLIENT_REJECTIONS"
+)
+
+// The subjects. A command and a rejection have one each per id: the id is the last token.
+const (
+	SubjectCreate   = "client.create."
+	SubjectCreated  = "client.created"
+	SubjectRejected = "client.rejected."
+)
+
+// ConsumerWorker is the durable consumer of the command stream that all workers share.
+const ConsumerWorker = "worker"
+
+// The headers of a command.
+const (
+	HeaderFingerprint = "Clientele-Fingerprint"
+	HeaderCaller      = "Clientele-Caller"
+	HeaderAcceptedAt  = "Clientele-Accepted-At" // RFC 3339
+)
+
+// Event is client.created: the record of a client that is now in the store.
+type Event struct {
+	// ID is the same each time the event of a client is published; subscribers tell repetitions by it.
+	ID     uuid.UUID
+	Client Client
+	// Body is the record as JSON.
+	Body []byte
+}
+
+// NewEvent returns the event of a client. Equal clients give equal events.
+func NewEvent(c Client) (Event, error) {
+	body, err := c.JSON()
+	if err != nil {
+		return Event{}, err
+	}
+	return Event{ID: uuid.NewSHA1(c.ID, []byte(SubjectCreated)), Client: c, Body: body}, nil
+}
+
+// Rejection says why a command will never become a client. It is the event of that, the dead letter with the command in
+// it, and the operation's outcome in one.
+type Rejection struct {
+	// ID is the last token of the command's subject: a UUID in every command of an ingress.
+	ID         string      `json:"id"`
+	Reason     Code        `json:"reason"`
+	Errors     []Violation `json:"errors"`
+	RejectedAt time.Time   `json:"rejectedAt"`
+	// Deliveries is how often the command had been delivered to a worker.
+	Deliveries uint64          `json:"deliveries"`
+	Command    RejectedCommand `json:"command"`
+}
+
+// RejectedCommand is the command as it stood on the log.
+type RejectedCommand struct {
+	Headers map[string][]string `json:"headers"`
+	// Body is in base64 in JSON, for it may be anything.
+	Body []byte `json:"body"`
+}
+
+// JSON returns the rejection as its stream keeps it.
+func (r Rejection) JSON() ([]byte, error) { return json.Marshal(r, json.Deterministic(true)) }
+
+// ParseRejection reads what JSON wrote.
+func ParseRejection(body []byte) (Rejection, error) {
+	var r Rejection
+	err := json.Unmarshal(body, &r)
+	return r, err
+}
+
+// Operation is how far a command has come.
+type Operation struct {
+	ID     uuid.UUID
+	Status OperationStatus
+	// AcceptedAt is zero where it is not known any more.
+	AcceptedAt time.Time
+	// CompletedAt is zero while the operation is pending.
+	CompletedAt time.Time
+	// Errors are why it was rejected.
+	Errors []Violation
+}
+
+// OperationStatus is the state of an Operation.
+type OperationStatus string
+
+// The states of an operation. All but the first are final.
+const (
+	OperationPending   OperationStatus = "pending"
+	OperationSucceeded OperationStatus = "succeeded"
+	// OperationRejected is for the caller to mend, OperationFailed for the operator.
+	OperationRejected OperationStatus = "rejected"
+	OperationFailed   OperationStatus = "failed"
+)
+
+// Operation returns the state that a rejection leaves its operation in.
+func (r Rejection) Status() OperationStatus {
+	switch r.Reason {
+	case CodeInvalid, CodeKeyReused:
+		return OperationRejected
+	default:
+		return OperationFailed
+	}
+}
+
+// CreateResult is what became of one client handed to a store.
+type CreateResult struct {
+	Outcome CreateOutcome
+	// Client is what the store holds under the id: the one handed in if it was Created, else the one that was there.
+	Client Client
+}
+
+// CreateOutcome says what a store found under a client's id.
+type CreateOutcome int
+
+const (
+	// Created is a client that was not there before.
+	Created CreateOutcome = iota + 1
+	// Replayed is a client that was there, from a command with the same fingerprint.
+	Replayed
+	// Conflict is a client that was there, from a command with another fingerprint. It stays as it was.
+	Conflict
+)

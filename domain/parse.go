@@ -1,0 +1,208 @@
+package domain
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Parse reads details from JSON, normalises and validates them. It is strict: a member that is repeated, unknown or of
+// the wrong type, trailing data and invalid UTF-8 are errors, so that a typo never loses data.
+//
+// now decides what is a past date. The error is an *Error: CodeMalformed for the first breach of JSON's grammar,
+// CodeInvalid with every broken rule otherwise.
+func Parse(body []byte, now time.Time) (Details, error) {
+	r := reader{dec: jsontext.NewDecoder(bytes.NewBuffer(body))}
+	d, err := r.document()
+	if err != nil {
+		return Details{}, malformed(err, len(body))
+	}
+	d.normalise()
+	if violations := d.validate(r.violations, now); len(violations) > 0 {
+		return Details{}, &Error{Code: CodeInvalid, Violations: violations}
+	}
+	return d, nil
+}
+
+// malformed turns what jsontext reports into an Error.
+func malformed(err error, size int) error {
+	e := &Error{Code: CodeMalformed, Offset: int64(size), Err: errors.New("the JSON ends too early")}
+	if se, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		e.Offset = se.ByteOffset
+		e.Pointer = string(se.JSONPointer)
+		if !errors.Is(se.Err, io.ErrUnexpectedEOF) {
+			e.Err = se.Err
+		}
+	}
+	return e
+}
+
+// reader fills values from JSON. A value of the wrong kind is skipped and noted, so that one reading finds every
+// violation; its errors are of the grammar only.
+type reader struct {
+	dec        *jsontext.Decoder
+	violations []Violation
+}
+
+func (r *reader) document() (Details, error) {
+	var d Details
+	err := r.object(func(name string) (bool, error) {
+		switch name {
+		case "firstName":
+			return true, r.text(&d.FirstName)
+		case "lastName":
+			return true, r.text(&d.LastName)
+		case "emailAddress":
+			return true, r.text(&d.EmailAddress)
+		case "title":
+			return true, r.nullable(&d.Title)
+		case "middleName":
+			return true, r.nullable(&d.MiddleName)
+		case "companyName":
+			return true, r.nullable(&d.CompanyName)
+		case "telephoneNumber":
+			return true, r.nullable(&d.TelephoneNumber)
+		case "altTelephoneNumber":
+			return true, r.nullable(&d.AltTelephoneNumber)
+		case "pronouns":
+			return true, r.nullable(&d.Pronouns)
+		case "communicationPreferences":
+			d.CommunicationPreferences = new(CommunicationPreferences)
+			return true, r.preferences(d.CommunicationPreferences)
+		case "avatarUrl":
+			return true, r.nullable(&d.AvatarURL)
+		case "dob":
+			return true, r.nullable(&d.DOB)
+		case "nationality":
+			return true, r.nullable(&d.Nationality)
+		case "niNumber":
+			return true, r.nullable(&d.NINumber)
+		case "occupation":
+			return true, r.nullable(&d.Occupation)
+		case "address":
+			d.Address = new(Address)
+			return true, r.address(d.Address)
+		}
+		return false, nil
+	})
+	if err != nil {
+		return d, err
+	}
+	if _, err := r.dec.ReadToken(); err == nil {
+		return d, &jsontext.SyntacticError{ByteOffset: r.dec.InputOffset(), Err: errors.New("data after the object")}
+	} else if !errors.Is(err, io.EOF) {
+		return d, err
+	}
+	return d, nil
+}
+
+func (r *reader) preferences(p *CommunicationPreferences) error {
+	return r.object(func(name string) (bool, error) {
+		switch name {
+		case "email":
+			return true, r.boolean(&p.Email)
+		case "phone":
+			return true, r.boolean(&p.Phone)
+		case "sms":
+			return true, r.boolean(&p.SMS)
+		case "post":
+			return true, r.boolean(&p.Post)
+		}
+		return false, nil
+	})
+}
+
+func (r *reader) address(a *Address) error {
+	return r.object(func(name string) (bool, error) {
+		switch name {
+		case "line_1":
+			return true, r.text(&a.Line1)
+		case "line_2":
+			return true, r.nullable(&a.Line2)
+		case "line_3":
+			return true, r.nullable(&a.Line3)
+		case "post_town":
+			return true, r.nullable(&a.PostTown)
+		case "county":
+			return true, r.nullable(&a.County)
+		case "postcode":
+			return true, r.text(&a.Postcode)
+		case "uprn":
+			return true, r.nullable(&a.UPRN)
+		}
+		return false, nil
+	})
+}
+
+// object reads an object, handing each member's name to member, which reads the value or says that it knows no such name.
+func (r *reader) object(member func(name string) (known bool, err error)) error {
+	if r.dec.PeekKind() != '{' {
+		return r.skip("must be an object")
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return err
+	}
+	for r.dec.PeekKind() != '}' {
+		name, err := r.dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		known, err := member(name.String())
+		if err == nil && !known {
+			err = r.skip("is not a member of this object")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := r.dec.ReadToken()
+	return err
+}
+
+// text reads a string.
+func (r *reader) text(s *string) error {
+	if r.dec.PeekKind() != '"' {
+		return r.skip("must be a string")
+	}
+	token, err := r.dec.ReadToken()
+	if err == nil {
+		*s = token.String()
+	}
+	return err
+}
+
+// nullable reads a string or null.
+func (r *reader) nullable(s **string) error {
+	switch r.dec.PeekKind() {
+	case 'n':
+		return r.dec.SkipValue()
+	case '"':
+		*s = new(string)
+		return r.text(*s)
+	default:
+		return r.skip("must be a string or null")
+	}
+}
+
+func (r *reader) boolean(b *bool) error {
+	if kind := r.dec.PeekKind(); kind != 't' && kind != 'f' {
+		return r.skip("must be true or false")
+	}
+	token, err := r.dec.ReadToken()
+	if err == nil {
+		*b = token.Bool()
+	}
+	return err
+}
+
+// skip reads any value and notes what is wrong with it.
+func (r *reader) skip(detail string) error {
+	if err := r.dec.SkipValue(); err != nil {
+		return err
+	}
+	r.violations = append(r.violations, Violation{Pointer: string(r.dec.StackPointer()), Detail: detail})
+	return nil
+}

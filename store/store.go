@@ -1,0 +1,51 @@
+// Package store is the contract of the database that holds the clients. Its primary key is the truth about which commands
+// were carried out. Package storetest checks an implementation against it.
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+)
+
+// Store keeps clients. It is safe for concurrent use, by many processes too where the database allows that.
+//
+// Its errors are about the database being away and are worth a retry, save those with a domain code and SchemaError.
+type Store interface {
+	// Create stores the clients that are not there yet, in one transaction, and leaves the others as they are. Result i
+	// belongs to client i; of equal ids in one batch the first counts as the one that came first.
+	//
+	// When Create returns, what the results say is on disk. An error means that nothing is known to be stored, and calling
+	// again with the same batch is always right. The code domain.CodeUnstorable says that the database refuses the content
+	// of at least one client for good (SQLSTATE class 22 or 23), and that nothing was stored: halve the batch to find it.
+	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
+
+	// Get returns the client with this id, or an error with domain.CodeNotFound.
+	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
+
+	// Ready returns nil when the database answers and has the schema of this program; a SchemaError when it answers and has
+	// another.
+	Ready(ctx context.Context) error
+
+	// Migrate brings the schema to this program's version and returns the versions before and after. It refuses with a
+	// SchemaError to touch a newer one. Several programs may call it at once.
+	Migrate(ctx context.Context) (from, to int64, err error)
+
+	// Close waits for calls in progress and frees what the store holds.
+	Close() error
+}
+
+// SchemaError is a database whose schema is not this program's.
+type SchemaError struct {
+	Have, Want int64
+}
+
+func (e *SchemaError) Error() string {
+	if e.Have > e.Want {
+		return fmt.Sprintf("the database has schema version %d, newer than this program's %d: run a newer clientele", e.Have, e.Want)
+	}
+	return fmt.Sprintf("the database has schema version %d, this program needs %d: run clientele migrate", e.Have, e.Want)
+}
