@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"clientele/publisher"
+
+	"github.com/rs/zerolog"
+)
+
+// The flags of the commands. Each has an environment twin: CLIENTELE_ and its name in capitals.
+
+type listenFlags struct {
+	Listen string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API is served (${default})."`
+
+	// maxBatch is the most commands published at once. Benchmarks set it to see what the group commit is worth.
+	maxBatch int
+}
+
+type adminFlags struct {
+	AdminListen string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez and /readyz are served (${default})."`
+}
+
+type natsFlags struct {
+	NatsURL   string `name:"nats-url" placeholder:"URL" help:"NATS servers to use, such as nats://nats.example.com:4222; several with commas."`
+	NatsCreds string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for NATS."`
+}
+
+type databaseFlags struct {
+	DatabaseURL string `name:"database-url" placeholder:"URL" help:"PostgreSQL database to use, such as postgres://clientele@db.example.com/clientele."`
+}
+
+type streamFlags struct {
+	EventRetention time.Duration `default:"720h" help:"How long client.created events are kept (${default}: 30 days)."`
+	LogMaxBytes    int64         `default:"2147483648" placeholder:"BYTES" help:"Size at which the command log refuses more (${default}: 2 GiB)."`
+	Replicas       int           `default:"1" enum:"1,3,5" placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (${default})."`
+}
+
+// Validate is called by the parser.
+func (f streamFlags) Validate() error {
+	// A log smaller than this has no room for a batch.
+	if f.LogMaxBytes < 1<<20 {
+		return errors.New("--log-max-bytes must be at least 1048576")
+	}
+	if f.EventRetention < time.Minute {
+		return errors.New("--event-retention must be at least 1m")
+	}
+	return nil
+}
+
+func (f streamFlags) config() publisher.StreamsConfig {
+	return publisher.StreamsConfig{Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes, EventRetention: f.EventRetention}
+}
+
+type workerFlags struct {
+	History     time.Duration `default:"24h" help:"How long a finished command stays on the log (${default})."`
+	BatchSize   int           `default:"500" placeholder:"N" help:"Most clients in one transaction, 1 to 1000 (${default})."`
+	Concurrency int           `default:"3" placeholder:"N" help:"Batches under way at once, 1 to 64 (${default})."`
+}
+
+// Validate is called by the parser.
+func (f workerFlags) Validate() error {
+	switch {
+	case f.History < 0:
+		return errors.New("--history must not be negative")
+	case f.BatchSize < 1 || f.BatchSize > 1000:
+		return errors.New("--batch-size must be from 1 to 1000")
+	case f.Concurrency < 1 || f.Concurrency > 64:
+		return errors.New("--concurrency must be from 1 to 64")
+	}
+	return nil
+}
+
+type logFlags struct {
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
+	LogFormat string `default:"auto" enum:"auto,text,json" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal, else json (${default})."`
+}
+
+// logger returns the logger that the flags ask for. It writes to standard error.
+func (f logFlags) logger(e env) zerolog.Logger {
+	level, err := zerolog.ParseLevel(f.LogLevel)
+	if err != nil {
+		panic(err) // the parser knows the levels
+	}
+	w := e.stderr
+	if f.LogFormat == "text" || f.LogFormat == "auto" && isTerminal(w) {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+func isTerminal(w any) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// externalFlags are those of the commands that need servers outside.
+type externalFlags struct {
+	natsFlags     `embed:""`
+	databaseFlags `embed:""`
+}
+
+// Validate is called by the parser.
+func (f externalFlags) Validate() error {
+	if f.NatsURL == "" || f.DatabaseURL == "" {
+		return fmt.Errorf("--nats-url and --database-url are needed; without servers of your own, run clientele serve")
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+// Command clientele takes in new clients: it answers 202 over HTTP once a client is safely on the log, stores it exactly
+// once, and tells subscribers with client.created.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// The exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
+	Ingress ingressCmd `cmd:"" help:"Run the HTTP side only, on a NATS and a PostgreSQL of yours."`
+	Worker  workerCmd  `cmd:"" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
+	Migrate migrateCmd `cmd:"" help:"Bring the streams and the database schema to this version, then end."`
+	Version versionCmd `cmd:"" help:"Print the version, then end."`
+}
+
+// env is what a command has of the world around it.
+type env struct {
+	ctx            context.Context //nolint:containedctx // kong hands one value to every command
+	stdout, stderr io.Writer
+}
+
+// helped is what the parser throws when it has printed help and there is nothing more to do.
+type helped struct{}
+
+// run runs the command line until it is done or the context ends, and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+	parser, err := kong.New(&cli{},
+		kong.Name("clientele"),
+		kong.Description("Clientele takes in new clients: 202 means on disk, and it will happen."),
+		kong.DefaultEnvars("CLIENTELE"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { panic(helped{}) }),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(helped); !ok {
+				panic(r)
+			}
+			status = exitOK
+		}
+	}()
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "clientele: %v; see clientele --help\n", err)
+		return exitUsage
+	}
+	if err := command.Run(env{ctx, stdout, stderr}); err != nil {
+		fmt.Fprintf(stderr, "clientele: %v\n", err)
+		return exitError
+	}
+	return exitOK
+}

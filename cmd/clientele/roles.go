@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"clientele/cmd/internal/process"
+	"clientele/consumer"
+	"clientele/publisher"
+	"clientele/publisher/ingress"
+	"clientele/store"
+
+	"github.com/nats-io/nats.go"
+)
+
+// start serves the API and returns what it needs to be ready.
+func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
+	var log *publisher.Log
+	err := await(ctx, p, "the command log", func(ctx context.Context) (err error) {
+		log, err = publisher.OpenLog(ctx, publisher.LogConfig{Conn: conn, MaxBatch: f.maxBatch})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
+	f.Listen, err = p.Serve("--listen", f.Listen, ingress.NewHandler(log, db, p.Log))
+	return []process.Check{
+		{Name: "command log", Missing: log.Ready},
+		// Commands are accepted while the database is away: taking an ingress out of service for that would refuse them.
+		{Name: "database", Optional: true, Missing: db.Ready},
+	}, err
+}
+
+// start works off the command log and returns what that needs to be ready.
+func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
+	var outcomes *publisher.Outcomes
+	var worker *consumer.Worker
+	err := await(ctx, p, "the command log", func(ctx context.Context) (err error) {
+		if outcomes, err = publisher.OpenOutcomes(ctx, conn); err != nil {
+			return err
+		}
+		worker, err = consumer.New(ctx, consumer.Config{
+			Conn:        conn,
+			Store:       db,
+			Outcomes:    outcomes,
+			Log:         p.Log,
+			BatchSize:   f.BatchSize,
+			Concurrency: f.Concurrency,
+			History:     f.History,
+			Reached:     reached(),
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Go(ctx, "worker", worker.Run)
+	return []process.Check{
+		{Name: "outcome streams", Missing: outcomes.Ready},
+		{Name: "consumer", Missing: worker.Ready},
+	}, nil
+}
+
+// start serves the admin endpoints. They answer from the first moment, so that whoever watches a process that waits for
+// its servers sees that it lives, and what it waits for.
+func (f *adminFlags) start(p *process.Process) (*process.Admin, error) {
+	admin := process.NewAdmin(p)
+	var err error
+	f.AdminListen, err = p.Serve("--admin-listen", f.AdminListen, admin.Handler())
+	return admin, err
+}
+
+// refuseSchema returns an error if the database answers and its schema is not this program's. If the database is away,
+// the answer is awaited in the background: what does not need the database can go on meanwhile.
+func refuseSchema(ctx context.Context, p *process.Process, db store.Store) error {
+	first, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := db.Ready(first)
+	if err == nil || wrongSetup(err) {
+		return err
+	}
+	p.Go(ctx, "wait for the database", func(ctx context.Context) {
+		if err := await(ctx, p, "the database; commands are accepted meanwhile", db.Ready); wrongSetup(err) {
+			p.Fatal(err)
+		}
+	})
+	return nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"clientele/cmd/internal/process"
+	"clientele/consumer"
+	"clientele/publisher"
+	"clientele/store"
+
+	"github.com/nats-io/nats.go"
+)
+
+// connect returns a connection to NATS, waiting for the servers where they are away. It reconnects by itself for ever,
+// and the process closes it.
+func connect(ctx context.Context, p *process.Process, servers string, extra ...nats.Option) (*nats.Conn, error) {
+	options := append([]nats.Option{
+		nats.Name("clientele"),
+		nats.Timeout(2 * time.Second),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.IgnoreAuthErrorAbort(),
+		// Away means away: what cannot be sent now fails now, instead of being sent when nobody waits for it any more.
+		nats.ReconnectBufSize(-1),
+		// A server that hangs is noticed within 6 s.
+		nats.PingInterval(2 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				p.Log.Warn().Err(err).Msg("lost the connection to NATS, reconnecting")
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { p.Log.Info().Msg("reconnected to NATS") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			p.Log.Warn().Err(err).Msg("NATS reports an error")
+		}),
+	}, extra...)
+	var nc *nats.Conn
+	err := p.Await(ctx, "NATS at "+redact(servers), func(context.Context) (err error) {
+		nc, err = nats.Connect(servers, options...)
+		return err
+	}, func(err error) bool { return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, os.ErrNotExist) })
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("connection to NATS", func(context.Context) error {
+		defer nc.Close()
+		return nc.FlushTimeout(2 * time.Second) // acks are on their way
+	})
+	return nc, nil
+}
+
+// connectURL is connect for servers outside.
+func (f natsFlags) connect(ctx context.Context, p *process.Process) (*nats.Conn, error) {
+	for server := range strings.SplitSeq(f.NatsURL, ",") {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil || u.Hostname() == "" || !strings.Contains("nats tls ws wss", u.Scheme) {
+			return nil, errors.New("--nats-url must be like nats://host:4222")
+		}
+	}
+	var extra []nats.Option
+	if f.NatsCreds != "" {
+		if _, err := os.Stat(f.NatsCreds); err != nil {
+			return nil, errors.New("--nats-creds: " + err.Error())
+		}
+		extra = append(extra, nats.UserCredentials(f.NatsCreds))
+	}
+	return connect(ctx, p, f.NatsURL, extra...)
+}
+
+// redact takes user names and passwords out of a list of URLs.
+func redact(urls string) string {
+	var out []string
+	for server := range strings.SplitSeq(urls, ",") {
+		if u, err := url.Parse(strings.TrimSpace(server)); err == nil {
+			u.User = nil
+			out = append(out, u.String())
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// wrongSetup says whether an error is of a server that answers but is not set up for this program. Waiting does not mend
+// that; a person does.
+func wrongSetup(err error) bool {
+	_, schema := errors.AsType[*store.SchemaError](err)
+	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
+	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
+	return schema || missingStream || missingConsumer
+}
+
+// await waits until f succeeds; a wrong setup is final.
+func await(ctx context.Context, p *process.Process, what string, f func(context.Context) error) error {
+	return p.Await(ctx, what, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return f(ctx)
+	}, wrongSetup)
+}

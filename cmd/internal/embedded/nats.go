@@ -1,0 +1,93 @@
+// Package embedded runs a NATS server inside this process, with JetStream on disk.
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+)
+
+// startTimeout is how long the server may take to recover its streams.
+const startTimeout = time.Minute
+
+// NATSConfig configures StartNATS.
+type NATSConfig struct {
+	// Dir keeps the streams. It must not be empty, and no other server may use it.
+	Dir string
+	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
+	Listen string
+	// UnsafeNoSync leaves syncing to the operating system, so that a power loss takes acknowledged messages with it. It is
+	// for tests that show just that.
+	UnsafeNoSync bool
+	Log          zerolog.Logger
+}
+
+// NATS is a running server.
+type NATS struct{ *server.Server }
+
+// StartNATS returns a server that answers; its streams are recovered. Every write is synced before it is acknowledged.
+func StartNATS(cfg NATSConfig) (*NATS, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("embedded NATS: the directory is empty")
+	}
+	host, portText, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("port %q is not a number from 0 to 65535", portText)
+	}
+	// The server reports a port that is taken only to its log: see for ourselves.
+	probe, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if err := probe.Close(); err != nil {
+		return nil, err
+	}
+	opts := &server.Options{
+		ServerName: "clientele",
+		Host:       host,
+		Port:       int(port),
+		NoSigs:     true,
+		JetStream:  true,
+		StoreDir:   cfg.Dir,
+		SyncAlways: !cfg.UnsafeNoSync,
+	}
+	if port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS: %w", err)
+	}
+	s.SetLoggerV2(natsLog{cfg.Log}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(startTimeout) {
+		s.Shutdown()
+		return nil, fmt.Errorf("embedded NATS is not ready after %s, see the log above", startTimeout)
+	}
+	return &NATS{s}, nil
+}
+
+// Stop ends the server and returns when its files are closed. Connections must be closed before.
+func (n *NATS) Stop() {
+	n.Shutdown()
+	n.WaitForShutdown()
+}
+
+// natsLog writes the server's log into ours. What it notices in its daily work is of interest only when looking closely.
+type natsLog struct{ log zerolog.Logger }
+
+func (l natsLog) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
+func (l natsLog) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v...) }
+func (l natsLog) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
+func (l natsLog) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
+func (l natsLog) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
+func (l natsLog) Tracef(format string, v ...any)  {}

@@ -1,0 +1,125 @@
+package process
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/rs/zerolog"
+)
+
+// checkTimeout bounds one look at everything that a process needs.
+const checkTimeout = 2 * time.Second
+
+// Check is one thing that a process needs.
+type Check struct {
+	Name string
+	// Optional is a thing without which the process can go on for now.
+	Optional bool
+	// Missing returns nil when the thing is there.
+	Missing func(context.Context) error
+}
+
+// Admin answers /livez and /readyz.
+type Admin struct {
+	process *Process
+
+	mu     sync.Mutex
+	ready  bool
+	checks []Check
+}
+
+// NewAdmin returns an Admin of the process: alive, but not ready.
+func NewAdmin(p *Process) *Admin { return &Admin{process: p} }
+
+// Start makes it ready for as long as the checks say so, until the process stops.
+func (a *Admin) Start(checks []Check) {
+	a.set(true, checks)
+	a.process.OnStop("readiness", func(context.Context) error { a.set(false, nil); return nil })
+}
+
+func (a *Admin) set(ready bool, checks []Check) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready, a.checks = ready, checks
+}
+
+// Handler returns the handler of the admin listener.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("alive\n"))
+	})
+	mux.HandleFunc("GET /readyz", a.readyz)
+	return mux
+}
+
+// report is the answer of /readyz.
+type report struct {
+	Ready bool `json:"ready"`
+	// Missing is why the process is not ready, Degraded what it can do without for now.
+	Missing  []string `json:"missing"`
+	Degraded []string `json:"degraded"`
+}
+
+// readyz answers 200 when everything that is not optional is there, else 503; either way with what is missing.
+func (a *Admin) readyz(w http.ResponseWriter, r *http.Request) {
+	report := a.report(r.Context())
+	body, err := json.Marshal(report)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !report.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func (a *Admin) report(ctx context.Context) report {
+	a.mu.Lock()
+	ready, checks := a.ready, a.checks
+	a.mu.Unlock()
+	if !ready {
+		if waiting, _ := a.process.waiting.Load().(string); waiting != "" {
+			return report{Missing: []string{waiting}}
+		}
+		return report{Missing: []string{"the process is starting or stopping"}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, check := range checks {
+		wg.Go(func() { errs[i] = check.Missing(ctx) })
+	}
+	wg.Wait()
+	var r report
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case checks[i].Optional:
+			r.Degraded = append(r.Degraded, checks[i].Name+": "+err.Error())
+		default:
+			r.Missing = append(r.Missing, checks[i].Name+": "+err.Error())
+		}
+	}
+	r.Ready = len(r.Missing) == 0
+	return r
+}
+
+// newHTTPLog gives net/http, which complains about connections, a place to do so. Broken ones are daily business.
+func newHTTPLog(logger zerolog.Logger) *log.Logger { return log.New(httpLog{logger}, "", 0) }
+
+type httpLog struct{ log zerolog.Logger }
+
+func (l httpLog) Write(line []byte) (int, error) {
+	l.log.Debug().Msg(strings.TrimSpace(string(line)))
+	return len(line), nil
+}

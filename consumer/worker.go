@@ -1,0 +1,208 @@
+// Package consumer is the worker: it takes commands from the log in batches, stores the clients, has their events
+// published, and acknowledges the commands last.
+//
+// Ack last is the outbox. A command stays unacknowledged until its row is committed and its event is on disk, so a crash
+// anywhere in between has it delivered again; then the row is found, the same event published again, and the command
+// acknowledged.
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+)
+
+// Store keeps the clients.
+type Store interface {
+	// Create stores the clients that are not there yet, all or none; result i belongs to client i. An error means that
+	// nothing is known to be stored, and the call is repeated; with domain.CodeUnstorable, that the content of at least one
+	// client is refused for good.
+	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
+}
+
+// Outcomes publishes what became of commands. When a call returns nil, everything it was handed is on disk; after an
+// error it is repeated.
+type Outcomes interface {
+	PublishEvents(events []domain.Event) error
+	PublishRejections(rejections []domain.Rejection) error
+}
+
+// Config configures a Worker.
+type Config struct {
+	Conn     *nats.Conn
+	Store    Store
+	Outcomes Outcomes
+	Log      zerolog.Logger
+	// BatchSize is the most commands in one transaction; 0 means DefaultBatchSize.
+	BatchSize int
+	// Concurrency is the number of batches under way at once; 0 means DefaultConcurrency.
+	Concurrency int
+	// History is how long a command stays on the log after it was accepted, given that it is done.
+	History time.Duration
+	// Reached, if set, is called at the points of a batch that fault tests are interested in.
+	Reached func(Point)
+}
+
+// The defaults of Config.
+const (
+	DefaultBatchSize   = 500
+	DefaultConcurrency = 3
+)
+
+// Point is a moment in the life of a batch at which a crash is of interest.
+type Point string
+
+// The points, in their order.
+const (
+	PointCommitted Point = "committed" // the rows are, the events are not
+	PointPublished Point = "published" // the events are, the acks are not
+)
+
+const (
+	ackWait = 30 * time.Second
+	// heartbeat is how often messages in hand are reported as in progress: twice within ackWait with room for a lost one.
+	heartbeat = ackWait / 3
+	// idleFetch is how long one request for messages waits, and so how long a stop may take on an idle log. It is never
+	// cut short: messages on their way to a fetch that has gone would wait for ackWait.
+	idleFetch = time.Second
+	// createTimeout bounds one attempt at a transaction. Past it the outcome is unknown, and the batch is tried again.
+	createTimeout = 15 * time.Second
+)
+
+// Worker works off the command log. Several may share a log, in one process or many.
+type Worker struct {
+	cfg      Config
+	js       jetstream.JetStream
+	consumer jetstream.Consumer
+	held     held
+}
+
+// MissingConsumerError is a command stream without the workers' consumer.
+type MissingConsumerError struct{}
+
+func (*MissingConsumerError) Error() string {
+	return "consumer " + domain.ConsumerWorker + " of stream " + domain.StreamCommands + " is missing: run clientele migrate"
+}
+
+// Migrate creates the consumer that all workers share, or brings the existing one to these settings.
+func Migrate(ctx context.Context, js jetstream.JetStream) error {
+	_, err := js.CreateOrUpdateConsumer(ctx, domain.StreamCommands, jetstream.ConsumerConfig{
+		Durable:     domain.ConsumerWorker,
+		Description: "Clientele: the workers",
+		AckPolicy:   jetstream.AckExplicitPolicy,
+		AckWait:     ackWait,
+		// A command that was given up would stay below the ack floor, undelivered and without an outcome.
+		MaxDeliver: -1,
+		// The workers bound what they have in hand themselves.
+		MaxAckPending: -1,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", domain.ConsumerWorker, err)
+	}
+	return nil
+}
+
+// New returns a worker on the log that the connection leads to, or a *MissingConsumerError.
+func New(ctx context.Context, cfg Config) (*Worker, error) {
+	if cfg.BatchSize == 0 {
+		cfg.BatchSize = DefaultBatchSize
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = DefaultConcurrency
+	}
+	if cfg.BatchSize < 0 || cfg.Concurrency < 0 || cfg.History < 0 {
+		return nil, errors.New("batch size, concurrency and history must not be negative")
+	}
+	if cfg.Reached == nil {
+		cfg.Reached = func(Point) {}
+	}
+	js, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{cfg: cfg, js: js, held: held{}}
+	w.consumer, err = w.lookUp(ctx)
+	return w, err
+}
+
+func (w *Worker) lookUp(ctx context.Context) (jetstream.Consumer, error) {
+	consumer, err := w.js.Consumer(ctx, domain.StreamCommands, domain.ConsumerWorker)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, &MissingConsumerError{}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
+	}
+	return consumer, nil
+}
+
+// Ready returns nil when the server answers and has the consumer.
+func (w *Worker) Ready(ctx context.Context) error {
+	_, err := w.lookUp(ctx)
+	return err
+}
+
+// Run works until the context ends; then it finishes the batches in hand and returns. It gives up a batch only if its
+// database or its streams are away at that moment; the commands stay on the log.
+func (w *Worker) Run(ctx context.Context) {
+	var g errgroup.Group
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { w.held.beat(background); return nil })
+	g.Go(func() error { w.trim(ctx); return nil })
+
+	// Each lane takes its batches one after the other; while one stores, the others fetch, publish or acknowledge.
+	var lanes errgroup.Group
+	for range w.cfg.Concurrency {
+		lanes.Go(func() error { w.lane(ctx); return nil })
+	}
+	_ = lanes.Wait()
+	stop()
+	_ = g.Wait()
+}
+
+func (w *Worker) lane(ctx context.Context) {
+	backoff := newBackoff()
+	for ctx.Err() == nil {
+		msgs, err := w.fetch()
+		if err != nil {
+			w.cfg.Log.Warn().Err(err).Msg("cannot fetch commands, trying again")
+			backoff.wait(ctx)
+			continue
+		}
+		backoff = newBackoff()
+		if len(msgs) > 0 {
+			w.work(ctx, msgs)
+		}
+	}
+}
+
+// fetch returns what is on the log, up to a batch; if nothing is, it waits a while for one command.
+func (w *Worker) fetch() ([]jetstream.Msg, error) {
+	msgs, err := collect(w.consumer.FetchNoWait(w.cfg.BatchSize))
+	if len(msgs) > 0 || err != nil {
+		return msgs, err
+	}
+	return collect(w.consumer.Fetch(1, jetstream.FetchMaxWait(idleFetch)))
+}
+
+func collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
+	if err != nil {
+		return nil, err
+	}
+	var msgs []jetstream.Msg
+	for msg := range batch.Messages() {
+		msgs = append(msgs, msg)
+	}
+	if len(msgs) > 0 {
+		return msgs, nil // an error has not kept these from us, and will be back if it lasts
+	}
+	return nil, batch.Error()
+}

@@ -1,0 +1,120 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+const (
+	// publishTimeout is how long the log has to acknowledge. Past it the outcome is unknown.
+	publishTimeout = 4 * time.Second
+	// breakEven is the number of messages from which one atomic batch is faster than as many single publishes, with fsync
+	// on each. BenchmarkPublish measures it.
+	breakEven = 16
+	// maxBatch is the most messages in one atomic batch; the server's own limit is 1,000.
+	maxBatch = 500
+)
+
+// errDuplicate is a message that the stream refuses because it has one with that subject already.
+var errDuplicate = errors.New("the stream has a message with this subject")
+
+// stream publishes many messages at once to one stream.
+type stream struct {
+	js jetstream.JetStream
+	// atomic says that a crowd goes out as one atomic batch. With several replicas it does not: there Raft groups the syncs
+	// of pipelined single publishes by itself, and does so faster.
+	atomic bool
+}
+
+func newStream(nc *nats.Conn, info jetstream.StreamInfo) (stream, error) {
+	// A context of its own, so that nobody else's publishes count against it or share its timeout.
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
+	return stream{js: js, atomic: info.Config.Replicas == 1}, err
+}
+
+// publish sends the messages that build makes and returns an error for each, nil where the stream has it on disk. An
+// error is errDuplicate, or has a code: domain.CodeUnavailable and domain.CodeLogFull say that the message was not
+// stored, domain.CodeUnknown that it may have been.
+func (s stream) publish(n int, build func(i int) *nats.Msg) []error {
+	errs := make([]error, n)
+	if !s.js.Conn().IsConnected() {
+		for i := range errs {
+			errs[i] = domain.Errorf(domain.CodeUnavailable, "not connected to NATS")
+		}
+		return errs
+	}
+	if !s.atomic || n < breakEven || !s.publishBatch(errs, build) {
+		s.publishSingly(errs, build)
+	}
+	return errs
+}
+
+// publishBatch sends the messages as one atomic batch. It returns false, and nothing is stored, if the stream refused
+// it: one message that the stream does not take, such as a duplicate, is enough for that.
+func (s stream) publishBatch(errs []error, build func(i int) *nats.Msg) bool {
+	msgs := make([]*nats.Msg, len(errs))
+	for i := range msgs {
+		msgs[i] = build(i)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	_, err := jetstreamext.PublishMsgBatch(ctx, s.js, msgs, jetstreamext.BatchFlowControl{})
+	if err == nil {
+		return true
+	}
+	if _, refused := errors.AsType[*jetstream.APIError](err); refused {
+		return false
+	}
+	for i := range errs {
+		errs[i] = domain.Errorf(domain.CodeUnknown, "publish batch of %d: %w", len(errs), err)
+	}
+	return true
+}
+
+// publishSingly sends the messages one behind the other without waiting in between, then waits for all acks.
+func (s stream) publishSingly(errs []error, build func(i int) *nats.Msg) {
+	acks := make([]jetstream.PubAckFuture, len(errs))
+	for i := range errs {
+		var err error
+		if acks[i], err = s.js.PublishMsgAsync(build(i)); err != nil {
+			errs[i] = domain.Errorf(domain.CodeUnavailable, "publish: %w", err)
+		}
+	}
+	for i, ack := range acks {
+		if ack == nil {
+			continue
+		}
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			errs[i] = publishError(err)
+		}
+	}
+}
+
+// publishError tells what the refusal of a single message means.
+func publishError(err error) error {
+	api, answered := errors.AsType[*jetstream.APIError](err)
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return domain.Errorf(domain.CodeUnavailable, "no stream takes the message: %w", err)
+	case !answered || api.ErrorCode != codeStoreFailed:
+		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
+	case api.Description == "maximum messages per subject exceeded":
+		return errDuplicate
+	case api.Description == "maximum bytes exceeded":
+		return domain.Errorf(domain.CodeLogFull, "the stream is full")
+	default: // A write that failed may have reached the disk all the same.
+		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
+	}
+}
+
+// codeStoreFailed is the server's code for a message that its store did not take, for the reason in the description.
+const codeStoreFailed jetstream.ErrorCode = 10077

@@ -1,0 +1,262 @@
+// Package ingress is the HTTP role: it answers 202 to create-client requests once their commands are on the log, and tells
+// what became of them.
+package ingress
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// Log is the command log.
+type Log interface {
+	// Append returns when the command is on disk, and the time at which it, or the same command before it, was accepted.
+	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
+	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
+	// Find returns when the command with this id was accepted, or an error with domain.CodeNotFound.
+	Find(ctx context.Context, id uuid.UUID) (acceptedAt time.Time, fingerprint domain.Fingerprint, err error)
+	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+	Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
+}
+
+// Clients are the clients in the store.
+type Clients interface {
+	// Get returns the client with this id, or an error with domain.CodeNotFound.
+	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
+}
+
+const (
+	// maxBody is the most bytes of a request body.
+	maxBody = 64 << 10
+	// acceptTimeout bounds a POST, so that its caller has an answer within 5 s whatever the log does.
+	acceptTimeout = 4500 * time.Millisecond
+	// replayTimeout bounds the question whether a request with a key was carried out already. The store may be away: the
+	// log and the worker see to it then.
+	replayTimeout = 250 * time.Millisecond
+	// lookUpTimeout bounds a GET.
+	lookUpTimeout = 4500 * time.Millisecond
+)
+
+// callerAnonymous is the name of every caller as long as there is no authentication.
+const callerAnonymous = "anonymous"
+
+// Ingress answers the requests of the API.
+type Ingress struct {
+	log     Log
+	clients Clients
+	logger  zerolog.Logger
+}
+
+// NewHandler returns the handler of the API.
+func NewHandler(log Log, clients Clients, logger zerolog.Logger) http.Handler {
+	in := &Ingress{log: log, clients: clients, logger: logger}
+	mux := http.NewServeMux()
+	mux.Handle("/api/v2/clients", methods{http.MethodPost: in.create})
+	mux.Handle("/api/v2/clients/{id}", methods{http.MethodGet: in.client})
+	mux.Handle("/api/v2/operations/{id}", methods{http.MethodGet: in.operation})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		problemNotFound.write(w, "there is nothing at this path")
+	})
+	return mux
+}
+
+func clientPath(id uuid.UUID) string    { return "/api/v2/clients/" + id.String() }
+func operationPath(id uuid.UUID) string { return "/api/v2/operations/" + id.String() }
+
+// links point from an operation to itself and to the client that it is about.
+type links struct {
+	Self   string `json:"self"`
+	Client string `json:"client"`
+}
+
+func linksOf(id uuid.UUID) links { return links{Self: operationPath(id), Client: clientPath(id)} }
+
+// create is POST /api/v2/clients.
+func (in *Ingress) create(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		problemIdempotencyKey.write(w, err.Error())
+		return
+	}
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
+	details, err := domain.Parse(body, now)
+	if err != nil {
+		in.fail(w, err)
+		return
+	}
+	id, err := commandID(key)
+	if err != nil {
+		in.fail(w, err)
+		return
+	}
+	command, err := domain.NewCreateClient(id, callerAnonymous, now, details)
+	if err != nil {
+		in.fail(w, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+	defer cancel()
+	acceptedAt, err := in.accept(ctx, command, key != "")
+	if err != nil {
+		in.failCommand(w, id, err)
+		return
+	}
+	w.Header().Set("Location", operationPath(id))
+	w.Header().Set("Retry-After", "1")
+	writeJSON(w, http.StatusAccepted, "application/json", struct {
+		ID         uuid.UUID              `json:"id"`
+		Status     domain.OperationStatus `json:"status"`
+		AcceptedAt time.Time              `json:"acceptedAt"`
+		Links      links                  `json:"links"`
+	}{id, domain.OperationPending, acceptedAt, linksOf(id)})
+}
+
+func commandID(key string) (uuid.UUID, error) {
+	if key == "" {
+		return domain.NewID()
+	}
+	return domain.KeyedID(callerAnonymous, key), nil
+}
+
+// accept puts the command on the log, unless it was carried out already.
+func (in *Ingress) accept(ctx context.Context, command domain.CreateClient, keyed bool) (acceptedAt time.Time, err error) {
+	if keyed {
+		storeCtx, cancel := context.WithTimeout(ctx, replayTimeout)
+		defer cancel()
+		if client, err := in.clients.Get(storeCtx, command.ID); err == nil {
+			if client.Fingerprint != command.Fingerprint {
+				return time.Time{}, domain.Errorf(domain.CodeKeyReused, "a client made from another request has this id")
+			}
+			return client.AcceptedAt, nil
+		}
+	}
+	return in.log.Append(ctx, command)
+}
+
+// client is GET /api/v2/clients/{id}.
+func (in *Ingress) client(w http.ResponseWriter, r *http.Request) {
+	id, err := domain.ParseID(r.PathValue("id"))
+	if err != nil {
+		problemNotFound.write(w, "there is no client with this id")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
+	defer cancel()
+	client, err := in.clients.Get(ctx, id)
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound:
+		problemNotFound.write(w, "there is no client with this id")
+	case err != nil:
+		in.fail(w, domain.Errorf(domain.CodeUnavailable, "get client: %w", err))
+	default:
+		writeJSON(w, http.StatusOK, "application/json", client)
+	}
+}
+
+// operation is GET /api/v2/operations/{id}.
+func (in *Ingress) operation(w http.ResponseWriter, r *http.Request) {
+	id, err := domain.ParseID(r.PathValue("id"))
+	if err != nil {
+		problemNotFound.write(w, "there is no operation with this id")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
+	defer cancel()
+	op, err := in.lookUp(ctx, id)
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound:
+		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
+		return
+	case err != nil:
+		in.fail(w, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
+		return
+	}
+	if op.Status == domain.OperationPending {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, http.StatusOK, "application/json", struct {
+		ID          uuid.UUID              `json:"id"`
+		Status      domain.OperationStatus `json:"status"`
+		AcceptedAt  *time.Time             `json:"acceptedAt"`
+		CompletedAt *time.Time             `json:"completedAt"`
+		Errors      []domain.Violation     `json:"errors"`
+		Links       links                  `json:"links"`
+	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, linksOf(id)})
+}
+
+// known returns nil for a time that is not known.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// lookUp finds out how far the command with this id has come. The log is asked first: what leaves it between the
+// questions has its outcome by then, so no order of events makes an operation disappear.
+func (in *Ingress) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+	op := domain.Operation{ID: id, Status: domain.OperationPending}
+	acceptedAt, _, err := in.log.Find(ctx, id)
+	pending := err == nil
+	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
+		return op, err
+	}
+	op.AcceptedAt = acceptedAt
+
+	// A client outranks a rejection with its id: the row was there first, and something else came under its id later.
+	client, err := in.clients.Get(ctx, id)
+	if err == nil {
+		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
+		return op, nil
+	}
+	if domain.CodeOf(err) != domain.CodeNotFound {
+		return op, err
+	}
+	rejection, err := in.log.Rejection(ctx, id)
+	if err == nil {
+		op.Status, op.CompletedAt, op.Errors = rejection.Status(), rejection.RejectedAt, rejection.Errors
+		return op, nil
+	}
+	if domain.CodeOf(err) == domain.CodeNotFound && pending {
+		return op, nil
+	}
+	return op, err
+}
+
+// fail answers with the problem that the error's code stands for.
+func (in *Ingress) fail(w http.ResponseWriter, err error) {
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		in.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
+	}
+	if e, ok := errors.AsType[*domain.Error](err); ok {
+		p.Errors = e.Violations
+		if e.Code == domain.CodeMalformed {
+			p.Offset, p.Pointer = &e.Offset, &e.Pointer
+			p.Detail = e.Error()
+		}
+	}
+	p.write(w, p.Detail)
+}
+
+// failCommand answers for a command that was not accepted, or may have been: then the problem names the operation.
+func (in *Ingress) failCommand(w http.ResponseWriter, id uuid.UUID, err error) {
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		in.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
+	}
+	if domain.CodeOf(err) == domain.CodeUnknown {
+		p.Operation = operationPath(id)
+	}
+	p.write(w, p.Detail)
+}

@@ -1,0 +1,263 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Log is the command log as an ingress sees it: it appends commands and looks up what became of one.
+//
+// Appending is a group commit. One goroutine publishes; while it waits for the stream, requests gather in a pool, and all
+// of them go out with the next publish. So a lone request waits for nobody and a crowd shares one fsync.
+type Log struct {
+	commands   jetstream.Stream
+	rejections jetstream.Stream
+	stream     stream
+	maxBatch   int
+	wake       chan struct{} // holds a token while the pool may have requests in it
+	done       chan struct{}
+
+	mu     sync.Mutex
+	pool   []*request
+	closed bool
+}
+
+// request is one Append under way.
+type request struct {
+	command domain.CreateClient
+	// same are requests for the same id that were in the pool together with this one. They share its outcome.
+	same   []*request
+	answer chan error // of capacity 1: the flusher never waits for whoever asked
+
+	// Guarded by Log.mu.
+	taken, withdrawn bool
+}
+
+// LogConfig configures OpenLog.
+type LogConfig struct {
+	Conn *nats.Conn
+	// MaxBatch is the most commands published at once; 0 means the default, 500. With 1 there is no group commit.
+	MaxBatch int
+}
+
+// OpenLog returns the log of the server that the connection leads to, or a *MissingStreamError.
+func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
+	js, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if l.maxBatch == 0 {
+		l.maxBatch = maxBatch
+	}
+	if l.commands, err = openStream(ctx, js, domain.StreamCommands); err != nil {
+		return nil, err
+	}
+	if l.rejections, err = openStream(ctx, js, domain.StreamRejections); err != nil {
+		return nil, err
+	}
+	if l.stream, err = newStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+// Close publishes what is in the pool and ends. Append must not be called any more.
+func (l *Log) Close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.signal()
+	<-l.done
+}
+
+// Append puts the command on the log and returns when it was accepted: now, or earlier if the log has the same command
+// already. When Append returns without an error, the command is on disk.
+//
+// An error has a code: domain.CodeKeyReused if the log has another command under this id; domain.CodeUnavailable and
+// domain.CodeLogFull if the command was not accepted; domain.CodeUnknown if it may have been, as the log did not answer
+// before the context ended or within four seconds.
+func (l *Log) Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
+	r := &request{command: command, answer: make(chan error, 1)}
+	l.mu.Lock()
+	l.pool = append(l.pool, r)
+	l.mu.Unlock()
+	l.signal()
+
+	select {
+	case err = <-r.answer:
+	case <-ctx.Done():
+		if l.withdraw(r) {
+			return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log is busy: %w", ctx.Err())
+		}
+		return time.Time{}, domain.Errorf(domain.CodeUnknown, "the log has not answered: %w", ctx.Err())
+	}
+	if errors.Is(err, errDuplicate) {
+		return l.original(ctx, command)
+	}
+	return command.AcceptedAt, err
+}
+
+// original compares a command that the log refused with the one that it has.
+func (l *Log) original(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
+	acceptedAt, fingerprint, err := l.Find(ctx, command.ID)
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound: // trimmed in this moment
+		return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log has just let go of a command with this id")
+	case err != nil:
+		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
+	case fingerprint != command.Fingerprint:
+		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
+	}
+	return acceptedAt, nil
+}
+
+// Find returns when the command with this id was accepted, and its fingerprint; or an error with domain.CodeNotFound if
+// the log does not have it, or not any more.
+func (l *Log) Find(ctx context.Context, id uuid.UUID) (time.Time, domain.Fingerprint, error) {
+	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
+	if err != nil {
+		return time.Time{}, domain.Fingerprint{}, err
+	}
+	fingerprint, err := domain.ParseFingerprint(msg.Header.Get(domain.HeaderFingerprint))
+	if err != nil {
+		return time.Time{}, domain.Fingerprint{}, err
+	}
+	acceptedAt, err := time.Parse(time.RFC3339, msg.Header.Get(domain.HeaderAcceptedAt))
+	return acceptedAt, fingerprint, err
+}
+
+// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+func (l *Log) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
+	msg, err := last(ctx, l.rejections, domain.SubjectRejected+id.String())
+	if err != nil {
+		return domain.Rejection{}, err
+	}
+	return domain.ParseRejection(msg.Data)
+}
+
+func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
+	msg, err := stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, domain.Errorf(domain.CodeNotFound, "nothing under %s", subject)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get last message of %s: %w", subject, err)
+	}
+	return msg, nil
+}
+
+// Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
+func (l *Log) Ready(ctx context.Context) error {
+	return streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections)
+}
+
+func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {
+	if !js.Conn().IsConnected() {
+		return errors.New("not connected to NATS")
+	}
+	for _, name := range names {
+		if _, err := openStream(ctx, js, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withdraw takes a request back that nobody has begun to publish.
+func (l *Log) withdraw(r *request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.withdrawn = !r.taken
+	return r.withdrawn
+}
+
+func (l *Log) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Log) run() {
+	defer close(l.done)
+	for range l.wake {
+		for requests := l.take(); len(requests) > 0; requests = l.take() {
+			l.flush(requests)
+		}
+		l.mu.Lock()
+		closed := l.closed
+		l.mu.Unlock()
+		if closed {
+			return
+		}
+	}
+}
+
+// take empties the pool, up to a batch of different ids.
+func (l *Log) take() []*request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	batch := make([]*request, 0, min(len(l.pool), l.maxBatch))
+	first := make(map[uuid.UUID]*request, cap(batch))
+	taken := 0
+	for _, r := range l.pool {
+		if !r.withdrawn {
+			if f, ok := first[r.command.ID]; ok {
+				f.same = append(f.same, r)
+			} else if len(batch) < l.maxBatch {
+				first[r.command.ID] = r
+				batch = append(batch, r)
+			} else {
+				break
+			}
+			r.taken = true
+		}
+		taken++
+	}
+	rest := copy(l.pool, l.pool[taken:])
+	clear(l.pool[rest:])
+	l.pool = l.pool[:rest]
+	return batch
+}
+
+func (l *Log) flush(requests []*request) {
+	errs := l.stream.publish(len(requests), func(i int) *nats.Msg { return commandMessage(requests[i].command) })
+	for i, r := range requests {
+		r.answer <- errs[i]
+		for _, s := range r.same {
+			s.answer <- sameOutcome(errs[i])
+		}
+	}
+}
+
+// sameOutcome is what the outcome of a command means for another one with its id: if the first is on the log now, the
+// other is a duplicate of it.
+func sameOutcome(err error) error {
+	if err == nil {
+		return errDuplicate
+	}
+	return err
+}
+
+func commandMessage(c domain.CreateClient) *nats.Msg {
+	return &nats.Msg{
+		Subject: domain.SubjectCreate + c.ID.String(),
+		Data:    c.Body,
+		Header: nats.Header{
+			domain.HeaderFingerprint: {c.Fingerprint.String()},
+			domain.HeaderCaller:      {c.Caller},
+			domain.HeaderAcceptedAt:  {c.AcceptedAt.Format(time.RFC3339Nano)},
+		},
+	}
+}

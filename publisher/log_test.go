@@ -1,0 +1,294 @@
+package publisher_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func openLog(t testing.TB, nc *nats.Conn, maxBatch int) *publisher.Log {
+	t.Helper()
+	log, err := publisher.OpenLog(context.Background(), publisher.LogConfig{Conn: nc, MaxBatch: maxBatch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(log.Close)
+	return log
+}
+
+func command(t testing.TB, id uuid.UUID, lastName string) domain.CreateClient {
+	t.Helper()
+	c, err := domain.NewCreateClient(id, "tester", time.Now(), domain.Details{
+		FirstName: "Jane", LastName: lastName, EmailAddress: "jsmith@example.com",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func newID(t testing.TB) uuid.UUID {
+	t.Helper()
+	id, err := domain.NewID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func streamInfo(t testing.TB, nc *nats.Conn, name string) *jetstream.StreamInfo {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(context.Background(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.CachedInfo()
+}
+
+// appendAll appends the commands at the same time and returns their errors.
+func appendAll(log *publisher.Log, commands []domain.CreateClient) []error {
+	errs := make([]error, len(commands))
+	var wg sync.WaitGroup
+	for i, c := range commands {
+		wg.Go(func() { _, errs[i] = log.Append(context.Background(), c) })
+	}
+	wg.Wait()
+	return errs
+}
+
+func TestAppendKeepsTheCommand(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	log := openLog(t, nc, 0)
+	c := command(t, newID(t), "Smith")
+
+	acceptedAt, err := log.Append(context.Background(), c)
+	if err != nil || !acceptedAt.Equal(c.AcceptedAt) {
+		t.Fatalf("Append: %v, %v", acceptedAt, err)
+	}
+	foundAt, fingerprint, err := log.Find(context.Background(), c.ID)
+	if err != nil || !foundAt.Equal(c.AcceptedAt) || fingerprint != c.Fingerprint {
+		t.Errorf("Find: %v, %v, %v", foundAt, fingerprint, err)
+	}
+	if _, _, err := log.Find(context.Background(), newID(t)); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("Find of an unknown id: %v", err)
+	}
+	if _, err := log.Rejection(context.Background(), c.ID); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("Rejection of a pending command: %v", err)
+	}
+}
+
+func TestACrowdIsAccepted(t *testing.T) {
+	for _, maxBatch := range []int{0, 1, 7, 64} {
+		t.Run(fmt.Sprint("max batch ", maxBatch), func(t *testing.T) {
+			nc := publishertest.Start(t).Connect(t)
+			log := openLog(t, nc, maxBatch)
+			var commands []domain.CreateClient
+			for range 700 {
+				commands = append(commands, command(t, newID(t), "Smith"))
+			}
+			for i, err := range appendAll(log, commands) {
+				if err != nil {
+					t.Fatalf("command %d: %v", i, err)
+				}
+			}
+			if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 700 {
+				t.Errorf("%d commands on the log, want 700", n)
+			}
+		})
+	}
+}
+
+// A batch with a duplicate in it is refused whole. Its neighbours must not notice.
+func TestADuplicateInACrowdFailsNobodyElse(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	log := openLog(t, nc, 0)
+	same, other := command(t, newID(t), "Same"), command(t, newID(t), "Other")
+	for i, err := range appendAll(log, []domain.CreateClient{same, other}) {
+		if err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	// A plug keeps the flusher busy, so that the rest becomes one crowd.
+	commands := []domain.CreateClient{command(t, newID(t), "Plug")}
+	for range 100 {
+		commands = append(commands, command(t, newID(t), "Smith"))
+	}
+	retry := same
+	retry.AcceptedAt = same.AcceptedAt.Add(time.Hour)
+	commands = append(commands, retry, command(t, other.ID, "Another"))
+	errs := appendAll(log, commands)
+	conflict := len(errs) - 1
+	for i, err := range errs[:conflict] {
+		if err != nil {
+			t.Errorf("command %d: %v", i, err)
+		}
+	}
+	if domain.CodeOf(errs[conflict]) != domain.CodeKeyReused {
+		t.Errorf("another command under a known id: %v", errs[conflict])
+	}
+	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 103 {
+		t.Errorf("%d commands on the log, want 103", n)
+	}
+	if at, err := log.Append(context.Background(), retry); err != nil || !at.Equal(same.AcceptedAt) {
+		t.Errorf("a retry was accepted at %v (%v), the original at %v", at, err, same.AcceptedAt)
+	}
+}
+
+func TestTheSameIDAtTheSameTime(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	log := openLog(t, nc, 0)
+	id := newID(t)
+	var commands []domain.CreateClient
+	for i := range 60 {
+		commands = append(commands, command(t, id, []string{"Smith", "Jones"}[i%2]))
+	}
+	reused := 0
+	for i, err := range appendAll(log, commands) {
+		switch {
+		case domain.CodeOf(err) == domain.CodeKeyReused:
+			reused++
+		case err != nil:
+			t.Errorf("command %d: %v", i, err)
+		}
+	}
+	if reused != 30 {
+		t.Errorf("%d refused as another command, want 30", reused)
+	}
+	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 1 {
+		t.Errorf("%d commands on the log, want 1", n)
+	}
+}
+
+func TestALogThatIsAway(t *testing.T) {
+	server := publishertest.Start(t)
+	nc := server.Connect(t)
+	log := openLog(t, nc, 0)
+	server.Down()
+	if _, err := log.Append(context.Background(), command(t, newID(t), "Smith")); err == nil {
+		t.Error("accepted while the log is away")
+	} else if code := domain.CodeOf(err); code != domain.CodeUnavailable && code != domain.CodeUnknown {
+		t.Errorf("code %q: %v", code, err)
+	}
+	if log.Ready(context.Background()) == nil {
+		t.Error("ready while the log is away")
+	}
+	server.Up(t)
+	eventually(t, "the log is back", func() bool {
+		_, err := log.Append(context.Background(), command(t, newID(t), "Smith"))
+		return err == nil
+	})
+	if err := log.Ready(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A request whose time is over while it waits behind others was surely not published, and is taken back.
+func TestARequestThatGivesUpInThePoolIsNotPublished(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	log := openLog(t, nc, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	unpublished := 0
+	for range 200 {
+		_, err := log.Append(ctx, command(t, newID(t), "Smith"))
+		switch domain.CodeOf(err) {
+		case domain.CodeUnavailable:
+			unpublished++
+		case domain.CodeUnknown, "":
+		default:
+			t.Fatal(err)
+		}
+	}
+	last := command(t, newID(t), "Last")
+	if _, err := log.Append(context.Background(), last); err != nil {
+		t.Fatal(err)
+	}
+	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; int(n) > 201-unpublished {
+		t.Errorf("%d commands on the log though %d of 201 were taken back", n, unpublished)
+	}
+	if unpublished == 0 {
+		t.Error("no request was taken back")
+	}
+}
+
+func TestAFullLog(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := publishertest.Streams
+	small.LogMaxBytes = 64 << 10
+	if err := publisher.MigrateStreams(context.Background(), js, small); err != nil {
+		t.Fatal(err)
+	}
+	log := openLog(t, nc, 0)
+	var commands []domain.CreateClient
+	for range 500 {
+		commands = append(commands, command(t, newID(t), "Smith"))
+	}
+	accepted := 0
+	for _, err := range appendAll(log, commands) {
+		switch {
+		case err == nil:
+			accepted++
+		case domain.CodeOf(err) != domain.CodeLogFull:
+			t.Fatal(err)
+		}
+	}
+	state := streamInfo(t, nc, domain.StreamCommands).State
+	if accepted == 0 || accepted == 500 || int(state.Msgs) != accepted || state.Bytes > 64<<10 {
+		t.Errorf("%d accepted, %d on the log in %d bytes", accepted, state.Msgs, state.Bytes)
+	}
+}
+
+func TestAMissingStream(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	log := openLog(t, nc, 0)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(context.Background(), domain.StreamCommands); err != nil {
+		t.Fatal(err)
+	}
+	const want = "stream CLIENT_COMMANDS is missing: run clientele migrate"
+	if err := log.Ready(context.Background()); err == nil || err.Error() != want {
+		t.Errorf("Ready: %v", err)
+	}
+	if _, err := publisher.OpenLog(context.Background(), publisher.LogConfig{Conn: nc}); err == nil || err.Error() != want {
+		t.Errorf("OpenLog: %v", err)
+	}
+	if _, err := log.Append(context.Background(), command(t, newID(t), "Smith")); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("Append: %v", err)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatal("waited in vain: " + what)
+		case <-tick.C:
+		}
+	}
+}

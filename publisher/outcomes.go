@@ -1,0 +1,114 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The CloudEvents attributes that all events share (CloudEvents 1.0.2).
+const (
+	eventSource     = "/clientele"
+	eventDataSchema = "urn:clientele:client:2"
+)
+
+// Outcomes publishes what became of commands: events of those that are clients now, rejections of the others.
+type Outcomes struct {
+	events     stream
+	rejections stream
+}
+
+// OpenOutcomes returns the publisher for the server that the connection leads to, or a *MissingStreamError.
+func OpenOutcomes(ctx context.Context, nc *nats.Conn) (*Outcomes, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	open := func(name string) (stream, error) {
+		s, err := openStream(ctx, js, name)
+		if err != nil {
+			return stream{}, err
+		}
+		return newStream(nc, *s.CachedInfo())
+	}
+	var o Outcomes
+	if o.events, err = open(domain.StreamEvents); err != nil {
+		return nil, err
+	}
+	if o.rejections, err = open(domain.StreamRejections); err != nil {
+		return nil, err
+	}
+	return &o, nil
+}
+
+// PublishEvents puts the events on their stream, a batch at a time, and returns nil when all of them are on disk. After an
+// error some may be; publishing them again is right, and makes no second one within the stream's memory of ids.
+func (o *Outcomes) PublishEvents(events []domain.Event) error {
+	for len(events) > 0 {
+		n := min(len(events), maxBatch)
+		batch := events[:n]
+		for _, err := range o.events.publish(n, func(i int) *nats.Msg { return eventMessage(batch[i]) }) {
+			if err != nil {
+				return fmt.Errorf("publish %d events: %w", n, err)
+			}
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+// PublishRejections puts the rejections on their stream and returns nil when all of them are on disk. After an error some
+// may be; publishing them again is right, the newest of an id replaces the one before.
+func (o *Outcomes) PublishRejections(rejections []domain.Rejection) error {
+	msgs := make([]*nats.Msg, len(rejections))
+	for i, r := range rejections {
+		body, err := r.JSON()
+		if err != nil {
+			return fmt.Errorf("encode rejection: %w", err)
+		}
+		msgs[i] = &nats.Msg{
+			Subject: domain.SubjectRejected + r.ID,
+			Data:    body,
+			Header:  nats.Header{"Content-Type": {"application/json"}},
+		}
+	}
+	errs := make([]error, len(msgs))
+	o.rejections.publishSingly(errs, func(i int) *nats.Msg { return msgs[i] })
+	for _, err := range errs {
+		if err != nil {
+			return fmt.Errorf("publish %d rejections: %w", len(rejections), err)
+		}
+	}
+	return nil
+}
+
+// Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
+func (o *Outcomes) Ready(ctx context.Context) error {
+	return streamsReady(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
+}
+
+// eventMessage is the event in CloudEvents' binary mode: attributes in headers, the record as the body.
+func eventMessage(e domain.Event) *nats.Msg {
+	id := e.ID.String()
+	return &nats.Msg{
+		Subject: domain.SubjectCreated,
+		Data:    e.Body,
+		Header: nats.Header{
+			jetstream.MsgIDHeader: {id},
+			"Content-Type":        {"application/json"},
+			"ce-specversion":      {"1.0"},
+			"ce-id":               {id},
+			"ce-type":             {domain.SubjectCreated},
+			"ce-source":           {eventSource},
+			"ce-subject":          {e.Client.ID.String()},
+			"ce-time":             {e.Client.CreatedAt.Format(time.RFC3339Nano)},
+			"ce-datacontenttype":  {"application/json"},
+			"ce-dataschema":       {eventDataSchema},
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package publisher_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func events(t testing.TB, n int) []domain.Event {
+	t.Helper()
+	var events []domain.Event
+	for range n {
+		e, err := domain.NewEvent(command(t, newID(t), "Smith").Client(time.Now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+func TestEventsAreCloudEvents(t *testing.T) {
+	for _, n := range []int{1, 40} { // singly, and as a batch
+		nc := publishertest.Start(t).Connect(t)
+		outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := events(t, n)
+		if err := outcomes.PublishEvents(want); err != nil {
+			t.Fatal(err)
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(context.Background(), domain.StreamEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range want {
+			msg, err := stream.GetMsg(context.Background(), uint64(i+1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if msg.Subject != "client.created" || !bytes.Equal(msg.Data, e.Body) {
+				t.Errorf("event %d: %s %s", i, msg.Subject, msg.Data)
+			}
+			for name, value := range map[string]string{
+				"ce-specversion":     "1.0",
+				"ce-id":              e.ID.String(),
+				"ce-type":            "client.created",
+				"ce-source":          "/clientele",
+				"ce-subject":         e.Client.ID.String(),
+				"ce-time":            e.Client.CreatedAt.Format(time.RFC3339Nano),
+				"ce-datacontenttype": "application/json",
+				"ce-dataschema":      "urn:clientele:client:2",
+				"Content-Type":       "application/json",
+				"Nats-Msg-Id":        e.ID.String(),
+			} {
+				if got := msg.Header.Get(name); got != value {
+					t.Errorf("event %d: header %s is %q, want %q", i, name, got, value)
+				}
+			}
+		}
+	}
+}
+
+// Events that are published again, because nobody knows whether the first attempt came through, are not kept twice; the
+// new ones among them are kept.
+func TestEventsPublishedAgain(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := events(t, 1200)
+	if err := outcomes.PublishEvents(all[:600]); err != nil {
+		t.Fatal(err)
+	}
+	if err := outcomes.PublishEvents(all); err != nil {
+		t.Fatal(err)
+	}
+	if n := streamInfo(t, nc, domain.StreamEvents).State.Msgs; n != 1200 {
+		t.Errorf("%d events, want 1200", n)
+	}
+}
+
+func TestRejectionsReplaceEachOther(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := newID(t)
+	first := domain.Rejection{ID: id.String(), Reason: domain.CodeInvalid}
+	second := domain.Rejection{
+		ID: id.String(), Reason: domain.CodeUnstorable, Deliveries: 3, RejectedAt: domain.Timestamp(time.Now()),
+		Errors: []domain.Violation{{Pointer: "/firstName", Detail: "detail"}},
+		Command: domain.RejectedCommand{
+			Headers: map[string][]string{"Clientele-Caller": {"tester"}},
+			Body:    []byte("\xff not JSON"),
+		},
+	}
+	for _, r := range []domain.Rejection{first, second} {
+		if err := outcomes.PublishRejections([]domain.Rejection{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := openLog(t, nc, 0).Rejection(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Reason != second.Reason || got.Deliveries != 3 || !bytes.Equal(got.Command.Body, second.Command.Body) {
+		t.Errorf("rejection: %+v", got)
+	}
+	if n := streamInfo(t, nc, domain.StreamRejections).State.Msgs; n != 1 {
+		t.Errorf("%d rejections, want 1", n)
+	}
+}
+
+// Whatever fits on the command log fits into a rejection, even where JSON has to escape every byte of its headers.
+func TestTheLargestCommandCanBeRejected(t *testing.T) {
+	nc := publishertest.Start(t).Connect(t)
+	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := domain.Rejection{
+		ID:     newID(t).String(),
+		Reason: domain.CodeUndecodable,
+		Command: domain.RejectedCommand{
+			Headers: map[string][]string{"X": {strings.Repeat("\x01", 32<<10)}},
+			Body:    bytes.Repeat([]byte{0xff}, 32<<10),
+		},
+	}
+	if err := outcomes.PublishRejections([]domain.Rejection{r}); err != nil {
+		t.Error(err)
+	}
+}

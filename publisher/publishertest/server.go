@@ -1,0 +1,88 @@
+// Package publishertest gives tests a real NATS server in their own process, with JetStream on disk and every write synced.
+package publishertest
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"clientele/publisher"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Streams are the settings of the streams that Start makes.
+var Streams = publisher.StreamsConfig{Replicas: 1, LogMaxBytes: 1 << 30, EventRetention: time.Hour}
+
+// Server is a NATS server on loopback that can be taken away and brought back.
+type Server struct {
+	opts   server.Options
+	server *server.Server
+}
+
+// Start returns a running server with Clientele's streams. It is stopped, and its files are gone, when the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{opts: server.Options{
+		Host:       "127.0.0.1",
+		Port:       server.RANDOM_PORT,
+		NoSigs:     true,
+		NoLog:      true,
+		JetStream:  true,
+		StoreDir:   t.TempDir(),
+		SyncAlways: true,
+	}}
+	s.Up(t)
+	t.Cleanup(s.Down)
+	js, err := jetstream.New(s.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := publisher.MigrateStreams(context.Background(), js, Streams); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Up starts the server, at the address that it had before.
+func (s *Server) Up(t testing.TB) {
+	t.Helper()
+	opts := s.opts
+	var err error
+	if s.server, err = server.NewServer(&opts); err != nil {
+		t.Fatal(err)
+	}
+	s.server.Start()
+	if !s.server.ReadyForConnections(time.Minute) {
+		t.Fatal("NATS is not ready after a minute")
+	}
+	s.opts.Port = s.server.Addr().(*net.TCPAddr).Port
+}
+
+// Down stops the server.
+func (s *Server) Down() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+// URL is where the server listens.
+func (s *Server) URL() string { return s.server.ClientURL() }
+
+// Connect returns a connection like that of a Clientele process: it reconnects by itself, and while it cannot, a publish
+// fails at once.
+func (s *Server) Connect(t testing.TB) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(s.URL(),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(20*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}

@@ -1,0 +1,98 @@
+// Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It owns the
+// definition of the three streams.
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// maxMessageSize bounds a command with its headers, in bytes. An ingress writes less than half of it; the bound keeps
+// what others publish small enough to be carried in a rejection, under NATS's default payload limit of 1 MiB.
+const maxMessageSize = 64 << 10
+
+const (
+	rejectionRetention = 90 * 24 * time.Hour
+	// deduplication is how long the event stream remembers ids. It spares subscribers the repetition after a worker's
+	// crash; ids are remembered in memory, and subscribers that need more keep ids themselves.
+	deduplication = 2 * time.Minute
+)
+
+// StreamsConfig are the settings of the streams that an operator may choose.
+type StreamsConfig struct {
+	// Replicas is the number of servers that keep each message: 1, 3 or 5.
+	Replicas int
+	// LogMaxBytes is the size at which the command log refuses more.
+	LogMaxBytes int64
+	// EventRetention is how long client.created events are kept.
+	EventRetention time.Duration
+}
+
+// MigrateStreams creates the streams, or brings existing ones to these settings. Their messages stay.
+func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
+	for _, stream := range []jetstream.StreamConfig{
+		{
+			// A log, not a work queue: an ack deletes nothing, so it costs no fsync. One message a subject, and the newer one
+			// refused, makes the log itself reject a second command for an id. No MaxAge: what is unprocessed is never dropped.
+			Name:                 domain.StreamCommands,
+			Description:          "Clientele: create-client commands, one a client id",
+			Subjects:             []string{domain.SubjectCreate + "*"},
+			Retention:            jetstream.LimitsPolicy,
+			MaxBytes:             cfg.LogMaxBytes,
+			MaxMsgSize:           maxMessageSize,
+			MaxMsgsPerSubject:    1,
+			Discard:              jetstream.DiscardNew,
+			DiscardNewPerSubject: true,
+		},
+		{
+			Name:        domain.StreamEvents,
+			Description: "Clientele: client.created, each with the full record (CloudEvents 1.0, binary mode)",
+			Subjects:    []string{domain.SubjectCreated},
+			Retention:   jetstream.LimitsPolicy,
+			MaxAge:      cfg.EventRetention,
+			Duplicates:  deduplication,
+		},
+		{
+			Name:              domain.StreamRejections,
+			Description:       "Clientele: commands that will never become a client, and why",
+			Subjects:          []string{domain.SubjectRejected + "*"},
+			Retention:         jetstream.LimitsPolicy,
+			MaxAge:            rejectionRetention,
+			MaxMsgsPerSubject: 1,
+		},
+	} {
+		stream.Storage = jetstream.FileStorage
+		stream.Replicas = cfg.Replicas
+		stream.AllowDirect = true
+		stream.AllowAtomicPublish = true
+		if _, err := js.CreateOrUpdateStream(ctx, stream); err != nil {
+			return fmt.Errorf("stream %s: %w", stream.Name, err)
+		}
+	}
+	return nil
+}
+
+// MissingStreamError is a stream that is not there, though the server answers.
+type MissingStreamError struct{ Stream string }
+
+func (e *MissingStreamError) Error() string {
+	return "stream " + e.Stream + " is missing: run clientele migrate"
+}
+
+// openStream returns a handle on a stream, or a *MissingStreamError.
+func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, &MissingStreamError{Stream: name}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", name, err)
+	}
+	return stream, nil
+}
