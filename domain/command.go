@@ -3,6 +3,7 @@ package domain
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,11 +66,11 @@ func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 // ParseFingerprint reads what String wrote.
 func ParseFingerprint(s string) (Fingerprint, error) {
 	var f Fingerprint
-	if hex.DecodedLen(len(s)) != len(f) {
+	if len(s) != hex.EncodedLen(len(f)) {
 		return f, fmt.Errorf("fingerprint of %d characters, want %d", len(s), hex.EncodedLen(len(f)))
 	}
 	if _, err := hex.Decode(f[:], []byte(s)); err != nil {
-		return f, fmt.Errorf("fingerprint: %w", err)
+		return Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
 	}
 	return f, nil
 }
@@ -86,15 +87,12 @@ func KeyedID(caller, key string) uuid.UUID {
 	return uuid.NewSHA1(keyNamespace, []byte(caller+"\x00"+key))
 }
 
-// ParseID reads an id in its canonical form: 36 characters, lower case. Other spellings of the same UUID are refused, so
-// that one client has one address.
+// ParseID reads an id in its canonical form: 36 characters, lower case. Other spellings of the same UUID are refused,
+// so that one client has one address. The error does not repeat s.
 func ParseID(s string) (uuid.UUID, error) {
 	id, err := uuid.Parse(s)
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("id: %w", err)
-	}
-	if id.String() != s {
-		return uuid.Nil, fmt.Errorf("id: %q is not a UUID in canonical form", s)
+	if err != nil || id.String() != s {
+		return uuid.Nil, errors.New("id is not a UUID in canonical form: 36 characters, lower case")
 	}
 	return id, nil
 }

@@ -32,7 +32,8 @@ const (
 	CodeUnknown Code = "outcome-unknown"
 )
 
-// Error is the one error type whose code others decide on. Its text never holds a value that a caller sent.
+// Error is the one error type whose code others decide on. Its text holds no value that a caller sent: of malformed
+// JSON it shows one character at the most. Names of members are no values, and pointers hold them.
 type Error struct {
 	Code Code
 	// Violations are the broken rules of CodeInvalid, all at once.

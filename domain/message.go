@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -69,13 +70,16 @@ type RejectedCommand struct {
 	Body []byte `json:"body"`
 }
 
-// JSON returns the rejection as its stream keeps it.
-func (r Rejection) JSON() ([]byte, error) { return json.Marshal(r, json.Deterministic(true)) }
+// JSON returns the rejection as its stream keeps it. Every command can be rejected, whoever wrote it: what is not UTF-8
+// in its id or its headers becomes U+FFFD, even where that makes two headers one.
+func (r Rejection) JSON() ([]byte, error) {
+	return json.Marshal(r, json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+}
 
 // ParseRejection reads what JSON wrote.
 func ParseRejection(body []byte) (Rejection, error) {
 	var r Rejection
-	err := json.Unmarshal(body, &r)
+	err := json.Unmarshal(body, &r, jsontext.AllowDuplicateNames(true))
 	return r, err
 }
 
@@ -103,7 +107,7 @@ const (
 	OperationFailed   OperationStatus = "failed"
 )
 
-// Operation returns the state that a rejection leaves its operation in.
+// Status returns the state that a rejection leaves its operation in.
 func (r Rejection) Status() OperationStatus {
 	switch r.Reason {
 	case CodeInvalid, CodeKeyReused:

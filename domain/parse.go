@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +21,11 @@ func Parse(body []byte, now time.Time) (Details, error) {
 	if err != nil {
 		return Details{}, malformed(err, len(body))
 	}
+	if rest := bytes.TrimLeft(body[r.dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return Details{}, &Error{
+			Code: CodeMalformed, Offset: int64(len(body) - len(rest)), Err: errors.New("data after the JSON value"),
+		}
+	}
 	d.normalise()
 	if violations := d.validate(r.violations, now); len(violations) > 0 {
 		return Details{}, &Error{Code: CodeInvalid, Violations: violations}
@@ -27,14 +33,17 @@ func Parse(body []byte, now time.Time) (Details, error) {
 	return d, nil
 }
 
+// quotedEscape is where jsontext quotes a broken escape: up to twelve bytes, which may run into the text behind it.
+var quotedEscape = regexp.MustCompile("(escape sequence|surrogate pair) [`\"].*[`\"]")
+
 // malformed turns what jsontext reports into an Error.
 func malformed(err error, size int) error {
 	e := &Error{Code: CodeMalformed, Offset: int64(size), Err: errors.New("the JSON ends too early")}
 	if se, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		e.Offset = se.ByteOffset
 		e.Pointer = string(se.JSONPointer)
 		if !errors.Is(se.Err, io.ErrUnexpectedEOF) {
-			e.Err = se.Err
+			e.Offset = se.ByteOffset
+			e.Err = errors.New(quotedEscape.ReplaceAllString(se.Err.Error(), "$1"))
 		}
 	}
 	return e
@@ -88,15 +97,7 @@ func (r *reader) document() (Details, error) {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return d, err
-	}
-	if _, err := r.dec.ReadToken(); err == nil {
-		return d, &jsontext.SyntacticError{ByteOffset: r.dec.InputOffset(), Err: errors.New("data after the object")}
-	} else if !errors.Is(err, io.EOF) {
-		return d, err
-	}
-	return d, nil
+	return d, err
 }
 
 func (r *reader) preferences(p *CommunicationPreferences) error {
@@ -137,7 +138,8 @@ func (r *reader) address(a *Address) error {
 	})
 }
 
-// object reads an object, handing each member's name to member, which reads the value or says that it knows no such name.
+// object reads an object, handing each member's name to member, which reads the value or says that it knows no such
+// name.
 func (r *reader) object(member func(name string) (known bool, err error)) error {
 	if r.dec.PeekKind() != '{' {
 		return r.skip("must be an object")

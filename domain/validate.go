@@ -66,8 +66,9 @@ func (d *Details) optional() []member[**string] {
 	return members
 }
 
-// normalise brings every string into Unicode's NFC without surrounding white space, makes an empty optional one unknown,
-// and writes UK postcodes and National Insurance numbers in their canonical form. Doing it twice changes nothing.
+// normalise brings every string into Unicode's NFC without surrounding white space, makes an empty optional one
+// unknown, and writes UK postcodes and National Insurance numbers in their canonical form. Doing it twice changes
+// nothing.
 func (d *Details) normalise() {
 	for _, m := range d.required() {
 		*m.value = clean(*m.value)
@@ -76,18 +77,15 @@ func (d *Details) normalise() {
 		if *m.value == nil {
 			continue
 		}
-		if s := clean(**m.value); s == "" {
+		if **m.value = clean(**m.value); **m.value == "" {
 			*m.value = nil
-		} else {
-			*m.value = &s
 		}
 	}
 	if d.Address != nil {
 		d.Address.Postcode = canonicalPostcode(d.Address.Postcode)
 	}
 	if d.NINumber != nil {
-		s := canonicalNINumber(*d.NINumber)
-		d.NINumber = &s
+		*d.NINumber = canonicalNINumber(*d.NINumber)
 	}
 }
 
@@ -156,7 +154,7 @@ func telephoneForm(s string, _ time.Time) string {
 	}
 	e164 := phonenumbers.Format(number, phonenumbers.E164)
 	switch {
-	case s == e164 && phonenumbers.IsPossibleNumber(number):
+	case s == e164 && phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE:
 		return ""
 	case s != e164 && phonenumbers.IsValidNumber(number):
 		return want + "; did you mean " + e164 + "?"
@@ -166,7 +164,7 @@ func telephoneForm(s string, _ time.Time) string {
 }
 
 func urlForm(s string, _ time.Time) string {
-	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return "must be an http or https URL"
 	}
 	return ""
@@ -229,4 +227,15 @@ func niNumberForm(s string, _ time.Time) string {
 	return ""
 }
 
-func compactUpper(s string) string { return strings.ToUpper(strings.ReplaceAll(s, " ", "")) }
+// compactUpper drops the spaces and raises the letters of ASCII; Unicode's upper case would make an S of U+017F.
+func compactUpper(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return -1
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A'
+		}
+		return r
+	}, s)
+}
