@@ -31,9 +31,9 @@ func (h *held) hold(msgs []jetstream.Msg) (release func()) {
 	}
 }
 
-// beat reports the batches in hand as in progress, every heartbeat, until the context ends.
-func (h *held) beat(ctx context.Context) {
-	ticker := time.NewTicker(heartbeat)
+// beat reports the batches in hand as in progress, again and again until the context ends.
+func (h *held) beat(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {

@@ -67,9 +67,8 @@ const (
 )
 
 const (
+	// ackWait is how long the server waits for a sign of life before it delivers a command to somebody else.
 	ackWait = 30 * time.Second
-	// heartbeat is how often messages in hand are reported as in progress: twice within ackWait with room for a lost one.
-	heartbeat = ackWait / 3
 	// idleFetch is how long one request for messages waits, and so how long a stop may take on an idle log. It is never
 	// cut short: messages on their way to a fetch that has gone would wait for ackWait.
 	idleFetch = time.Second
@@ -128,7 +127,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, js: js, held: held{}}
+	w := &Worker{cfg: cfg, js: js}
 	w.consumer, err = w.lookUp(ctx)
 	return w, err
 }
@@ -155,7 +154,9 @@ func (w *Worker) Ready(ctx context.Context) error {
 func (w *Worker) Run(ctx context.Context) {
 	var g errgroup.Group
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	g.Go(func() error { w.held.beat(background); return nil })
+	// Often enough for one heartbeat to be lost.
+	heartbeat := w.consumer.CachedInfo().Config.AckWait / 3
+	g.Go(func() error { w.held.beat(background, heartbeat); return nil })
 	g.Go(func() error { w.trim(ctx); return nil })
 
 	// Each lane takes its batches one after the other; while one stores, the others fetch, publish or acknowledge.

@@ -49,6 +49,10 @@ func malformed(err error, size int) error {
 	return e
 }
 
+// maxUnreadable is the most values that are reported as unknown or of the wrong type, lest a small body of nonsense get a
+// large answer.
+const maxUnreadable = 100
+
 // reader fills values from JSON. A value of the wrong kind is skipped and noted, so that one reading finds every
 // violation; its errors are of the grammar only.
 type reader struct {
@@ -205,6 +209,8 @@ func (r *reader) skip(detail string) error {
 	if err := r.dec.SkipValue(); err != nil {
 		return err
 	}
-	r.violations = append(r.violations, Violation{Pointer: string(r.dec.StackPointer()), Detail: detail})
+	if len(r.violations) < maxUnreadable {
+		r.violations = append(r.violations, Violation{Pointer: string(r.dec.StackPointer()), Detail: detail})
+	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 const (
 	maxText  = 255 // characters, of any string
+	maxE164  = 16  // characters: a plus and 15 digits (ITU-T E.164, section 6)
 	maxEmail = 254 // octets: a path of 256 (RFC 5321, section 4.5.3.1.3) less its angle brackets
 )
 
@@ -154,7 +155,7 @@ func telephoneForm(s string, _ time.Time) string {
 	}
 	e164 := phonenumbers.Format(number, phonenumbers.E164)
 	switch {
-	case s == e164 && phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE:
+	case s == e164 && len(s) <= maxE164 && phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE:
 		return ""
 	case s != e164 && phonenumbers.IsValidNumber(number):
 		return want + "; did you mean " + e164 + "?"

@@ -71,6 +71,7 @@ func appendAll(log *publisher.Log, commands []domain.CreateClient) []error {
 }
 
 func TestAppendKeepsTheCommand(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
 	c := command(t, newID(t), "Smith")
@@ -92,6 +93,7 @@ func TestAppendKeepsTheCommand(t *testing.T) {
 }
 
 func TestACrowdIsAccepted(t *testing.T) {
+	t.Parallel()
 	for _, maxBatch := range []int{0, 1, 7, 64} {
 		t.Run(fmt.Sprint("max batch ", maxBatch), func(t *testing.T) {
 			nc := publishertest.Start(t).Connect(t)
@@ -114,6 +116,7 @@ func TestACrowdIsAccepted(t *testing.T) {
 
 // A batch with a duplicate in it is refused whole. Its neighbours must not notice.
 func TestADuplicateInACrowdFailsNobodyElse(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
 	same, other := command(t, newID(t), "Same"), command(t, newID(t), "Other")
@@ -149,6 +152,7 @@ func TestADuplicateInACrowdFailsNobodyElse(t *testing.T) {
 }
 
 func TestTheSameIDAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
 	id := newID(t)
@@ -174,6 +178,7 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 }
 
 func TestALogThatIsAway(t *testing.T) {
+	t.Parallel()
 	server := publishertest.Start(t)
 	nc := server.Connect(t)
 	log := openLog(t, nc, 0)
@@ -198,6 +203,7 @@ func TestALogThatIsAway(t *testing.T) {
 
 // A request whose time is over while it waits behind others was surely not published, and is taken back.
 func TestARequestThatGivesUpInThePoolIsNotPublished(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 1)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -226,6 +232,7 @@ func TestARequestThatGivesUpInThePoolIsNotPublished(t *testing.T) {
 }
 
 func TestAFullLog(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -257,6 +264,7 @@ func TestAFullLog(t *testing.T) {
 }
 
 func TestAMissingStream(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
 	js, err := jetstream.New(nc)

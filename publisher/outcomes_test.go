@@ -28,6 +28,7 @@ func events(t testing.TB, n int) []domain.Event {
 }
 
 func TestEventsAreCloudEvents(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 40} { // singly, and as a batch
 		nc := publishertest.Start(t).Connect(t)
 		outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
@@ -77,6 +78,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 // Events that are published again, because nobody knows whether the first attempt came through, are not kept twice; the
 // new ones among them are kept.
 func TestEventsPublishedAgain(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
 	if err != nil {
@@ -95,6 +97,7 @@ func TestEventsPublishedAgain(t *testing.T) {
 }
 
 func TestRejectionsReplaceEachOther(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
 	if err != nil {
@@ -129,6 +132,7 @@ func TestRejectionsReplaceEachOther(t *testing.T) {
 
 // Whatever fits on the command log fits into a rejection, even where JSON has to escape every byte of its headers.
 func TestTheLargestCommandCanBeRejected(t *testing.T) {
+	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
 	if err != nil {

@@ -1,0 +1,546 @@
+package consumer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"clientele/consumer"
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+	"clientele/store"
+	"clientele/store/sqlite"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// house is a server with Clientele's streams and consumer, and a store.
+type house struct {
+	t      testing.TB
+	server *publishertest.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	store  store.Store
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	ctx := context.Background()
+	server := publishertest.Start(t)
+	nc := server.Connect(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := consumer.Migrate(ctx, js); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if _, _, err := db.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return &house{t: t, server: server, nc: nc, js: js, store: db}
+}
+
+// worker returns a worker that is not running, on the store and the streams of the house unless cfg has others.
+func (h *house) worker(cfg consumer.Config) *consumer.Worker {
+	h.t.Helper()
+	cfg.Conn = h.nc
+	cfg.Log = zerolog.Nop()
+	if cfg.Store == nil {
+		cfg.Store = h.store
+	}
+	if cfg.Outcomes == nil {
+		cfg.Outcomes = h.outcomes()
+	}
+	w, err := consumer.New(context.Background(), cfg)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return w
+}
+
+func (h *house) outcomes() *publisher.Outcomes {
+	h.t.Helper()
+	outcomes, err := publisher.OpenOutcomes(context.Background(), h.nc)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return outcomes
+}
+
+// run runs a worker until the test ends, or stop is called; stop waits for the worker.
+func (h *house) run(cfg consumer.Config) (stop func()) {
+	h.t.Helper()
+	w := h.worker(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	h.t.Cleanup(stop)
+	return stop
+}
+
+// publish puts messages on the command log.
+func (h *house) publish(msgs ...*nats.Msg) {
+	h.t.Helper()
+	for _, msg := range msgs {
+		if _, err := h.js.PublishMsg(context.Background(), msg); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+func (h *house) consumerInfo() *jetstream.ConsumerInfo {
+	h.t.Helper()
+	c, err := h.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c.CachedInfo()
+}
+
+func (h *house) messages(stream string) []*jetstream.RawStreamMsg {
+	h.t.Helper()
+	s, err := h.js.Stream(context.Background(), stream)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var msgs []*jetstream.RawStreamMsg
+	state := s.CachedInfo().State
+	for seq := max(state.FirstSeq, 1); seq <= state.LastSeq; seq++ {
+		msg, err := s.GetMsg(context.Background(), seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		msgs = append(msgs, msg)
+	}
+	return msgs
+}
+
+func (h *house) rejections() []domain.Rejection {
+	h.t.Helper()
+	var rejections []domain.Rejection
+	for _, msg := range h.messages(domain.StreamRejections) {
+		r, err := domain.ParseRejection(msg.Data)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		rejections = append(rejections, r)
+	}
+	return rejections
+}
+
+// drained waits until every command is acknowledged.
+func (h *house) drained() {
+	h.t.Helper()
+	eventually(h.t, "the log is drained", func() bool {
+		info := h.consumerInfo()
+		return info.NumPending == 0 && info.NumAckPending == 0
+	})
+}
+
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatal("waited in vain: " + what)
+		case <-tick.C:
+		}
+	}
+}
+
+func newID(t testing.TB) uuid.UUID {
+	t.Helper()
+	id, err := domain.NewID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func command(t testing.TB, id uuid.UUID, lastName string) domain.CreateClient {
+	t.Helper()
+	c, err := domain.NewCreateClient(id, "tester", time.Now(), domain.Details{
+		FirstName: "Jane", LastName: lastName, EmailAddress: "jsmith@example.com",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// messageOf is the command as an ingress puts it on the log.
+func messageOf(c domain.CreateClient) *nats.Msg {
+	return &nats.Msg{
+		Subject: domain.SubjectCreate + c.ID.String(),
+		Data:    c.Body,
+		Header: nats.Header{
+			domain.HeaderFingerprint: {c.Fingerprint.String()},
+			domain.HeaderCaller:      {c.Caller},
+			domain.HeaderAcceptedAt:  {c.AcceptedAt.Format(time.RFC3339Nano)},
+		},
+	}
+}
+
+// same checks that each command has its row and exactly one event, which carries the row.
+func (h *house) same(commands []domain.CreateClient) {
+	h.t.Helper()
+	events := map[string][]byte{}
+	for _, msg := range h.messages(domain.StreamEvents) {
+		id := msg.Header.Get("ce-subject")
+		if events[id] != nil {
+			h.t.Errorf("%s has a second event", id)
+		}
+		events[id] = msg.Data
+	}
+	if len(events) != len(commands) {
+		h.t.Errorf("%d events for %d commands", len(events), len(commands))
+	}
+	for _, c := range commands {
+		client, err := h.store.Get(context.Background(), c.ID)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		row, err := client.JSON()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if !bytes.Equal(row, events[c.ID.String()]) {
+			h.t.Errorf("row %s\nevent %s", row, events[c.ID.String()])
+		}
+	}
+}
+
+func (h *house) publishCommands(n int) []domain.CreateClient {
+	h.t.Helper()
+	commands := make([]domain.CreateClient, n)
+	for i := range commands {
+		commands[i] = command(h.t, newID(h.t), fmt.Sprintf("Smith %d", i))
+		h.publish(messageOf(commands[i]))
+	}
+	return commands
+}
+
+func TestCommandsBecomeClients(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []consumer.Config{{}, {BatchSize: 1, Concurrency: 1}, {BatchSize: 7, Concurrency: 5}} {
+		t.Run(fmt.Sprintf("batch %d concurrency %d", cfg.BatchSize, cfg.Concurrency), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			backlog := h.publishCommands(150)
+			h.run(cfg)
+			h.drained()
+			commands := append(backlog, h.publishCommands(20)...)
+			h.drained()
+			h.same(commands)
+			if floor := h.consumerInfo().AckFloor.Stream; floor != 170 {
+				t.Errorf("ack floor %d, want 170", floor)
+			}
+		})
+	}
+}
+
+func TestTwoWorkersShareALog(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run(consumer.Config{BatchSize: 10})
+	h.run(consumer.Config{BatchSize: 10})
+	commands := h.publishCommands(300)
+	h.drained()
+	h.same(commands)
+}
+
+func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	invalid := command(t, newID(t), " ")
+	garbage := &nats.Msg{Subject: "client.create.x", Data: []byte("\xffgarbage"), Header: nats.Header{"X": {"y"}}}
+	first := command(t, newID(t), "First")
+	last := command(t, newID(t), "Last")
+	h.publish(messageOf(first), garbage, messageOf(invalid), messageOf(last))
+	h.run(consumer.Config{})
+	h.drained()
+	h.same([]domain.CreateClient{first, last})
+
+	rejections := h.rejections()
+	if len(rejections) != 2 {
+		t.Fatalf("rejections: %+v", rejections)
+	}
+	for _, r := range rejections {
+		switch r.ID {
+		case "x":
+			if r.Reason != domain.CodeUndecodable || !bytes.Equal(r.Command.Body, garbage.Data) || r.Command.Headers["X"][0] != "y" {
+				t.Errorf("rejection: %+v", r)
+			}
+		case invalid.ID.String():
+			if r.Reason != domain.CodeInvalid || len(r.Errors) != 1 || r.Errors[0].Pointer != "/lastName" {
+				t.Errorf("rejection: %+v", r)
+			}
+		}
+		if r.Deliveries != 1 || r.RejectedAt.IsZero() || len(r.Errors) == 0 {
+			t.Errorf("rejection: %+v", r)
+		}
+	}
+}
+
+// storeFunc is a store in which tests let things go wrong around the real one.
+type storeFunc func(context.Context, []domain.Client) ([]domain.CreateResult, error)
+
+func (f storeFunc) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+	return f(ctx, clients)
+}
+
+func TestAStoreThatFails(t *testing.T) {
+	t.Parallel()
+	for _, persisted := range []bool{false, true} { // before it failed
+		t.Run(fmt.Sprint("persisted ", persisted), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			commands := h.publishCommands(30)
+			var calls atomic.Int32
+			h.run(consumer.Config{Concurrency: 1, Store: storeFunc(
+				func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+					if calls.Add(1) <= 3 {
+						if persisted {
+							if _, err := h.store.Create(ctx, clients); err != nil {
+								t.Error(err)
+							}
+						}
+						return nil, errors.New("connection lost")
+					}
+					return h.store.Create(ctx, clients)
+				})})
+			h.drained()
+			h.same(commands)
+			if n := h.consumerInfo().NumRedelivered; n != 0 {
+				t.Errorf("%d redeliveries", n)
+			}
+			if len(h.rejections()) != 0 {
+				t.Errorf("rejections: %+v", h.rejections())
+			}
+		})
+	}
+}
+
+// While the store is away for longer than the server waits for acks, heartbeats keep the commands from being delivered
+// again.
+func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
+	t.Parallel()
+	const ackWait = 300 * time.Millisecond
+	h := newHouse(t)
+	c, err := h.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	impatient := c.CachedInfo().Config
+	impatient.AckWait = ackWait
+	if _, err := h.js.UpdateConsumer(context.Background(), domain.StreamCommands, impatient); err != nil {
+		t.Fatal(err)
+	}
+	commands := h.publishCommands(30)
+	away := make(chan struct{})
+	time.AfterFunc(5*ackWait, func() { close(away) })
+	var deliveries atomic.Int64
+	h.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+		deliveries.Add(int64(len(clients)))
+		<-away
+		return h.store.Create(ctx, clients)
+	})})
+	h.drained()
+	h.same(commands)
+	if n := deliveries.Load(); n != 30 {
+		t.Errorf("%d deliveries of 30 commands", n)
+	}
+}
+
+// A client that the database refuses is found among 500, whichever it is, and the rest go through.
+func TestAnUnstorableClientIsIsolated(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	commands := h.publishCommands(500)
+	poison := commands[333].ID
+	h.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+		for _, c := range clients {
+			if c.ID == poison {
+				return nil, domain.Errorf(domain.CodeUnstorable, "refused")
+			}
+		}
+		return h.store.Create(ctx, clients)
+	})})
+	h.drained()
+	h.same(append(commands[:333:333], commands[334:]...))
+	rejections := h.rejections()
+	if len(rejections) != 1 || rejections[0].ID != poison.String() || rejections[0].Reason != domain.CodeUnstorable {
+		t.Errorf("rejections: %+v", rejections)
+	}
+}
+
+func TestAnotherCommandUnderAKnownID(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	stored := command(t, newID(t), "Stored").Client(time.Now())
+	if _, err := h.store.Create(context.Background(), []domain.Client{stored}); err != nil {
+		t.Fatal(err)
+	}
+	h.publish(messageOf(command(t, stored.ID, "Other")))
+	h.run(consumer.Config{})
+	h.drained()
+	if got, err := h.store.Get(context.Background(), stored.ID); err != nil || got.LastName != "Stored" {
+		t.Errorf("the row is now %+v (%v)", got, err)
+	}
+	if r := h.rejections(); len(r) != 1 || r[0].Reason != domain.CodeKeyReused {
+		t.Errorf("rejections: %+v", r)
+	}
+	if n := len(h.messages(domain.StreamEvents)); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// outcomesFunc lets publishing events go wrong around the real thing.
+type outcomesFunc struct {
+	*publisher.Outcomes
+	publishEvents func([]domain.Event) error
+}
+
+func (f outcomesFunc) PublishEvents(events []domain.Event) error { return f.publishEvents(events) }
+
+func TestEventsThatFail(t *testing.T) {
+	t.Parallel()
+	for _, persisted := range []bool{false, true} {
+		t.Run(fmt.Sprint("persisted ", persisted), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			commands := h.publishCommands(40)
+			outcomes := h.outcomes()
+			var calls atomic.Int32
+			h.run(consumer.Config{Concurrency: 1, Outcomes: outcomesFunc{outcomes, func(events []domain.Event) error {
+				if calls.Add(1) <= 3 {
+					if persisted {
+						if err := outcomes.PublishEvents(events); err != nil {
+							t.Error(err)
+						}
+					}
+					return errors.New("the ack was lost")
+				}
+				return outcomes.PublishEvents(events)
+			}}})
+			h.drained()
+			h.same(commands)
+		})
+	}
+}
+
+// A worker that is told to stop while the store is away gives the commands back, and another takes them at once.
+func TestStoppingWhileTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	commands := h.publishCommands(10)
+	tried := make(chan struct{}, 1)
+	stop := h.run(consumer.Config{Store: storeFunc(func(context.Context, []domain.Client) ([]domain.CreateResult, error) {
+		select {
+		case tried <- struct{}{}:
+		default:
+		}
+		return nil, errors.New("away")
+	})})
+	<-tried
+	stop()
+	h.run(consumer.Config{})
+	h.drained()
+	h.same(commands)
+}
+
+func TestTheServerGoesAwayAndComesBack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run(consumer.Config{})
+	commands := h.publishCommands(20)
+	h.drained()
+	h.server.Down()
+	h.server.Up(t)
+	eventually(t, "the connection is back", h.nc.IsConnected)
+	commands = append(commands, h.publishCommands(20)...)
+	h.drained()
+	h.same(commands)
+}
+
+func TestTrim(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	stop := h.run(consumer.Config{History: time.Hour})
+	h.publishCommands(20)
+	h.drained()
+	stop()
+	h.publishCommands(5) // these are not done
+	left := func() int { return len(h.messages(domain.StreamCommands)) }
+
+	if err := h.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil || left() != 25 {
+		t.Errorf("within the history: %d commands left (%v), want 25", left(), err)
+	}
+	if err := h.worker(consumer.Config{}).Trim(context.Background()); err != nil || left() != 5 {
+		t.Errorf("past the history: %d commands left (%v), want 5", left(), err)
+	}
+}
+
+func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	stop := h.run(consumer.Config{History: time.Hour})
+	h.publishCommands(20)
+	h.drained()
+	stop()
+	small := publishertest.Streams
+	small.LogMaxBytes = 8 << 10
+	if err := publisher.MigrateStreams(context.Background(), h.js, small); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(h.messages(domain.StreamCommands)); n != 0 {
+		t.Errorf("%d commands left", n)
+	}
+}
+
+func TestAMissingConsumer(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	w := h.worker(consumer.Config{})
+	if err := w.Ready(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := h.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+		t.Fatal(err)
+	}
+	const want = "consumer worker of stream CLIENT_COMMANDS is missing: run clientele migrate"
+	if err := w.Ready(context.Background()); err == nil || err.Error() != want {
+		t.Errorf("Ready: %v", err)
+	}
+}
