@@ -1,0 +1,212 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Create stores the clients that are not there yet, as store.Store has it.
+//
+// The insert is one statement and so a transaction of its own. Only a second statement sees the rows that it ran into:
+// under READ COMMITTED each has its own snapshot.
+func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+	if len(clients) == 0 {
+		return nil, nil
+	}
+	rows := distinct(clients)
+	inserted, err := s.insert(ctx, rows)
+	if err != nil {
+		return nil, s.failure(fmt.Sprintf("insert batch of %d", len(clients)), err)
+	}
+	held := make(map[uuid.UUID]*domain.Client, len(clients))
+	if len(inserted) < len(rows) {
+		if err := s.find(ctx, missing(rows, inserted), held); err != nil {
+			return nil, s.failure(fmt.Sprintf("read what was there of batch of %d", len(clients)), err)
+		}
+	}
+	results := make([]domain.CreateResult, len(clients))
+	for i := range clients {
+		c := &clients[i]
+		switch there := held[c.ID]; {
+		case there == nil:
+			results[i] = domain.CreateResult{Outcome: domain.Created, Client: *c}
+			held[c.ID] = c // for the next one in the batch with this id
+		case there.Fingerprint == c.Fingerprint:
+			results[i] = domain.CreateResult{Outcome: domain.Replayed, Client: *there}
+		default:
+			results[i] = domain.CreateResult{Outcome: domain.Conflict, Client: *there}
+		}
+	}
+	return results, nil
+}
+
+// distinct returns the first client of each id, sorted by id: batches that have some ids in common then wait for each
+// other in one direction only, and never deadlock.
+func distinct(clients []domain.Client) []*domain.Client {
+	rows := make([]*domain.Client, len(clients))
+	for i := range clients {
+		rows[i] = &clients[i]
+	}
+	slices.SortStableFunc(rows, func(a, b *domain.Client) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return slices.CompactFunc(rows, func(a, b *domain.Client) bool { return a.ID == b.ID })
+}
+
+// missing returns the ids of the rows that were not inserted.
+func missing(rows []*domain.Client, inserted [][16]byte) [][16]byte {
+	done := make(map[[16]byte]bool, len(inserted))
+	for _, id := range inserted {
+		done[id] = true
+	}
+	var ids [][16]byte
+	for _, c := range rows {
+		if !done[c.ID] {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// columns are those of a client, in the order of insert's arguments and of scan's.
+const columns = `id, first_name, last_name, email_address, title, middle_name, company_name, telephone_number,
+	alt_telephone_number, pronouns, prefers_email, prefers_phone, prefers_sms, prefers_post, avatar_url, dob, nationality,
+	ni_number, occupation, address_line_1, address_line_2, address_line_3, address_post_town, address_county,
+	address_postcode, address_uprn, status, fingerprint, accepted_at, created_at`
+
+// insert stores the rows whose ids are not there yet and returns those ids, in any order. Dates go out as text, so that it
+// is the server who refuses a wrong one.
+func (s *Store) insert(ctx context.Context, rows []*domain.Client) ([][16]byte, error) {
+	const insertClients = `INSERT INTO clients (` + columns + `)
+		SELECT ` + columns + `
+		FROM unnest(
+			$1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+			$9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::boolean[], $14::boolean[], $15::text[],
+			$16::text[]::date[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[],
+			$24::text[], $25::text[], $26::text[], $27::text[], $28::bytea[], $29::timestamptz[], $30::timestamptz[]
+		) AS batch (` + columns + `)
+		ON CONFLICT (id) DO NOTHING
+		RETURNING id`
+
+	text := func(value func(*domain.Client) string) any { return column(rows, value) }
+	nullable := func(value func(*domain.Client) *string) any { return column(rows, value) }
+	prefers := func(value func(*domain.CommunicationPreferences) *bool) any {
+		return column(rows, func(c *domain.Client) *bool {
+			if c.CommunicationPreferences == nil {
+				return nil
+			}
+			return value(c.CommunicationPreferences)
+		})
+	}
+	address := func(value func(*domain.Address) *string) any {
+		return column(rows, func(c *domain.Client) *string {
+			if c.Address == nil {
+				return nil
+			}
+			return value(c.Address)
+		})
+	}
+	ids, err := s.pool.Query(ctx, insertClients,
+		column(rows, func(c *domain.Client) [16]byte { return c.ID }),
+		text(func(c *domain.Client) string { return c.FirstName }),
+		text(func(c *domain.Client) string { return c.LastName }),
+		text(func(c *domain.Client) string { return c.EmailAddress }),
+		nullable(func(c *domain.Client) *string { return c.Title }),
+		nullable(func(c *domain.Client) *string { return c.MiddleName }),
+		nullable(func(c *domain.Client) *string { return c.CompanyName }),
+		nullable(func(c *domain.Client) *string { return c.TelephoneNumber }),
+		nullable(func(c *domain.Client) *string { return c.AltTelephoneNumber }),
+		nullable(func(c *domain.Client) *string { return c.Pronouns }),
+		prefers(func(p *domain.CommunicationPreferences) *bool { return &p.Email }),
+		prefers(func(p *domain.CommunicationPreferences) *bool { return &p.Phone }),
+		prefers(func(p *domain.CommunicationPreferences) *bool { return &p.SMS }),
+		prefers(func(p *domain.CommunicationPreferences) *bool { return &p.Post }),
+		nullable(func(c *domain.Client) *string { return c.AvatarURL }),
+		nullable(func(c *domain.Client) *string { return c.DOB }),
+		nullable(func(c *domain.Client) *string { return c.Nationality }),
+		nullable(func(c *domain.Client) *string { return c.NINumber }),
+		nullable(func(c *domain.Client) *string { return c.Occupation }),
+		address(func(a *domain.Address) *string { return &a.Line1 }),
+		address(func(a *domain.Address) *string { return a.Line2 }),
+		address(func(a *domain.Address) *string { return a.Line3 }),
+		address(func(a *domain.Address) *string { return a.PostTown }),
+		address(func(a *domain.Address) *string { return a.County }),
+		address(func(a *domain.Address) *string { return &a.Postcode }),
+		address(func(a *domain.Address) *string { return a.UPRN }),
+		text(func(c *domain.Client) string { return string(c.Status) }),
+		column(rows, func(c *domain.Client) []byte { return c.Fingerprint[:] }),
+		column(rows, func(c *domain.Client) time.Time { return c.AcceptedAt }),
+		column(rows, func(c *domain.Client) time.Time { return c.CreatedAt }))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(ids, pgx.RowTo[[16]byte])
+}
+
+// column returns one value of each row, as the array that unnest makes a column of.
+func column[T any](rows []*domain.Client, value func(*domain.Client) T) pgtype.FlatArray[T] {
+	values := make(pgtype.FlatArray[T], len(rows))
+	for i, c := range rows {
+		values[i] = value(c)
+	}
+	return values
+}
+
+// find puts the clients with these ids into held. It wants them all.
+func (s *Store) find(ctx context.Context, ids [][16]byte, held map[uuid.UUID]*domain.Client) error {
+	rows, err := s.pool.Query(ctx, `SELECT `+columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
+	if err != nil {
+		return err
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
+	if err != nil {
+		return err
+	}
+	if len(found) < len(ids) {
+		return errors.New("a row was deleted meanwhile")
+	}
+	for i := range found {
+		held[found[i].ID] = &found[i]
+	}
+	return nil
+}
+
+// scan reads the columns of a client.
+func scan(row pgx.Row) (domain.Client, error) {
+	var (
+		c                       domain.Client
+		email, phone, sms, post *bool
+		dob                     *time.Time
+		line1, postcode         *string
+		address                 domain.Address
+		fingerprint             []byte
+	)
+	err := row.Scan((*[16]byte)(&c.ID), &c.FirstName, &c.LastName, &c.EmailAddress, &c.Title, &c.MiddleName, &c.CompanyName,
+		&c.TelephoneNumber, &c.AltTelephoneNumber, &c.Pronouns, &email, &phone, &sms, &post, &c.AvatarURL, &dob,
+		&c.Nationality, &c.NINumber, &c.Occupation, &line1, &address.Line2, &address.Line3, &address.PostTown,
+		&address.County, &postcode, &address.UPRN, (*string)(&c.Status), &fingerprint, &c.AcceptedAt, &c.CreatedAt)
+	if err != nil {
+		return domain.Client{}, err
+	}
+	if email != nil {
+		c.CommunicationPreferences = &domain.CommunicationPreferences{Email: *email, Phone: *phone, SMS: *sms, Post: *post}
+	}
+	if dob != nil {
+		c.DOB = new(dob.Format(time.DateOnly))
+	}
+	if line1 != nil {
+		address.Line1, address.Postcode = *line1, *postcode
+		c.Address = &address
+	}
+	copy(c.Fingerprint[:], fingerprint)
+	c.AcceptedAt, c.CreatedAt = c.AcceptedAt.UTC(), c.CreatedAt.UTC()
+	return c, nil
+}

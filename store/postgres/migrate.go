@@ -1,0 +1,110 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"clientele/store"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+const (
+	// schemaVersion is that of the newest file in migrations.
+	schemaVersion = 1
+	// schemaTable is where goose notes which migrations were applied.
+	schemaTable = "clientele_schema"
+	// migrationLock is the key of the advisory lock that one migration at a time holds. Any number does, if it stays.
+	migrationLock = 0x636c69656e74656c
+	// unlockTimeout is how long a server that vanished may delay the end of a migration.
+	unlockTimeout = 5 * time.Second
+)
+
+// Ready returns nil when the database answers and has the schema of this program, a SchemaError when it has another.
+func (s *Store) Ready(ctx context.Context) error {
+	have, err := s.schema(ctx)
+	if err != nil {
+		return err
+	}
+	if have != schemaVersion {
+		return &store.SchemaError{Have: have, Want: schemaVersion}
+	}
+	return nil
+}
+
+// Migrate brings the schema to this program's version, one migration a transaction. Others who call it meanwhile wait.
+func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return 0, 0, s.failure("lock the schema", err)
+	}
+	defer unlock()
+	from, err = s.schema(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	if from > schemaVersion {
+		return from, from, &store.SchemaError{Have: from, Want: schemaVersion}
+	}
+	if err := s.up(ctx); err != nil {
+		return from, from, s.failure("migrate the schema", err)
+	}
+	to, err = s.schema(ctx)
+	if to != from {
+		s.log.Info().Int64("from", from).Int64("to", to).Msg("schema migrated")
+	}
+	return from, to, err
+}
+
+// lock waits for the right to migrate. The lock is all of goose's work, for goose's own covers less: it creates its table
+// before. It lives as long as the connection, which is none of the pool's, as goose needs one of those.
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	unlock = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+		defer cancel()
+		_ = conn.Close(ctx) // a lost connection holds no lock either
+	}
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+func (s *Store) up(ctx context.Context) error {
+	migrations, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer db.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
+		goose.WithTableName(schemaTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// schema returns the version of the database's schema, 0 if it has none.
+func (s *Store) schema(ctx context.Context) (int64, error) {
+	var version int64
+	err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+schemaTable+` WHERE is_applied`).Scan(&version)
+	if err != nil && sqlState(err) != undefinedTable {
+		return 0, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return version, nil
+}

@@ -1,0 +1,264 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"clientele/domain"
+	"clientele/store"
+	"clientele/store/postgres"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	code := storetest.Main(m)
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Database {
+		url := storetest.Postgres(t)
+		return storetest.Database{
+			Open: func() (store.Store, error) {
+				return postgres.Open(context.Background(), postgres.Config{URL: url, MaxConns: 4})
+			},
+			Exec: func(statement string) error {
+				_, err := connect(t, url).Exec(t.Context(), statement)
+				return err
+			},
+		}
+	})
+}
+
+func BenchmarkCreate(b *testing.B) { storetest.Benchmark(b, migrated(b, storetest.Postgres(b))) }
+
+func TestOpenRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		cfg  postgres.Config
+		want string
+	}{
+		"no URL":                  {postgres.Config{}, "URL: "},
+		"keywords":                {postgres.Config{URL: "host=sekrit-host user=alice password=sekrit"}, "URL: "},
+		"another scheme":          {postgres.Config{URL: "mysql://alice:sekrit@sekrit-host/db"}, "URL: "},
+		"a port of letters":       {postgres.Config{URL: "postgres://alice:sekrit@sekrit-host:sekrit/db"}, "URL: invalid port"},
+		"a password with a slash": {postgres.Config{URL: "postgres://alice:sek/rit@sekrit-host/db"}, "URL: "},
+		"a broken escape":         {postgres.Config{URL: "postgres://alice:sekrit%zz@sekrit-host/db"}, "URL: "},
+		"an unknown sslmode": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?sslmode=sekrit"}, "URL: failed to configure TLS",
+		},
+		"an unknown session": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?target_session_attrs=sekrit"},
+			"URL: unknown target_session_attrs value",
+		},
+		"an unknown pool size": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?pool_max_conns=sekrit"}, "URL: cannot parse pool_max_conns",
+		},
+		"an unknown exec mode": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?default_query_exec_mode=sekrit"}, "URL: ",
+		},
+		"less than no connections": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db", MaxConns: -1}, "MaxConns: ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := postgres.Open(t.Context(), test.cfg)
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("%v, want %s…", err, test.want)
+			}
+			for _, part := range []string{"alice", "sek", "rit"} {
+				if strings.Contains(err.Error(), part) {
+					t.Errorf("the error tells a part of the URL: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestSettings(t *testing.T) {
+	url := storetest.Postgres(t)
+	for query, want := range map[string]string{"": "clientele", "&application_name=mine": "mine"} {
+		migrated(t, url+query)
+		var found bool
+		err := connect(t, url).QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = $1)`, want).Scan(&found)
+		if err != nil || !found {
+			t.Errorf("no connection of %q, %v", want, err)
+		}
+	}
+}
+
+// TestOutage has one server and what can happen to it.
+func TestOutage(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	s := migrated(t, server.URL())
+	first := storetest.Clients(2)
+	mustCreate(t, s, first)
+
+	for name, immediate := range map[string]bool{"crash": true, "shutdown": false} {
+		t.Run(name, func(t *testing.T) {
+			server.Stop(t, immediate)
+			batch := storetest.Clients(2)
+			wantRetryable(t, s, batch)
+			if err := s.Ready(t.Context()); err == nil || domain.CodeOf(err) != "" {
+				t.Errorf("Ready returned %v", err)
+			}
+			if _, _, err := s.Migrate(t.Context()); err == nil || domain.CodeOf(err) != "" {
+				t.Errorf("Migrate returned %v", err)
+			}
+
+			late, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL()})
+			if err != nil {
+				t.Fatalf("Open returned %v while the server was away", err)
+			}
+			defer late.Close()
+			wantRetryable(t, late, batch)
+
+			server.Start(t)
+			for _, s := range []*postgres.Store{s, late} {
+				if err := s.Ready(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				mustCreate(t, s, batch)
+				for _, c := range first {
+					if _, err := s.Get(t.Context(), c.ID); err != nil {
+						t.Errorf("Get returned %v", err)
+					}
+				}
+			}
+		})
+	}
+
+	t.Run("connections lost", func(t *testing.T) {
+		mustCreate(t, s, first)
+		if _, err := connect(t, server.URL()).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = 'clientele'`); err != nil {
+			t.Fatal(err)
+		}
+		batch := storetest.Clients(2)
+		wantRetryable(t, s, batch)
+		mustCreate(t, s, batch)
+	})
+}
+
+// TestReadOnly has a primary that became a standby, as far as a client can see.
+func TestReadOnly(t *testing.T) {
+	url := storetest.Postgres(t)
+	migrated(t, url)
+	var log bytes.Buffer
+	open := func(query string) *postgres.Store {
+		s, err := postgres.Open(t.Context(), postgres.Config{
+			URL: url + "&default_transaction_read_only=on&application_name=reader" + query, Log: zerolog.New(&log),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+
+	s := open("&target_session_attrs=any")
+	if err := s.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantRetryable(t, s, storetest.Clients(2))
+	if !strings.Contains(log.String(), "read-only") {
+		t.Errorf("the log does not tell: %s", log.String())
+	}
+	admin := connect(t, url)
+	for ctx, connections := t.Context(), 1; connections > 0; {
+		if err := admin.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader'`).
+			Scan(&connections); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if err := open("").Ready(t.Context()); err == nil || domain.CodeOf(err) != "" {
+		t.Errorf("Ready returned %v, want that no server is writable", err)
+	}
+}
+
+func TestNoPasswordInErrors(t *testing.T) {
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: "postgres://alice:sekrit@127.0.0.1:1/db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Ready(t.Context()); err == nil || strings.Contains(err.Error(), "sekrit") {
+		t.Errorf("Ready returned %v", err)
+	}
+}
+
+func TestMigrateIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: storetest.Postgres(t), Log: zerolog.New(&log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 {
+		if _, _, err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Count(log.String(), "schema migrated"); got != 1 {
+		t.Errorf("%d lines about the migration, want 1: %s", got, log.String())
+	}
+}
+
+func wantRetryable(t *testing.T, s *postgres.Store, batch []domain.Client) {
+	t.Helper()
+	if results, err := s.Create(t.Context(), batch); err == nil || domain.CodeOf(err) != "" || results != nil {
+		t.Errorf("Create returned %v, %v, want an error without a code", results, err)
+	}
+}
+
+func mustCreate(t *testing.T, s *postgres.Store, batch []domain.Client) {
+	t.Helper()
+	if _, err := s.Create(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func migrated(t testing.TB, url string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(context.Background(), postgres.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// connect returns a connection of its own to the database.
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}

@@ -1,0 +1,114 @@
+// Package sqlite keeps clients in a SQLite file, for an installation on one machine.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"clientele/domain"
+	"clientele/store"
+
+	"github.com/google/uuid"
+	_ "modernc.org/sqlite" // the driver
+)
+
+// maxReaders is how many calls of Get and Ready read at once. Each reader has a page cache of 2 MB.
+const maxReaders = 4
+
+// Config says where the database is.
+type Config struct {
+	// Path is the file that holds it. It is made if it is not there, readable for this user only, as is its directory.
+	// SQLite keeps two more files beside it, whose names end in -wal and -shm.
+	Path string
+}
+
+// Store keeps clients in a SQLite file. Other programs may use the file meanwhile: they wait for each other, for up to 5 s.
+type Store struct {
+	// writer is one connection, so that writers queue up in Go, where each waits for as long as its context allows.
+	writer *sql.DB
+	// readers never wait for the writer, nor it for them: that is what the write-ahead log is for.
+	readers *sql.DB
+	// calls is held for reading during each call; sql.DB does not wait for them when it is closed.
+	calls sync.RWMutex
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the file, or makes it.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Path == "" {
+		return nil, errors.New("Path: is empty")
+	}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return nil, fmt.Errorf("Path: %w", err)
+	}
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("create the database: %w", err)
+	}
+	writer, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	writer.SetMaxOpenConns(1)
+	readers, err := sql.Open("sqlite", dsn(path, "_query_only=true"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), writer.Close())
+	}
+	readers.SetMaxOpenConns(maxReaders)
+	readers.SetMaxIdleConns(maxReaders)
+	s := &Store{writer: writer, readers: readers}
+	// The first connection of the writer turns the write-ahead log on, which readers could not.
+	if err := writer.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// Close waits for calls in progress, moves the write-ahead log into the database, and closes it.
+func (s *Store) Close() error {
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	// The last connection is the one that cleans up, which a reader may not.
+	return errors.Join(s.readers.Close(), s.writer.Close())
+}
+
+// Get returns the client with this id, or an error with domain.CodeNotFound.
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	c, err := scan(s.readers.QueryRowContext(ctx, selectClient, id.String()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return domain.Client{}, domain.Errorf(domain.CodeNotFound, "no client has this id")
+	}
+	if err != nil {
+		return domain.Client{}, fmt.Errorf("get a client: %w", err)
+	}
+	return c, nil
+}
+
+// create makes the file and its directory where they are missing. SQLite gives its other files the mode of this one.
+func create(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// dsn returns the data source name of the file. A transaction is on disk when its commit returns: synchronous is FULL, and
+// fullfsync makes macOS, where fsync leaves data in the drive's cache, mean it.
+func dsn(path, role string) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	u.RawQuery = "_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role
+	return u.String()
+}

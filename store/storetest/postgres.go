@@ -1,0 +1,374 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	superuser   = "clientele"
+	maintenance = "postgres" // the database that every server has
+
+	pollInterval = 20 * time.Millisecond
+	patience     = time.Minute // for a server to start, to stop, to answer
+	portAttempts = 3           // as another process may take a free port first
+)
+
+// shared is the server that the tests of this process share.
+var shared struct {
+	sync.Mutex
+	main   bool // Main will stop it
+	server *PostgresServer
+}
+
+// Main runs the tests, then stops the server of Postgres and removes its files:
+//
+//	func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+func Main(m *testing.M) int {
+	shared.main = true
+	code := m.Run()
+	if shared.server == nil {
+		return code
+	}
+	if err := shared.server.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, "remove the PostgreSQL server:", err)
+		code = max(code, 1)
+	}
+	return code
+}
+
+// Postgres returns the URL of a fresh, empty database, which is dropped after the test. It is on a PostgreSQL server that
+// the test process starts when it is first asked for one and that TestMain must end, see Main.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	server, err := sharedServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := server.create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.exec(`DROP DATABASE ` + name + ` WITH (FORCE)`); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.url(name)
+}
+
+func sharedServer() (*PostgresServer, error) {
+	shared.Lock()
+	defer shared.Unlock()
+	if !shared.main {
+		return nil, errors.New("TestMain must call storetest.Main, which stops the PostgreSQL server")
+	}
+	if shared.server == nil {
+		server, err := newServer()
+		if err != nil {
+			return nil, err
+		}
+		shared.server = server
+	}
+	return shared.server, nil
+}
+
+// PostgresServer is a PostgreSQL server on a port of 127.0.0.1, with fsync on as in production.
+type PostgresServer struct {
+	programs string // where initdb and postgres are
+	dir      string
+	owner    *syscall.Credential // nil is this process's user
+	port     int
+	database string
+	names    atomic.Int64
+
+	process *os.Process
+	exited  chan struct{}
+}
+
+// StartPostgres starts a server for this test alone, to be stopped and started at will. It is gone after the test.
+func StartPostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	s, err := newServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if s.database, err = s.create(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// URL returns the URL of the server's database, which was empty in the beginning.
+func (s *PostgresServer) URL() string { return s.url(s.database) }
+
+// Pid returns the process id of the server, or of its last process if it is stopped.
+func (s *PostgresServer) Pid() int { return s.process.Pid }
+
+// Stop ends the server and waits for that: at once, as if it had crashed, or after closing connections and a checkpoint.
+func (s *PostgresServer) Stop(t testing.TB, immediate bool) {
+	t.Helper()
+	signal := syscall.SIGINT
+	if immediate {
+		signal = syscall.SIGQUIT
+	}
+	if err := s.stop(signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Start starts a stopped server on the same port and data, and returns when it answers.
+func (s *PostgresServer) Start(t testing.TB) {
+	t.Helper()
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newServer initialises a data directory and starts a server on it.
+func newServer() (*PostgresServer, error) {
+	programs, err := findPrograms()
+	if err != nil {
+		return nil, err
+	}
+	owner, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "clientele-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	s := &PostgresServer{programs: programs, dir: dir, owner: owner}
+	if err := s.initialise(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+func (s *PostgresServer) initialise() error {
+	if s.owner != nil {
+		if err := os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			return err
+		}
+	}
+	initdb := s.command("initdb", "--username="+superuser, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	var err error
+	for range portAttempts {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = s.start(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// start runs the server and returns when it answers.
+func (s *PostgresServer) start() error {
+	log, err := os.Create(s.logFile())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := s.command("postgres", "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
+		"-c", "unix_socket_directories=", "-c", "max_connections=200")
+	cmd.Stderr = log
+	endWithParent(cmd.SysProcAttr)
+	started := make(chan error)
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		// The kernel ends the server when the thread that started it ends, so this one lives as long as the server.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // however it ended, it ended
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.process, s.exited = cmd.Process, exited
+	if err := s.answers(); err != nil {
+		text, _ := os.ReadFile(s.logFile())
+		return fmt.Errorf("%w\n%s", errors.Join(err, s.stop(syscall.SIGQUIT)), text)
+	}
+	return nil
+}
+
+// answers returns nil as soon as the server takes connections.
+func (s *PostgresServer) answers() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, s.url(maintenance))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-poll.C:
+		case <-s.exited:
+			return errors.New("the PostgreSQL server ended")
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// stop returns when the server has ended, or had before.
+func (s *PostgresServer) stop(signal os.Signal) error {
+	if err := s.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	select {
+	case <-s.exited:
+		return nil
+	case <-deadline.C:
+		return fmt.Errorf("the PostgreSQL server, process %d, does not stop", s.Pid())
+	}
+}
+
+func (s *PostgresServer) remove() error {
+	return errors.Join(s.stop(syscall.SIGINT), os.RemoveAll(s.dir))
+}
+
+// create makes a database and returns its name.
+func (s *PostgresServer) create() (string, error) {
+	name := fmt.Sprintf("test_%d", s.names.Add(1))
+	return name, s.exec(`CREATE DATABASE ` + name)
+}
+
+func (s *PostgresServer) exec(statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url(maintenance))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+func (s *PostgresServer) url(database string) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", superuser, s.port, database)
+}
+
+func (s *PostgresServer) logFile() string { return filepath.Join(s.dir, "log") }
+
+// command returns one of PostgreSQL's programs, to be run as the owner of the data directory.
+func (s *PostgresServer) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.programs, program), append([]string{"-D", filepath.Join(s.dir, "data")}, args...)...)
+	cmd.Dir = s.dir // the owner may not enter ours
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
+	return cmd
+}
+
+// unprivileged returns whom to run PostgreSQL as, for it refuses to be root; nil if this process is not root.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	account, err := user.Lookup("postgres")
+	if err != nil {
+		account, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// findPrograms returns the directory with initdb and postgres. Most distributions keep it out of the PATH.
+func findPrograms() (string, error) {
+	var dirs []string
+	if initdb, err := exec.LookPath("initdb"); err == nil {
+		if initdb, err = filepath.EvalSymlinks(initdb); err == nil {
+			dirs = append(dirs, filepath.Dir(initdb))
+		}
+	}
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin",          // Debian
+		"/usr/pgsql-*/bin",                   // Red Hat
+		"/opt/homebrew/opt/postgresql@*/bin", // Homebrew on ARM
+		"/usr/local/opt/postgresql@*/bin",    // Homebrew on Intel
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		slices.SortFunc(found, func(a, b string) int { return cmp.Compare(majorVersion(b), majorVersion(a)) })
+		dirs = append(dirs, found...)
+	}
+	if bin, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
+		dirs = append(dirs, strings.TrimSpace(string(bin)))
+	}
+	for _, dir := range dirs {
+		_, noInitdb := exec.LookPath(filepath.Join(dir, "initdb"))
+		_, noPostgres := exec.LookPath(filepath.Join(dir, "postgres"))
+		if noInitdb == nil && noPostgres == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("PostgreSQL's initdb and postgres are not on this machine: run make test, which installs them")
+}
+
+// majorVersion reads the number in the name above bin: 9 of postgresql@9.6, 15 of /usr/lib/postgresql/15.
+func majorVersion(bin string) int {
+	name := filepath.Base(filepath.Dir(bin))
+	name = name[strings.LastIndexAny(name, "@-")+1:]
+	major, _, _ := strings.Cut(name, ".")
+	version, _ := strconv.Atoi(major) // what is no number comes last
+	return version
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
