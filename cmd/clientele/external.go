@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"clientele/cmd/internal/process"
 	"clientele/store"
 
@@ -15,6 +17,9 @@ type ingressCmd struct {
 	externalFlags `embed:""`
 	logFlags      `embed:""`
 }
+
+// Validate is called by the parser.
+func (c *ingressCmd) Validate() error { return c.externalFlags.validate() }
 
 // Run serves the API until the context ends.
 func (c *ingressCmd) Run(e env) error {
@@ -33,6 +38,11 @@ type workerCmd struct {
 	externalFlags `embed:""`
 	workerFlags   `embed:""`
 	logFlags      `embed:""`
+}
+
+// Validate is called by the parser.
+func (c *workerCmd) Validate() error {
+	return cmp.Or(c.externalFlags.validate(), c.workerFlags.validate())
 }
 
 // Run works off the command log until the context ends.
@@ -78,6 +88,11 @@ type migrateCmd struct {
 	externalFlags `embed:""`
 	streamFlags   `embed:""`
 	logFlags      `embed:""`
+}
+
+// Validate is called by the parser.
+func (c *migrateCmd) Validate() error {
+	return cmp.Or(c.externalFlags.validate(), c.streamFlags.validate())
 }
 
 // Run migrates and ends.

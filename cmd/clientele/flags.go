@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -39,8 +38,8 @@ type streamFlags struct {
 	Replicas       int           `default:"1" enum:"1,3,5" placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (${default})."`
 }
 
-// Validate is called by the parser.
-func (f streamFlags) Validate() error {
+// validate returns what is wrong with the flags. Commands call it from Validate, which the parser calls.
+func (f streamFlags) validate() error {
 	// A log smaller than this has no room for a batch.
 	if f.LogMaxBytes < 1<<20 {
 		return errors.New("--log-max-bytes must be at least 1048576")
@@ -61,8 +60,8 @@ type workerFlags struct {
 	Concurrency int           `default:"3" placeholder:"N" help:"Batches under way at once, 1 to 64 (${default})."`
 }
 
-// Validate is called by the parser.
-func (f workerFlags) Validate() error {
+// validate returns what is wrong with the flags.
+func (f workerFlags) validate() error {
 	switch {
 	case f.History < 0:
 		return errors.New("--history must not be negative")
@@ -107,10 +106,10 @@ type externalFlags struct {
 	databaseFlags `embed:""`
 }
 
-// Validate is called by the parser.
-func (f externalFlags) Validate() error {
+// validate returns what is wrong with the flags.
+func (f externalFlags) validate() error {
 	if f.NatsURL == "" || f.DatabaseURL == "" {
-		return fmt.Errorf("--nats-url and --database-url are needed; without servers of your own, run clientele serve")
+		return errors.New("--nats-url and --database-url are needed; without servers of your own, run clientele serve")
 	}
 	return nil
 }

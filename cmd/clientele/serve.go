@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -27,6 +28,11 @@ type serveCmd struct {
 	streamFlags   `embed:""`
 	workerFlags   `embed:""`
 	logFlags      `embed:""`
+}
+
+// Validate is called by the parser.
+func (c *serveCmd) Validate() error {
+	return cmp.Or(c.streamFlags.validate(), c.workerFlags.validate())
 }
 
 // Run runs ingress and worker until the context ends.

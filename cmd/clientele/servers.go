@@ -89,9 +89,10 @@ func redact(urls string) string {
 // that; a person does.
 func wrongSetup(err error) bool {
 	_, schema := errors.AsType[*store.SchemaError](err)
+	_, refusedStream := errors.AsType[*publisher.RefusedStreamError](err)
 	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
 	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
-	return schema || missingStream || missingConsumer
+	return schema || refusedStream || missingStream || missingConsumer
 }
 
 // await waits until f succeeds; a wrong setup is final.

@@ -58,9 +58,6 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 		return from, from, s.failure("migrate the schema", err)
 	}
 	to, err = s.schema(ctx)
-	if to != from {
-		s.log.Info().Int64("from", from).Int64("to", to).Msg("schema migrated")
-	}
 	return from, to, err
 }
 

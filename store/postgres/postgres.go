@@ -36,7 +36,7 @@ type Config struct {
 	// MaxConns is how many connections may be open at once. 0 leaves it to the URL's pool_max_conns, or else to pgx: as
 	// many as there are CPUs, and four at least.
 	MaxConns int32
-	// Log is told of migrations and of failovers.
+	// Log is told of failovers.
 	Log zerolog.Logger
 }
 

@@ -204,23 +204,6 @@ func TestNoPasswordInErrors(t *testing.T) {
 	}
 }
 
-func TestMigrateIsLogged(t *testing.T) {
-	var log bytes.Buffer
-	s, err := postgres.Open(t.Context(), postgres.Config{URL: storetest.Postgres(t), Log: zerolog.New(&log)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	for range 2 {
-		if _, _, err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := strings.Count(log.String(), "schema migrated"); got != 1 {
-		t.Errorf("%d lines about the migration, want 1: %s", got, log.String())
-	}
-}
-
 func wantRetryable(t *testing.T, s *postgres.Store, batch []domain.Client) {
 	t.Helper()
 	if results, err := s.Create(t.Context(), batch); err == nil || domain.CodeOf(err) != "" || results != nil {

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/process"
+)
+
+// runLine runs the command line in this process. None of these has a reason to go on running.
+func runLine(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	status = run(ctx, args, &out, &errs)
+	if ctx.Err() != nil {
+		t.Fatalf("%v: did not end: %s%s", args, out.String(), errs.String())
+	}
+	return status, out.String(), errs.String()
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	locked := t.TempDir()
+	unlock, err := process.LockDir("--data-dir", locked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve := func(args ...string) []string {
+		base := []string{
+			"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0",
+			"--data-dir=" + t.TempDir(), "--log-level=error",
+		}
+		return append(base, args...)
+	}
+	external := func(args ...string) []string {
+		return append([]string{"worker", "--admin-listen=127.0.0.1:0", "--log-level=error"}, args...)
+	}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		want   string
+	}{
+		{"API port taken", serve("--listen=" + taken.Addr().String()), 1, "is in use by another program: stop it, or choose another address with --listen"},
+		{"admin port taken", serve("--admin-listen=" + taken.Addr().String()), 1, "choose another address with --admin-listen"},
+		{"NATS port taken", serve("--nats-listen=" + taken.Addr().String()), 1, "choose another address with --nats-listen"},
+		{"no address", serve("--listen=here"), 1, "HOST:PORT with --listen"},
+		{"no NATS address", serve("--nats-listen=here"), 1, "HOST:PORT with --nats-listen"},
+		{"no NATS port", serve("--nats-listen=127.0.0.1:nats-port"), 1, "--nats-listen"},
+		{"directory locked", serve("--data-dir=" + locked), 1, "is in use by another clientele: stop it, or choose another directory with --data-dir"},
+		{"directory is a file", serve("--data-dir=" + file), 1, "choose another with --data-dir"},
+		{"log larger than the disk", serve("--log-max-bytes=999999999999999"), 1, "--log-max-bytes"},
+		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url must be like nats://host:4222"},
+		{"NATS credentials", external("--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-creds"},
+		{"database URL", external("--nats-url=nats://x", "--database-url=mysql://u:secret@x/x"), 1, "--database-url"},
+
+		{"no command", nil, 2, "--help"},
+		{"unknown command", []string{"sing"}, 2, "--help"},
+		{"unknown flag", []string{"serve", "--loud"}, 2, "--loud"},
+		{"no servers", []string{"ingress"}, 2, "--nats-url and --database-url are needed"},
+		{"batch size", []string{"serve", "--batch-size=0"}, 2, "--batch-size must be from 1 to 1000"},
+		{"concurrency", []string{"serve", "--concurrency=65"}, 2, "--concurrency must be from 1 to 64"},
+		{"history", []string{"serve", "--history=-1h"}, 2, "--history must not be negative"},
+		{"retention", []string{"serve", "--event-retention=1s"}, 2, "--event-retention must be at least 1m"},
+		{"log size", []string{"serve", "--log-max-bytes=1"}, 2, "--log-max-bytes must be at least"},
+		{"replicas", []string{"serve", "--replicas=2"}, 2, "--replicas"},
+		{"level", []string{"serve", "--log-level=loud"}, 2, "--log-level"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, _, stderr := runLine(t, c.args...)
+			if status != c.status || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit status %d, want %d: %s", status, c.status, stderr)
+			}
+			if !strings.HasPrefix(stderr, "clientele: ") || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "secret") {
+				t.Errorf("not one line without secrets: %q", stderr)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"worker", "--help"}} {
+		if status, stdout, stderr := runLine(t, args...); status != 0 || !strings.Contains(stdout, "Usage: clientele") {
+			t.Errorf("%v: %d %q %q", args, status, stdout, stderr)
+		}
+	}
+	if status, stdout, _ := runLine(t, "version"); status != 0 || !strings.HasPrefix(stdout, "clientele ") {
+		t.Errorf("version: %d %q", status, stdout)
+	}
+}
+
+func TestFlagsHaveEnvironmentTwins(t *testing.T) {
+	t.Setenv("CLIENTELE_BATCH_SIZE", "0")
+	if status, _, stderr := runLine(t, "serve"); status != 2 || !strings.Contains(stderr, "--batch-size") {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+}
+
+// Imports point one way: domain, then store, publisher and consumer, then cmd.
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}: {{join .Deps " "}}`, "clientele/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		pkg, deps, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		var forbidden []string
+		switch {
+		case pkg == "clientele/domain":
+			forbidden = []string{"clientele/", "net/http", "github.com/nats-io/", "github.com/jackc/"}
+		case strings.HasSuffix(pkg, "test"): // helpers of tests
+			continue
+		case strings.HasPrefix(pkg, "clientele/store"):
+			forbidden = []string{"clientele/publisher", "clientele/consumer", "clientele/cmd"}
+		case pkg == "clientele/publisher/ingress":
+			forbidden = []string{"clientele/store", "clientele/consumer", "clientele/cmd", "github.com/nats-io/"}
+		case strings.HasPrefix(pkg, "clientele/publisher"):
+			forbidden = []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
+		case pkg == "clientele/consumer":
+			forbidden = []string{"clientele/store", "clientele/publisher", "clientele/cmd"}
+		case strings.HasPrefix(pkg, "clientele/cmd/internal"):
+			forbidden = []string{"clientele/domain", "clientele/store", "clientele/publisher", "clientele/consumer"}
+		}
+		for dep := range strings.FieldsSeq(deps) {
+			for _, f := range forbidden {
+				if strings.HasPrefix(dep, f) || dep == f {
+					t.Errorf("%s must not import %s", pkg, dep)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/embedded"
+	"clientele/domain"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// site is a nats-server process and a PostgreSQL database, migrated.
+type site struct {
+	t        testing.TB
+	nats     *natsServer
+	database string
+	flags    []string
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	return newSiteOn(t, storetest.Postgres(t))
+}
+
+func newSiteOn(t testing.TB, database string) *site {
+	t.Helper()
+	s := &site{t: t, nats: startNATSServer(t), database: database}
+	s.flags = []string{"--nats-url", s.nats.url, "--database-url", database}
+	if status := clientele(t, "migrate", s.flags...).wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	return s
+}
+
+func (s *site) clientele(role string, flags ...string) *proc {
+	s.t.Helper()
+	p := clientele(s.t, role, append(flags, s.flags...)...)
+	p.ready()
+	return p
+}
+
+func (s *site) rows() int {
+	s.t.Helper()
+	conn, err := pgx.Connect(context.Background(), s.database)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var n int
+	if err := conn.QueryRow(context.Background(), `SELECT count(*) FROM clients`).Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *site) consumer() *jetstream.ConsumerInfo {
+	s.t.Helper()
+	c, err := jetStream(s.t, s.nats.url).Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c.CachedInfo()
+}
+
+func (s *site) drained() bool {
+	s.t.Helper()
+	info := s.consumer()
+	return info.NumPending == 0 && info.NumAckPending == 0
+}
+
+// backlog puts commands on the log of a data directory that no process uses.
+func backlog(t testing.TB, dir string, n int) {
+	t.Helper()
+	server, err := embedded.StartNATS(embedded.NATSConfig{
+		Dir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0", Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	nc, err := nats.Connect(server.ClientURL(), nats.InProcessServer(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	fill(t, nc, n)
+}
+
+func TestSeparateProcesses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ingresses := []*proc{s.clientele("ingress"), s.clientele("ingress")}
+	workers := []*proc{s.clientele("worker"), s.clientele("worker")}
+	apis := []string{ingresses[0].api(), ingresses[1].api()}
+	for _, api := range apis {
+		mainJob(t, api, s.nats.url)
+	}
+	fiftyAtOnce(t, apis, s.nats.url)
+	var operations []string
+	for i := range 100 {
+		operations = append(operations, accepted(t, apis[i%2], jane, ""))
+	}
+	for i, operation := range operations {
+		succeeded(t, apis[i%2], operation)
+	}
+	if n := s.rows(); n != 103 {
+		t.Errorf("%d rows, want 103", n)
+	}
+	for _, p := range append(ingresses, workers...) {
+		p.stop()
+	}
+}
+
+func TestNATSIsAway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ingress, worker := s.clientele("ingress"), s.clientele("worker")
+	operations := []string{accepted(t, ingress.api(), jane, "")}
+	refused := func(how string) {
+		t.Helper()
+		start := time.Now()
+		r := post(t, ingress.api(), jane, "")
+		if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %v: %s", how, r.status, r.header, r.body)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: answered after %s", how, took)
+		}
+	}
+	back := func() {
+		t.Helper()
+		eventually(t, "commands are accepted again", func() bool {
+			r := post(t, ingress.api(), jane, "")
+			if r.status == http.StatusAccepted {
+				operations = append(operations, r.header.Get("Location"))
+			}
+			return r.status == http.StatusAccepted
+		})
+	}
+
+	s.nats.signal(syscall.SIGSTOP)
+	refused("paused")
+	s.nats.signal(syscall.SIGCONT)
+	back()
+
+	s.nats.kill()
+	refused("killed")
+	for _, p := range []*proc{ingress, worker} {
+		if r := get(t, p.admin()+"/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "NATS") {
+			t.Errorf("readyz: %d %s", r.status, r.body)
+		}
+	}
+	s.nats.restart(t)
+	back()
+	ingress.ready()
+	worker.ready()
+	for _, operation := range operations {
+		succeeded(t, ingress.api(), operation)
+	}
+}
+
+func TestTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	postgres := storetest.StartPostgres(t)
+	s := newSiteOn(t, postgres.URL())
+	ingress, worker := s.clientele("ingress"), s.clientele("worker")
+	var operations []string
+	take := func() {
+		t.Helper()
+		for range 20 {
+			operations = append(operations, accepted(t, ingress.api(), jane, ""))
+		}
+	}
+	take()
+	postgres.Stop(t, true)
+	take()
+	worker.says("store clients: waiting to try again")
+	if r := get(t, ingress.admin()+"/readyz"); r.status != http.StatusOK || !strings.Contains(r.body, `"degraded":["database: `) {
+		t.Errorf("the ingress without a database: %d %s", r.status, r.body)
+	}
+	if r := get(t, worker.admin()+"/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "database: ") {
+		t.Errorf("the worker without a database: %d %s", r.status, r.body)
+	}
+	if r := post(t, ingress.api(), jane, "some key"); r.status != http.StatusAccepted {
+		t.Errorf("with a key: %d %s", r.status, r.body)
+	} else {
+		operations = append(operations, r.header.Get("Location"))
+	}
+	// A worker and an ingress that start now wait, or do without.
+	late := clientele(t, "worker", s.flags...)
+	late.says("waiting for the database")
+	if r := get(t, late.admin()+"/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "waiting for the database") {
+		t.Errorf("a worker that waits: %d %s", r.status, r.body)
+	}
+	lateIngress := clientele(t, "ingress", s.flags...)
+	operations = append(operations, accepted(t, lateIngress.api(), jane, ""))
+
+	postgres.Start(t)
+	for _, operation := range operations {
+		succeeded(t, ingress.api(), operation)
+	}
+	late.ready()
+	eventually(t, "every command is acknowledged", s.drained)
+	if n := s.consumer().NumRedelivered; n != 0 {
+		t.Errorf("%d redeliveries", n)
+	}
+	if n := len(messages(t, s.nats.url, domain.StreamRejections)); n != 0 {
+		t.Errorf("%d rejections", n)
+	}
+	if n := s.rows(); n != len(operations) {
+		t.Errorf("%d rows, want %d", n, len(operations))
+	}
+}
+
+func TestGarbageOnTheLog(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ingress := s.clientele("ingress")
+	first := accepted(t, ingress.api(), jane, "")
+	js := jetStream(t, s.nats.url)
+	if _, err := js.Publish(context.Background(), "client.create.x", []byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	last := accepted(t, ingress.api(), jane, "")
+	worker := s.clientele("worker")
+	succeeded(t, ingress.api(), first)
+	succeeded(t, ingress.api(), last)
+	eventually(t, "the garbage is rejected", func() bool {
+		rejected := messages(t, s.nats.url, domain.StreamRejections)
+		return len(rejected) == 1 && rejected[0].Subject == "client.rejected.x"
+	})
+	worker.says(`"id":"x","reason":"undecodable"`)
+}
+
+func TestWaitingForServers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.nats.kill()
+	for _, role := range []string{"ingress", "worker"} {
+		p := clientele(t, role, s.flags...)
+		p.says(fmt.Sprintf(`"message":"waiting for NATS at %s"`, s.nats.url))
+		r := get(t, p.admin()+"/readyz")
+		if r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "waiting for NATS") {
+			t.Errorf("readyz of an %s that waits: %d %s", role, r.status, r.body)
+		}
+		if r := get(t, p.admin()+"/livez"); r.status != http.StatusOK {
+			t.Errorf("livez of an %s that waits: %d", role, r.status)
+		}
+		p.stop()
+	}
+}
+
+func TestServersThatAreNotSetUp(t *testing.T) {
+	t.Parallel()
+	bare := startNATSServer(t)
+	set := newSite(t)
+	empty := storetest.Postgres(t)
+	newer := newSite(t)
+	conn, err := pgx.Connect(context.Background(), newer.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(),
+		`INSERT INTO clientele_schema (version_id, is_applied) VALUES (999, true)`); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []string{"ingress", "worker"} {
+		for _, c := range []struct{ name, nats, database, want string }{
+			{"no streams", bare.url, set.database, "run clientele migrate"},
+			{"no schema", set.nats.url, empty, "schema version 0, this program needs 1: run clientele migrate"},
+			{"newer schema", newer.nats.url, newer.database, "schema version 999, newer than this program's 1: run a newer clientele"},
+		} {
+			p := clientele(t, role, "--nats-url", c.nats, "--database-url", c.database)
+			if status := p.wait(); status != exitError || !strings.Contains(p.output(), "clientele: ") || !strings.Contains(p.output(), c.want) {
+				t.Errorf("%s, %s: exit status %d: %s", role, c.name, status, p.output())
+			}
+		}
+	}
+	p := clientele(t, "migrate", "--nats-url", newer.nats.url, "--database-url", newer.database)
+	if status := p.wait(); status != exitError || !strings.Contains(p.output(), "run a newer clientele") {
+		t.Errorf("migrate of a newer schema: exit status %d: %s", status, p.output())
+	}
+}
