@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"clientele/domain"
@@ -34,7 +35,8 @@ type StreamsConfig struct {
 	EventRetention time.Duration
 }
 
-// MigrateStreams creates the streams, or brings existing ones to these settings. Their messages stay.
+// MigrateStreams creates the streams, or brings existing ones to these settings. Their messages stay. A server that is
+// there but refuses the settings is a *RefusedStreamError.
 func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
 	for _, stream := range []jetstream.StreamConfig{
 		{
@@ -71,12 +73,29 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 		stream.Replicas = cfg.Replicas
 		stream.AllowDirect = true
 		stream.AllowAtomicPublish = true
-		if _, err := js.CreateOrUpdateStream(ctx, stream); err != nil {
+		_, err := js.CreateOrUpdateStream(ctx, stream)
+		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code != http.StatusServiceUnavailable {
+			return &RefusedStreamError{Stream: stream.Name, Err: err}
+		}
+		if err != nil {
 			return fmt.Errorf("stream %s: %w", stream.Name, err)
 		}
 	}
 	return nil
 }
+
+// RefusedStreamError is a stream whose settings the server does not take: too large for its disk, more replicas than it has
+// servers, or changed in a way that streams cannot change.
+type RefusedStreamError struct {
+	Stream string
+	Err    error
+}
+
+func (e *RefusedStreamError) Error() string {
+	return fmt.Sprintf("NATS refuses stream %s, see --log-max-bytes and --replicas: %v", e.Stream, e.Err)
+}
+
+func (e *RefusedStreamError) Unwrap() error { return e.Err }
 
 // MissingStreamError is a stream that is not there, though the server answers.
 type MissingStreamError struct{ Stream string }

@@ -207,21 +207,34 @@ func clienteleWith(t testing.TB, environment []string, command string, args ...s
 // natsServer is a nats-server process with the configuration that deploy has for it.
 type natsServer struct {
 	*proc
-	url string
-	dir string
+	url    string
+	config string
 }
 
 func startNATSServer(t testing.TB) *natsServer {
 	t.Helper()
-	s := &natsServer{dir: t.TempDir()}
-	s.start(t, "-1")
+	deployed, err := os.ReadFile("../../deploy/nats/nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(deployed)
+	for old, ours := range map[string]string{"/data": t.TempDir(), "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"} {
+		if !strings.Contains(config, old) {
+			t.Fatalf("nats.conf does not say %s", old)
+		}
+		config = strings.ReplaceAll(config, old, ours)
+	}
+	s := &natsServer{config: filepath.Join(t.TempDir(), "nats.conf")}
+	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t)
 	return s
 }
 
-func (s *natsServer) start(t testing.TB, port string) {
+func (s *natsServer) start(t testing.TB, args ...string) {
 	t.Helper()
-	s.proc = start(t, program(t, "nats-server"), "--config", "../../deploy/nats/nats.conf",
-		"--addr", "127.0.0.1", "--port", port, "--store_dir", s.dir, "--http_port", "-1")
+	s.proc = start(t, program(t, "nats-server"), append([]string{"--config", s.config}, args...)...)
 	s.url = "nats://" + s.says(`Listening for client connections on (\S+)`)
 	s.says("Server is ready")
 }
@@ -229,7 +242,7 @@ func (s *natsServer) start(t testing.TB, port string) {
 // restart starts the server again after its end, at the same address.
 func (s *natsServer) restart(t testing.TB) {
 	t.Helper()
-	s.start(t, s.url[strings.LastIndex(s.url, ":")+1:])
+	s.start(t, "--port", s.url[strings.LastIndex(s.url, ":")+1:])
 }
 
 // reply is an answer to an HTTP request.
