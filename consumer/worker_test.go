@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -257,7 +258,7 @@ func TestCommandsBecomeClients(t *testing.T) {
 			backlog := h.publishCommands(150)
 			h.run(cfg)
 			h.drained()
-			commands := append(backlog, h.publishCommands(20)...)
+			commands := slices.Concat(backlog, h.publishCommands(20))
 			h.drained()
 			h.same(commands)
 			if floor := h.consumerInfo().AckFloor.Stream; floor != 170 {
@@ -395,7 +396,7 @@ func TestAnUnstorableClientIsIsolated(t *testing.T) {
 		return h.store.Create(ctx, clients)
 	})})
 	h.drained()
-	h.same(append(commands[:333:333], commands[334:]...))
+	h.same(slices.Delete(commands, 333, 334))
 	rejections := h.rejections()
 	if len(rejections) != 1 || rejections[0].ID != poison.String() || rejections[0].Reason != domain.CodeUnstorable {
 		t.Errorf("rejections: %+v", rejections)

@@ -44,8 +44,10 @@ func TestRecordGolden(t *testing.T) {
 func TestRecordMembers(t *testing.T) {
 	var (
 		required = []string{"id", "firstName", "lastName", "emailAddress", "status"}
-		nullable = []string{"title", "middleName", "companyName", "telephoneNumber", "altTelephoneNumber", "pronouns",
-			"avatarUrl", "dob", "nationality", "niNumber", "occupation"}
+		nullable = []string{
+			"title", "middleName", "companyName", "telephoneNumber", "altTelephoneNumber", "pronouns",
+			"avatarUrl", "dob", "nationality", "niNumber", "occupation",
+		}
 		objects     = []string{"communicationPreferences", "address"}
 		preferences = []string{"email", "phone", "post", "sms"}
 		address     = []string{"county", "line_1", "line_2", "line_3", "post_town", "postcode", "uprn"}

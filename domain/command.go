@@ -55,7 +55,9 @@ func (c CreateClient) Client(createdAt time.Time) Client {
 
 // Canonical returns normalised details as JSON in one form only: members in a fixed order, unknown ones left out, so
 // that a member that the API gains later changes no fingerprint of before.
-func (d Details) Canonical() ([]byte, error) { return json.Marshal(d, json.OmitZeroStructFields(true)) }
+func (d *Details) Canonical() ([]byte, error) {
+	return json.Marshal(d, json.OmitZeroStructFields(true))
+}
 
 // Fingerprint is the SHA-256 of a command's canonical details. Two requests mean the same client if theirs are equal.
 type Fingerprint [sha256.Size]byte

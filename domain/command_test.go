@@ -88,8 +88,15 @@ func TestKeyedID(t *testing.T) {
 	}
 	seen := map[uuid.UUID]string{}
 	for _, pair := range [][2]string{
-		{"crm", "order-1"}, {"crm", "order-2"}, {"web", "order-1"},
-		{"crmorder", "-1"}, {"crmo", "rder-1"}, {"", "crmorder-1"}, {"crmorder-1", ""}, {"", ""}, {"order-1", "crm"},
+		{"crm", "order-1"},
+		{"crm", "order-2"},
+		{"web", "order-1"},
+		{"crmorder", "-1"},
+		{"crmo", "rder-1"},
+		{"", "crmorder-1"},
+		{"crmorder-1", ""},
+		{"", ""},
+		{"order-1", "crm"},
 	} {
 		id := domain.KeyedID(pair[0], pair[1])
 		if other, ok := seen[id]; ok {

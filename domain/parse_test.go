@@ -38,8 +38,10 @@ func TestParseMalformed(t *testing.T) {
 		{"no comma", `{"dob":1 "x":2}`, 9, "", `invalid character '"' after object value (expecting ',' or '}')`},
 		{"trailing comma", `{"dob":"",}`, 9, "", "invalid character ',' at start of value"},
 		{"leading zero", `{"dob":01}`, 8, "", "invalid character '1' after object value (expecting ',' or '}')"},
-		{"raw newline", "{\"dob\":\"a\nb\"}", 9, "/dob",
-			`invalid character '\n' in string (expecting non-control character)`},
+		{
+			"raw newline", "{\"dob\":\"a\nb\"}", 9, "/dob",
+			`invalid character '\n' in string (expecting non-control character)`,
+		},
 		{"unknown escape", `{"dob":"ab\qcd"}`, 10, "/dob", "invalid escape sequence in string"},
 		{"too deep", strings.Repeat("[", 10_001), 10_000, strings.Repeat("/0", 10_000), "exceeded max depth"},
 
@@ -51,8 +53,10 @@ func TestParseMalformed(t *testing.T) {
 
 		{"repeated member", `{"dob":null,"dob":null}`, 12, "/dob", "duplicate object member name"},
 		{"repeated, escaped", `{"dob":null,"\u0064ob":null}`, 12, "/dob", "duplicate object member name"},
-		{"repeated nested", `{"address":{"county":"a","county":"b"}}`, 25, "/address/county",
-			"duplicate object member name"},
+		{
+			"repeated nested", `{"address":{"county":"a","county":"b"}}`, 25, "/address/county",
+			"duplicate object member name",
+		},
 		{"repeated unknown", `{"a":{"b":[{"~/":1,"~/":1}]}}`, 19, "/a/b/0/~0~1", "duplicate object member name"},
 
 		{"invalid UTF-8", "{\"firstName\":\"Ad\xff\"}", 16, "/firstName", "invalid UTF-8"},
@@ -102,8 +106,12 @@ func TestParseInvalid(t *testing.T) {
 			{"/firstName", text}, {"/lastName", text}, {"/emailAddress", text},
 		}},
 		{"other cases of the names", `{"FirstName": "a", "lastname": "b", "emailaddress": "c"}`, violations{
-			{"/FirstName", unknown}, {"/lastname", unknown}, {"/emailaddress", unknown},
-			{"/firstName", required}, {"/lastName", required}, {"/emailAddress", required},
+			{"/FirstName", unknown},
+			{"/lastname", unknown},
+			{"/emailaddress", unknown},
+			{"/firstName", required},
+			{"/lastName", required},
+			{"/emailAddress", required},
 		}},
 		{"ours, not the caller's", minimal(`"id": "x", "status": "Active"`), violations{
 			{"/id", unknown}, {"/status", unknown},
@@ -129,18 +137,26 @@ func TestParseInvalid(t *testing.T) {
 		{"null in address", minimal(`"address": {"line_1": null, "postcode": null, "line_2": 2}`), violations{
 			{"/address/line_1", text}, {"/address/postcode", text}, {"/address/line_2", nullable},
 		}},
-		{"preferences", minimal(`"communicationPreferences": {"email": null, "phone": "true", "sms": 1, "post": {}}`),
+		{
+			"preferences", minimal(`"communicationPreferences": {"email": null, "phone": "true", "sms": 1, "post": {}}`),
 			violations{
-				{"/communicationPreferences/email", boolean}, {"/communicationPreferences/phone", boolean},
-				{"/communicationPreferences/sms", boolean}, {"/communicationPreferences/post", boolean},
-			}},
-		{"wrong kinds", `{"firstName": 1, "lastName": [], "emailAddress": {"a": 1}, "title": true, "dob": 19901210}`,
+				{"/communicationPreferences/email", boolean},
+				{"/communicationPreferences/phone", boolean},
+				{"/communicationPreferences/sms", boolean},
+				{"/communicationPreferences/post", boolean},
+			},
+		},
+		{
+			"wrong kinds", `{"firstName": 1, "lastName": [], "emailAddress": {"a": 1}, "title": true, "dob": 19901210}`,
 			violations{
 				{"/firstName", text}, {"/lastName", text}, {"/emailAddress", text}, {"/title", nullable}, {"/dob", nullable},
-			}},
+			},
+		},
 		{"everything at once", `{"firstName": "A\u0000", "lastName": 1, "nickname": "x", "dob": "3000-01-01",
 			"address": {"line_1": " ", "zip": 1, "uprn": "x", "postcode": "1"}}`, violations{
-			{"/lastName", text}, {"/nickname", unknown}, {"/address/zip", unknown},
+			{"/lastName", text},
+			{"/nickname", unknown},
+			{"/address/zip", unknown},
 			{"/firstName", "must not contain control characters"},
 			{"/emailAddress", required},
 			{"/address/line_1", required},

@@ -1,5 +1,5 @@
-// Package store is the contract of the database that holds the clients. Its primary key is the truth about which commands
-// were carried out. Package storetest checks an implementation against it.
+// Package store is the contract of the database that holds the clients. Its primary key is the truth about which
+// commands were carried out. Package storetest checks an implementation against it.
 package store
 
 import (
@@ -26,8 +26,8 @@ type Store interface {
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
 
-	// Ready returns nil when the database answers and has the schema of this program; a SchemaError when it answers and has
-	// another.
+	// Ready returns nil when the database answers and has the schema of this program; a SchemaError when it answers and
+	// has another.
 	Ready(ctx context.Context) error
 
 	// Migrate brings the schema to this program's version and returns the versions before and after. It refuses with a

@@ -14,9 +14,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // The exit statuses.
@@ -44,8 +42,10 @@ type env struct {
 // helped is what the parser throws when it has printed help and there is nothing more to do.
 type helped struct{}
 
-// run runs the command line until it is done or the context ends, and returns the exit status.
+// run runs the command line until it is done, the context ends or a signal asks to stop, and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	parser, err := kong.New(&cli{},
 		kong.Name("clientele"),
 		kong.Description("Clientele takes in new clients: 202 means on disk, and it will happen."),

@@ -161,7 +161,7 @@ func migrate(ctx context.Context, p *process.Process, conn *nats.Conn, db store.
 // ignoreStop returns nil for an error that only says that the process was told to stop.
 func ignoreStop(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // to stop is what was asked for
 	}
 	return err
 }

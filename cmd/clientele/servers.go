@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func connect(ctx context.Context, p *process.Process, servers string, extra ...n
 func (f natsFlags) connect(ctx context.Context, p *process.Process) (*nats.Conn, error) {
 	for server := range strings.SplitSeq(f.NatsURL, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
-		if err != nil || u.Hostname() == "" || !strings.Contains("nats tls ws wss", u.Scheme) {
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return nil, errors.New("--nats-url must be like nats://host:4222")
 		}
 	}

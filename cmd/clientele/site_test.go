@@ -43,9 +43,9 @@ func newSiteOn(t testing.TB, database string) *site {
 	return s
 }
 
-func (s *site) clientele(role string, flags ...string) *proc {
+func (s *site) clientele(role string) *proc {
 	s.t.Helper()
-	p := clientele(s.t, role, append(flags, s.flags...)...)
+	p := clientele(s.t, role, s.flags...)
 	p.ready()
 	return p
 }

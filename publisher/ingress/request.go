@@ -42,7 +42,7 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the most specific decides; none at all means anything.
 func acceptsJSON(values []string) bool {
 	best, accepted := 0, false
-	for _, value := range strings.Split(strings.Join(values, ","), ",") {
+	for value := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		mediaRange, params, err := mime.ParseMediaType(value)
 		if err != nil {
 			continue

@@ -82,8 +82,8 @@ const columns = `id, first_name, last_name, email_address, title, middle_name, c
 	ni_number, occupation, address_line_1, address_line_2, address_line_3, address_post_town, address_county,
 	address_postcode, address_uprn, status, fingerprint, accepted_at, created_at`
 
-// insert stores the rows whose ids are not there yet and returns those ids, in any order. Dates go out as text, so that it
-// is the server who refuses a wrong one.
+// insert stores the rows whose ids are not there yet and returns those ids, in any order. Dates go out as text, so that
+// it is the server who refuses a wrong one.
 func (s *Store) insert(ctx context.Context, rows []*domain.Client) ([][16]byte, error) {
 	const insertClients = `INSERT INTO clients (` + columns + `)
 		SELECT ` + columns + `

@@ -25,8 +25,8 @@ func sqlState(err error) string {
 }
 
 // failure wraps an error with what was being done. What the server refuses for its content, SQLSTATE class 22 or 23,
-// becomes domain.CodeUnstorable, with a text that names the state and what it is about only: the server's own texts hold
-// values.
+// becomes domain.CodeUnstorable, with a text that names the state and what it is about only: the server's own texts
+// hold values.
 func (s *Store) failure(doing string, err error) error {
 	state := sqlState(err)
 	if state == readOnlyTransaction {

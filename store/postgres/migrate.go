@@ -61,8 +61,8 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	return from, to, err
 }
 
-// lock waits for the right to migrate. The lock is all of goose's work, for goose's own covers less: it creates its table
-// before. It lives as long as the connection, which is none of the pool's, as goose needs one of those.
+// lock waits for the right to migrate. It covers all that goose does; goose's own lock leaves out the making of its table.
+// The lock lives as long as its connection, which is none of the pool's: with a pool of one, goose could get none.
 func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {

@@ -30,8 +30,9 @@ const lifetimeJitter = 10 * time.Minute
 
 // Config says where the database is.
 type Config struct {
-	// URL is a connection URL as libpq knows it, with several hosts if need be. Unless it says otherwise, connect_timeout
-	// is 5 s, application_name is clientele, and target_session_attrs is read-write, which finds the primary among the hosts.
+	// URL is a connection URL as libpq knows it, with several hosts if need be. Unless it says otherwise,
+	// connect_timeout is 5 s, application_name is clientele, and target_session_attrs is read-write, which finds the
+	// primary among the hosts.
 	URL string
 	// MaxConns is how many connections may be open at once. 0 leaves it to the URL's pool_max_conns, or else to pgx: as
 	// many as there are CPUs, and four at least.

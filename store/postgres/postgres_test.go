@@ -3,10 +3,12 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"clientele/domain"
 	"clientele/store"
@@ -181,16 +183,62 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("the log does not tell: %s", log.String())
 	}
 	admin := connect(t, url)
-	for ctx, connections := t.Context(), 1; connections > 0; {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for connections := 1; connections > 0; {
 		if err := admin.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader'`).
 			Scan(&connections); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%d connections to a server that is read-only: %v", connections, err)
 		}
 	}
 
 	if err := open("").Ready(t.Context()); err == nil || domain.CodeOf(err) != "" {
 		t.Errorf("Ready returned %v, want that no server is writable", err)
 	}
+}
+
+// TestMigrateWaits has another program in the middle of a migration.
+func TestMigrateWaits(t *testing.T) {
+	url := storetest.Postgres(t)
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	other := connect(t, url)
+	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, int64(postgres.MigrationLock)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if from, to, err := s.Migrate(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Migrate returned %d, %d, %v, want %v", from, to, err, context.DeadlineExceeded)
+	}
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if from, to, err := s.Migrate(t.Context()); err != nil || from != 0 || to == 0 {
+		t.Errorf("Migrate returned %d, %d, %v", from, to, err)
+	}
+}
+
+// TestDeletedMeanwhile has a row that the insert runs into, and that is gone when it is to be read.
+func TestDeletedMeanwhile(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := migrated(t, url)
+	batch := storetest.Clients(2)
+	mustCreate(t, s, batch[:1])
+	admin := connect(t, url)
+	if _, err := admin.Exec(t.Context(), `
+		CREATE FUNCTION empty() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM clients; RETURN NULL; END $$;
+		CREATE TRIGGER empty AFTER INSERT ON clients FOR EACH STATEMENT EXECUTE FUNCTION empty()`); err != nil {
+		t.Fatal(err)
+	}
+	wantRetryable(t, s, batch)
+	if _, err := admin.Exec(t.Context(), `DROP TRIGGER empty ON clients`); err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, s, batch)
 }
 
 func TestNoPasswordInErrors(t *testing.T) {

@@ -21,7 +21,8 @@ const (
 	schemaTable = "clientele_schema"
 )
 
-// Ready returns nil when the database can be read and has the schema of this program, a SchemaError when it has another.
+// Ready returns nil when the database can be read and has the schema of this program, a SchemaError when it has
+// another.
 func (s *Store) Ready(ctx context.Context) error {
 	s.calls.RLock()
 	defer s.calls.RUnlock()

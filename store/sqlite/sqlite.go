@@ -28,7 +28,8 @@ type Config struct {
 	Path string
 }
 
-// Store keeps clients in a SQLite file. Other programs may use the file meanwhile: they wait for each other, for up to 5 s.
+// Store keeps clients in a SQLite file. Other programs may use the file meanwhile: they wait for each other, for up to
+// 5 s.
 type Store struct {
 	// writer is one connection, so that writers queue up in Go, where each waits for as long as its context allows.
 	writer *sql.DB
@@ -105,8 +106,8 @@ func create(path string) error {
 	return f.Close()
 }
 
-// dsn returns the data source name of the file. A transaction is on disk when its commit returns: synchronous is FULL, and
-// fullfsync makes macOS, where fsync leaves data in the drive's cache, mean it.
+// dsn returns the data source name of the file. A transaction is on disk when its commit returns: synchronous is FULL,
+// and fullfsync makes macOS, where fsync leaves data in the drive's cache, mean it.
 func dsn(path, role string) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
 	u.RawQuery = "_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role

@@ -3,7 +3,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
-	"strings"
+	"fmt"
 	"testing"
 	"time"
 	"unicode"
@@ -27,8 +27,8 @@ func Clients(n int) []domain.Client {
 
 // Benchmark measures Create, in batches of one and of many.
 func Benchmark(b *testing.B, st store.Store) {
-	for name, size := range map[string]int{"1": 1, "256": 256} {
-		b.Run("batch="+name, func(b *testing.B) {
+	for _, size := range []int{1, 256} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
 			b.ReportAllocs()
 			clients := Clients(size)
 			for b.Loop() {
@@ -110,7 +110,9 @@ func drawClient(t *rapid.T) domain.Client {
 		return time.Date(1, 1, 1+days, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
 	})
 	body := map[string]any{
-		"firstName": text.Draw(t, "firstName"), "lastName": text.Draw(t, "lastName"), "emailAddress": mail.Draw(t, "emailAddress"),
+		"firstName":    text.Draw(t, "firstName"),
+		"lastName":     text.Draw(t, "lastName"),
+		"emailAddress": mail.Draw(t, "emailAddress"),
 	}
 	maybe := func(in map[string]any, name string, value *rapid.Generator[string]) {
 		if p := rapid.Ptr(value, true).Draw(t, name); p != nil {
@@ -149,7 +151,7 @@ func drawClient(t *rapid.T) domain.Client {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, b)
 	}
-	command, err := domain.NewCreateClient(uuid.Must(domain.NewID()), strings.Repeat("caller", 2), now, details)
+	command, err := domain.NewCreateClient(uuid.Must(domain.NewID()), "caller", now, details)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,8 +55,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Postgres returns the URL of a fresh, empty database, which is dropped after the test. It is on a PostgreSQL server that
-// the test process starts when it is first asked for one and that TestMain must end, see Main.
+// Postgres returns the URL of a fresh, empty database, which is dropped after the test. It is on a PostgreSQL server
+// that the test process starts when it is first asked for one and that TestMain must end, see Main.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	server, err := sharedServer()
@@ -128,7 +128,8 @@ func (s *PostgresServer) URL() string { return s.url(s.database) }
 // Pid returns the process id of the server, or of its last process if it is stopped.
 func (s *PostgresServer) Pid() int { return s.process.Pid }
 
-// Stop ends the server and waits for that: at once, as if it had crashed, or after closing connections and a checkpoint.
+// Stop ends the server and waits for that: at once, as if it had crashed, or after closing connections and a
+// checkpoint.
 func (s *PostgresServer) Stop(t testing.TB, immediate bool) {
 	t.Helper()
 	signal := syscall.SIGINT

@@ -1,5 +1,5 @@
-// Package storetest defines the contract of store.Store by tests, which every implementation passes, and starts the real
-// PostgreSQL servers that tests need.
+// Package storetest defines the contract of store.Store by tests, which every implementation passes, and starts the
+// real PostgreSQL servers that tests need.
 package storetest
 
 import (
@@ -35,25 +35,25 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 	s.st = open(t, s.db)
 	migrate(t, s.st)
 	for name, test := range map[string]func(*testing.T){
-		"a client comes back as it was":               s.roundTrip,
-		"any command comes back as it was":            s.anyCommand,
-		"results are in the order of the clients":     s.order,
-		"a replay returns what is there":              s.replay,
-		"a conflict changes nothing":                  s.conflict,
-		"a batch may mix the three":                   s.mixed,
-		"of equal ids in a batch the first is first":  s.equalIDs,
-		"an empty batch is nothing to do":             s.empty,
-		"a batch may be large":                        s.large,
-		"one unstorable client holds up its batch":    s.unstorable,
-		"an unstorable replay is a replay":            s.unstorableReplay,
-		"batches that overlap do not disturb another": s.overlap,
-		"a cancelled batch is stored whole or not":    s.cancelled,
-		"an unknown id is not found":                  s.notFound,
-		"a store without a schema says so":            s.noSchema,
-		"migrating twice does nothing":                s.migrateTwice,
-		"several programs may migrate at once":        s.migrateAtOnce,
-		"a newer schema is left alone":                s.newerSchema,
-		"what was stored outlives the store":          s.reopen,
+		"a client comes back as it was":                   s.roundTrip,
+		"any command comes back as it was":                s.anyCommand,
+		"results are in the order of the clients":         s.order,
+		"a replay returns what is there":                  s.replay,
+		"a conflict changes nothing":                      s.conflict,
+		"a batch may mix the three":                       s.mixed,
+		"of equal ids in a batch the first is first":      s.equalIDs,
+		"an empty batch is nothing to do":                 s.empty,
+		"a batch may be large":                            s.large,
+		"one unstorable client holds up its batch":        s.unstorable,
+		"an unstorable replay is a replay":                s.unstorableReplay,
+		"batches that overlap do not disturb one another": s.overlap,
+		"a cancelled batch is stored whole or not":        s.cancelled,
+		"an unknown id is not found":                      s.notFound,
+		"a store without a schema says so":                s.noSchema,
+		"migrating twice does nothing":                    s.migrateTwice,
+		"several programs may migrate at once":            s.migrateAtOnce,
+		"a newer schema is left alone":                    s.newerSchema,
+		"what was stored outlives the store":              s.reopen,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -90,4 +90,4 @@ func (l natsLog) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v.
 func (l natsLog) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l natsLog) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l natsLog) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
-func (l natsLog) Tracef(format string, v ...any)  {}
+func (l natsLog) Tracef(string, ...any)           {}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -90,9 +91,9 @@ func (p *Process) Stop() {
 	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	for i := len(stops) - 1; i >= 0; i-- {
-		if err := stops[i].run(ctx); err != nil {
-			p.Log.Warn().Err(err).Msg("stopping " + stops[i].name + " was cut short")
+	for _, stop := range slices.Backward(stops) {
+		if err := stop.run(ctx); err != nil {
+			p.Log.Warn().Err(err).Msg("stopping " + stop.name + " was cut short")
 		}
 	}
 }
