@@ -1,0 +1,45 @@
+# Everything that a contributor runs. GNU Make 3.81, which macOS has, is enough.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+.PHONY: run
+run: ## Run the whole service, with NATS and SQLite inside
+	go run ./cmd/clientele serve
+
+.PHONY: build
+build: ## Build ./clientele, a static binary
+	CGO_ENABLED=0 go build -trimpath -o clientele ./cmd/clientele
+
+.PHONY: test
+test: ## Run all tests with the race detector; installs PostgreSQL where it is missing
+	.ci/install cc postgres
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check format and style, see .golangci.yml
+	$(GOLANGCI_LINT) run
+	go vet -tags faults ./cmd/clientele
+
+.PHONY: bench
+bench: ## Run all benchmarks
+	.ci/install postgres
+	go test -run '^$$' -bench . -benchmem -benchtime 2s -timeout 60m ./...
+
+.PHONY: faults
+faults: ## Kill processes at the worst moments, and see that nothing is lost
+	.ci/install cc postgres
+	CGO_ENABLED=1 go test -race -count=1 -run TestCrash -v ./cmd/clientele
+
+.PHONY: clean
+clean: ## Remove what was built here; data stays
+	rm -rf clientele .tools
+
+# Named for its version, so that it is built once, and again for another version.
+$(GOLANGCI_LINT):
+	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv .tools/golangci-lint $@
