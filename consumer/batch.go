@@ -13,6 +13,9 @@ import (
 // work carries a batch of commands through: store, publish, acknowledge. If the context ends while it has to wait for the
 // database or the streams, the commands go back to the log.
 func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
+	if len(msgs) == 0 {
+		return
+	}
 	defer w.held.hold(msgs)()
 
 	verdicts, err := w.judge(ctx, msgs)

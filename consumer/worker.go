@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"clientele/domain"
@@ -43,7 +44,7 @@ type Config struct {
 	Log      zerolog.Logger
 	// BatchSize is the most commands in one transaction; 0 means DefaultBatchSize.
 	BatchSize int
-	// Concurrency is the number of batches under way at once; 0 means DefaultConcurrency.
+	// Concurrency is the number of batches under way at once when commands pile up; 0 means DefaultConcurrency.
 	Concurrency int
 	// History is how long a command stays on the log after it was accepted, given that it is done.
 	History time.Duration
@@ -54,7 +55,7 @@ type Config struct {
 // The defaults of Config.
 const (
 	DefaultBatchSize   = 500
-	DefaultConcurrency = 3
+	DefaultConcurrency = 2
 )
 
 // Point is a moment in the life of a batch at which a crash is of interest.
@@ -82,6 +83,7 @@ type Worker struct {
 	js       jetstream.JetStream
 	consumer jetstream.Consumer
 	held     held
+	turn     sync.Mutex // held by the lane that fetches, and see lane
 }
 
 // MissingConsumerError is a command stream without the workers' consumer.
@@ -159,7 +161,6 @@ func (w *Worker) Run(ctx context.Context) {
 	g.Go(func() error { w.held.beat(background, heartbeat); return nil })
 	g.Go(func() error { w.trim(ctx); return nil })
 
-	// Each lane takes its batches one after the other; while one stores, the others fetch, publish or acknowledge.
 	var lanes errgroup.Group
 	for range w.cfg.Concurrency {
 		lanes.Go(func() error { w.lane(ctx); return nil })
@@ -169,18 +170,31 @@ func (w *Worker) Run(ctx context.Context) {
 	_ = g.Wait()
 }
 
+// lane takes one batch after the other. A full batch says that more is waiting, so the next lane begins to fetch while
+// this one works. One that is not full keeps the turn: had the next lane its way, it would take the few commands that
+// came meanwhile, and many small batches cost more syncs than few large ones.
 func (w *Worker) lane(ctx context.Context) {
 	backoff := newBackoff()
-	for ctx.Err() == nil {
+	for {
+		w.turn.Lock()
+		if ctx.Err() != nil {
+			w.turn.Unlock()
+			return
+		}
 		msgs, err := w.fetch()
+		full := len(msgs) == w.cfg.BatchSize
+		if full {
+			w.turn.Unlock()
+		}
 		if err != nil {
 			w.cfg.Log.Warn().Err(err).Msg("cannot fetch commands, trying again")
 			backoff.wait(ctx)
-			continue
-		}
-		backoff = newBackoff()
-		if len(msgs) > 0 {
+		} else {
+			backoff = newBackoff()
 			w.work(ctx, msgs)
+		}
+		if !full {
+			w.turn.Unlock()
 		}
 	}
 }

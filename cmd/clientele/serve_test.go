@@ -18,6 +18,9 @@ import (
 
 const jane = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}`
 
+// natsIsAt matches where serve says that subscribers find NATS.
+const natsIsAt = `Subscribers find client.created on (\S+)\.\n`
+
 // full is the body of the reference page, with real values.
 const full = `{
   "firstName": "Jane",
@@ -110,7 +113,7 @@ func TestServe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	serve := clientele(t, "serve", "--data-dir", dir)
 	serve.ready()
-	natsURL := serve.says(`Subscribers find client.created on (\S+)\.\n`)
+	natsURL := serve.says(natsIsAt)
 	mainJob(t, serve.api(), natsURL)
 	fiftyAtOnce(t, []string{serve.api()}, natsURL)
 	operation := accepted(t, serve.api(), jane, "kept")
@@ -153,7 +156,7 @@ func TestServeTakesABacklogUp(t *testing.T) {
 	backlog(t, dir, n)
 
 	serve = clienteleServe()
-	natsURL := serve.says(`Subscribers find client.created on (\S+)\.\n`)
+	natsURL := serve.says(natsIsAt)
 	js := jetStream(t, natsURL)
 	eventually(t, "the backlog is worked off", func() bool {
 		c, err := js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
