@@ -74,7 +74,7 @@ func texts(t *testing.T, body []byte) (all []string) {
 	t.Helper()
 	for dec := jsontext.NewDecoder(bytes.NewReader(body)); ; {
 		token, err := dec.ReadToken()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		} else if err != nil {
 			t.Fatal(err)

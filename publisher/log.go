@@ -68,7 +68,7 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if l.stream, err = newStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
 		return nil, err
 	}
-	go l.run()
+	go l.run() //nolint:contextcheck // a batch belongs to many requests, none of whose contexts may end it
 	return l, nil
 }
 
