@@ -3,7 +3,9 @@ package publisher_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,7 +160,8 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	id := newID(t)
 	var commands []domain.CreateClient
 	for i := range 60 {
-		commands = append(commands, command(t, id, []string{"Smith", "Jones"}[i%2]))
+		// Others in between make sure that some of the same are in the pool together before any of them is published.
+		commands = append(commands, command(t, newID(t), "Other"), command(t, id, []string{"Smith", "Jones"}[i%2]))
 	}
 	reused := 0
 	for i, err := range appendAll(log, commands) {
@@ -172,8 +175,8 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	if reused != 30 {
 		t.Errorf("%d refused as another command, want 30", reused)
 	}
-	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 1 {
-		t.Errorf("%d commands on the log, want 1", n)
+	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 61 {
+		t.Errorf("%d commands on the log, want 61", n)
 	}
 }
 
@@ -198,6 +201,54 @@ func TestALogThatIsAway(t *testing.T) {
 	})
 	if err := log.Ready(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// deafConn loses what it receives while deaf is set.
+type deafConn struct {
+	net.Conn
+	deaf *atomic.Bool
+}
+
+func (c deafConn) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		if err != nil || !c.deaf.Load() {
+			return n, err
+		}
+	}
+}
+
+type deafDialer struct{ deaf *atomic.Bool }
+
+func (d deafDialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	return deafConn{conn, d.deaf}, err
+}
+
+// An ack that is lost leaves the outcome unknown: here all commands are on the log.
+func TestLostAcks(t *testing.T) {
+	t.Parallel()
+	server := publishertest.Start(t)
+	var deaf atomic.Bool
+	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(deafDialer{&deaf}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	log := openLog(t, nc, 0)
+	deaf.Store(true)
+	var commands []domain.CreateClient
+	for range 100 { // the first goes out singly, the rest after it as a batch
+		commands = append(commands, command(t, newID(t), "Smith"))
+	}
+	for i, err := range appendAll(log, commands) {
+		if domain.CodeOf(err) != domain.CodeUnknown {
+			t.Errorf("command %d: %v", i, err)
+		}
+	}
+	if n := streamInfo(t, server.Connect(t), domain.StreamCommands).State.Msgs; n != 100 {
+		t.Errorf("%d commands on the log, want 100", n)
 	}
 }
 

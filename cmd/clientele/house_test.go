@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -373,5 +374,33 @@ func eventually(t testing.TB, what string, condition func() bool) {
 			t.Fatal("waited in vain: " + what)
 		case <-tick.C:
 		}
+	}
+}
+
+// watch collects every event that is published from now on, by client id, until the function that it returns is called.
+func watch(t testing.TB, url string) (published func() map[string][]*nats.Msg) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	var mu sync.Mutex
+	msgs := map[string][]*nats.Msg{}
+	if _, err := nc.Subscribe(domain.SubjectCreated, func(msg *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		id := msg.Header.Get("ce-subject")
+		msgs[id] = append(msgs[id], msg)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return func() map[string][]*nats.Msg {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(msgs)
 	}
 }

@@ -212,8 +212,8 @@ func TestTheDatabaseIsAway(t *testing.T) {
 	}
 	late.ready()
 	eventually(t, "every command is acknowledged", s.drained)
-	if n := s.consumer().NumRedelivered; n != 0 {
-		t.Errorf("%d redeliveries", n)
+	if n := s.consumer().Delivered.Consumer; int(n) != len(operations) {
+		t.Errorf("%d deliveries of %d commands", n, len(operations))
 	}
 	if n := len(messages(t, s.nats.url, domain.StreamRejections)); n != 0 {
 		t.Errorf("%d rejections", n)

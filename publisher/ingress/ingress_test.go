@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -133,6 +134,22 @@ func (h *house) work(id uuid.UUID, details domain.Details) domain.Client {
 		h.t.Fatal(err)
 	}
 	return client
+}
+
+// trim empties the command log.
+func (h *house) trim() {
+	h.t.Helper()
+	js, err := jetstream.New(h.server.Connect(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	stream, err := js.Stream(context.Background(), domain.StreamCommands)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := stream.Purge(context.Background()); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func details(t *testing.T, body string) domain.Details {
@@ -293,6 +310,11 @@ func TestARetryGetsTheSameAnswer(t *testing.T) {
 	id := uuid.MustParse(first.object(t)["id"].(string))
 	h.work(id, details(t, jane))
 	again("succeeded")
+	h.trim()
+	again("succeeded and trimmed")
+	if _, _, err := h.log.Find(context.Background(), id); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("a retry of a finished command is on the log again: %v", err)
+	}
 
 	if a := h.post(jane, "Idempotency-Key", "key-2"); a.object(t)["id"] == first.object(t)["id"] {
 		t.Error("another key has the same id")
