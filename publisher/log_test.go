@@ -158,13 +158,15 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
 	id := newID(t)
+	// The goroutines started first and last tend to run first. Busy with the commands of these, the flusher then finds
+	// those of the same id in the pool together.
 	var commands []domain.CreateClient
-	for i := range 60 {
-		commands = append(commands, command(t, id, []string{"Smith", "Jones"}[i%2]))
-	}
-	// The goroutine started last tends to run first. Busy with these, the flusher finds the others in the pool together.
-	for range 5 {
-		commands = append(commands, command(t, newID(t), "Other"))
+	for i := range 100 {
+		if i < 20 || i >= 80 {
+			commands = append(commands, command(t, newID(t), "Other"))
+		} else {
+			commands = append(commands, command(t, id, []string{"Smith", "Jones"}[i%2]))
+		}
 	}
 	reused := 0
 	for i, err := range appendAll(log, commands) {
@@ -178,8 +180,8 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	if reused != 30 {
 		t.Errorf("%d refused as another command, want 30", reused)
 	}
-	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 6 {
-		t.Errorf("%d commands on the log, want 6", n)
+	if n := streamInfo(t, nc, domain.StreamCommands).State.Msgs; n != 41 {
+		t.Errorf("%d commands on the log, want 41", n)
 	}
 }
 
