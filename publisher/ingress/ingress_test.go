@@ -414,6 +414,27 @@ func TestTheStoreIsAway(t *testing.T) {
 	h.request(http.MethodGet, "/api/v2/operations/"+id, "").problem(t, http.StatusServiceUnavailable, "unavailable")
 }
 
+func TestABodyThatDoesNotArrive(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, zerolog.Nop()))
+	api.Config.ReadTimeout = 100 * time.Millisecond
+	api.Start()
+	t.Cleanup(api.Close)
+	body, unwritten := io.Pipe()
+	t.Cleanup(func() { _ = unwritten.Close() })
+	response, err := api.Client().Post(api.URL+"/api/v2/clients", "application/json", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer{response, read}.problem(t, http.StatusRequestTimeout, "timeout")
+}
+
 // silentLog is a log that accepts the request and never answers it.
 type silentLog struct{ *publisher.Log }
 

@@ -21,10 +21,7 @@ type NATSConfig struct {
 	Dir string
 	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
 	Listen string
-	// UnsafeNoSync leaves syncing to the operating system, so that a power loss takes acknowledged messages with it. It is
-	// for tests that show just that.
-	UnsafeNoSync bool
-	Log          zerolog.Logger
+	Log    zerolog.Logger
 }
 
 // NATS is a running server.
@@ -58,7 +55,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		NoSigs:     true,
 		JetStream:  true,
 		StoreDir:   cfg.Dir,
-		SyncAlways: !cfg.UnsafeNoSync,
+		SyncAlways: true,
 	}
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT

@@ -89,6 +89,10 @@ func (p *Process) Stop() {
 	stops := p.stops
 	p.stops = nil
 	p.mu.Unlock()
+	if len(stops) == 0 {
+		return
+	}
+	p.Log.Info().Msg("stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	for _, stop := range slices.Backward(stops) {
