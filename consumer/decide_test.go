@@ -7,6 +7,7 @@ import (
 
 	"clientele/consumer"
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
 )
@@ -35,11 +36,11 @@ func TestDecide(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
-	good := command(t, newID(t), "Smith")
+	good := publishertest.Command(t, publishertest.NewID(t), "Smith")
 	headers := func() nats.Header { return messageOf(good).Header }
 	without := func(name string) nats.Header { h := headers(); h.Del(name); return h }
 	with := func(name, value string) nats.Header { h := headers(); h.Set(name, value); return h }
-	invalid := command(t, newID(t), strings.Repeat("x", 256))
+	invalid := publishertest.Command(t, publishertest.NewID(t), strings.Repeat("x", 256))
 
 	for _, c := range []struct {
 		name, subject string
@@ -75,7 +76,7 @@ func TestDecode(t *testing.T) {
 // A date of birth that was past when the command was accepted is past for a worker whose clock is behind, too.
 func TestDecodeAsksNoClock(t *testing.T) {
 	yesterday := time.Date(2999, 5, 1, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	c, err := domain.NewCreateClient(newID(t), "tester", time.Date(2999, 5, 2, 0, 0, 1, 0, time.UTC), domain.Details{
+	c, err := domain.NewCreateClient(publishertest.NewID(t), "tester", time.Date(2999, 5, 2, 0, 0, 1, 0, time.UTC), domain.Details{
 		FirstName: "Jane", LastName: "Smith", EmailAddress: "jsmith@example.com", DOB: &yesterday,
 	})
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 	"clientele/store"
 	"clientele/store/sqlite"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -157,44 +156,10 @@ func (h *house) rejections() []domain.Rejection {
 // drained waits until every command is acknowledged.
 func (h *house) drained() {
 	h.t.Helper()
-	eventually(h.t, "the log is drained", func() bool {
+	publishertest.Eventually(h.t, "the log is drained", func() bool {
 		info := h.consumerInfo()
 		return info.NumPending == 0 && info.NumAckPending == 0
 	})
-}
-
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatal("waited in vain: " + what)
-		case <-tick.C:
-		}
-	}
-}
-
-func newID(t testing.TB) uuid.UUID {
-	t.Helper()
-	id, err := domain.NewID()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-func command(t testing.TB, id uuid.UUID, lastName string) domain.CreateClient {
-	t.Helper()
-	c, err := domain.NewCreateClient(id, "tester", time.Now(), domain.Details{
-		FirstName: "Jane", LastName: lastName, EmailAddress: "jsmith@example.com",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // messageOf is the command as an ingress puts it on the log.
@@ -249,7 +214,7 @@ func (h *house) publishCommands(n int) []domain.CreateClient {
 	h.t.Helper()
 	commands := make([]domain.CreateClient, n)
 	for i := range commands {
-		commands[i] = command(h.t, newID(h.t), fmt.Sprintf("Smith %d", i))
+		commands[i] = publishertest.Command(h.t, publishertest.NewID(h.t), fmt.Sprintf("Smith %d", i))
 		h.publish(messageOf(commands[i]))
 	}
 	return commands
@@ -287,10 +252,10 @@ func TestTwoWorkersShareALog(t *testing.T) {
 func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	invalid := command(t, newID(t), " ")
+	invalid := publishertest.Command(t, publishertest.NewID(t), " ")
 	garbage := &nats.Msg{Subject: "client.create.x", Data: []byte("\xffgarbage"), Header: nats.Header{"X": {"y"}}}
-	first := command(t, newID(t), "First")
-	last := command(t, newID(t), "Last")
+	first := publishertest.Command(t, publishertest.NewID(t), "First")
+	last := publishertest.Command(t, publishertest.NewID(t), "Last")
 	h.publish(messageOf(first), garbage, messageOf(invalid), messageOf(last))
 	h.run(consumer.Config{})
 	h.drained()
@@ -412,11 +377,11 @@ func TestAnUnstorableClientIsIsolated(t *testing.T) {
 func TestAnotherCommandUnderAKnownID(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	stored := command(t, newID(t), "Stored").Client(time.Now())
+	stored := publishertest.Command(t, publishertest.NewID(t), "Stored").Client(time.Now())
 	if _, err := h.store.Create(context.Background(), []domain.Client{stored}); err != nil {
 		t.Fatal(err)
 	}
-	h.publish(messageOf(command(t, stored.ID, "Other")))
+	h.publish(messageOf(publishertest.Command(t, stored.ID, "Other")))
 	h.run(consumer.Config{})
 	h.drained()
 	if got, err := h.store.Get(context.Background(), stored.ID); err != nil || got.LastName != "Stored" {
@@ -492,7 +457,7 @@ func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 	h.drained()
 	h.server.Down()
 	h.server.Up(t)
-	eventually(t, "the connection is back", h.nc.IsConnected)
+	publishertest.Eventually(t, "the connection is back", h.nc.IsConnected)
 	commands = append(commands, h.publishCommands(20)...)
 	h.drained()
 	h.same(commands)

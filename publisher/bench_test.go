@@ -21,7 +21,7 @@ func BenchmarkAppend(b *testing.B) {
 				for range callers {
 					wg.Go(func() {
 						for range tokens {
-							if _, err := log.Append(context.Background(), command(b, newID(b), "Smith")); err != nil {
+							if _, err := log.Append(context.Background(), publishertest.Command(b, publishertest.NewID(b), "Smith")); err != nil {
 								b.Error(err)
 							}
 						}

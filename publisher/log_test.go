@@ -13,7 +13,6 @@ import (
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -26,26 +25,6 @@ func openLog(t testing.TB, nc *nats.Conn, maxBatch int) *publisher.Log {
 	}
 	t.Cleanup(log.Close)
 	return log
-}
-
-func command(t testing.TB, id uuid.UUID, lastName string) domain.CreateClient {
-	t.Helper()
-	c, err := domain.NewCreateClient(id, "tester", time.Now(), domain.Details{
-		FirstName: "Jane", LastName: lastName, EmailAddress: "jsmith@example.com",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func newID(t testing.TB) uuid.UUID {
-	t.Helper()
-	id, err := domain.NewID()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
 }
 
 func streamInfo(t testing.TB, nc *nats.Conn, name string) *jetstream.StreamInfo {
@@ -76,7 +55,7 @@ func TestAppendKeepsTheCommand(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
-	c := command(t, newID(t), "Smith")
+	c := publishertest.Command(t, publishertest.NewID(t), "Smith")
 
 	acceptedAt, err := log.Append(context.Background(), c)
 	if err != nil || !acceptedAt.Equal(c.AcceptedAt) {
@@ -86,7 +65,7 @@ func TestAppendKeepsTheCommand(t *testing.T) {
 	if err != nil || !foundAt.Equal(c.AcceptedAt) || fingerprint != c.Fingerprint {
 		t.Errorf("Find: %v, %v, %v", foundAt, fingerprint, err)
 	}
-	if _, _, err := log.Find(context.Background(), newID(t)); domain.CodeOf(err) != domain.CodeNotFound {
+	if _, _, err := log.Find(context.Background(), publishertest.NewID(t)); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("Find of an unknown id: %v", err)
 	}
 	if _, err := log.Rejection(context.Background(), c.ID); domain.CodeOf(err) != domain.CodeNotFound {
@@ -102,7 +81,7 @@ func TestACrowdIsAccepted(t *testing.T) {
 			log := openLog(t, nc, maxBatch)
 			var commands []domain.CreateClient
 			for range 700 {
-				commands = append(commands, command(t, newID(t), "Smith"))
+				commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 			}
 			for i, err := range appendAll(log, commands) {
 				if err != nil {
@@ -121,20 +100,20 @@ func TestADuplicateInACrowdFailsNobodyElse(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
-	same, other := command(t, newID(t), "Same"), command(t, newID(t), "Other")
+	same, other := publishertest.Command(t, publishertest.NewID(t), "Same"), publishertest.Command(t, publishertest.NewID(t), "Other")
 	for i, err := range appendAll(log, []domain.CreateClient{same, other}) {
 		if err != nil {
 			t.Fatal(i, err)
 		}
 	}
 	// A plug keeps the flusher busy, so that the rest becomes one crowd.
-	commands := []domain.CreateClient{command(t, newID(t), "Plug")}
+	commands := []domain.CreateClient{publishertest.Command(t, publishertest.NewID(t), "Plug")}
 	for range 100 {
-		commands = append(commands, command(t, newID(t), "Smith"))
+		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 	}
 	retry := same
 	retry.AcceptedAt = same.AcceptedAt.Add(time.Hour)
-	commands = append(commands, retry, command(t, other.ID, "Another"))
+	commands = append(commands, retry, publishertest.Command(t, other.ID, "Another"))
 	errs := appendAll(log, commands)
 	conflict := len(errs) - 1
 	for i, err := range errs[:conflict] {
@@ -157,15 +136,15 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
-	id := newID(t)
+	id := publishertest.NewID(t)
 	// The goroutines started first and last tend to run first. Busy with the commands of these, the flusher then finds
 	// those of the same id in the pool together.
 	var commands []domain.CreateClient
 	for i := range 100 {
 		if i < 20 || i >= 80 {
-			commands = append(commands, command(t, newID(t), "Other"))
+			commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Other"))
 		} else {
-			commands = append(commands, command(t, id, []string{"Smith", "Jones"}[i%2]))
+			commands = append(commands, publishertest.Command(t, id, []string{"Smith", "Jones"}[i%2]))
 		}
 	}
 	reused := 0
@@ -191,7 +170,7 @@ func TestALogThatIsAway(t *testing.T) {
 	nc := server.Connect(t)
 	log := openLog(t, nc, 0)
 	server.Down()
-	if _, err := log.Append(context.Background(), command(t, newID(t), "Smith")); err == nil {
+	if _, err := log.Append(context.Background(), publishertest.Command(t, publishertest.NewID(t), "Smith")); err == nil {
 		t.Error("accepted while the log is away")
 	} else if code := domain.CodeOf(err); code != domain.CodeUnavailable && code != domain.CodeUnknown {
 		t.Errorf("code %q: %v", code, err)
@@ -200,8 +179,8 @@ func TestALogThatIsAway(t *testing.T) {
 		t.Error("ready while the log is away")
 	}
 	server.Up(t)
-	eventually(t, "the log is back", func() bool {
-		_, err := log.Append(context.Background(), command(t, newID(t), "Smith"))
+	publishertest.Eventually(t, "the log is back", func() bool {
+		_, err := log.Append(context.Background(), publishertest.Command(t, publishertest.NewID(t), "Smith"))
 		return err == nil
 	})
 	if err := log.Ready(context.Background()); err != nil {
@@ -245,7 +224,7 @@ func TestLostAcks(t *testing.T) {
 	deaf.Store(true)
 	var commands []domain.CreateClient
 	for range 100 { // the first goes out singly, the rest after it as a batch
-		commands = append(commands, command(t, newID(t), "Smith"))
+		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 	}
 	for i, err := range appendAll(log, commands) {
 		if domain.CodeOf(err) != domain.CodeUnknown {
@@ -266,7 +245,7 @@ func TestARequestThatGivesUpInThePoolIsNotPublished(t *testing.T) {
 	cancel()
 	unpublished := 0
 	for range 200 {
-		_, err := log.Append(ctx, command(t, newID(t), "Smith"))
+		_, err := log.Append(ctx, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 		switch domain.CodeOf(err) {
 		case domain.CodeUnavailable:
 			unpublished++
@@ -275,7 +254,7 @@ func TestARequestThatGivesUpInThePoolIsNotPublished(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	last := command(t, newID(t), "Last")
+	last := publishertest.Command(t, publishertest.NewID(t), "Last")
 	if _, err := log.Append(context.Background(), last); err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +281,7 @@ func TestAFullLog(t *testing.T) {
 	log := openLog(t, nc, 0)
 	var commands []domain.CreateClient
 	for range 500 {
-		commands = append(commands, command(t, newID(t), "Smith"))
+		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 	}
 	accepted := 0
 	for _, err := range appendAll(log, commands) {
@@ -337,22 +316,7 @@ func TestAMissingStream(t *testing.T) {
 	if _, err := publisher.OpenLog(context.Background(), publisher.LogConfig{Conn: nc}); err == nil || err.Error() != want {
 		t.Errorf("OpenLog: %v", err)
 	}
-	if _, err := log.Append(context.Background(), command(t, newID(t), "Smith")); domain.CodeOf(err) != domain.CodeUnavailable {
+	if _, err := log.Append(context.Background(), publishertest.Command(t, publishertest.NewID(t), "Smith")); domain.CodeOf(err) != domain.CodeUnavailable {
 		t.Errorf("Append: %v", err)
-	}
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatal("waited in vain: " + what)
-		case <-tick.C:
-		}
 	}
 }

@@ -18,7 +18,7 @@ func events(t testing.TB, n int) []domain.Event {
 	t.Helper()
 	var events []domain.Event
 	for range n {
-		e, err := domain.NewEvent(command(t, newID(t), "Smith").Client(time.Now()))
+		e, err := domain.NewEvent(publishertest.Command(t, publishertest.NewID(t), "Smith").Client(time.Now()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestRejectionsReplaceEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := newID(t)
+	id := publishertest.NewID(t)
 	first := domain.Rejection{ID: id.String(), Reason: domain.CodeInvalid}
 	second := domain.Rejection{
 		ID: id.String(), Reason: domain.CodeUnstorable, Deliveries: 3, RejectedAt: domain.Timestamp(time.Now()),
@@ -139,7 +139,7 @@ func TestTheLargestCommandCanBeRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := domain.Rejection{
-		ID:     newID(t).String(),
+		ID:     publishertest.NewID(t).String(),
 		Reason: domain.CodeUndecodable,
 		Command: domain.RejectedCommand{
 			Headers: map[string][]string{"X": {strings.Repeat("\x01", 32<<10)}},

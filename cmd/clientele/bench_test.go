@@ -18,6 +18,7 @@ import (
 	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -166,7 +167,7 @@ func BenchmarkBacklog(b *testing.B) {
 		serve := clientele(b, "serve", "--data-dir", dir)
 		serve.ready()
 		js := jetStream(b, serve.says(natsIsAt))
-		eventually(b, "the backlog is worked off", func() bool {
+		publishertest.Eventually(b, "the backlog is worked off", func() bool {
 			stream, err := js.Stream(context.Background(), domain.StreamEvents)
 			if err != nil {
 				b.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 	"clientele/store/storetest"
 
 	"github.com/go-json-experiment/json"
@@ -157,7 +158,7 @@ func (p *proc) says(expression string) string {
 	p.t.Helper()
 	re := regexp.MustCompile(expression)
 	var match []string
-	eventually(p.t, "output "+expression, func() bool {
+	publishertest.Eventually(p.t, "output "+expression, func() bool {
 		match = re.FindStringSubmatch(p.output())
 		select {
 		case <-p.done:
@@ -185,7 +186,7 @@ func (p *proc) admin() string {
 // ready waits until the process says that it is ready.
 func (p *proc) ready() {
 	p.t.Helper()
-	eventually(p.t, "readiness", func() bool { return get(p.t, p.admin()+"/readyz").status == http.StatusOK })
+	publishertest.Eventually(p.t, "readiness", func() bool { return get(p.t, p.admin()+"/readyz").status == http.StatusOK })
 }
 
 // clientele starts the program under test on free ports.
@@ -309,7 +310,7 @@ func accepted(t testing.TB, api, body, key string) (operation string) {
 func succeeded(t testing.TB, api, operation string) (record string) {
 	t.Helper()
 	var last reply
-	eventually(t, "operation succeeds", func() bool {
+	publishertest.Eventually(t, "operation succeeds", func() bool {
 		last = get(t, api+operation)
 		return last.status == http.StatusOK && last.object(t)["status"] == "succeeded"
 	})
@@ -361,20 +362,6 @@ func jetStream(t testing.TB, url string) jetstream.JetStream {
 		t.Fatal(err)
 	}
 	return js
-}
-
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(60 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatal("waited in vain: " + what)
-		case <-tick.C:
-		}
-	}
 }
 
 // watch collects every event that is published from now on, by client id, until the function that it returns is called.

@@ -12,6 +12,7 @@ import (
 
 	"clientele/consumer"
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
 )
@@ -158,7 +159,7 @@ func TestServeTakesABacklogUp(t *testing.T) {
 	serve = clienteleServe()
 	natsURL := serve.says(natsIsAt)
 	js := jetStream(t, natsURL)
-	eventually(t, "the backlog is worked off", func() bool {
+	publishertest.Eventually(t, "the backlog is worked off", func() bool {
 		c, err := js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
 		if err != nil {
 			t.Fatal(err)
@@ -204,7 +205,7 @@ func TestCrash(t *testing.T) {
 				succeeded(t, ingress.api(), operation)
 			}
 			// An operation has succeeded when its row is there, and that was before the crash. The events follow.
-			eventually(t, "every command is acknowledged", s.drained)
+			publishertest.Eventually(t, "every command is acknowledged", s.drained)
 			all := events(t, s.nats.url)
 			if len(all) != len(operations) || s.rows() != len(operations) {
 				t.Errorf("%d rows and events of %d clients, want %d", s.rows(), len(all), len(operations))

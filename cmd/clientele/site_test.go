@@ -12,6 +12,7 @@ import (
 
 	"clientele/cmd/internal/embedded"
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 	"clientele/store/storetest"
 
 	"github.com/jackc/pgx/v5"
@@ -140,7 +141,7 @@ func TestNATSIsAway(t *testing.T) {
 	}
 	back := func() {
 		t.Helper()
-		eventually(t, "commands are accepted again", func() bool {
+		publishertest.Eventually(t, "commands are accepted again", func() bool {
 			r := post(t, ingress.api(), jane, "")
 			if r.status == http.StatusAccepted {
 				operations = append(operations, r.header.Get("Location"))
@@ -211,7 +212,7 @@ func TestTheDatabaseIsAway(t *testing.T) {
 		succeeded(t, ingress.api(), operation)
 	}
 	late.ready()
-	eventually(t, "every command is acknowledged", s.drained)
+	publishertest.Eventually(t, "every command is acknowledged", s.drained)
 	if n := s.consumer().Delivered.Consumer; int(n) != len(operations) {
 		t.Errorf("%d deliveries of %d commands", n, len(operations))
 	}
@@ -236,7 +237,7 @@ func TestGarbageOnTheLog(t *testing.T) {
 	worker := s.clientele("worker")
 	succeeded(t, ingress.api(), first)
 	succeeded(t, ingress.api(), last)
-	eventually(t, "the garbage is rejected", func() bool {
+	publishertest.Eventually(t, "the garbage is rejected", func() bool {
 		rejected := messages(t, s.nats.url, domain.StreamRejections)
 		return len(rejected) == 1 && rejected[0].Subject == "client.rejected.x"
 	})
