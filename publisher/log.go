@@ -123,7 +123,7 @@ func (l *Log) original(ctx context.Context, command domain.CreateClient) (accept
 }
 
 // Find returns when the command with this id was accepted, and its fingerprint; or an error with domain.CodeNotFound if
-// the log does not have it, or not any more.
+// the log does not have it, or not any more. Both are zero for a message that no ingress wrote.
 func (l *Log) Find(ctx context.Context, id uuid.UUID) (time.Time, domain.Fingerprint, error) {
 	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
 	if err != nil {
@@ -131,10 +131,13 @@ func (l *Log) Find(ctx context.Context, id uuid.UUID) (time.Time, domain.Fingerp
 	}
 	fingerprint, err := domain.ParseFingerprint(msg.Header.Get(domain.HeaderFingerprint))
 	if err != nil {
-		return time.Time{}, domain.Fingerprint{}, err
+		return time.Time{}, domain.Fingerprint{}, nil //nolint:nilerr // the worker will reject it
 	}
 	acceptedAt, err := time.Parse(time.RFC3339, msg.Header.Get(domain.HeaderAcceptedAt))
-	return acceptedAt, fingerprint, err
+	if err != nil {
+		return time.Time{}, domain.Fingerprint{}, nil //nolint:nilerr // as above
+	}
+	return acceptedAt, fingerprint, nil
 }
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.

@@ -56,7 +56,7 @@ func connect(ctx context.Context, p *process.Process, servers string, extra ...n
 	return nc, nil
 }
 
-// connectURL is connect for servers outside.
+// connect returns a connection to the servers that the flags name.
 func (f natsFlags) connect(ctx context.Context, p *process.Process) (*nats.Conn, error) {
 	for server := range strings.SplitSeq(f.NatsURL, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))

@@ -374,6 +374,25 @@ func TestRejectedOperations(t *testing.T) {
 	}
 }
 
+// What somebody else put on the log under a UUID is pending, too, until the worker rejects it.
+func TestAnOperationThatNoIngressAccepted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	js, err := jetstream.New(h.server.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := domain.KeyedID("anonymous", "key")
+	if _, err := js.Publish(context.Background(), domain.SubjectCreate+id.String(), []byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	a := h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "")
+	if o := a.object(t); a.StatusCode != http.StatusOK || o["status"] != "pending" || o["acceptedAt"] != nil {
+		t.Errorf("%s: %s", a.Status, a.body)
+	}
+	h.post(jane, "Idempotency-Key", "key").problem(t, http.StatusUnprocessableEntity, "idempotency-key-reused")
+}
+
 func TestTheLogIsAway(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
