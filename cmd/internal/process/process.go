@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// stopTimeout bounds the whole of Stop.
+// stopTimeout is how long Stop lets things finish, all together.
 const stopTimeout = 20 * time.Second
 
 // Process is a running process. What it starts is stopped in reverse order.
@@ -83,7 +83,7 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop stops what was started, last first. It returns after 20 s at the latest; a second call does nothing.
+// Stop stops what was started, last first. After 20 s it tells what is left to give up; a second call does nothing.
 func (p *Process) Stop() {
 	p.mu.Lock()
 	stops := p.stops
