@@ -29,9 +29,22 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 		}
 		return
 	}
-	w.cfg.Reached(PointPublished)
-	for _, msg := range msgs {
-		if err := msg.Ack(); err != nil {
+	w.ack(msgs)
+}
+
+// ack acknowledges the commands and returns when the server has taken note: it works through acks in their order, so the
+// answer to the last one is for all. Were it stopped before, as the one inside serve is after the worker, it would deliver
+// them again.
+func (w *Worker) ack(msgs []jetstream.Msg) {
+	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+	defer cancel()
+	last := len(msgs) - 1
+	for i, msg := range msgs {
+		acknowledge := msg.Ack
+		if i == last {
+			acknowledge = func() error { return msg.DoubleAck(ctx) }
+		}
+		if err := acknowledge(); err != nil {
 			w.cfg.Log.Warn().Err(err).Msg("cannot acknowledge a command, it will be delivered again")
 		}
 	}
@@ -56,7 +69,6 @@ func (w *Worker) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, er
 	if err != nil {
 		return nil, err
 	}
-	w.cfg.Reached(PointCommitted)
 	for i, v := range stored {
 		verdicts[indices[i]] = v
 	}

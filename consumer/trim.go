@@ -44,7 +44,7 @@ func (w *Worker) Trim(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look up stream %s: %w", domain.StreamCommands, err)
 	}
-	consumer, err := w.lookUp(ctx)
+	consumer, err := lookUp(ctx, w.js)
 	if err != nil {
 		return err
 	}

@@ -48,8 +48,6 @@ type Config struct {
 	Concurrency int
 	// History is how long a command stays on the log after it was accepted, given that it is done.
 	History time.Duration
-	// Reached, if set, is called at the points of a batch that fault tests are interested in.
-	Reached func(Point)
 }
 
 // The defaults of Config.
@@ -58,23 +56,17 @@ const (
 	DefaultConcurrency = 2
 )
 
-// Point is a moment in the life of a batch at which a crash is of interest.
-type Point string
-
-// The points, in their order.
 const (
-	PointCommitted Point = "committed" // the rows are, the events are not
-	PointPublished Point = "published" // the events are, the acks are not
-)
-
-const (
-	// ackWait is how long the server waits for a sign of life before it delivers a command to somebody else.
-	ackWait = 30 * time.Second
+	// ackWait is how long the server waits for a sign of life before it delivers a command to somebody else, and so how
+	// long the commands wait that a worker had in hand when it died.
+	ackWait = 6 * time.Second
 	// idleFetch is how long one request for messages waits, and so how long a stop may take on an idle log. It is never
 	// cut short: messages on their way to a fetch that has gone would wait for ackWait.
 	idleFetch = time.Second
 	// createTimeout bounds one attempt at a transaction. Past it the outcome is unknown, and the batch is tried again.
 	createTimeout = 15 * time.Second
+	// ackTimeout bounds the wait for the server to take note of acks.
+	ackTimeout = 2 * time.Second
 )
 
 // Worker works off the command log. Several may share a log, in one process or many.
@@ -122,20 +114,26 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if cfg.BatchSize < 0 || cfg.Concurrency < 0 || cfg.History < 0 {
 		return nil, errors.New("batch size, concurrency and history must not be negative")
 	}
-	if cfg.Reached == nil {
-		cfg.Reached = func(Point) {}
-	}
 	js, err := jetstream.New(cfg.Conn)
 	if err != nil {
 		return nil, err
 	}
 	w := &Worker{cfg: cfg, js: js}
-	w.consumer, err = w.lookUp(ctx)
+	w.consumer, err = lookUp(ctx, js)
 	return w, err
 }
 
-func (w *Worker) lookUp(ctx context.Context) (jetstream.Consumer, error) {
-	consumer, err := w.js.Consumer(ctx, domain.StreamCommands, domain.ConsumerWorker)
+// Ready returns nil when the server answers and has the consumer that Migrate makes.
+func Ready(ctx context.Context, js jetstream.JetStream) error {
+	_, err := lookUp(ctx, js)
+	return err
+}
+
+// Ready returns nil when the worker's server answers and has the consumer.
+func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
+
+func lookUp(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	consumer, err := js.Consumer(ctx, domain.StreamCommands, domain.ConsumerWorker)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, &MissingConsumerError{}
 	}
@@ -143,12 +141,6 @@ func (w *Worker) lookUp(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
 	}
 	return consumer, nil
-}
-
-// Ready returns nil when the server answers and has the consumer.
-func (w *Worker) Ready(ctx context.Context) error {
-	_, err := w.lookUp(ctx)
-	return err
 }
 
 // Run works until the context ends; then it finishes the batches in hand and returns. It gives up a batch only if its

@@ -115,3 +115,20 @@ func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetst
 	}
 	return stream, nil
 }
+
+// StreamsReady returns nil when the server answers and has the three streams; a *MissingStreamError when it lacks one.
+func StreamsReady(ctx context.Context, js jetstream.JetStream) error {
+	return streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections)
+}
+
+// LogIsUsed says whether the server has a command log that ever had a command.
+func LogIsUsed(ctx context.Context, js jetstream.JetStream) (bool, error) {
+	stream, err := openStream(ctx, js, domain.StreamCommands)
+	if _, missing := errors.AsType[*MissingStreamError](err); missing {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return stream.CachedInfo().State.LastSeq > 0, nil
+}

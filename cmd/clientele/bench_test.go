@@ -74,15 +74,15 @@ func BenchmarkEndToEnd(b *testing.B) {
 func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	b.Helper()
 	const callers = 200
-	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel))
-	b.Cleanup(p.Stop)
+	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
+	b.Cleanup(func() { _ = p.Stop() })
 	serve := serveCmd{
-		listenFlags: listenFlags{Listen: "127.0.0.1:0", maxBatch: publishBatch},
-		adminFlags:  adminFlags{AdminListen: "127.0.0.1:0"},
-		DataDir:     b.TempDir(),
-		NatsListen:  "127.0.0.1:0",
-		streamFlags: streamFlags{EventRetention: time.Hour, LogMaxBytes: 1 << 31, Replicas: 1},
-		workerFlags: workerFlags{History: time.Hour, BatchSize: storeBatch, Concurrency: concurrency},
+		listenFlags:  listenFlags{Listen: "127.0.0.1:0", maxBatch: publishBatch},
+		processFlags: processFlags{AdminListen: "127.0.0.1:0"},
+		DataDir:      b.TempDir(),
+		NatsListen:   "127.0.0.1:0",
+		streamFlags:  streamFlags{EventRetention: time.Hour, LogMaxBytes: 1 << 31, Replicas: 1},
+		workerFlags:  workerFlags{History: time.Hour, BatchSize: storeBatch, Concurrency: concurrency},
 	}
 	natsURL, err := serve.start(context.Background(), p)
 	if err != nil {

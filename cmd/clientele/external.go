@@ -13,19 +13,18 @@ import (
 
 type ingressCmd struct {
 	listenFlags   `embed:""`
-	adminFlags    `embed:""`
+	processFlags  `embed:""`
 	externalFlags `embed:""`
-	logFlags      `embed:""`
 }
 
 // Validate is called by the parser.
-func (c *ingressCmd) Validate() error { return c.externalFlags.validate() }
+func (c *ingressCmd) Validate() error {
+	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate())
+}
 
 // Run serves the API until the context ends.
 func (c *ingressCmd) Run(e env) error {
-	p := process.New(c.logger(e))
-	defer p.Stop()
-	return c.run(e, p, &c.adminFlags, func(conn *nats.Conn, db store.Store) ([]process.Check, error) {
+	return c.run(e, &c.processFlags, func(p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
 		if err := refuseSchema(e.ctx, p, db); err != nil {
 			return nil, err
 		}
@@ -34,22 +33,19 @@ func (c *ingressCmd) Run(e env) error {
 }
 
 type workerCmd struct {
-	adminFlags    `embed:""`
+	processFlags  `embed:""`
 	externalFlags `embed:""`
 	workerFlags   `embed:""`
-	logFlags      `embed:""`
 }
 
 // Validate is called by the parser.
 func (c *workerCmd) Validate() error {
-	return cmp.Or(c.externalFlags.validate(), c.workerFlags.validate())
+	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate(), c.workerFlags.validate())
 }
 
 // Run works off the command log until the context ends.
 func (c *workerCmd) Run(e env) error {
-	p := process.New(c.logger(e))
-	defer p.Stop()
-	return c.run(e, p, &c.adminFlags, func(conn *nats.Conn, db store.Store) ([]process.Check, error) {
+	return c.run(e, &c.processFlags, func(p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
 		if err := await(e.ctx, p, "the database", db.Ready); err != nil {
 			return nil, err
 		}
@@ -60,56 +56,29 @@ func (c *workerCmd) Run(e env) error {
 
 // run runs a role until the context ends. It waits for servers that are away, and refuses servers that are not set up for
 // this version.
-func (f externalFlags) run(e env, p *process.Process, af *adminFlags,
-	start func(*nats.Conn, store.Store) ([]process.Check, error),
+func (f externalFlags) run(e env, pf *processFlags,
+	start func(*process.Process, *nats.Conn, store.Store) ([]process.Check, error),
 ) error {
-	admin, err := af.start(p)
-	if err != nil {
-		return err
-	}
-	db, err := f.databaseFlags.open(e.ctx, p)
-	if err != nil {
-		return err
-	}
-	conn, err := f.connect(e.ctx, p)
-	if err != nil {
-		return ignoreStop(e.ctx, err)
-	}
-	checks, err := start(conn, db)
-	if err != nil {
-		return ignoreStop(e.ctx, err)
-	}
-	admin.Start(checks)
-	p.Log.Info().Msg("ready")
-	return p.Wait(e.ctx)
-}
-
-type migrateCmd struct {
-	externalFlags `embed:""`
-	streamFlags   `embed:""`
-	logFlags      `embed:""`
-}
-
-// Validate is called by the parser.
-func (c *migrateCmd) Validate() error {
-	return cmp.Or(c.externalFlags.validate(), c.streamFlags.validate())
-}
-
-// Run migrates and ends.
-func (c *migrateCmd) Run(e env) error {
-	p := process.New(c.logger(e))
-	defer p.Stop()
-	db, err := c.open(e.ctx, p)
-	if err != nil {
-		return err
-	}
-	conn, err := c.connect(e.ctx, p)
-	if err != nil {
-		return err
-	}
-	if err := migrate(e.ctx, p, conn, db, c.config()); err != nil {
-		return err
-	}
-	p.Log.Info().Msg("database, streams and consumer are at this version")
-	return nil
+	p := process.New(pf.logger(e), pf.ShutdownTimeout)
+	return p.Run(e.ctx, func() error {
+		admin, err := pf.start(p)
+		if err != nil {
+			return err
+		}
+		db, err := f.databaseFlags.open(e.ctx, p)
+		if err != nil {
+			return err
+		}
+		conn, err := f.connect(e.ctx, p)
+		if err != nil {
+			return err
+		}
+		checks, err := start(p, conn, db)
+		if err != nil {
+			return err
+		}
+		admin.Start(checks)
+		p.Log.Info().Msg("ready")
+		return nil
+	})
 }

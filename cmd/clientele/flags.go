@@ -19,8 +19,19 @@ type listenFlags struct {
 	maxBatch int
 }
 
-type adminFlags struct {
-	AdminListen string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez and /readyz are served (${default})."`
+// processFlags are those of a process that goes on until it is told to stop.
+type processFlags struct {
+	AdminListen     string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez and /readyz are served (${default})."`
+	ShutdownTimeout time.Duration `default:"20s" help:"How long requests and batches in hand may take to finish after SIGTERM (${default})."`
+	logFlags        `embed:""`
+}
+
+// validate returns what is wrong with the flags.
+func (f *processFlags) validate() error {
+	if f.ShutdownTimeout < 0 {
+		return errors.New("--shutdown-timeout must not be negative")
+	}
+	return nil
 }
 
 type natsFlags struct {
@@ -73,6 +84,7 @@ func (f workerFlags) validate() error {
 	return nil
 }
 
+// logFlags say what is logged.
 type logFlags struct {
 	LogLevel  string `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
 	LogFormat string `default:"auto" enum:"auto,text,json" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal, else json (${default})."`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,9 +27,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// buildFlags are how tests build the program: with the points at which it can be made to kill itself, and with the race
-// detector if the tests have it.
-var buildFlags = []string{"-tags", "faults"}
+// buildFlags are how tests build the program: with the race detector if the tests have it.
+var buildFlags []string
 
 // programs is the directory of the programs that tests build.
 var programs string
@@ -159,17 +159,24 @@ func (p *proc) says(expression string) string {
 	re := regexp.MustCompile(expression)
 	var match []string
 	publishertest.Eventually(p.t, "output "+expression, func() bool {
+		ended := p.ended()
 		match = re.FindStringSubmatch(p.output())
-		select {
-		case <-p.done:
-			if match == nil {
-				p.t.Fatalf("%v ended without saying %s", p.cmd.Args, expression)
-			}
-		default:
+		if ended && match == nil {
+			p.t.Fatalf("%v ended without saying %s", p.cmd.Args, expression)
 		}
 		return match != nil
 	})
 	return match[len(match)-1]
+}
+
+// ended says whether the process has ended.
+func (p *proc) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // api and admin are where the process listens.
@@ -180,8 +187,10 @@ func (p *proc) api() string {
 
 func (p *proc) admin() string {
 	p.t.Helper()
-	return "http://" + p.says(`"address":"([^"]*)","time":"[^"]*","message":"listening for --admin-listen"`)
+	return "http://" + p.says(adminListens)
 }
+
+const adminListens = `"address":"([^"]*)","time":"[^"]*","message":"listening for --admin-listen"`
 
 // ready waits until the process says that it is ready.
 func (p *proc) ready() {
@@ -211,6 +220,7 @@ type natsServer struct {
 	*proc
 	url    string
 	config string
+	before []*proc // that the server was until it was restarted
 }
 
 func startNATSServer(t testing.TB) *natsServer {
@@ -236,6 +246,9 @@ func startNATSServer(t testing.TB) *natsServer {
 
 func (s *natsServer) start(t testing.TB, args ...string) {
 	t.Helper()
+	if s.proc != nil {
+		s.before = append(s.before, s.proc)
+	}
 	s.proc = start(t, program(t, "nats-server"), append([]string{"--config", s.config}, args...)...)
 	s.url = "nats://" + s.says(`Listening for client connections on (\S+)`)
 	s.says("Server is ready")
@@ -284,16 +297,21 @@ func do(t testing.TB, method, url, body, key string) reply {
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
+	answer, err := roundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func roundTrip(r *http.Request) (reply, error) {
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return reply{}, err
 	}
 	defer response.Body.Close()
-	read, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reply{response.StatusCode, response.Header, string(read)}
+	body, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, response.Header, string(body)}, err
 }
 
 // accepted posts a client and returns the path of its operation.
@@ -390,4 +408,15 @@ func watch(t testing.TB, url string) (published func() map[string][]*nats.Msg) {
 		defer mu.Unlock()
 		return maps.Clone(msgs)
 	}
+}
+
+// freeAddress returns an address that nothing listens on, for a process that is to be found there after a restart, too.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

@@ -48,7 +48,6 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 			BatchSize:   f.BatchSize,
 			Concurrency: f.Concurrency,
 			History:     f.History,
-			Reached:     reached(),
 		})
 		return err
 	})
@@ -64,7 +63,7 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 
 // start serves the admin endpoints. They answer from the first moment, so that whoever watches a process that waits for
 // its servers sees that it lives, and what it waits for.
-func (f *adminFlags) start(p *process.Process) (*process.Admin, error) {
+func (f *processFlags) start(p *process.Process) (*process.Admin, error) {
 	admin := process.NewAdmin(p)
 	var err error
 	f.AdminListen, err = p.Serve("--admin-listen", f.AdminListen, admin.Handler())

@@ -93,7 +93,8 @@ func wrongSetup(err error) bool {
 	_, refusedStream := errors.AsType[*publisher.RefusedStreamError](err)
 	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
 	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
-	return schema || refusedStream || missingStream || missingConsumer
+	_, lost := errors.AsType[*lostError](err)
+	return schema || refusedStream || missingStream || missingConsumer || lost
 }
 
 // await waits until f succeeds; a wrong setup is final.

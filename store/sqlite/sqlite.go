@@ -35,6 +35,8 @@ type Store struct {
 	writer *sql.DB
 	// readers never wait for the writer, nor it for them: that is what the write-ahead log is for.
 	readers *sql.DB
+	path string
+	file os.FileInfo // of path, when it was opened
 	// calls is held for reading during each call; sql.DB does not wait for them when it is closed.
 	calls sync.RWMutex
 }
@@ -50,7 +52,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Path: %w", err)
 	}
-	if err := create(path); err != nil {
+	file, err := create(path)
+	if err != nil {
 		return nil, fmt.Errorf("create the database: %w", err)
 	}
 	writer, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
@@ -64,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	readers.SetMaxOpenConns(maxReaders)
 	readers.SetMaxIdleConns(maxReaders)
-	s := &Store{writer: writer, readers: readers}
+	s := &Store{writer: writer, readers: readers, path: path, file: file}
 	// The first connection of the writer turns the write-ahead log on, which readers could not.
 	if err := writer.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), s.Close())
@@ -94,16 +97,30 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	return c, nil
 }
 
+// Attached returns nil while the file is where it was opened. A file that was moved or deleted goes on taking rows, which
+// nobody will find.
+func (s *Store) Attached() error {
+	file, err := os.Stat(s.path)
+	if err != nil {
+		return fmt.Errorf("the database is gone, bring it back and start again: %w", err)
+	}
+	if !os.SameFile(file, s.file) {
+		return fmt.Errorf("%s was replaced while in use: bring back the one that was there, and start again", s.path)
+	}
+	return nil
+}
+
 // create makes the file and its directory where they are missing. SQLite gives its other files the mode of this one.
-func create(path string) error {
+func create(path string) (os.FileInfo, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.Close()
+	info, err := f.Stat()
+	return info, errors.Join(err, f.Close())
 }
 
 // dsn returns the data source name of the file. A transaction is on disk when its commit returns: synchronous is FULL,

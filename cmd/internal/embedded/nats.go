@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -25,7 +26,12 @@ type NATSConfig struct {
 }
 
 // NATS is a running server.
-type NATS struct{ *server.Server }
+type NATS struct {
+	*server.Server
+
+	dir  string      // of the streams
+	info os.FileInfo // of dir, when the server had opened it
+}
 
 // StartNATS returns a server that answers; its streams are recovered. Every write is synced before it is acknowledged.
 func StartNATS(cfg NATSConfig) (*NATS, error) {
@@ -70,7 +76,29 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS is not ready after %s, see the log above", startTimeout)
 	}
-	return &NATS{s}, nil
+	dir := s.JetStreamConfig().StoreDir
+	info, err := os.Stat(dir)
+	if err != nil {
+		s.Shutdown()
+		return nil, fmt.Errorf("embedded NATS: %w", err)
+	}
+	return &NATS{s, dir, info}, nil
+}
+
+// Health returns nil while the server can keep what it is given. An error is final: it takes a person to see to the disk,
+// and a new start, as the server refuses to write to a stream once a write to it has failed.
+func (n *NATS) Health() error {
+	info, err := os.Stat(n.dir)
+	if err != nil {
+		return fmt.Errorf("the streams are gone, bring them back and start again: %w", err)
+	}
+	if !os.SameFile(info, n.info) {
+		return fmt.Errorf("%s was replaced while in use: bring back the one that was there, and start again", n.dir)
+	}
+	if status := n.Healthz(nil); status.Error != "" {
+		return fmt.Errorf("the embedded NATS cannot go on, see to the disk of %s and start again: %s", n.dir, status.Error)
+	}
+	return nil
 }
 
 // Stop ends the server and returns when its files are closed. Connections must be closed before.

@@ -3,6 +3,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,12 +18,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// stopTimeout is how long Stop lets things finish, all together.
-const stopTimeout = 20 * time.Second
+// watchInterval is how often Watch looks.
+const watchInterval = time.Second
 
 // Process is a running process. What it starts is stopped in reverse order.
 type Process struct {
 	Log zerolog.Logger
+
+	stopTimeout time.Duration
 
 	fatal   chan error
 	waiting atomic.Value // of string: what Await waits for, "" for nothing
@@ -36,8 +39,25 @@ type stop struct {
 	run  func(context.Context) error
 }
 
-// New returns a process that has started nothing yet.
-func New(log zerolog.Logger) *Process { return &Process{Log: log, fatal: make(chan error, 1)} }
+// New returns a process that has started nothing yet. stopTimeout is how long Stop lets things finish, all together.
+func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
+	return &Process{Log: log, stopTimeout: stopTimeout, fatal: make(chan error, 1)}
+}
+
+// Run starts the process, goes on until the context ends or something is fatal, and stops what was started. That the
+// context ended, be it in the middle of the start, is no error.
+func (p *Process) Run(ctx context.Context, start func() error) error {
+	err := start()
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-p.fatal:
+		}
+	} else if ctx.Err() != nil {
+		err = nil
+	}
+	return cmp.Or(err, p.Stop())
+}
 
 // OnStop has Stop call run, before what was registered earlier. Its context ends when the time to stop is over.
 func (p *Process) OnStop(name string, run func(context.Context) error) {
@@ -54,18 +74,14 @@ func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) 
 		defer close(done)
 		f(ctx)
 	}()
-	p.OnStop(name, func(ctx context.Context) error {
+	p.OnStop(name, func(context.Context) error {
 		cancel()
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		<-done
+		return nil
 	})
 }
 
-// Fatal has Wait return: the process cannot go on.
+// Fatal has Run stop and return the error: the process cannot go on.
 func (p *Process) Fatal(err error) {
 	select {
 	case p.fatal <- err:
@@ -73,33 +89,55 @@ func (p *Process) Fatal(err error) {
 	}
 }
 
-// Wait returns when the context ends, with nil, or when the process cannot go on.
-func (p *Process) Wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-p.fatal:
-		return err
-	}
+// Watch looks every second whether the process can go on. The first error is fatal.
+func (p *Process) Watch(ctx context.Context, name string, check func() error) {
+	p.Go(ctx, "watching "+name, func(ctx context.Context) {
+		ticker := time.NewTicker(watchInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := check(); err != nil {
+				p.Fatal(err)
+				return
+			}
+		}
+	})
 }
 
-// Stop stops what was started, last first. After 20 s it tells what is left to give up; a second call does nothing.
-func (p *Process) Stop() {
+// Stop stops what was started, last first; a second call does nothing. Past the time for stopping it returns an error at
+// once and leaves the rest as it is, for the process to end. That costs what kill -9 would: nothing but time.
+func (p *Process) Stop() error {
 	p.mu.Lock()
 	stops := p.stops
 	p.stops = nil
 	p.mu.Unlock()
 	if len(stops) == 0 {
-		return
+		return nil
 	}
-	p.Log.Info().Msg("stopping")
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	p.Log.Info().Msg("stopping; a second signal ends at once")
+	ctx, cancel := context.WithTimeout(context.Background(), p.stopTimeout)
 	defer cancel()
 	for _, stop := range slices.Backward(stops) {
-		if err := stop.run(ctx); err != nil {
-			p.Log.Warn().Err(err).Msg("stopping " + stop.name + " was cut short")
+		done := make(chan error, 1)
+		go func() { done <- stop.run(ctx) }()
+		var err error
+		select {
+		case err = <-done:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopping %s took longer than --shutdown-timeout; what was in hand is taken up again by others or "+
+				"after a restart", stop.name)
+		}
+		if err != nil {
+			p.Log.Warn().Err(err).Msg("stopping " + stop.name)
 		}
 	}
+	return nil
 }
 
 // Serve answers HTTP on the address until Stop, which lets requests in progress finish. It returns the address with its

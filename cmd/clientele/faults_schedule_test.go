@@ -1,0 +1,188 @@
+//go:build faults
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"clientele/domain"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// fault is something that befalls the stage.
+type fault struct {
+	kind string
+	// inject returns the moment from which recovery counts: when the fault was mended, or, where a process died, when it did.
+	inject func(s *stage, rng *rand.Rand) (mended time.Time)
+}
+
+// aWhile is a second, or up to ten.
+func aWhile(rng *rand.Rand) time.Duration {
+	return time.Second + time.Duration(rng.IntN(2)*rng.IntN(9000))*time.Millisecond
+}
+
+// killPoints are the moments at which death hurts most, and the roles that come to them.
+var killPoints = []struct {
+	point string
+	role  string
+}{
+	{"after-publish", "ingress"}, {"after-commit", "worker"}, {"after-event", "worker"}, {"before-ack", "worker"},
+}
+
+// processFaults befall one process of Clientele of a role.
+func processFaults(role string) []fault {
+	one := func(kind string, f func(s *stage, m *member, rng *rand.Rand) time.Time) fault {
+		return fault{kind + " " + role, func(s *stage, rng *rand.Rand) time.Time {
+			members := s.of(role)
+			return f(s, members[rng.IntN(len(members))], rng)
+		}}
+	}
+	faults := []fault{
+		one("kill -9", func(_ *stage, m *member, _ *rand.Rand) time.Time {
+			m.proc.kill()
+			died := time.Now()
+			m.start()
+			return died
+		}),
+		one("SIGTERM", func(s *stage, m *member, _ *rand.Rand) time.Time {
+			m.proc.signal(syscall.SIGTERM)
+			if status := m.proc.wait(); status != 0 {
+				s.t.Errorf("%s: exit status %d after SIGTERM", m.name, status)
+			}
+			ended := time.Now()
+			m.start()
+			return ended
+		}),
+		one("pause", func(_ *stage, m *member, rng *rand.Rand) time.Time {
+			pause(aWhile(rng), m.proc.cmd.Process.Pid)
+			return time.Now()
+		}),
+		one("clock step", func(_ *stage, m *member, rng *rand.Rand) time.Time {
+			m.setClock(time.Duration(rng.IntN(3)-1) * time.Hour)
+			return time.Now()
+		}),
+	}
+	for _, p := range killPoints {
+		if role != p.role && role != "serve" {
+			continue
+		}
+		faults = append(faults, one("kill "+p.point, func(_ *stage, m *member, rng *rand.Rand) time.Time {
+			m.proc.kill()
+			dying := m.start(fmt.Sprintf("CLIENTELE_FAULTS_KILL_AT=%s:%d", p.point, 1+rng.IntN(20)))
+			within(20*time.Second, dying.ended) // a worker that has nothing to do lives on
+			dying.kill()
+			died := time.Now()
+			m.start()
+			return died
+		}))
+	}
+	return faults
+}
+
+func embeddedFaults() []fault { return processFaults("serve") }
+
+func separateFaults() []fault {
+	faults := append(processFaults("ingress"), processFaults("worker")...)
+	faults = append(faults, natsFaults()...)
+	faults = append(faults, postgresFaults()...)
+	return append(faults, networkFaults()...)
+}
+
+func natsFaults() []fault {
+	return []fault{
+		{"kill -9 nats-server", func(s *stage, _ *rand.Rand) time.Time {
+			s.nats.kill()
+			s.nats.restart(s.t)
+			return time.Now()
+		}},
+		{"restart nats-server", func(s *stage, rng *rand.Rand) time.Time {
+			s.nats.signal(syscall.SIGTERM)
+			s.nats.wait()
+			<-time.After(time.Duration(rng.IntN(5)) * time.Second)
+			s.nats.restart(s.t)
+			return time.Now()
+		}},
+		{"pause nats-server", func(s *stage, rng *rand.Rand) time.Time {
+			d := time.Duration(1+rng.IntN(10)) * time.Second
+			if rng.IntN(8) == 0 {
+				d = 40 * time.Second
+			}
+			pause(d, s.nats.cmd.Process.Pid)
+			return time.Now()
+		}},
+		{"consumer deleted, then migrate", func(s *stage, _ *rand.Rand) time.Time {
+			if err := s.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+				s.t.Error(err)
+			}
+			within(5*time.Second, func() bool { return !s.of("worker")[0].proc.isReady() })
+			migrate := start(s.t, s.program, "migrate", "--nats-url", s.natsURL, "--database-url", s.postgres.URL())
+			if status := migrate.wait(); status != 0 {
+				s.t.Errorf("migrate: exit status %d", status)
+			}
+			return time.Now()
+		}},
+	}
+}
+
+func postgresFaults() []fault {
+	stopped := func(immediate bool) func(*stage, *rand.Rand) time.Time {
+		return func(s *stage, rng *rand.Rand) time.Time {
+			s.postgres.Stop(s.t, immediate)
+			<-time.After(time.Duration(rng.IntN(5)) * time.Second)
+			s.postgres.Start(s.t)
+			return time.Now()
+		}
+	}
+	return []fault{
+		{"stop postgres fast", stopped(false)},
+		{"stop postgres immediate", stopped(true)},
+		{"pause postgres", func(s *stage, rng *rand.Rand) time.Time {
+			pause(time.Duration(1+rng.IntN(20))*time.Second, processTree(s.postgres)...)
+			return time.Now()
+		}},
+		{"terminate postgres sessions", func(s *stage, _ *rand.Rand) time.Time {
+			for range 5 {
+				terminateSessions(s)
+				<-time.After(200 * time.Millisecond)
+			}
+			return time.Now()
+		}},
+	}
+}
+
+func terminateSessions(s *stage) {
+	conn, err := pgx.Connect(context.Background(), s.postgres.URL())
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(),
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clientele'`); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// processTree returns the processes of a PostgreSQL server: the first one and the one behind each session.
+func processTree(server *storetest.PostgresServer) []int {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", server.Pid()))
+	if err != nil {
+		return []int{server.Pid()}
+	}
+	pids := []int{server.Pid()}
+	for child := range strings.FieldsSeq(string(children)) {
+		var pid int
+		if _, err := fmt.Sscan(child, &pid); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"clientele/cmd/internal/embedded"
+	"clientele/cmd/internal/process"
+	"clientele/store"
+	"clientele/store/postgres"
+	"clientele/store/sqlite"
+
+	"github.com/nats-io/nats.go"
+)
+
+// home is where commands, events and clients are kept: on servers outside, or in a data directory.
+type home struct {
+	natsFlags
+	databaseFlags
+
+	// dataDir holds what is not on a server outside; natsListen is where others reach the NATS in it.
+	dataDir, natsListen string
+}
+
+// open returns connections to NATS and to the database, and the URL at which subscribers find NATS.
+func (h home) open(ctx context.Context, p *process.Process) (conn *nats.Conn, natsURL string, db store.Store, err error) {
+	if h.NatsURL == "" || h.DatabaseURL == "" {
+		unlock, err := process.LockDir("--data-dir", h.dataDir)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		p.OnStop("data directory", func(context.Context) error { unlock(); return nil })
+	}
+	if conn, natsURL, err = h.openNATS(ctx, p); err != nil {
+		return nil, "", nil, err
+	}
+	db, err = h.openStore(ctx, p)
+	return conn, natsURL, db, err
+}
+
+func (h home) openNATS(ctx context.Context, p *process.Process) (*nats.Conn, string, error) {
+	if h.NatsURL != "" {
+		conn, err := h.natsFlags.connect(ctx, p)
+		return conn, redact(h.NatsURL), err
+	}
+	server, err := embedded.StartNATS(embedded.NATSConfig{
+		Dir:    filepath.Join(h.dataDir, "nats"),
+		Listen: h.natsListen,
+		Log:    p.Log,
+	})
+	if err != nil {
+		return nil, "", process.ListenError("--nats-listen", h.natsListen, err)
+	}
+	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
+	p.Watch(ctx, "embedded NATS", server.Health)
+	conn, err := connect(ctx, p, server.ClientURL(), nats.InProcessServer(server))
+	return conn, server.ClientURL(), err
+}
+
+func (h home) openStore(ctx context.Context, p *process.Process) (store.Store, error) {
+	if h.DatabaseURL != "" {
+		return h.databaseFlags.open(ctx, p)
+	}
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(h.dataDir, "clientele.db")})
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("database", func(context.Context) error { return db.Close() })
+	p.Watch(ctx, "database", db.Attached)
+	return db, nil
+}
+
+// open opens PostgreSQL; it need not be there yet.
+func (f databaseFlags) open(ctx context.Context, p *process.Process) (store.Store, error) {
+	db, err := postgres.Open(ctx, postgres.Config{URL: f.DatabaseURL, Log: p.Log})
+	if err != nil {
+		return nil, fmt.Errorf("--database-url: %w", err)
+	}
+	p.OnStop("database", func(context.Context) error { return db.Close() })
+	return db, nil
+}
