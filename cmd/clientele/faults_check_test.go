@@ -25,8 +25,8 @@ type outcome struct {
 	events     map[string][]*jetstream.RawStreamMsg // by client id
 	rejections map[string]domain.Rejection          // by command id
 	commands   []*jetstream.RawStreamMsg
-	kept       int                                  // events on the stream
-	repeated   int                                  // events that a subscriber heard again
+	kept       int // events on the stream
+	repeated   int // events that a subscriber heard again
 }
 
 // read reads all that there is.

@@ -72,12 +72,12 @@ func (m *member) start(environment ...string) *proc {
 func (m *member) role() string { return m.args[0] }
 
 // newEmbedded is one process with everything inside, on this data directory.
-func newEmbedded(t testing.TB, program, dir string) *stage {
+func newEmbedded(t testing.TB, program, dir string, flags ...string) *stage {
 	t.Helper()
 	s := &stage{t: t, program: program, dir: dir}
 	api, natsListen := freeAddress(t), freeAddress(t)
 	s.natsURL = "nats://" + natsListen
-	s.join("serve", "serve", "--listen="+api, "--nats-listen="+natsListen, "--data-dir="+dir, "--history=10s")
+	s.join("serve", "serve", append(flags, "--listen="+api, "--nats-listen="+natsListen, "--data-dir="+dir, "--history=10s")...)
 	s.apis = []string{"http://" + api}
 	return s
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -49,8 +50,11 @@ func (h home) openNATS(ctx context.Context, p *process.Process) (*nats.Conn, str
 		Listen: h.natsListen,
 		Log:    p.Log,
 	})
+	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
+		return nil, "", process.ListenError("--nats-listen", h.natsListen, listen.Err)
+	}
 	if err != nil {
-		return nil, "", process.ListenError("--nats-listen", h.natsListen, err)
+		return nil, "", err
 	}
 	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
 	p.Watch(ctx, "embedded NATS", server.Health)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -38,30 +40,24 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("embedded NATS: the directory is empty")
 	}
-	host, portText, err := net.SplitHostPort(cfg.Listen)
+	host, port, err := listenable(cfg.Listen)
 	if err != nil {
-		return nil, err
+		return nil, &ListenError{err}
 	}
-	port, err := strconv.ParseUint(portText, 10, 16)
+	size, err := diskSize(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("port %q is not a number from 0 to 65535", portText)
-	}
-	// The server reports a port that is taken only to its log: see for ourselves.
-	probe, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, err
-	}
-	if err := probe.Close(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	opts := &server.Options{
 		ServerName: "clientele",
 		Host:       host,
-		Port:       int(port),
+		Port:       port,
 		NoSigs:     true,
 		JetStream:  true,
 		StoreDir:   cfg.Dir,
 		SyncAlways: true,
+		// Else three quarters of what is free at the start: less at each start, until the log that was there is refused.
+		JetStreamMaxStore: size,
 	}
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT
@@ -76,7 +72,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS is not ready after %s, see the log above", startTimeout)
 	}
-	dir := s.JetStreamConfig().StoreDir
+	dir := filepath.Join(cfg.Dir, server.JetStreamStoreDir)
 	info, err := os.Stat(dir)
 	if err != nil {
 		s.Shutdown()
@@ -99,6 +95,49 @@ func (n *NATS) Health() error {
 		return fmt.Errorf("the embedded NATS cannot go on, see to the disk of %s and start again: %s", n.dir, status.Error)
 	}
 	return nil
+}
+
+// ListenError is about NATSConfig.Listen.
+type ListenError struct{ Err error }
+
+func (e *ListenError) Error() string { return e.Err.Error() }
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// listenable returns the host and the port of an address that can be listened on. The server itself reports a port that is
+// taken only to its log.
+func listenable(address string) (host string, port int, err error) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	number, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q is not a number from 0 to 65535", portText)
+	}
+	probe, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", 0, err
+	}
+	return host, int(number), probe.Close()
+}
+
+// minFree is the space that a start wants on the disk. With less the first write would fail, and end the server again.
+const minFree = 1 << 20
+
+// diskSize returns the bytes of the disk that the directory is on, and makes the directory if it is not there. A disk
+// without space is an error.
+func diskSize(dir string) (int64, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		return 0, fmt.Errorf("size of the disk: %w", err)
+	}
+	if int64(stat.Bavail)*int64(stat.Bsize) < minFree {
+		return 0, fmt.Errorf("the disk that %s is on is full: make room, then start again", dir)
+	}
+	return int64(stat.Blocks) * int64(stat.Bsize), nil
 }
 
 // Stop ends the server and returns when its files are closed. Connections must be closed before.
