@@ -27,6 +27,10 @@ type site struct {
 	nats     *natsServer
 	database string
 	flags    []string
+	js       jetstream.JetStream
+	// published returns all events that were sent since the site is there, by client id: those, too, that the stream dropped
+	// because it had them.
+	published func() map[string][]*nats.Msg
 }
 
 func newSite(t testing.TB) *site {
@@ -41,6 +45,7 @@ func newSiteOn(t testing.TB, database string) *site {
 	if status := clientele(t, "migrate", s.flags...).wait(); status != 0 {
 		t.Fatalf("migrate: exit status %d", status)
 	}
+	s.js, s.published = jetStream(t, s.nats.url), watch(t, s.nats.url)
 	return s
 }
 
@@ -53,10 +58,7 @@ func (s *site) clientele(role string) *proc {
 
 func (s *site) rows() int {
 	s.t.Helper()
-	conn, err := pgx.Connect(context.Background(), s.database)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := s.session()
 	defer conn.Close(context.Background())
 	var n int
 	if err := conn.QueryRow(context.Background(), `SELECT count(*) FROM clients`).Scan(&n); err != nil {
@@ -67,7 +69,7 @@ func (s *site) rows() int {
 
 func (s *site) consumer() *jetstream.ConsumerInfo {
 	s.t.Helper()
-	c, err := jetStream(s.t, s.nats.url).Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+	c, err := s.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -168,59 +170,6 @@ func TestNATSIsAway(t *testing.T) {
 	worker.ready()
 	for _, operation := range operations {
 		succeeded(t, ingress.api(), operation)
-	}
-}
-
-func TestTheDatabaseIsAway(t *testing.T) {
-	t.Parallel()
-	postgres := storetest.StartPostgres(t)
-	s := newSiteOn(t, postgres.URL())
-	ingress, worker := s.clientele("ingress"), s.clientele("worker")
-	var operations []string
-	take := func() {
-		t.Helper()
-		for range 20 {
-			operations = append(operations, accepted(t, ingress.api(), jane, ""))
-		}
-	}
-	take()
-	postgres.Stop(t, true)
-	take()
-	worker.says("store clients: waiting to try again")
-	if r := get(t, ingress.admin()+"/readyz"); r.status != http.StatusOK || !strings.Contains(r.body, `"degraded":["database: `) {
-		t.Errorf("the ingress without a database: %d %s", r.status, r.body)
-	}
-	if r := get(t, worker.admin()+"/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "database: ") {
-		t.Errorf("the worker without a database: %d %s", r.status, r.body)
-	}
-	if r := post(t, ingress.api(), jane, "some key"); r.status != http.StatusAccepted {
-		t.Errorf("with a key: %d %s", r.status, r.body)
-	} else {
-		operations = append(operations, r.header.Get("Location"))
-	}
-	// A worker and an ingress that start now wait, or do without.
-	late := clientele(t, "worker", s.flags...)
-	late.says("waiting for the database")
-	if r := get(t, late.admin()+"/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "waiting for the database") {
-		t.Errorf("a worker that waits: %d %s", r.status, r.body)
-	}
-	lateIngress := clientele(t, "ingress", s.flags...)
-	operations = append(operations, accepted(t, lateIngress.api(), jane, ""))
-
-	postgres.Start(t)
-	for _, operation := range operations {
-		succeeded(t, ingress.api(), operation)
-	}
-	late.ready()
-	publishertest.Eventually(t, "every command is acknowledged", s.drained)
-	if n := s.consumer().Delivered.Consumer; int(n) != len(operations) {
-		t.Errorf("%d deliveries of %d commands", n, len(operations))
-	}
-	if n := len(messages(t, s.nats.url, domain.StreamRejections)); n != 0 {
-		t.Errorf("%d rejections", n)
-	}
-	if n := s.rows(); n != len(operations) {
-		t.Errorf("%d rows, want %d", n, len(operations))
 	}
 }
 

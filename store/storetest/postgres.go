@@ -102,6 +102,7 @@ type PostgresServer struct {
 
 	process *os.Process
 	exited  chan struct{}
+	halted  []int // the processes that Pause has halted
 }
 
 // StartPostgres starts a server for this test alone, to be stopped and started at will. It is gone after the test.
@@ -171,16 +172,26 @@ func newServer() (*PostgresServer, error) {
 }
 
 func (s *PostgresServer) initialise() error {
-	if s.owner != nil {
-		if err := os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
-			return err
-		}
+	if err := s.own(); err != nil {
+		return err
 	}
 	initdb := s.command("initdb", "--username="+superuser, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	var err error
+	return s.startSomewhere()
+}
+
+// own gives the server's directory to whoever runs the server.
+func (s *PostgresServer) own() error {
+	if s.owner == nil {
+		return nil
+	}
+	return os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid))
+}
+
+// startSomewhere starts the server on a port that is free.
+func (s *PostgresServer) startSomewhere() (err error) {
 	for range portAttempts {
 		if s.port, err = freePort(); err != nil {
 			return err

@@ -1,0 +1,146 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Pause halts every process of the server, as a machine that hangs does: connections stay, and nobody answers. Resume
+// ends it, and so does the end of the test.
+func (s *PostgresServer) Pause(t testing.TB) {
+	t.Helper()
+	t.Cleanup(s.Resume) // a process that is halted cannot be stopped in good order
+	if err := s.pause(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *PostgresServer) pause() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url(maintenance))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	// The postmaster first, so that no process is born while the others are listed.
+	if err := s.halt(s.Pid()); err != nil {
+		return err
+	}
+	rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
+	if err != nil {
+		return err
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	for _, pid := range pids {
+		err = errors.Join(err, s.halt(pid))
+	}
+	return err
+}
+
+func (s *PostgresServer) halt(pid int) error {
+	s.halted = append(s.halted, pid)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("halt process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// Resume has the server go on after Pause.
+func (s *PostgresServer) Resume() {
+	for _, pid := range s.halted {
+		_ = syscall.Kill(pid, syscall.SIGCONT) // one that has gone needs none
+	}
+	s.halted = nil
+}
+
+// Standby starts a hot standby of the server. From then on the server commits nothing that the standby does not have on
+// its disk, so that nothing is lost with the server. The standby is gone after the test.
+func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
+	t.Helper()
+	standby, err := s.copied()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := standby.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.synchronise(); err != nil {
+		t.Fatal(err)
+	}
+	return standby
+}
+
+// copied starts a copy of the server that follows it.
+func (s *PostgresServer) copied() (*PostgresServer, error) {
+	dir, err := os.MkdirTemp("", "clientele-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	standby := &PostgresServer{programs: s.programs, dir: dir, owner: s.owner, database: s.database}
+	if err := standby.follow(s); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return standby, nil
+}
+
+func (s *PostgresServer) follow(primary *PostgresServer) error {
+	if err := s.own(); err != nil {
+		return err
+	}
+	backup := s.command("pg_basebackup", "--host=127.0.0.1", "--port="+strconv.Itoa(primary.port), "--username="+superuser,
+		"--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+	if out, err := backup.CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	return s.startSomewhere()
+}
+
+// synchronise has commits wait for the standby, and returns when they do.
+func (s *PostgresServer) synchronise() error {
+	for _, statement := range []string{`ALTER SYSTEM SET synchronous_standby_names = '*'`, `SELECT pg_reload_conf()`} {
+		if err := s.exec(statement); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url(maintenance))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		var synchronous bool
+		err := conn.QueryRow(ctx, `SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'`).Scan(&synchronous)
+		if err != nil || synchronous {
+			return err
+		}
+		<-poll.C
+	}
+}
+
+// Promote makes a standby the primary, and returns when it is.
+func (s *PostgresServer) Promote(t testing.TB) {
+	t.Helper()
+	if err := s.exec(`SELECT pg_promote()`); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// URLWith returns a URL that names both servers, this one first.
+func (s *PostgresServer) URLWith(standby *PostgresServer) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d,127.0.0.1:%d/%s?sslmode=disable", superuser, s.port, standby.port, s.database)
+}
