@@ -28,9 +28,9 @@ func theDatabaseIsAway(t *testing.T, immediate bool) {
 	postgres := storetest.StartPostgres(t)
 	s := newSiteOn(t, postgres.URL())
 	ingress, worker := s.clientele("ingress"), s.clientele("worker")
-	operations := take(t, ingress.api(), 20)
+	operations := take(t, ingress.api())
 	postgres.Stop(t, immediate)
-	operations = append(operations, take(t, ingress.api(), 20)...)
+	operations = append(operations, take(t, ingress.api())...)
 	worker.says("store clients: waiting to try again")
 	if r := get(t, ingress.admin()+"/readyz"); r.status != http.StatusOK || !strings.Contains(r.body, `"degraded":["database: `) {
 		t.Errorf("the ingress without a database: %d %s", r.status, r.body)
@@ -64,16 +64,16 @@ func TestTheDatabaseHangs(t *testing.T) {
 	ingress := s.clientele("ingress")
 	s.clientele("worker")
 	s.clientele("worker") // who would get what the first is silent about
-	operations := take(t, ingress.api(), 20)
+	operations := take(t, ingress.api())
 	publishertest.Eventually(t, "every command is acknowledged", s.drained)
 
 	postgres.Pause(t)
 	hanging := time.After(2*ackWait + ackWait/2)
-	operations = append(operations, take(t, ingress.api(), 20)...)
+	operations = append(operations, take(t, ingress.api())...)
 	operations = append(operations, accepted(t, ingress.api(), jane, "some key"))
 	publishertest.Eventually(t, "a worker has commands in hand", func() bool { return s.consumer().NumAckPending > 0 })
 	<-hanging
-	operations = append(operations, take(t, ingress.api(), 20)...)
+	operations = append(operations, take(t, ingress.api())...)
 	postgres.Resume()
 	s.settled(ingress.api(), operations)
 	s.deliveredOnce(operations)
@@ -107,23 +107,22 @@ func TestSessionsAreTerminated(t *testing.T) {
 // them, so that an event tells the time at which the row was made.
 func TestACommitIsNotHeardOf(t *testing.T) {
 	t.Parallel()
-	const n = 20
 	s := newSite(t)
 	ingress := s.clientele("ingress")
-	operations := take(t, ingress.api(), n)
+	operations := take(t, ingress.api())
 	between := newProxy(t, s.database)
 	unlock := s.lock()
 	worker := s.behind(between, "worker")
 	s.held()
 	between.loseAnswers()
 	unlock()
-	publishertest.Eventually(t, "the rows are committed", func() bool { return s.rows() == n })
+	publishertest.Eventually(t, "the rows are committed", func() bool { return s.rows() == len(operations) })
 	between.cut()
 	worker.says("store clients: waiting to try again")
 	if n := len(events(t, s.nats.url)); n > 0 {
 		t.Errorf("%d events of what the worker cannot know", n)
 	}
-	operations = append(operations, take(t, ingress.api(), n)...)
+	operations = append(operations, take(t, ingress.api())...)
 	between.heal()
 	s.settled(ingress.api(), operations)
 	s.deliveredOnce(operations)
@@ -165,7 +164,7 @@ func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 	limited.database = strings.Replace(s.database, "//clientele@", "//worker@", 1)
 	worker := clientele(t, "worker", "--nats-url", s.nats.url, "--database-url", limited.database)
 	worker.ready()
-	operations := take(t, ingress.api(), 20)
+	operations := take(t, ingress.api())
 	s.settled(ingress.api(), operations)
 
 	s.terminate()
@@ -175,7 +174,7 @@ func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 		return err == nil && sessions == 0
 	})
 	limited.session() // takes it
-	operations = append(operations, take(t, ingress.api(), 20)...)
+	operations = append(operations, take(t, ingress.api())...)
 	worker.says(`store clients: waiting to try again`)
 	s.exec(admin, `ALTER ROLE worker CONNECTION LIMIT -1`)
 	s.settled(ingress.api(), operations)

@@ -48,7 +48,7 @@ func TestADeadlock(t *testing.T) {
 	// Who finds a deadlock is its victim, and whoever waits looks for one once, after this time.
 	s.preset("deadlock_timeout", "50ms")
 	ingress := s.clientele("ingress")
-	operations := take(t, ingress.api(), 20)
+	operations := take(t, ingress.api())
 	slices.Sort(operations)
 
 	other, third := s.session(), s.session()
@@ -89,7 +89,7 @@ func TestASerialisationFailure(t *testing.T) {
 			s := newSite(t)
 			s.preset("default_transaction_isolation", c.isolation)
 			ingress := s.clientele("ingress")
-			operations := take(t, ingress.api(), 20)
+			operations := take(t, ingress.api())
 			other := s.session()
 			s.exec(other, `BEGIN`)
 			s.insert(other, operations[10])

@@ -18,10 +18,10 @@ import (
 
 // What the tests of bad weather share.
 
-// take posts n clients, one after the other, and returns their operations.
-func take(t testing.TB, api string, n int) (operations []string) {
+// take posts twenty clients, one after the other, and returns their operations.
+func take(t testing.TB, api string) (operations []string) {
 	t.Helper()
-	for range n {
+	for range 20 {
 		operations = append(operations, accepted(t, api, jane, ""))
 	}
 	return operations
