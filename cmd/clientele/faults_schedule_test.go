@@ -6,13 +6,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"clientele/domain"
-	"clientele/store/storetest"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -145,7 +142,9 @@ func postgresFaults() []fault {
 		{"stop postgres fast", stopped(false)},
 		{"stop postgres immediate", stopped(true)},
 		{"pause postgres", func(s *stage, rng *rand.Rand) time.Time {
-			pause(time.Duration(1+rng.IntN(20))*time.Second, processTree(s.postgres)...)
+			s.postgres.Pause(s.t)
+			<-time.After(time.Duration(1+rng.IntN(20)) * time.Second)
+			s.postgres.Resume()
 			return time.Now()
 		}},
 		{"terminate postgres sessions", func(s *stage, _ *rand.Rand) time.Time {
@@ -169,20 +168,4 @@ func terminateSessions(s *stage) {
 		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clientele'`); err != nil {
 		s.t.Error(err)
 	}
-}
-
-// processTree returns the processes of a PostgreSQL server: the first one and the one behind each session.
-func processTree(server *storetest.PostgresServer) []int {
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", server.Pid()))
-	if err != nil {
-		return []int{server.Pid()}
-	}
-	pids := []int{server.Pid()}
-	for child := range strings.FieldsSeq(string(children)) {
-		var pid int
-		if _, err := fmt.Sscan(child, &pid); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }

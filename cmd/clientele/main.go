@@ -46,6 +46,7 @@ type helped struct{}
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process as if there were no handler
 	parser, err := kong.New(&cli{},
 		kong.Name("clientele"),
 		kong.Description("Clientele takes in new clients: 202 means on disk, and it will happen."),

@@ -56,6 +56,7 @@ func (p *Process) Run(ctx context.Context, start func() error) error {
 	} else if ctx.Err() != nil {
 		err = nil
 	}
+	p.Log.Info().Msg("stopping; a second signal ends at once")
 	return cmp.Or(err, p.Stop())
 }
 
@@ -118,7 +119,6 @@ func (p *Process) Stop() error {
 	if len(stops) == 0 {
 		return nil
 	}
-	p.Log.Info().Msg("stopping; a second signal ends at once")
 	ctx, cancel := context.WithTimeout(context.Background(), p.stopTimeout)
 	defer cancel()
 	for _, stop := range slices.Backward(stops) {
