@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+)
+
+// serve whose files are moved away, which it would not notice by itself, ends instead of accepting into nowhere; when they
+// are back, so is everything.
+func TestFilesThatAreMovedAway(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, what, want string }{
+		{"the data directory", "", "bring"},
+		{"the streams", "nats", "the streams are gone, bring them back and start again"},
+		{"the database", "clientele.db", "the database is gone, bring it back and start again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "data")
+			serve := clientele(t, "serve", "--data-dir", dir)
+			operation := accepted(t, serve.api(), jane, "")
+			before := succeeded(t, serve.api(), operation)
+			here, away := filepath.Join(dir, c.what), filepath.Join(t.TempDir(), "away")
+			if err := os.Rename(here, away); err != nil {
+				t.Fatal(err)
+			}
+			if status := serve.wait(); status != exitError {
+				t.Errorf("exit status %d", status)
+			}
+			if !strings.Contains(serve.output(), "\nclientele: ") || !strings.Contains(serve.output(), c.want) {
+				t.Error(serve.output())
+			}
+			_ = os.RemoveAll(here) // what was begun in its place
+			if err := os.Rename(away, here); err != nil {
+				t.Fatal(err)
+			}
+			serve = clientele(t, "serve", "--data-dir", dir)
+			if after := succeeded(t, serve.api(), operation); after != before {
+				t.Errorf("afterwards %s", after)
+			}
+			serve.stop()
+		})
+	}
+}
+
+// What is deleted by hand is missed, not made anew in silence: serve is not ready, does not start again, and says what to
+// do; migrate makes it anew.
+func TestAPartIsDeleted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, stream, want string }{
+		{"the consumer", "", "consumer worker of stream CLIENT_COMMANDS is missing"},
+		{"the commands", domain.StreamCommands, "stream CLIENT_COMMANDS is missing"},
+		{"the events", domain.StreamEvents, "stream CLIENT_EVENTS is missing"},
+		{"the rejections", domain.StreamRejections, "stream CLIENT_REJECTIONS is missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			serve := clientele(t, "serve", "--data-dir", dir)
+			operation := accepted(t, serve.api(), jane, "")
+			succeeded(t, serve.api(), operation)
+			js := jetStream(t, serve.says(natsIsAt))
+			var err error
+			if c.stream == "" {
+				err = js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+			} else {
+				err = js.DeleteStream(context.Background(), c.stream)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := get(t, serve.admin()+"/readyz")
+			if r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, c.want) {
+				t.Errorf("readyz: %d %s", r.status, r.body)
+			}
+			serve.stop()
+
+			again := clientele(t, "serve", "--data-dir", dir)
+			if status := again.wait(); status != exitError || !strings.Contains(again.output(), c.want+": run clientele migrate. The rest is there") {
+				t.Errorf("exit status %d: %s", status, again.output())
+			}
+			if status, _, stderr := runLine(t, "migrate", "--data-dir", dir, "--log-level=error"); status != exitOK {
+				t.Fatalf("migrate: %d %s", status, stderr)
+			}
+			again = clientele(t, "serve", "--data-dir", dir)
+			again.ready()
+			if c.stream != domain.StreamCommands {
+				succeeded(t, again.api(), operation)
+			}
+			succeeded(t, again.api(), accepted(t, again.api(), jane, ""))
+			again.stop()
+		})
+	}
+}
+
+// A database that is empty beside a log that is not was lost, or is another one.
+func TestTheDatabaseIsLost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	succeeded(t, serve.api(), accepted(t, serve.api(), jane, ""))
+	serve.stop()
+	if err := os.Remove(filepath.Join(dir, "clientele.db")); err != nil {
+		t.Fatal(err)
+	}
+	again := clientele(t, "serve", "--data-dir", dir)
+	const want = "clientele: the database is empty, but the command log has had commands. The rest is there"
+	if status := again.wait(); status != exitError || !strings.Contains(again.output(), want) {
+		t.Errorf("exit status %d: %s", status, again.output())
+	}
+}
+
+// The worker of separate processes waits for a consumer that was deleted, and takes up everything when migrate has made it
+// anew.
+func TestTheConsumerIsDeletedUnderAWorker(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ingress, worker := s.clientele("ingress"), s.clientele("worker")
+	js := jetStream(t, s.nats.url)
+	if err := js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+		t.Fatal(err)
+	}
+	operation := accepted(t, ingress.api(), jane, "")
+	publishertest.Eventually(t, "the worker says what is missing", func() bool {
+		r := get(t, worker.admin()+"/readyz")
+		return r.status == http.StatusServiceUnavailable && strings.Contains(r.body, "run clientele migrate")
+	})
+	if status := clientele(t, "migrate", s.flags...).wait(); status != exitOK {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	succeeded(t, ingress.api(), operation)
+	worker.ready()
+}
