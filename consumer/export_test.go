@@ -1,6 +1,12 @@
 package consumer
 
-import "clientele/domain"
+import (
+	"context"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
 
 // Decode and Decide are the worker's decisions, pure as they are.
 var Decode = decode
@@ -10,3 +16,9 @@ func Decide(r domain.CreateResult) (domain.Client, domain.Code) {
 	v := decide(r)
 	return v.client, v.reason
 }
+
+// Fetch and Work are the two halves of what a lane repeats, for tests that decide themselves what comes between.
+func (w *Worker) Fetch() ([]jetstream.Msg, error) { return w.fetch() }
+
+// Work carries a batch through. The context ends when the worker is told to stop.
+func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) { w.work(ctx, msgs) }

@@ -138,6 +138,33 @@ func (h *house) messages(stream string) []*jetstream.RawStreamMsg {
 	return msgs
 }
 
+// purge drops the messages of a stream.
+func (h *house) purge(stream string) {
+	h.t.Helper()
+	s, err := h.js.Stream(context.Background(), stream)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := s.Purge(context.Background()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// renew makes a stream anew. A purge would leave it the ids that it remembers.
+func (h *house) renew(stream string) {
+	h.t.Helper()
+	s, err := h.js.Stream(context.Background(), stream)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.js.DeleteStream(context.Background(), stream); err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.js.CreateStream(context.Background(), s.CachedInfo().Config); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 func (h *house) rejections() []domain.Rejection {
 	h.t.Helper()
 	var rejections []domain.Rejection

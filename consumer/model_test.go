@@ -1,0 +1,291 @@
+package consumer_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"testing"
+	"time"
+
+	"clientele/consumer"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"pgregory.net/rapid"
+)
+
+// TestModel has a worker do anything in any order, with anything failing, and compares what comes of it with a model: which
+// rows there are, which events and rejections, and what is acknowledged.
+//
+// A check is some thirty actions on a real server and a real database, and each failure costs a backoff. So there are fewer
+// checks than rapid's hundred, unless -rapid.checks or RAPID_CHECKS say how many each house is to do.
+func TestModel(t *testing.T) {
+	const houses, checks = 4, "12"
+	const name = "rapid.checks"
+	_, chosen := os.LookupEnv("RAPID_CHECKS")
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == name })
+	if !chosen {
+		// Rapid has no other way. No other test of this package uses it, and this one's value stays for the next -count.
+		if err := flag.Set(name, checks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range houses {
+		t.Run(fmt.Sprint("house ", i), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			rapid.Check(t, func(t *rapid.T) {
+				m := newModel(t, h)
+				t.Repeat(map[string]func(*rapid.T){
+					"publish": m.publish,
+					"fault":   m.fault,
+					"work":    m.work,
+					"drain":   m.drain,
+					"hang":    m.hang,
+					"late":    m.late,
+					"trim":    m.trim,
+				})
+				m.mend()
+				m.drain(t)
+			})
+		})
+	}
+}
+
+// command is a command on the log.
+type command struct {
+	id       string
+	seq      uint64
+	msg      *nats.Msg
+	command  domain.CreateClient
+	reason   domain.Code   // for which it must be rejected, if it must
+	done     bool          // a worker carried it through
+	outcomes int           // events or rejections that came of it
+	delivery jetstream.Msg // the last one
+}
+
+// model is what must be true of a house.
+type model struct {
+	h      *house
+	faults *faults
+	worker *consumer.Worker
+	since  time.Time
+
+	ids      []string // the first is no UUID
+	rows     map[string]domain.Client
+	events   map[string]nats.Header // the attributes of a row's first event
+	log      map[string]*command
+	commands map[uint64]*command // all that ever were on the log, by sequence
+	hung     [][]jetstream.Msg   // what workers hold that the server has given up
+}
+
+// newModel clears the house. Its ids are new, so that what is in the store does not matter.
+func newModel(t *rapid.T, h *house) *model {
+	for _, stream := range []string{domain.StreamCommands, domain.StreamRejections} {
+		h.purge(stream)
+	}
+	h.renew(domain.StreamEvents)
+	m := &model{
+		h:        h,
+		faults:   &faults{store: h.store, outcomes: h.outcomes(), calls: map[string]fault{}},
+		since:    domain.Timestamp(time.Now()),
+		ids:      []string{"x"},
+		rows:     map[string]domain.Client{},
+		events:   map[string]nats.Header{},
+		log:      map[string]*command{},
+		commands: map[uint64]*command{},
+	}
+	for range 4 {
+		m.ids = append(m.ids, publishertest.NewID(h.t).String())
+	}
+	m.worker = h.worker(consumer.Config{
+		Store: m.faults, Outcomes: m.faults,
+		BatchSize: rapid.IntRange(1, 5).Draw(t, "batch size"),
+	})
+	return m
+}
+
+// publish puts commands on the log, which refuses those whose ids it has.
+func (m *model) publish(t *rapid.T) {
+	for range rapid.IntRange(1, 4).Draw(t, "commands") {
+		id := rapid.SampledFrom(m.ids).Draw(t, "id")
+		v := variants[rapid.IntRange(0, len(variants)-1).Draw(t, "variant")]
+		c := &command{id: id, reason: v.reason}
+		known, err := uuid.Parse(id)
+		if err != nil {
+			c.reason = domain.CodeUndecodable
+		}
+		c.command = publishertest.Command(m.h.t, known, v.name)
+		c.msg = messageOf(c.command)
+		c.msg.Subject = domain.SubjectCreate + id
+		if v.change != nil {
+			v.change(c.msg)
+		}
+		row, stored := m.rows[id]
+		if c.reason == "" && stored && row.Fingerprint != c.command.Fingerprint {
+			c.reason = domain.CodeKeyReused
+		}
+		ack, err := m.h.js.PublishMsg(context.Background(), c.msg)
+		if m.log[id] != nil {
+			if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.Description != "maximum messages per subject exceeded" {
+				t.Fatalf("a second command for an id on the log: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.seq = ack.Sequence
+		m.log[id], m.commands[c.seq] = c, c
+	}
+}
+
+// fault has a later call fail, the worker die, or somebody tell it to stop.
+func (m *model) fault(t *rapid.T) {
+	what := rapid.SampledFrom([]string{callStore, callEvents, callRejections, "crash"}).Draw(t, "what fails")
+	if what == "crash" {
+		m.faults.crash = rapid.SampledFrom([]string{callStore, callEvents, callRejections}).Draw(t, "after which call")
+		return
+	}
+	f := fault{
+		after:  rapid.IntRange(0, 2).Draw(t, "after"),
+		effect: rapid.SampledFrom([]string{nothing, half, all}).Draw(t, "effect"),
+		worker: rapid.SampledFrom([]string{working, stopping}).Draw(t, "worker"),
+	}
+	f.works = f.worker == stopping && rapid.Bool().Draw(t, "works")
+	m.faults.calls[what] = f
+}
+
+func (m *model) mend() {
+	clear(m.faults.calls)
+	m.faults.crash = ""
+}
+
+// work has a worker carry a batch through.
+func (m *model) work(t *rapid.T) {
+	if len(m.open()) > 0 {
+		m.carry(t, m.fetch(t))
+	}
+}
+
+// drain has the worker, or those that come after it, work until nothing is left.
+func (m *model) drain(t *rapid.T) {
+	for len(m.open()) > 0 {
+		m.work(t)
+	}
+}
+
+// hang has a worker take a batch and do nothing, until the server gives up waiting for it.
+func (m *model) hang(t *rapid.T) {
+	if len(m.open()) == 0 {
+		return
+	}
+	msgs := m.fetch(t)
+	for _, msg := range msgs {
+		m.expire(t, msg)
+	}
+	m.hung = append(m.hung, msgs)
+}
+
+// late has a worker that hung go on with its batch, which others may have carried through meanwhile.
+func (m *model) late(t *rapid.T) {
+	if len(m.hung) > 0 {
+		msgs := m.hung[0]
+		m.hung = m.hung[1:]
+		m.carry(t, msgs)
+	}
+}
+
+// expire makes the server give up waiting for the answer to a delivery. It does so behind the back of the client library,
+// which would refuse to send the worker's own answer then.
+func (m *model) expire(t *rapid.T, msg jetstream.Msg) {
+	if err := m.h.nc.Publish(msg.Reply(), []byte("-NAK")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// trim drops what is done, up to the first command that is not. A purge has nats-server 2.15 forget which commands were given
+// back: it delivers them when it has waited for them in vain once more, which here is at once.
+func (m *model) trim(t *rapid.T) {
+	if err := m.worker.Trim(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	keep := m.firstOpen()
+	maps.DeleteFunc(m.log, func(_ string, c *command) bool { return c.seq < keep })
+	for _, c := range m.log {
+		if !c.done && c.delivery != nil {
+			m.expire(t, c.delivery)
+		}
+	}
+	m.look(t, nil)
+}
+
+func (m *model) fetch(t *rapid.T) []jetstream.Msg {
+	const patience = 10 // fetches of a second each
+	for range patience {
+		msgs, err := m.worker.Fetch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(msgs) == 0 {
+			continue
+		}
+		for _, msg := range msgs {
+			m.commandOf(t, msg).delivery = msg
+		}
+		return msgs
+	}
+	t.Fatalf("%d commands are open, none is delivered", len(m.open()))
+	return nil
+}
+
+func (m *model) commandOf(t *rapid.T, msg jetstream.Msg) *command {
+	meta, err := msg.Metadata()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.commands[meta.Sequence.Stream]
+}
+
+// carry hands the batch to the worker and checks what comes of it.
+func (m *model) carry(t *rapid.T, msgs []jetstream.Msg) {
+	hand := make(map[string]*command, len(msgs))
+	for _, msg := range msgs {
+		c := m.commandOf(t, msg)
+		hand[c.id] = c
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	m.faults.stop, m.faults.stops, m.faults.gaveUp = stop, false, false
+	if died := m.attempt(ctx, msgs); died {
+		for _, msg := range msgs {
+			m.expire(t, msg)
+		}
+	}
+	if !m.faults.gaveUp {
+		for _, c := range hand {
+			c.done = true
+		}
+	}
+	m.look(t, hand)
+}
+
+// attempt works, and says whether the worker died of it.
+func (m *model) attempt(ctx context.Context, msgs []jetstream.Msg) (died bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != any(crashed{}) {
+				panic(r)
+			}
+			died = true
+		}
+	}()
+	m.worker.Work(ctx, msgs)
+	return false
+}
