@@ -2,8 +2,8 @@ package consumer
 
 import (
 	"errors"
+	"fmt"
 	"strings"
-	"time"
 
 	"clientele/domain"
 )
@@ -51,9 +51,9 @@ func decode(subject string, header func(string) string, body []byte) (domain.Cre
 	if err != nil {
 		return undecodable(err)
 	}
-	acceptedAt, err := time.Parse(time.RFC3339, header(domain.HeaderAcceptedAt))
+	acceptedAt, err := domain.ParseTimestamp(header(domain.HeaderAcceptedAt))
 	if err != nil {
-		return undecodable(errors.New("header " + domain.HeaderAcceptedAt + " is not a time by RFC 3339"))
+		return undecodable(fmt.Errorf("header %s %w", domain.HeaderAcceptedAt, err))
 	}
 	details, err := domain.Parse(body, acceptedAt)
 	if domain.CodeOf(err) == domain.CodeInvalid {

@@ -55,6 +55,10 @@ func TestDecode(t *testing.T) {
 		{"no fingerprint", good.ID.String(), without(domain.HeaderFingerprint), string(good.Body), domain.CodeUndecodable},
 		{"no time", good.ID.String(), without(domain.HeaderAcceptedAt), string(good.Body), domain.CodeUndecodable},
 		{"no such time", good.ID.String(), with(domain.HeaderAcceptedAt, "now"), string(good.Body), domain.CodeUndecodable},
+		{
+			"a time that cannot be written in UTC", good.ID.String(),
+			with(domain.HeaderAcceptedAt, "9999-12-31T23:59:59-00:01"), string(good.Body), domain.CodeUndecodable,
+		},
 		{"another's fingerprint", good.ID.String(), messageOf(invalid).Header, string(good.Body), domain.CodeUndecodable},
 		{"no JSON", good.ID.String(), headers(), "garbage", domain.CodeUndecodable},
 		{"empty", good.ID.String(), headers(), "", domain.CodeUndecodable},

@@ -3,6 +3,7 @@
 package domain
 
 import (
+	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -83,3 +84,13 @@ func (c Client) JSON() ([]byte, error) { return json.Marshal(c) }
 
 // Timestamp returns t as Clientele keeps times: in UTC and whole microseconds, what every store can hold unchanged.
 func Timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// ParseTimestamp reads a time in the form of RFC 3339 as a Timestamp. Its year in UTC must have four digits, or the time
+// could not be written again in that form, nor in JSON. The error does not repeat s.
+func ParseTimestamp(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
+		return time.Time{}, errors.New("is not a time by RFC 3339")
+	}
+	return Timestamp(t), nil
+}

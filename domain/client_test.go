@@ -99,3 +99,23 @@ func TestTimestamp(t *testing.T) {
 		t.Error("a timestamp has a monotonic reading, which no store returns")
 	}
 }
+
+func TestParseTimestamp(t *testing.T) {
+	for _, s := range []string{"0000-01-01T00:00:00Z", "2026-03-01T12:00:00.123456Z", "9999-12-31T23:59:59.999999Z"} {
+		if got, err := domain.ParseTimestamp(s); err != nil || got.Format(time.RFC3339Nano) != s {
+			t.Errorf("got %s, %v, want %s", got, err, s)
+		}
+	}
+	got, err := domain.ParseTimestamp("2026-03-01T13:00:00.999999999+01:00")
+	if want := time.Date(2026, 3, 1, 12, 0, 0, 999_999_000, time.UTC); err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	for _, s := range []string{
+		"", "now", "2026-03-01", "2026-03-01 12:00:00Z", "10000-01-01T00:00:00Z",
+		"9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01",
+	} {
+		if got, err := domain.ParseTimestamp(s); err == nil {
+			t.Errorf("%q was read as %s", s, got)
+		}
+	}
+}

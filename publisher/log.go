@@ -133,7 +133,7 @@ func (l *Log) Find(ctx context.Context, id uuid.UUID) (time.Time, domain.Fingerp
 	if err != nil {
 		return time.Time{}, domain.Fingerprint{}, nil //nolint:nilerr // the worker will reject it
 	}
-	acceptedAt, err := time.Parse(time.RFC3339, msg.Header.Get(domain.HeaderAcceptedAt))
+	acceptedAt, err := domain.ParseTimestamp(msg.Header.Get(domain.HeaderAcceptedAt))
 	if err != nil {
 		return time.Time{}, domain.Fingerprint{}, nil //nolint:nilerr // as above
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
@@ -382,15 +383,23 @@ func TestAnOperationThatNoIngressAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := domain.KeyedID("anonymous", "key")
-	if _, err := js.Publish(context.Background(), domain.SubjectCreate+id.String(), []byte("garbage")); err != nil {
-		t.Fatal(err)
+	for key, header := range map[string]nats.Header{
+		"no headers": nil,
+		"a time that JSON cannot say": {
+			domain.HeaderFingerprint: {domain.Fingerprint{}.String()}, domain.HeaderAcceptedAt: {"9999-12-31T23:59:59-00:01"},
+		},
+	} {
+		id := domain.KeyedID("anonymous", key)
+		msg := &nats.Msg{Subject: domain.SubjectCreate + id.String(), Data: []byte("garbage"), Header: header}
+		if _, err := js.PublishMsg(context.Background(), msg); err != nil {
+			t.Fatal(err)
+		}
+		a := h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "")
+		if o := a.object(t); a.StatusCode != http.StatusOK || o["status"] != "pending" || o["acceptedAt"] != nil {
+			t.Errorf("%s: %s: %s", key, a.Status, a.body)
+		}
+		h.post(jane, "Idempotency-Key", key).problem(t, http.StatusUnprocessableEntity, "idempotency-key-reused")
 	}
-	a := h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "")
-	if o := a.object(t); a.StatusCode != http.StatusOK || o["status"] != "pending" || o["acceptedAt"] != nil {
-		t.Errorf("%s: %s", a.Status, a.body)
-	}
-	h.post(jane, "Idempotency-Key", "key").problem(t, http.StatusUnprocessableEntity, "idempotency-key-reused")
 }
 
 func TestTheLogIsAway(t *testing.T) {
