@@ -35,6 +35,23 @@ faults: ## Kill processes at the worst moments, and see that nothing is lost
 	.ci/install cc postgres
 	CGO_ENABLED=1 go test -race -count=1 -run TestCrash -v ./cmd/clientele
 
+# The targets are looked up, so that none is forgotten, and run one at a time, as go test has it. Each gets FUZZ_TIME;
+# Go would spend up to a minute of it on making one input smaller.
+FUZZ_TIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
+	.ci/install postgres
+	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+	targets=$$(echo "$$listed" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print $$2 ":" names[--n] }'); \
+	[ -n "$$targets" ] || { echo "there is nothing to fuzz"; exit 1; }; \
+	status=0; \
+	for target in $$targets; do \
+		echo "== $$target"; \
+		go test -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1s "$${target%:*}" || status=1; \
+	done; \
+	exit $$status
+
 .PHONY: clean
 clean: ## Remove what was built here; data stays
 	rm -rf clientele .tools
