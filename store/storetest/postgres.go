@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"runtime"
@@ -48,6 +49,8 @@ func Main(m *testing.M) int {
 	if shared.server == nil {
 		return code
 	}
+	// A fuzzing worker has a second to end before it is interrupted, and another before it is killed.
+	signal.Ignore(os.Interrupt)
 	if err := shared.server.remove(); err != nil {
 		fmt.Fprintln(os.Stderr, "remove the PostgreSQL server:", err)
 		code = max(code, 1)
@@ -274,8 +277,9 @@ func (s *PostgresServer) stop(signal os.Signal) error {
 	}
 }
 
+// remove ends the server without a checkpoint, for nobody will start it again.
 func (s *PostgresServer) remove() error {
-	return errors.Join(s.stop(syscall.SIGINT), os.RemoveAll(s.dir))
+	return errors.Join(s.stop(syscall.SIGQUIT), os.RemoveAll(s.dir))
 }
 
 // create makes a database and returns its name.
