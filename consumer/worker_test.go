@@ -253,9 +253,10 @@ func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 	h.run(consumer.Config{})
 	commands := h.publishCommands(20)
 	h.drained()
+	before := h.nc.Stats().Reconnects
 	h.server.Down()
 	h.server.Up(t)
-	publishertest.Eventually(t, "the connection is back", h.nc.IsConnected)
+	publishertest.Eventually(t, "the connection is back", func() bool { return h.nc.Stats().Reconnects > before })
 	commands = append(commands, h.publishCommands(20)...)
 	h.drained()
 	h.same(commands)
