@@ -5,7 +5,7 @@ GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 .PHONY: run
 run: ## Run the whole service, with NATS and SQLite inside
@@ -23,21 +23,27 @@ test: ## Run all tests with the race detector; installs PostgreSQL where it is m
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check format and style, see .golangci.yml
 	$(GOLANGCI_LINT) run
-	go vet -tags faults ./cmd/clientele
 
 .PHONY: bench
 bench: ## Run all benchmarks
 	.ci/install postgres
 	go test -run '^$$' -bench . -benchmem -benchtime 2s -timeout 60m ./...
 
-.PHONY: faults
-faults: ## Kill processes at the worst moments, and see that nothing is lost
-	.ci/install cc postgres
-	CGO_ENABLED=1 go test -race -count=1 -run TestCrash -v ./cmd/clientele
+# How long the faults last in all, in how many runs that is, and the seed of the first; an odd seed is a run on separate
+# processes, an even one a run on everything in one.
+FAULTS_MINUTES := 4
+FAULTS_RUNS := 2
+FAULTS_SEED :=
 
-# The targets are looked up, so that none is forgotten, and run one at a time, as go test has it. Each gets FUZZ_TIME;
-# Go would spend up to a minute of it on making one input smaller.
-FUZZ_TIME ?= 1m
+.PHONY: faults
+faults: ## Faults at random, and a check that nothing is lost; FAULTS_MINUTES=4 FAULTS_RUNS=2
+	.ci/install postgres
+	FAULTS_MINUTES=$(FAULTS_MINUTES) FAULTS_RUNS=$(FAULTS_RUNS) FAULTS_SEED=$(FAULTS_SEED) \
+		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/clientele
+
+.PHONY: powerloss
+powerloss: ## Take the power and the disk away from under serve; needs root on Linux
+	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/clientele
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each

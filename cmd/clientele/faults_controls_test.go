@@ -58,7 +58,7 @@ func TestControls(t *testing.T) {
 			program := build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patches...)
 			faults := slices.DeleteFunc(separateFaults(), func(f fault) bool { return !slices.Contains(c.faults, f.kind) })
 			began := time.Now()
-			r := play(newSeparate(t, program), c.name, uint64(i), 15*time.Second, faults)
+			r := play(newSeparate(t, program), c.name, uint64(i), 8*time.Second, faults)
 			found := slices.IndexFunc(r.violations, func(v string) bool { return strings.Contains(v, c.want) })
 			if found < 0 {
 				t.Fatalf("the suite does not notice; it found %q", r.violations)

@@ -4,10 +4,15 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"clientele/publisher/publishertest"
 )
 
 // A worker that dies between the commit and the event, or between the event and the ack, leaves nothing undone and makes
@@ -44,4 +49,38 @@ func TestCrash(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A nats-server that hangs for 40 s: no request waits for it for more than 5 s, and then everything goes on.
+func TestNATSHangs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ingress, worker := s.clientele("ingress"), s.clientele("worker")
+	operations := []string{accepted(t, ingress.api(), jane, "")}
+	s.nats.signal(syscall.SIGSTOP)
+	refused := 0
+	for began := time.Now(); time.Since(began) < 40*time.Second; refused++ {
+		asked := time.Now()
+		r := post(t, ingress.api(), jane, fmt.Sprint("key ", refused))
+		if took := time.Since(asked); r.status != http.StatusServiceUnavailable || took > 5*time.Second {
+			t.Errorf("%d after %s: %s", r.status, took, r.body)
+		}
+		if r.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		<-time.After(time.Second)
+	}
+	s.nats.signal(syscall.SIGCONT)
+	publishertest.Eventually(t, "commands are accepted again", func() bool {
+		r := post(t, ingress.api(), jane, "again")
+		operations = append(operations, r.header.Get("Location"))
+		return r.status == http.StatusAccepted
+	})
+	// What was not known is known to whoever asks again under the key.
+	for i := range refused {
+		operations = append(operations, accepted(t, ingress.api(), jane, fmt.Sprint("key ", i)))
+	}
+	ingress.ready()
+	worker.ready()
+	s.settled(ingress.api(), slices.DeleteFunc(operations, func(o string) bool { return o == "" }))
 }
