@@ -155,7 +155,7 @@ func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstr
 		return nil, domain.Errorf(domain.CodeNotFound, "nothing under %s", subject)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get last message of %s: %w", subject, err)
+		return nil, fmt.Errorf("get last message of %q: %w", subject, err)
 	}
 	return msg, nil
 }

@@ -1,0 +1,301 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+const (
+	// A page of rejections ends with the first of these that is reached.
+	pageMessages = 256
+	pageBytes    = 1 << 20
+	pageTimeout  = 5 * time.Second
+)
+
+// ReasonUnreadable is the reason of a StoredRejection whose message is not a rejection: no worker wrote it.
+const ReasonUnreadable domain.Code = "unreadable"
+
+// Rejections are the dead letters as an operator sees them: to be looked at, and retried or dropped one by one.
+type Rejections struct {
+	rejections jetstream.Stream
+	commands   jetstream.Stream
+	log        stream // publishes to the command log
+}
+
+// StoredRejection is a rejection and its place on the stream. Its ID is the last token of the subject, byte for byte,
+// which its JSON can only repeat where that is UTF-8.
+//
+// With ReasonUnreadable, RejectedAt is when the message came, and Command.Body is the whole message.
+type StoredRejection struct {
+	domain.Rejection
+	Sequence uint64
+}
+
+// RejectionFilter selects rejections. The zero value selects all.
+type RejectionFilter struct {
+	// Reasons, if any, are those to select.
+	Reasons []domain.Code
+	// Since and Until, where not zero, bound the time of the rejection; both are included.
+	Since, Until time.Time
+	// UpTo, unless it is 0, is the last sequence to look at, see Newest.
+	UpTo uint64
+}
+
+func (f RejectionFilter) matches(r StoredRejection) bool {
+	return (len(f.Reasons) == 0 || slices.Contains(f.Reasons, r.Reason)) &&
+		(f.Since.IsZero() || !r.RejectedAt.Before(f.Since)) &&
+		(f.Until.IsZero() || !r.RejectedAt.After(f.Until))
+}
+
+// SkippedError is a rejection that cannot be retried now and so stays, for a reason that concerns no other.
+type SkippedError struct{ Reason string }
+
+func (e *SkippedError) Error() string { return e.Reason }
+
+// errUnderWay is a command that is on the log and not known to be done.
+var errUnderWay = &SkippedError{Reason: "a command with this id is under way"}
+
+// OpenRejections returns the rejections of the server that the connection leads to, or a *MissingStreamError.
+func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	var r Rejections
+	if r.rejections, err = openStream(ctx, js, domain.StreamRejections); err != nil {
+		return nil, err
+	}
+	if r.commands, err = openStream(ctx, js, domain.StreamCommands); err != nil {
+		return nil, err
+	}
+	r.log, err = newStream(nc, *r.commands.CachedInfo())
+	return &r, err
+}
+
+// Newest returns the sequence of the newest rejection. Who works on rejections, such that they may be rejected again,
+// goes no further than the newest of the beginning, or would never end.
+func (r *Rejections) Newest(ctx context.Context) (uint64, error) {
+	info, err := r.rejections.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look up stream %s: %w", domain.StreamRejections, err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// All returns the rejections that match, oldest first, of those that are there when it begins. It reads a page at a time
+// and leaves nothing on the server. An error ends it.
+func (r *Rejections) All(ctx context.Context, f RejectionFilter) iter.Seq2[StoredRejection, error] {
+	return func(yield func(StoredRejection, error) bool) {
+		if f.UpTo == 0 {
+			var err error
+			if f.UpTo, err = r.Newest(ctx); err != nil {
+				yield(StoredRejection{}, err)
+				return
+			}
+		}
+		for next := uint64(1); next <= f.UpTo; {
+			msgs, err := r.page(ctx, next)
+			if err != nil {
+				yield(StoredRejection{}, err)
+				return
+			}
+			if len(msgs) == 0 {
+				return
+			}
+			for _, msg := range msgs {
+				if msg.Sequence > f.UpTo {
+					return
+				}
+				rejection := parseStored(msg)
+				if f.matches(rejection) && !yield(rejection, nil) {
+					return
+				}
+				next = msg.Sequence + 1
+			}
+		}
+	}
+}
+
+// page returns some rejections from a sequence on, none if there are no more.
+func (r *Rejections) page(ctx context.Context, from uint64) ([]*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	batch, err := jetstreamext.GetBatch(ctx, r.log.js, domain.StreamRejections, pageMessages,
+		jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchMaxBytes(pageBytes))
+	if err != nil {
+		return nil, fmt.Errorf("read rejections: %w", err)
+	}
+	var msgs []*jetstream.RawStreamMsg
+	for msg, err := range batch {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read rejections: %w", err)
+		}
+		msgs = append(msgs, msg)
+	}
+	// The batch ends without an error when its time is over. What did come is right, and the next page goes on from there.
+	if len(msgs) == 0 {
+		return nil, fmt.Errorf("read rejections: no answer: %w", ctx.Err())
+	}
+	return msgs, nil
+}
+
+// Get returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+func (r *Rejections) Get(ctx context.Context, id string) (StoredRejection, error) {
+	notFound := domain.Errorf(domain.CodeNotFound, "no rejection of %q", id)
+	if id == "" || strings.ContainsAny(id, ". \t\r\n") { // not one token of a subject
+		return StoredRejection{}, notFound
+	}
+	if strings.ContainsAny(id, "*>") { // the server takes that for a pattern when it is asked, not when it is published to
+		for rejection, err := range r.All(ctx, RejectionFilter{}) {
+			if err != nil || rejection.ID == id {
+				return rejection, err
+			}
+		}
+		return StoredRejection{}, notFound
+	}
+	msg, err := last(ctx, r.rejections, domain.SubjectRejected+id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return StoredRejection{}, notFound
+	}
+	if err != nil {
+		return StoredRejection{}, err
+	}
+	return parseStored(msg), nil
+}
+
+func parseStored(msg *jetstream.RawStreamMsg) StoredRejection {
+	rejection, err := domain.ParseRejection(msg.Data)
+	if err != nil {
+		rejection = domain.Rejection{
+			Reason:     ReasonUnreadable,
+			RejectedAt: msg.Time,
+			Command:    domain.RejectedCommand{Body: msg.Data},
+		}
+	}
+	rejection.ID = strings.TrimPrefix(msg.Subject, domain.SubjectRejected)
+	return StoredRejection{Rejection: rejection, Sequence: msg.Sequence}
+}
+
+// Retry puts the rejected command on the log again and removes the rejection. It may be interrupted between any two steps
+// and repeated; the rejection goes last. If the worker rejects the command again, that newer rejection stays.
+//
+// An error is a *SkippedError if this rejection cannot be retried now, as when a command with its id is under way. With
+// that, domain.CodeLogFull or domain.CodeUnavailable the command was not published; after any other error it may have
+// been. The rejection is there after each of these, and retrying it again is right.
+func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error {
+	if rejection.Reason == ReasonUnreadable {
+		return &SkippedError{Reason: "its message is not a rejection, there is no command in it"}
+	}
+	if err := r.forget(ctx, rejection.ID); err != nil {
+		return err
+	}
+	if err := r.republish(rejection); err != nil { //nolint:contextcheck // a publish has a timeout of its own, and is not cut short
+		return err
+	}
+	return r.remove(ctx, rejection)
+}
+
+// Drop removes the rejection, and with it the last copy of the command: its operation is unknown from then on, unless a
+// command with its id is under way, which stays. After an error the rejection is there, and dropping it again is right.
+func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error {
+	// A finished command without its outcome would look like a pending one.
+	if err := r.forget(ctx, rejection.ID); err != nil && !errors.Is(err, errUnderWay) {
+		return err
+	}
+	return r.remove(ctx, rejection)
+}
+
+// forget removes the command with this id from the log, if it is done; if it is not, forget returns errUnderWay.
+//
+// It deletes by sequence, so what comes under this id meanwhile is out of its reach. A purge by subject would not do: a
+// subject may end in a literal asterisk, and to a purge that means every command.
+func (r *Rejections) forget(ctx context.Context, id string) error {
+	subject := domain.SubjectCreate + id
+	msg, err := last(ctx, r.commands, subject)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if msg.Subject != subject {
+		return nil // the id is a pattern: this is somebody else's command
+	}
+	// Asked after the command was seen: what is done by now was not done too early.
+	worker, err := r.commands.Consumer(ctx, domain.ConsumerWorker)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return errors.New("consumer " + domain.ConsumerWorker + " is missing, so nobody knows which commands are done: run clientele migrate")
+	}
+	if err != nil {
+		return fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
+	}
+	if msg.Sequence > worker.CachedInfo().AckFloor.Stream {
+		return errUnderWay
+	}
+	return remove(ctx, r.commands, msg.Sequence)
+}
+
+// republish puts the rejected command on the log.
+func (r *Rejections) republish(rejection StoredRejection) error {
+	header := nats.Header(maps.Clone(rejection.Command.Headers))
+	// These spoke to the server about the first publish; the number in an atomic batch would have this one refused.
+	maps.DeleteFunc(header, func(name string, _ []string) bool {
+		return strings.HasPrefix(strings.ToLower(name), "nats-")
+	})
+	err := r.log.publish(1, func(int) *nats.Msg {
+		return &nats.Msg{Subject: domain.SubjectCreate + rejection.ID, Header: header, Data: rejection.Command.Body}
+	})[0]
+	if errors.Is(err, errDuplicate) { // it came since forget
+		return errUnderWay
+	}
+	if unpublishable(err) {
+		return &SkippedError{Reason: "the command cannot be published again: " + err.Error()}
+	}
+	return err
+}
+
+// unpublishable says whether the message itself is what cannot be published. A rejection replaces what is not UTF-8: that
+// makes headers longer, and names of headers invalid.
+func unpublishable(err error) bool {
+	api, answered := errors.AsType[*jetstream.APIError](err)
+	return answered && api.ErrorCode == codeTooLarge || errors.Is(err, nats.ErrBadHeaderMsg) ||
+		errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject)
+}
+
+// codeTooLarge is the server's code for a message that is larger than its stream allows.
+const codeTooLarge jetstream.ErrorCode = 10054
+
+// remove removes this rejection, not another of the same id.
+func (r *Rejections) remove(ctx context.Context, rejection StoredRejection) error {
+	return remove(ctx, r.rejections, rejection.Sequence)
+}
+
+// remove deletes one message. That it is not there any more is no error.
+func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+	err := stream.DeleteMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		// The server's words for a message that is gone depend on where it was; so look.
+		if _, lookUp := stream.GetMsg(ctx, sequence); errors.Is(lookUp, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("delete message %d of stream %s: %w", sequence, stream.CachedInfo().Config.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,406 @@
+package publisher_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestRejectionsAreListed(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const n = 600 // of more than two pages
+	start := time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC)
+	reasons := []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable}
+	var all []domain.Rejection
+	for i := range n {
+		all = append(all, domain.Rejection{
+			ID: fmt.Sprintf("id-%03d", i), Reason: reasons[i%4], RejectedAt: start.Add(time.Duration(i) * time.Second),
+			Command: domain.RejectedCommand{Body: bytes.Repeat([]byte{'x'}, 6<<10)},
+		})
+	}
+	d.reject(all...)
+	for _, i := range []int{0, 255, 256, 599} {
+		if err := d.rejections.Drop(t.Context(), d.get(all[i].ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest, err := d.rejections.Newest(t.Context())
+	if err != nil || newest != n {
+		t.Fatalf("newest %d, %v", newest, err)
+	}
+	d.reject(domain.Rejection{ID: "later", Reason: domain.CodeInvalid, RejectedAt: start.Add(time.Hour)})
+
+	there := func(i int) bool { return !slices.Contains([]int{0, 255, 256, 599}, i) }
+	for _, c := range []struct {
+		name   string
+		filter publisher.RejectionFilter
+		want   func(i int) bool
+		later  bool
+	}{
+		{"all", publisher.RejectionFilter{}, func(int) bool { return true }, true},
+		{"up to", publisher.RejectionFilter{UpTo: newest}, func(int) bool { return true }, false},
+		{"up to the middle", publisher.RejectionFilter{UpTo: 300}, func(i int) bool { return i < 300 }, false},
+		{"reason", publisher.RejectionFilter{Reasons: reasons[:1]}, func(i int) bool { return i%4 == 0 }, true},
+		{"reasons", publisher.RejectionFilter{Reasons: reasons[1:3]}, func(i int) bool { return i%4 == 1 || i%4 == 2 }, false},
+		{"since", publisher.RejectionFilter{Since: start.Add(10 * time.Second)}, func(i int) bool { return i >= 10 }, true},
+		{"until", publisher.RejectionFilter{Until: start.Add(10 * time.Second)}, func(i int) bool { return i <= 10 }, false},
+		{
+			"all of it",
+			publisher.RejectionFilter{Reasons: reasons[3:], Since: start.Add(3 * time.Second), Until: start.Add(7 * time.Second)},
+			func(i int) bool { return i == 3 || i == 7 }, false,
+		},
+	} {
+		var got, want []string
+		for r, err := range d.rejections.All(t.Context(), c.filter) {
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			got = append(got, r.ID)
+		}
+		for i, r := range all {
+			if there(i) && c.want(i) {
+				want = append(want, r.ID)
+			}
+		}
+		if c.later {
+			want = append(want, "later")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", c.name, got, want)
+		}
+	}
+	for r, err := range d.rejections.All(t.Context(), publisher.RejectionFilter{}) {
+		if err != nil || r.Sequence != 2 || r.Reason != domain.CodeKeyReused || !r.RejectedAt.Equal(start.Add(time.Second)) {
+			t.Errorf("the first: %+v, %v", r, err)
+		}
+		break
+	}
+	if n := streamInfo(t, d.nc, domain.StreamRejections).State.Consumers; n != 0 {
+		t.Errorf("%d consumers", n)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range d.rejections.All(ended, publisher.RejectionFilter{UpTo: newest}) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("after the end of the context: %v", err)
+		}
+	}
+}
+
+func TestNoRejections(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for r, err := range d.rejections.All(t.Context(), publisher.RejectionFilter{}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, id := range []string{"a", "", "a.b", "a b", "a\n", "*", ">"} {
+		if _, err := d.rejections.Get(t.Context(), id); domain.CodeOf(err) != domain.CodeNotFound {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+// What stands under a strange subject is found by it, and nothing else is.
+func TestStrangeIDs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, id := range []string{"a", "\xff", "\x1b[31m", "ü"} {
+		d.reject(domain.Rejection{ID: id, Reason: domain.CodeUndecodable})
+	}
+	if r, err := d.rejections.Get(t.Context(), "*"); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("* is %+v, %v", r, err)
+	}
+	d.reject(domain.Rejection{ID: "*", Reason: domain.CodeUndecodable}, domain.Rejection{ID: "last", Reason: domain.CodeInvalid})
+	for _, id := range []string{"a", "\xff", "\x1b[31m", "ü", "*"} {
+		r := d.get(id)
+		if r.ID != id {
+			t.Errorf("%q is %+v", id, r)
+		}
+		if err := d.rejections.Drop(t.Context(), r); err != nil {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	d.want(map[string]string{}, "last")
+}
+
+// Commands of a crowd come as an atomic batch; each goes back to the log without the server's marks on it.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	var commands []domain.CreateClient
+	for range 100 {
+		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
+	}
+	if err := errors.Join(appendAll(d.log, commands)...); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(d.messages(domain.StreamCommands), func(msg *jetstream.RawStreamMsg) bool {
+		return msg.Header.Get("Nats-Batch-Id") != ""
+	}) {
+		t.Fatal("no command came in a batch")
+	}
+	d.work(100, true)
+	for _, c := range commands {
+		d.retry(c.ID.String())
+	}
+	d.want(func() map[string]string {
+		want := map[string]string{}
+		for _, c := range commands {
+			want[c.ID.String()] = string(c.Body)
+		}
+		return want
+	}())
+	for _, msg := range d.take(100) { // the worker gets them again
+		var names []string
+		for name := range msg.Headers() {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		if !slices.Equal(names, []string{domain.HeaderAcceptedAt, domain.HeaderCaller, domain.HeaderFingerprint}) {
+			t.Errorf("headers %v", names)
+		}
+		i := slices.IndexFunc(commands, func(c domain.CreateClient) bool {
+			return msg.Subject() == domain.SubjectCreate+c.ID.String()
+		})
+		acceptedAt, fingerprint, err := d.log.Find(t.Context(), commands[i].ID)
+		if err != nil || !acceptedAt.Equal(commands[i].AcceptedAt) || fingerprint != commands[i].Fingerprint {
+			t.Errorf("%s: %v %v %v", msg.Subject(), acceptedAt, fingerprint, err)
+		}
+	}
+}
+
+func TestARetryIsInterrupted(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	rejected := func(id string) publisher.StoredRejection {
+		t.Helper()
+		d.postID(id, "body of "+id)
+		d.work(1, true)
+		return d.get(id)
+	}
+	step := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	a := rejected("a")
+	step(d.rejections.Forget(t.Context(), a.ID))
+	d.want(map[string]string{}, "a")
+	d.retry("a")
+	d.want(map[string]string{"a": "body of a"})
+	d.work(1, false)
+
+	// Published, and not done yet: nothing to do. Done: the repetition publishes once more.
+	b := rejected("b")
+	step(d.rejections.Forget(t.Context(), b.ID))
+	step(d.rejections.Republish(b))
+	d.wantSkipped(d.rejections.Retry(t.Context(), b), "under way")
+	d.want(map[string]string{"a": "body of a", "b": "body of b"}, "b")
+	d.work(1, false)
+	d.retry("b")
+	d.want(map[string]string{"a": "body of a", "b": "body of b"})
+	d.work(1, false)
+
+	// Published, and rejected again before its old rejection is removed: the new one stays.
+	c := rejected("c")
+	step(d.rejections.Forget(t.Context(), c.ID))
+	step(d.rejections.Republish(c))
+	d.work(1, true)
+	step(d.rejections.Remove(t.Context(), c))
+	if again := d.get("c"); again.Sequence <= c.Sequence {
+		t.Errorf("rejection %d, want one after %d", again.Sequence, c.Sequence)
+	}
+	// So it does if everything was done and somebody else does it again.
+	step(d.rejections.Retry(t.Context(), c))
+	d.want(map[string]string{"a": "body of a", "b": "body of b", "c": "body of c"}, "c")
+}
+
+func TestACommandUnderWayIsNotTouched(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, id := range []string{"first", "a"} {
+		d.reject(domain.Rejection{ID: id, Reason: domain.CodeInvalid, Command: domain.RejectedCommand{Body: []byte("old")}})
+		d.postID(id, "new")
+	}
+	both := map[string]string{"first": "new", "a": "new"}
+	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
+	d.want(both, "a", "first")
+
+	msgs := d.take(2) // delivered, not done
+	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
+	d.want(both, "a", "first")
+	if err := d.rejections.Drop(t.Context(), d.get("a")); err != nil {
+		t.Error(err)
+	}
+	d.want(both, "first")
+
+	d.finish(msgs[1], true) // done, but above the ack floor as long as the first is not
+	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
+	d.want(both, "a", "first")
+
+	d.finish(msgs[0], false)
+	d.retry("a")
+	d.want(both, "first")
+}
+
+// Between the two steps of a retry the log is open to anyone.
+func TestACommandComesMeanwhile(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.postID("a", "old")
+	d.work(1, true)
+	a := d.get("a")
+	if err := d.rejections.Forget(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	d.postID("a", "new")
+	d.wantSkipped(d.rejections.Republish(a), "under way")
+	d.wantSkipped(d.rejections.Retry(t.Context(), a), "under way")
+	d.want(map[string]string{"a": "new"}, "a")
+}
+
+// A subject may end in a wildcard, taken literally when it is published to and as a pattern elsewhere.
+func TestACommandNamedLikeAPattern(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"*", ">"} {
+		d := newDesk(t)
+		d.postID(id, "1")
+		d.postID("done", "2")
+		d.work(2, true)
+		all := map[string]string{id: "1", "done": "2"}
+		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "under way")
+		d.want(all, id, "done")
+		d.postID("pending", "3")
+		all["pending"] = "3"
+		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "under way")
+		d.want(all, id, "done")
+		if err := d.rejections.Drop(t.Context(), d.get(id)); err != nil {
+			t.Error(err)
+		}
+		d.want(all, "done")
+	}
+}
+
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, id := range []string{"a", "b", "c"} {
+		d.postID(id, id)
+	}
+	d.work(3, true)
+	a, b := d.get("a"), d.get("b")
+	for range 2 { // the second time it has been done
+		if err := d.rejections.Drop(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.want(map[string]string{"b": "b", "c": "c"}, "b", "c")
+	if err := d.rejections.Forget(t.Context(), "b"); err != nil { // and then interrupted
+		t.Fatal(err)
+	}
+	if err := d.rejections.Drop(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	d.want(map[string]string{"c": "c"}, "c")
+}
+
+func TestRetryOnAFullLog(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.postID("a", strings.Repeat("x", 1000))
+	d.work(1, true)
+	for i := range 10 {
+		d.postID(fmt.Sprint("pending-", i), strings.Repeat("y", 1000))
+	}
+	size := func(bytes int64) {
+		t.Helper()
+		cfg := publishertest.Streams
+		cfg.LogMaxBytes = bytes
+		if err := publisher.MigrateStreams(t.Context(), d.js, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size(5000)
+	if err := d.rejections.Retry(t.Context(), d.get("a")); domain.CodeOf(err) != domain.CodeLogFull {
+		t.Fatal(err)
+	}
+	if _, ok := d.bodies(domain.StreamRejections)["a"]; !ok {
+		t.Fatal("the rejection is gone")
+	}
+	size(1 << 20)
+	d.retry("a")
+	if commands := d.bodies(domain.StreamCommands); len(commands) != 11 || len(commands["a"]) != 1000 {
+		t.Errorf("%d commands", len(commands))
+	}
+}
+
+func TestAMessageThatIsNoRejection(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.post(&nats.Msg{Subject: domain.SubjectRejected + "a", Data: []byte("garbage")})
+	r := d.get("a")
+	if r.ID != "a" || r.Reason != publisher.ReasonUnreadable || string(r.Command.Body) != "garbage" || time.Since(r.RejectedAt) > time.Minute {
+		t.Errorf("%+v", r)
+	}
+	d.wantSkipped(d.rejections.Retry(t.Context(), r), "not a rejection")
+	d.want(map[string]string{}, "a")
+	if err := d.rejections.Drop(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+	d.want(map[string]string{})
+}
+
+// A rejection replaces what is not UTF-8. That can make a command larger than the log takes, or a header invalid; such a
+// command must not be in the way of others.
+func TestARejectedCommandThatCannotBePublished(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.post(&nats.Msg{Subject: domain.SubjectCreate + "large", Header: nats.Header{"X": {strings.Repeat("\xff", 32<<10)}}})
+	d.work(1, true)
+	d.reject(domain.Rejection{ID: "name", Command: domain.RejectedCommand{Headers: map[string][]string{"\xff": {"x"}}}})
+	for id, reason := range map[string]string{"large": "message size exceeds maximum allowed", "name": "could not decode headers"} {
+		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "cannot be published again: publish: nats: ")
+		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), reason)
+	}
+	d.want(map[string]string{}, "large", "name")
+}
+
+func TestRejectionsOfAServerThatIsNotSetUp(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.postID("a", "a")
+	d.work(1, true)
+	if err := d.js.DeleteConsumer(t.Context(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{d.rejections.Retry(t.Context(), d.get("a")), d.rejections.Drop(t.Context(), d.get("a"))} {
+		if err == nil || !strings.Contains(err.Error(), "run clientele migrate") {
+			t.Errorf("without the consumer: %v", err)
+		}
+	}
+	d.want(map[string]string{"a": "a"}, "a")
+	for _, name := range []string{domain.StreamCommands, domain.StreamRejections} {
+		if err := d.js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		_, err := publisher.OpenRejections(t.Context(), d.nc)
+		if missing, ok := errors.AsType[*publisher.MissingStreamError](err); !ok || missing.Stream != name {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
