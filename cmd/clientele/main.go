@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // The exit statuses.
@@ -26,24 +27,31 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
-	Ingress ingressCmd `cmd:"" help:"Run the HTTP side only, on a NATS and a PostgreSQL of yours."`
-	Worker  workerCmd  `cmd:"" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
-	Migrate migrateCmd `cmd:"" help:"Bring the streams and the database schema to this version, then end."`
-	Version versionCmd `cmd:"" help:"Print the version, then end."`
+	Serve      serveCmd      `cmd:"" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
+	Ingress    ingressCmd    `cmd:"" help:"Run the HTTP side only, on a NATS and a PostgreSQL of yours."`
+	Worker     workerCmd     `cmd:"" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the streams and the database schema to this version, then end."`
+	Rejections rejectionsCmd `cmd:"" help:"Look at the commands that were rejected, and retry or drop them."`
+	Version    versionCmd    `cmd:"" help:"Print the version, then end."`
 }
 
 // env is what a command has of the world around it.
 type env struct {
 	ctx            context.Context //nolint:containedctx // kong hands one value to every command
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
+
+// usageError is a command line that the parser takes and that is wrong all the same.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
 
 // helped is what the parser throws when it has printed help and there is nothing more to do.
 type helped struct{}
 
 // run runs the command line until it is done, the context ends or a signal asks to stop, and returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the process as if there were no handler
@@ -71,8 +79,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 		fmt.Fprintf(stderr, "clientele: %v; see clientele --help\n", err)
 		return exitUsage
 	}
-	if err := command.Run(env{ctx, stdout, stderr}); err != nil {
+	if err := command.Run(env{ctx, stdin, stdout, stderr}); err != nil {
 		fmt.Fprintf(stderr, "clientele: %v\n", err)
+		if _, ok := errors.AsType[*usageError](err); ok {
+			return exitUsage
+		}
 		return exitError
 	}
 	return exitOK

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -17,10 +18,16 @@ import (
 // runLine runs the command line in this process. None of these has a reason to go on running.
 func runLine(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	return runLineWith(t, strings.NewReader(""), args...)
+}
+
+// runLineWith is runLine with something on standard input.
+func runLineWith(t *testing.T, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	status = run(ctx, args, &out, &errs)
+	status = run(ctx, args, stdin, &out, &errs)
 	if ctx.Err() != nil {
 		t.Fatalf("%v: did not end: %s%s", args, out.String(), errs.String())
 	}
@@ -54,6 +61,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	external := func(args ...string) []string {
 		return append([]string{"worker", "--admin-listen=127.0.0.1:0", "--log-level=error"}, args...)
 	}
+	rejections := func(args ...string) []string { return append([]string{"rejections"}, args...) }
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -84,6 +92,24 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"log size", []string{"serve", "--log-max-bytes=1"}, 2, "--log-max-bytes must be at least"},
 		{"replicas", []string{"serve", "--replicas=2"}, 2, "--replicas"},
 		{"level", []string{"serve", "--log-level=loud"}, 2, "--log-level"},
+
+		{"no NATS", rejections("ls", "--nats-url=nats://u:secret@127.0.0.1:1"), 1, "cannot reach NATS at nats://127.0.0.1:1, see --nats-url"},
+		{"NATS that does not speak", rejections("ls", "--nats-url=nats://"+taken.Addr().String()), 1, "cannot reach NATS at"},
+		{"NATS URL of an operator", rejections("ls", "--nats-url=http://x"), 1, "--nats-url must be like nats://host:4222"},
+		{"NATS credentials of an operator", rejections("ls", "--nats-creds=/nonexistent"), 1, "--nats-creds"},
+		{"rejections", rejections(), 2, "expected one of"},
+		{"show nothing", rejections("show"), 2, "<id>"},
+		{"reason", rejections("ls", "--reason=bad"), 2, "--reason must be one of"},
+		{"since", rejections("ls", "--since=yesterday"), 2, "neither a time by RFC 3339, such as 2026-11-23T18:00:00Z, nor a duration ago, such as 24h"},
+		{"since the future", rejections("ls", "--since=-1h"), 2, "--since"},
+		{"until before since", rejections("ls", "--since=1h", "--until=2h"), 2, "--until must not be before --since"},
+		{"retry what", rejections("retry"), 2, "give ids, or --reason, --since or --until, or --all for every one"},
+		{"drop what", rejections("drop", "--yes"), 2, "give ids, or --reason, --since or --until, or --all for every one"},
+		{"ids and all", rejections("retry", "a", "--all"), 2, "only one of these"},
+		{"a filter and all", rejections("retry", "--since=1h", "--all"), 2, "only one of these"},
+		{"ids and a filter", rejections("drop", "a", "--reason=invalid"), 2, "only one of these"},
+		{"retry without a terminal", rejections("retry", "--all"), 2, "standard input is not a terminal on which to ask: pass --yes"},
+		{"drop without a terminal", rejections("drop", "a"), 2, "standard input is not a terminal on which to ask: pass --yes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, _, stderr := runLine(t, c.args...)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"slices"
@@ -56,22 +57,50 @@ func connect(ctx context.Context, p *process.Process, servers string, extra ...n
 	return nc, nil
 }
 
-// connect returns a connection to the servers that the flags name.
+// connect returns a connection to the servers that the flags name, waiting for them as the function connect does.
 func (f natsFlags) connect(ctx context.Context, p *process.Process) (*nats.Conn, error) {
+	credentials, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, p, f.NatsURL, credentials...)
+}
+
+// connectNow returns a connection to the servers that the flags name, or within a few seconds an error. It does not come
+// back once it is lost: it is for commands that a person waits for. The caller closes it.
+func (f natsFlags) connectNow() (*nats.Conn, error) {
+	credentials, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := nats.Connect(f.NatsURL, append(credentials,
+		nats.Name("clientele"),
+		nats.Timeout(2*time.Second),
+		nats.NoReconnect(),
+		// What the server refuses comes back as the error of whoever asked; else the library prints it, too.
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach NATS at %s, see --nats-url and --nats-creds: %w", redact(f.NatsURL), err)
+	}
+	return nc, nil
+}
+
+// options checks the flags and returns the options that they stand for.
+func (f natsFlags) options() ([]nats.Option, error) {
 	for server := range strings.SplitSeq(f.NatsURL, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return nil, errors.New("--nats-url must be like nats://host:4222")
 		}
 	}
-	var extra []nats.Option
-	if f.NatsCreds != "" {
-		if _, err := os.Stat(f.NatsCreds); err != nil {
-			return nil, errors.New("--nats-creds: " + err.Error())
-		}
-		extra = append(extra, nats.UserCredentials(f.NatsCreds))
+	if f.NatsCreds == "" {
+		return nil, nil
 	}
-	return connect(ctx, p, f.NatsURL, extra...)
+	if _, err := os.Stat(f.NatsCreds); err != nil {
+		return nil, errors.New("--nats-creds: " + err.Error())
+	}
+	return []nats.Option{nats.UserCredentials(f.NatsCreds)}, nil
 }
 
 // redact takes user names and passwords out of a list of URLs.
