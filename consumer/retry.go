@@ -9,7 +9,7 @@ import (
 
 const (
 	minBackoff = 50 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	maxBackoff = 2 * time.Second
 )
 
 // backoff waits longer each time, with jitter, so that workers do not come back all at once.

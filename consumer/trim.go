@@ -86,5 +86,5 @@ func (w *Worker) firstSince(ctx context.Context, t time.Time) (uint64, error) {
 		}
 		return msg.Sequence, nil
 	}
-	return none, nil
+	return 0, errors.New("find the oldest command of the history: no answer in time")
 }

@@ -50,6 +50,15 @@ func NewEvent(c Client) (Event, error) {
 	return Event{ID: uuid.NewSHA1(c.ID, []byte(SubjectCreated)), Client: c, Body: body}, nil
 }
 
+// LoggedCommand is what the command log tells of a command.
+type LoggedCommand struct {
+	// AcceptedAt and Fingerprint are zero where no ingress wrote the command.
+	AcceptedAt  time.Time
+	Fingerprint Fingerprint
+	// StoredAt is the log's own time, by which a command can be told to be older or newer than a rejection.
+	StoredAt time.Time
+}
+
 // Rejection says why a command will never become a client. It is the event of that, the dead letter with the command in
 // it, and the operation's outcome in one.
 type Rejection struct {
@@ -58,6 +67,8 @@ type Rejection struct {
 	Reason     Code        `json:"reason"`
 	Errors     []Violation `json:"errors"`
 	RejectedAt time.Time   `json:"rejectedAt"`
+	// StoredAt is the stream's own time of it, zero if it was not read from there.
+	StoredAt time.Time `json:"-"`
 	// Deliveries is how often the command had been delivered to a worker.
 	Deliveries uint64          `json:"deliveries"`
 	Command    RejectedCommand `json:"command"`

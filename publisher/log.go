@@ -110,34 +110,30 @@ func (l *Log) Append(ctx context.Context, command domain.CreateClient) (accepted
 
 // original compares a command that the log refused with the one that it has.
 func (l *Log) original(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
-	acceptedAt, fingerprint, err := l.Find(ctx, command.ID)
+	there, err := l.Find(ctx, command.ID)
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound: // trimmed in this moment
 		return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log has just let go of a command with this id")
 	case err != nil:
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
-	case fingerprint != command.Fingerprint:
+	case there.Fingerprint != command.Fingerprint:
 		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
 	}
-	return acceptedAt, nil
+	return there.AcceptedAt, nil
 }
 
-// Find returns when the command with this id was accepted, and its fingerprint; or an error with domain.CodeNotFound if
-// the log does not have it, or not any more. Both are zero for a message that no ingress wrote.
-func (l *Log) Find(ctx context.Context, id uuid.UUID) (time.Time, domain.Fingerprint, error) {
+// Find returns the command with this id, or an error with domain.CodeNotFound if the log does not have it, or not any more.
+func (l *Log) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
 	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
 	if err != nil {
-		return time.Time{}, domain.Fingerprint{}, err
+		return domain.LoggedCommand{}, err
 	}
-	fingerprint, err := domain.ParseFingerprint(msg.Header.Get(domain.HeaderFingerprint))
-	if err != nil {
-		return time.Time{}, domain.Fingerprint{}, nil //nolint:nilerr // the worker will reject it
+	fingerprint, badFingerprint := domain.ParseFingerprint(msg.Header.Get(domain.HeaderFingerprint))
+	acceptedAt, badTime := domain.ParseTimestamp(msg.Header.Get(domain.HeaderAcceptedAt))
+	if badFingerprint != nil || badTime != nil {
+		return domain.LoggedCommand{StoredAt: msg.Time}, nil //nolint:nilerr // the worker will reject it
 	}
-	acceptedAt, err := domain.ParseTimestamp(msg.Header.Get(domain.HeaderAcceptedAt))
-	if err != nil {
-		return time.Time{}, domain.Fingerprint{}, nil //nolint:nilerr // as above
-	}
-	return acceptedAt, fingerprint, nil
+	return domain.LoggedCommand{AcceptedAt: acceptedAt, Fingerprint: fingerprint, StoredAt: msg.Time}, nil
 }
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
@@ -146,7 +142,9 @@ func (l *Log) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, er
 	if err != nil {
 		return domain.Rejection{}, err
 	}
-	return domain.ParseRejection(msg.Data)
+	r, err := domain.ParseRejection(msg.Data)
+	r.StoredAt = msg.Time
+	return r, err
 }
 
 func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {

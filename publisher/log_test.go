@@ -61,11 +61,11 @@ func TestAppendKeepsTheCommand(t *testing.T) {
 	if err != nil || !acceptedAt.Equal(c.AcceptedAt) {
 		t.Fatalf("Append: %v, %v", acceptedAt, err)
 	}
-	foundAt, fingerprint, err := log.Find(context.Background(), c.ID)
-	if err != nil || !foundAt.Equal(c.AcceptedAt) || fingerprint != c.Fingerprint {
-		t.Errorf("Find: %v, %v, %v", foundAt, fingerprint, err)
+	found, err := log.Find(context.Background(), c.ID)
+	if err != nil || !found.AcceptedAt.Equal(c.AcceptedAt) || found.Fingerprint != c.Fingerprint {
+		t.Errorf("Find: %+v, %v", found, err)
 	}
-	if _, _, err := log.Find(context.Background(), publishertest.NewID(t)); domain.CodeOf(err) != domain.CodeNotFound {
+	if _, err := log.Find(context.Background(), publishertest.NewID(t)); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("Find of an unknown id: %v", err)
 	}
 	if _, err := log.Rejection(context.Background(), c.ID); domain.CodeOf(err) != domain.CodeNotFound {

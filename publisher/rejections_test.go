@@ -175,9 +175,9 @@ func TestRetry(t *testing.T) {
 		i := slices.IndexFunc(commands, func(c domain.CreateClient) bool {
 			return msg.Subject() == domain.SubjectCreate+c.ID.String()
 		})
-		acceptedAt, fingerprint, err := d.log.Find(t.Context(), commands[i].ID)
-		if err != nil || !acceptedAt.Equal(commands[i].AcceptedAt) || fingerprint != commands[i].Fingerprint {
-			t.Errorf("%s: %v %v %v", msg.Subject(), acceptedAt, fingerprint, err)
+		found, err := d.log.Find(t.Context(), commands[i].ID)
+		if err != nil || !found.AcceptedAt.Equal(commands[i].AcceptedAt) || found.Fingerprint != commands[i].Fingerprint {
+			t.Errorf("%s: %+v %v", msg.Subject(), found, err)
 		}
 	}
 }

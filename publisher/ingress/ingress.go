@@ -19,8 +19,8 @@ type Log interface {
 	// Append returns when the command is on disk, and the time at which it, or the same command before it, was accepted.
 	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
 	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
-	// Find returns when the command with this id was accepted, or an error with domain.CodeNotFound.
-	Find(ctx context.Context, id uuid.UUID) (acceptedAt time.Time, fingerprint domain.Fingerprint, err error)
+	// Find returns the command with this id, or an error with domain.CodeNotFound.
+	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
 	Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
 }
@@ -206,12 +206,12 @@ func known(t time.Time) *time.Time {
 // questions has its outcome by then, so no order of events makes an operation disappear.
 func (in *Ingress) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
-	acceptedAt, _, err := in.log.Find(ctx, id)
+	command, err := in.log.Find(ctx, id)
 	pending := err == nil
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 		return op, err
 	}
-	op.AcceptedAt = acceptedAt
+	op.AcceptedAt = command.AcceptedAt
 
 	// A client outranks a rejection with its id: the row was there first, and something else came under its id later.
 	client, err := in.clients.Get(ctx, id)
@@ -223,6 +223,9 @@ func (in *Ingress) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, 
 		return op, err
 	}
 	rejection, err := in.log.Rejection(ctx, id)
+	if err == nil && pending && command.StoredAt.After(rejection.StoredAt) {
+		return op, nil // it was rejected once, and is on the log again
+	}
 	if err == nil {
 		op.Status, op.CompletedAt, op.Errors = rejection.Status(), rejection.RejectedAt, rejection.Errors
 		return op, nil

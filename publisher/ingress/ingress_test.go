@@ -122,11 +122,11 @@ func (a answer) problem(t *testing.T, status int, name string) map[string]any {
 // work does the worker's part for the command with this id.
 func (h *house) work(id uuid.UUID, details domain.Details) domain.Client {
 	h.t.Helper()
-	acceptedAt, _, err := h.log.Find(context.Background(), id)
+	found, err := h.log.Find(context.Background(), id)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	c, err := domain.NewCreateClient(id, "anonymous", acceptedAt, details)
+	c, err := domain.NewCreateClient(id, "anonymous", found.AcceptedAt, details)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestAccepted(t *testing.T) {
 		t.Errorf("links: %v", links)
 	}
 	acceptedAt, err := time.Parse(time.RFC3339, object["acceptedAt"].(string))
-	if found, _, findErr := h.log.Find(context.Background(), id); err != nil || findErr != nil || !found.Equal(acceptedAt) {
+	if found, findErr := h.log.Find(context.Background(), id); err != nil || findErr != nil || !found.AcceptedAt.Equal(acceptedAt) {
 		t.Errorf("acceptedAt %v (%v), on the log %v (%v)", acceptedAt, err, found, findErr)
 	}
 
@@ -313,7 +313,7 @@ func TestARetryGetsTheSameAnswer(t *testing.T) {
 	again("succeeded")
 	h.trim()
 	again("succeeded and trimmed")
-	if _, _, err := h.log.Find(context.Background(), id); domain.CodeOf(err) != domain.CodeNotFound {
+	if _, err := h.log.Find(context.Background(), id); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("a retry of a finished command is on the log again: %v", err)
 	}
 
@@ -372,6 +372,42 @@ func TestRejectedOperations(t *testing.T) {
 		if o := a.object(t); o["status"] != "succeeded" || len(o["errors"].([]any)) != 0 {
 			t.Errorf("%s, then stored: %s", reason, a.body)
 		}
+	}
+}
+
+// A command that comes again under the id of a rejected one, which the log has let go of, is pending: what is known is about
+// the one before.
+func TestAnOperationThatIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func(id string) any {
+		return h.request(http.MethodGet, "/api/v2/operations/"+id, "").object(t)["status"]
+	}
+	id := h.post(jane, "Idempotency-Key", "again").object(t)["id"].(string)
+	rejection := domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now())}
+	if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
+		t.Fatal(err)
+	}
+	if s := status(id); s != "rejected" {
+		t.Errorf("rejected: %v", s)
+	}
+	h.trim()
+	if s := status(id); s != "rejected" {
+		t.Errorf("rejected and trimmed: %v", s)
+	}
+	h.post(jane, "Idempotency-Key", "again")
+	if s := status(id); s != "pending" {
+		t.Errorf("on the log again: %v", s)
+	}
+	if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
+		t.Fatal(err)
+	}
+	if s := status(id); s != "rejected" {
+		t.Errorf("rejected again: %v", s)
 	}
 }
 

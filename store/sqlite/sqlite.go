@@ -35,8 +35,8 @@ type Store struct {
 	writer *sql.DB
 	// readers never wait for the writer, nor it for them: that is what the write-ahead log is for.
 	readers *sql.DB
-	path string
-	file os.FileInfo // of path, when it was opened
+	path    string
+	file    os.FileInfo // of path, when it was opened
 	// calls is held for reading during each call; sql.DB does not wait for them when it is closed.
 	calls sync.RWMutex
 }
