@@ -29,7 +29,7 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 		}
 		return
 	}
-	w.ack(msgs)
+	w.ack(msgs) //nolint:contextcheck // what is done is acknowledged, also by a worker that stops
 }
 
 // ack acknowledges the commands and returns when the server has taken note: it works through acks in their order, so the

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -112,12 +113,6 @@ func (h *history) some(rng *rand.Rand) *claim {
 		}
 	}
 	return nil
-}
-
-func (h *history) violation(format string, args ...any) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.violations = append(h.violations, fmt.Sprintf(format, args...))
 }
 
 // send posts a claim and records the answer.
@@ -254,11 +249,8 @@ func (h *history) act(ctx context.Context, rng *rand.Rand, apis []string) {
 func (h *history) insist(ctx context.Context, rng *rand.Rand, api func() string, c *claim) {
 	patient := rng.IntN(5) > 0
 	for {
-		switch h.send(api(), c) {
-		case accepted202, invalid422, reused422, unexpected:
-			return
-		}
-		if !patient {
+		a := h.send(api(), c)
+		if !patient || slices.Contains([]answer{accepted202, invalid422, reused422, unexpected}, a) {
 			return
 		}
 		select {

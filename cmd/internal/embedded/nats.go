@@ -134,10 +134,11 @@ func diskSize(dir string) (int64, error) {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return 0, fmt.Errorf("size of the disk: %w", err)
 	}
-	if int64(stat.Bavail)*int64(stat.Bsize) < minFree {
+	block := int64(stat.Bsize) //nolint:unconvert // uint32 on macOS
+	if int64(stat.Bavail)*block < minFree {
 		return 0, fmt.Errorf("the disk that %s is on is full: make room, then start again", dir)
 	}
-	return int64(stat.Blocks) * int64(stat.Bsize), nil
+	return int64(stat.Blocks) * block, nil
 }
 
 // Stop ends the server and returns when its files are closed. Connections must be closed before.

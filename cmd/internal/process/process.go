@@ -57,7 +57,7 @@ func (p *Process) Run(ctx context.Context, start func() error) error {
 		err = nil
 	}
 	p.Log.Info().Msg("stopping; a second signal ends at once")
-	return cmp.Or(err, p.Stop())
+	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended: that is why it stops
 }
 
 // OnStop has Stop call run, before what was registered earlier. Its context ends when the time to stop is over.
