@@ -175,9 +175,8 @@ func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 	})
 	limited.session() // takes it
 	operations = append(operations, take(t, ingress.api())...)
-	worker.says(`store clients: waiting to try again`)
+	worker.says("SQLSTATE 53300")
 	s.exec(admin, `ALTER ROLE worker CONNECTION LIMIT -1`)
 	s.settled(ingress.api(), operations)
 	s.deliveredOnce(operations)
-	worker.says(`SQLSTATE 53300`)
 }
