@@ -103,8 +103,7 @@ func TestSessionsAreTerminated(t *testing.T) {
 	}
 }
 
-// The worker never hears that its transaction is committed. The next attempt finds the rows, and makes the events from
-// them, so that an event tells the time at which the row was made.
+// The worker never hears that its transaction is committed: it tells nobody of the clients before it has seen the rows.
 func TestACommitIsNotHeardOf(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -66,7 +66,7 @@ func TestTheLogIsFull(t *testing.T) {
 	}
 
 	worker := s.clientele("worker")
-	s.settled(ingress.api(), operations)
+	publishertest.Eventually(t, "every command is acknowledged", s.drained)
 	worker.stop()
 	s.trimmed()
 	operations = append(operations, retried(t, ingress.api(), "again"))
@@ -76,6 +76,5 @@ func TestTheLogIsFull(t *testing.T) {
 		defer mu.Unlock()
 		operations = append(operations, operation)
 	})
-	publishertest.Eventually(t, "every command is acknowledged", s.drained)
 	s.settled(ingress.api(), operations)
 }

@@ -125,7 +125,7 @@ func TestTheDatabaseRefusesOneOfMany(t *testing.T) {
 
 	stored := slices.Delete(slices.Clone(operations), bad, bad+1)
 	if rows, of := s.rows(), len(events(t, s.nats.url)); rows != n-1 || of != n-1 {
-		t.Errorf("%d rows and events of %d clients, want %d", rows, of, n-1)
+		t.Fatalf("%d rows and events of %d clients, want %d", rows, of, n-1)
 	}
 	s.sameEvents(ingress.api(), stored)
 	rejected := messages(t, s.nats.url, domain.StreamRejections)

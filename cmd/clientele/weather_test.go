@@ -217,7 +217,9 @@ func (s *site) settled(api string, operations []string) {
 	if n := len(events(s.t, s.nats.url)); n != len(operations) {
 		s.t.Errorf("events of %d clients, want %d", n, len(operations))
 	}
-	s.sameEvents(api, operations)
+	if !s.t.Failed() { // or it would wait for what will never be
+		s.sameEvents(api, operations)
+	}
 }
 
 // deliveredOnce checks that no command was delivered twice.
