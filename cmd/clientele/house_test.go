@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"maps"
 	"net"
@@ -40,6 +41,11 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer func() { _ = os.RemoveAll(programs) }()
+		// They wait for processes more than they compute, so more of them than there are CPUs run at once. The command line
+		// is read later, and has the last word.
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			panic(err)
+		}
 		return storetest.Main(m)
 	}())
 }
