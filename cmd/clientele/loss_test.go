@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -137,4 +138,26 @@ func TestTheConsumerIsDeletedUnderAWorker(t *testing.T) {
 	}
 	succeeded(t, ingress.api(), operation)
 	worker.ready()
+}
+
+// A database that a newer program has made is left alone.
+func TestServeOnANewerDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	serve.ready()
+	serve.stop()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "clientele.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`INSERT INTO clientele_schema (version_id, is_applied) VALUES (999, true)`); err != nil {
+		t.Fatal(err)
+	}
+	again := clientele(t, "serve", "--data-dir", dir)
+	const want = "clientele: the database has schema version 999, newer than this program's 1: run a newer clientele\n"
+	if status := again.wait(); status != exitError || !strings.HasSuffix(again.output(), want) {
+		t.Errorf("exit status %d: %s", status, again.output())
+	}
 }
