@@ -119,7 +119,9 @@ func startWith(t testing.TB, environment []string, path string, args ...string) 
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s %v:\n%s", filepath.Base(path), args, p.output())
+			const most = 8 << 10
+			output := p.output()
+			t.Logf("%s %v:\n%s", filepath.Base(path), args, output[max(0, len(output)-most):])
 		}
 	})
 	return p
