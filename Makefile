@@ -45,6 +45,10 @@ faults: ## Faults at random, and a check that nothing is lost; FAULTS_MINUTES=4 
 powerloss: ## Take the power and the disk away from under serve; needs root on Linux
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/clientele
 
+# The targets are looked up, so that none is forgotten, and run one at a time, as go test has it. Each gets FUZZ_TIME;
+# Go would spend up to a minute of it on making one input smaller.
+FUZZ_TIME := 1m
+
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
 	.ci/install postgres

@@ -152,6 +152,7 @@ func rejection(msg jetstream.Msg, v verdict) domain.Rejection {
 	}
 	if meta, err := msg.Metadata(); err == nil {
 		r.Deliveries = meta.NumDelivered
+		r.Command.Sequence = meta.Sequence.Stream
 	}
 	return r
 }

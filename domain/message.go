@@ -55,8 +55,8 @@ type LoggedCommand struct {
 	// AcceptedAt and Fingerprint are zero where no ingress wrote the command.
 	AcceptedAt  time.Time
 	Fingerprint Fingerprint
-	// StoredAt is the log's own time, by which a command can be told to be older or newer than a rejection.
-	StoredAt time.Time
+	// Sequence is its place on the log.
+	Sequence uint64
 }
 
 // Rejection says why a command will never become a client. It is the event of that, the dead letter with the command in
@@ -67,8 +67,6 @@ type Rejection struct {
 	Reason     Code        `json:"reason"`
 	Errors     []Violation `json:"errors"`
 	RejectedAt time.Time   `json:"rejectedAt"`
-	// StoredAt is the stream's own time of it, zero if it was not read from there.
-	StoredAt time.Time `json:"-"`
 	// Deliveries is how often the command had been delivered to a worker.
 	Deliveries uint64          `json:"deliveries"`
 	Command    RejectedCommand `json:"command"`
@@ -76,7 +74,9 @@ type Rejection struct {
 
 // RejectedCommand is the command as it stood on the log.
 type RejectedCommand struct {
-	Headers map[string][]string `json:"headers"`
+	// Sequence is the place that it had on the log: what comes under its id later has a greater one.
+	Sequence uint64              `json:"sequence"`
+	Headers  map[string][]string `json:"headers"`
 	// Body is in base64 in JSON, for it may be anything.
 	Body []byte `json:"body"`
 }

@@ -55,8 +55,9 @@ func TestRejectionJSON(t *testing.T) {
 		RejectedAt: today,
 		Deliveries: 3,
 		Command: domain.RejectedCommand{
-			Headers: map[string][]string{"Clientele-Caller": {"crm"}, "B": {"1", "2"}, "A": {""}},
-			Body:    everyByte,
+			Sequence: 7,
+			Headers:  map[string][]string{"Clientele-Caller": {"crm"}, "B": {"1", "2"}, "A": {""}},
+			Body:     everyByte,
 		},
 	}
 	body, err := rejection.JSON()

@@ -91,11 +91,15 @@ func (d *desk) take(n int) []jetstream.Msg {
 func (d *desk) finish(msg jetstream.Msg, rejected bool) {
 	d.t.Helper()
 	if rejected {
+		meta, err := msg.Metadata()
+		if err != nil {
+			d.t.Fatal(err)
+		}
 		d.reject(domain.Rejection{
 			ID:         strings.TrimPrefix(msg.Subject(), domain.SubjectCreate),
 			Reason:     domain.CodeUnstorable,
 			RejectedAt: domain.Timestamp(time.Now()),
-			Command:    domain.RejectedCommand{Headers: msg.Headers(), Body: msg.Data()},
+			Command:    domain.RejectedCommand{Sequence: meta.Sequence.Stream, Headers: msg.Headers(), Body: msg.Data()},
 		})
 	}
 	if err := msg.DoubleAck(d.t.Context()); err != nil {

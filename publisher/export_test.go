@@ -4,7 +4,9 @@ import "context"
 
 // The steps of Retry, for tests that stop between them.
 
-func (r *Rejections) Forget(ctx context.Context, id string) error { return r.forget(ctx, id) }
+func (r *Rejections) Forget(ctx context.Context, rejection StoredRejection) error {
+	return r.forget(ctx, rejection)
+}
 
 func (r *Rejections) Republish(rejection StoredRejection) error { return r.republish(rejection) }
 

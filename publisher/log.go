@@ -131,9 +131,9 @@ func (l *Log) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, err
 	fingerprint, badFingerprint := domain.ParseFingerprint(msg.Header.Get(domain.HeaderFingerprint))
 	acceptedAt, badTime := domain.ParseTimestamp(msg.Header.Get(domain.HeaderAcceptedAt))
 	if badFingerprint != nil || badTime != nil {
-		return domain.LoggedCommand{StoredAt: msg.Time}, nil //nolint:nilerr // the worker will reject it
+		return domain.LoggedCommand{Sequence: msg.Sequence}, nil //nolint:nilerr // the worker will reject it
 	}
-	return domain.LoggedCommand{AcceptedAt: acceptedAt, Fingerprint: fingerprint, StoredAt: msg.Time}, nil
+	return domain.LoggedCommand{AcceptedAt: acceptedAt, Fingerprint: fingerprint, Sequence: msg.Sequence}, nil
 }
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
@@ -142,9 +142,7 @@ func (l *Log) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, er
 	if err != nil {
 		return domain.Rejection{}, err
 	}
-	r, err := domain.ParseRejection(msg.Data)
-	r.StoredAt = msg.Time
-	return r, err
+	return domain.ParseRejection(msg.Data)
 }
 
 func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {

@@ -64,8 +64,12 @@ type SkippedError struct{ Reason string }
 
 func (e *SkippedError) Error() string { return e.Reason }
 
-// errUnderWay is a command that is on the log and not known to be done.
-var errUnderWay = &SkippedError{Reason: "a command with this id is under way"}
+var (
+	// errUnderWay is a rejected command that is not known to be done: acks above the ack floor do not count yet.
+	errUnderWay = &SkippedError{Reason: "the workers are not done with it yet"}
+	// errAnother is another command under the id, which came later.
+	errAnother = &SkippedError{Reason: "a command with this id is under way"}
+)
 
 // OpenRejections returns the rejections of the server that the connection leads to, or a *MissingStreamError.
 func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
@@ -201,7 +205,7 @@ func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error
 	if rejection.Reason == ReasonUnreadable {
 		return &SkippedError{Reason: "its message is not a rejection, there is no command in it"}
 	}
-	if err := r.forget(ctx, rejection.ID); err != nil {
+	if err := r.forget(ctx, rejection); err != nil {
 		return err
 	}
 	if err := r.republish(rejection); err != nil { //nolint:contextcheck // a publish has a timeout of its own, and is not cut short
@@ -210,22 +214,24 @@ func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error
 	return r.remove(ctx, rejection)
 }
 
-// Drop removes the rejection, and with it the last copy of the command: its operation is unknown from then on, unless a
-// command with its id is under way, which stays. After an error the rejection is there, and dropping it again is right.
+// Drop removes the rejection, and with it the last copy of the command: its operation is unknown from then on, unless
+// another command has come under its id, which stays. An error is a *SkippedError if it is not yet sure that the workers
+// are done with the command. After an error the rejection is there, and dropping it again is right.
 func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error {
 	// A finished command without its outcome would look like a pending one.
-	if err := r.forget(ctx, rejection.ID); err != nil && !errors.Is(err, errUnderWay) {
+	if err := r.forget(ctx, rejection); err != nil && !errors.Is(err, errAnother) {
 		return err
 	}
 	return r.remove(ctx, rejection)
 }
 
-// forget removes the command with this id from the log, if it is done; if it is not, forget returns errUnderWay.
+// forget removes the command with the rejection's id from the log, if it is done. If it is not, forget returns errUnderWay,
+// or errAnother if it is not the one that was rejected.
 //
 // It deletes by sequence, so what comes under this id meanwhile is out of its reach. A purge by subject would not do: a
 // subject may end in a literal asterisk, and to a purge that means every command.
-func (r *Rejections) forget(ctx context.Context, id string) error {
-	subject := domain.SubjectCreate + id
+func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) error {
+	subject := domain.SubjectCreate + rejection.ID
 	msg, err := last(ctx, r.commands, subject)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return nil
@@ -244,7 +250,10 @@ func (r *Rejections) forget(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
 	}
-	if msg.Sequence > worker.CachedInfo().AckFloor.Stream {
+	switch done := msg.Sequence <= worker.CachedInfo().AckFloor.Stream; {
+	case !done && msg.Sequence > rejection.Command.Sequence:
+		return errAnother
+	case !done:
 		return errUnderWay
 	}
 	return remove(ctx, r.commands, msg.Sequence)
@@ -261,7 +270,7 @@ func (r *Rejections) republish(rejection StoredRejection) error {
 		return &nats.Msg{Subject: domain.SubjectCreate + rejection.ID, Header: header, Data: rejection.Command.Body}
 	})[0]
 	if errors.Is(err, errDuplicate) { // it came since forget
-		return errUnderWay
+		return errAnother
 	}
 	if unpublishable(err) {
 		return &SkippedError{Reason: "the command cannot be published again: " + err.Error()}

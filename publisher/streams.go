@@ -3,6 +3,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ const (
 	deduplication = 2 * time.Minute
 )
 
-// StreamsConfig are the settings of the streams that an operator may choose.
+// StreamsConfig are the settings of the streams that an operator may choose. What is zero stays as it is; for a stream that
+// is made it is the default.
 type StreamsConfig struct {
 	// Replicas is the number of servers that keep each message: 1, 3 or 5.
 	Replicas int
@@ -35,8 +37,15 @@ type StreamsConfig struct {
 	EventRetention time.Duration
 }
 
-// MigrateStreams creates the streams, or brings existing ones to these settings. Their messages stay. A server that is
-// there but refuses the settings is a *RefusedStreamError.
+// The defaults of StreamsConfig.
+const (
+	DefaultReplicas       = 1
+	DefaultLogMaxBytes    = 2 << 30
+	DefaultEventRetention = 30 * 24 * time.Hour
+)
+
+// MigrateStreams creates the streams, or brings existing ones to these settings. Their messages stay, but for events that
+// are older than a shorter retention. A server that is there but refuses the settings is a *RefusedStreamError.
 func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
 	for _, stream := range []jetstream.StreamConfig{
 		{
@@ -46,6 +55,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			Description:          "Clientele: create-client commands, one a client id",
 			Subjects:             []string{domain.SubjectCreate + "*"},
 			Retention:            jetstream.LimitsPolicy,
+			Replicas:             cfg.Replicas,
 			MaxBytes:             cfg.LogMaxBytes,
 			MaxMsgSize:           maxMessageSize,
 			MaxMsgsPerSubject:    1,
@@ -57,6 +67,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			Description: "Clientele: client.created, each with the full record (CloudEvents 1.0, binary mode)",
 			Subjects:    []string{domain.SubjectCreated},
 			Retention:   jetstream.LimitsPolicy,
+			Replicas:    cfg.Replicas,
 			MaxAge:      cfg.EventRetention,
 			Duplicates:  deduplication,
 		},
@@ -65,12 +76,15 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			Description:       "Clientele: commands that will never become a client, and why",
 			Subjects:          []string{domain.SubjectRejected + "*"},
 			Retention:         jetstream.LimitsPolicy,
+			Replicas:          cfg.Replicas,
 			MaxAge:            rejectionRetention,
 			MaxMsgsPerSubject: 1,
 		},
 	} {
+		if err := complete(ctx, js, &stream); err != nil {
+			return err
+		}
 		stream.Storage = jetstream.FileStorage
-		stream.Replicas = cfg.Replicas
 		stream.AllowDirect = true
 		stream.AllowAtomicPublish = true
 		_, err := js.CreateOrUpdateStream(ctx, stream)
@@ -81,6 +95,28 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			return fmt.Errorf("stream %s: %w", stream.Name, err)
 		}
 	}
+	return nil
+}
+
+// complete gives a stream the settings that it has, or else the defaults, where none were chosen.
+func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamConfig) error {
+	there := jetstream.StreamConfig{Replicas: DefaultReplicas}
+	switch stream.Name {
+	case domain.StreamCommands:
+		there.MaxBytes = DefaultLogMaxBytes
+	case domain.StreamEvents:
+		there.MaxAge = DefaultEventRetention
+	}
+	s, err := openStream(ctx, js, stream.Name)
+	if _, missing := errors.AsType[*MissingStreamError](err); err != nil && !missing {
+		return err
+	}
+	if err == nil {
+		there = s.CachedInfo().Config
+	}
+	stream.Replicas = cmp.Or(stream.Replicas, there.Replicas)
+	stream.MaxBytes = cmp.Or(stream.MaxBytes, there.MaxBytes)
+	stream.MaxAge = cmp.Or(stream.MaxAge, there.MaxAge)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 
 	"clientele/cmd/internal/process"
 	"clientele/store"
@@ -24,11 +25,11 @@ func (c *ingressCmd) Validate() error {
 
 // Run serves the API until the context ends.
 func (c *ingressCmd) Run(e env) error {
-	return c.run(e, &c.processFlags, func(p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
-		if err := refuseSchema(e.ctx, p, db); err != nil {
+	return c.run(e, &c.processFlags, func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
+		if err := refuseSchema(ctx, p, db); err != nil {
 			return nil, err
 		}
-		return c.listenFlags.start(e.ctx, p, conn, db)
+		return c.listenFlags.start(ctx, p, conn, db)
 	})
 }
 
@@ -45,11 +46,11 @@ func (c *workerCmd) Validate() error {
 
 // Run works off the command log until the context ends.
 func (c *workerCmd) Run(e env) error {
-	return c.run(e, &c.processFlags, func(p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
-		if err := await(e.ctx, p, "the database", db.Ready); err != nil {
+	return c.run(e, &c.processFlags, func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
+		if err := await(ctx, p, "the database", db.Ready); err != nil {
 			return nil, err
 		}
-		checks, err := c.workerFlags.start(e.ctx, p, conn, db)
+		checks, err := c.workerFlags.start(ctx, p, conn, db)
 		return append(checks, process.Check{Name: "database", Missing: db.Ready}), err
 	})
 }
@@ -57,23 +58,23 @@ func (c *workerCmd) Run(e env) error {
 // run runs a role until the context ends. It waits for servers that are away, and refuses servers that are not set up for
 // this version.
 func (f externalFlags) run(e env, pf *processFlags,
-	start func(*process.Process, *nats.Conn, store.Store) ([]process.Check, error),
+	start func(context.Context, *process.Process, *nats.Conn, store.Store) ([]process.Check, error),
 ) error {
 	p := process.New(pf.logger(e), pf.ShutdownTimeout)
-	return p.Run(e.ctx, func() error {
+	return p.Run(e.ctx, func(ctx context.Context) error {
 		admin, err := pf.start(p)
 		if err != nil {
 			return err
 		}
-		db, err := f.databaseFlags.open(e.ctx, p)
+		db, err := f.databaseFlags.open(ctx, p)
 		if err != nil {
 			return err
 		}
-		conn, err := f.connect(e.ctx, p)
+		conn, err := f.connect(ctx, p)
 		if err != nil {
 			return err
 		}
-		checks, err := start(p, conn, db)
+		checks, err := start(ctx, p, conn, db)
 		if err != nil {
 			return err
 		}

@@ -5,101 +5,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"clientele/domain"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
-
-// outcome is what the database and the streams say in the end.
-type outcome struct {
-	rows       map[uuid.UUID]*domain.Client
-	events     map[string][]*jetstream.RawStreamMsg // by client id
-	rejections map[string]domain.Rejection          // by command id
-	commands   []*jetstream.RawStreamMsg
-	kept       int // events on the stream
-	repeated   int // events that a subscriber heard again
-}
-
-// read reads all that there is.
-func (s *stage) read() (*outcome, error) {
-	o := &outcome{
-		rows: map[uuid.UUID]*domain.Client{}, events: map[string][]*jetstream.RawStreamMsg{}, rejections: map[string]domain.Rejection{},
-	}
-	var err error
-	if o.commands, err = s.stream(domain.StreamCommands); err != nil {
-		return nil, err
-	}
-	events, err := s.stream(domain.StreamEvents)
-	if err != nil {
-		return nil, err
-	}
-	o.kept = len(events)
-	for _, msg := range events {
-		id := msg.Header.Get("ce-subject")
-		o.events[id] = append(o.events[id], msg)
-	}
-	rejections, err := s.stream(domain.StreamRejections)
-	if err != nil {
-		return nil, err
-	}
-	for _, msg := range rejections {
-		r, err := domain.ParseRejection(msg.Data)
-		if err != nil {
-			return nil, err
-		}
-		o.rejections[r.ID] = r
-	}
-	ids, err := s.ids()
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		c, err := s.clients.Get(context.Background(), id)
-		if err != nil {
-			return nil, err
-		}
-		o.rows[id] = &c
-	}
-	return o, nil
-}
-
-// stream returns all messages of a stream.
-func (s *stage) stream(name string) ([]*jetstream.RawStreamMsg, error) {
-	const page = 1000
-	ctx := context.Background()
-	stream, err := s.js.Stream(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", name, err)
-	}
-	var all []*jetstream.RawStreamMsg
-	last := stream.CachedInfo().State.LastSeq
-	for next := uint64(1); next <= last; {
-		msgs, err := jetstreamext.GetBatch(ctx, s.js, name, page, jetstreamext.GetBatchSeq(next))
-		if err != nil {
-			return nil, err
-		}
-		for msg, err := range msgs {
-			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return all, nil
-			}
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, msg)
-			next = msg.Sequence + 1
-		}
-	}
-	return all, nil
-}
 
 // check holds what the callers were told against the outcome: the invariants of ARCHITECTURE.md, by their numbers.
 func (s *stage) check(h *history) (*outcome, []string) {
@@ -115,6 +33,22 @@ func (s *stage) check(h *history) (*outcome, []string) {
 	byTag := map[string]*claim{}
 	for _, c := range h.claims {
 		byTag[c.tag] = c
+	}
+	o.checkAccepted(h, violation)
+	o.checkRejections(byTag, violation)
+	o.checkRows(byTag, violation)
+	o.checkEvents(s.heard, violation)
+	o.checkCommands(violation)
+	o.checkSecrets(s.written(), violation)
+	return o, append(violations, h.violations...)
+}
+
+// violationFunc takes note of a violation.
+type violationFunc func(format string, args ...any)
+
+// checkAccepted checks that what was accepted is there.
+func (o *outcome) checkAccepted(h *history, violation violationFunc) {
+	for _, c := range h.claims {
 		row := o.rows[c.id]
 		if !c.was(accepted202) {
 			continue
@@ -129,6 +63,24 @@ func (s *stage) check(h *history) (*outcome, []string) {
 			violation("1: %s was accepted, and is a client and rejected", c.tag)
 		}
 	}
+}
+
+// checkRejections checks that only those were rejected who came too late under a key.
+func (o *outcome) checkRejections(byTag map[string]*claim, violation violationFunc) {
+	for id, r := range o.rejections {
+		row := o.rows[uuid.MustParse(id)]
+		loser := byTag[tagOf(r.Command.Body)]
+		switch {
+		case r.Reason != domain.CodeKeyReused || row == nil:
+			violation("1: command %s was rejected as %s", id, r.Reason)
+		case loser == nil || loser.id.String() != id || loser.tag == row.LastName || !loser.was(accepted202, unknown503, brokenOff):
+			violation("1: the rejection of %s is not of a request that came too late", id)
+		}
+	}
+}
+
+// checkRows checks that each client is somebody's, once.
+func (o *outcome) checkRows(byTag map[string]*claim, violation violationFunc) {
 	tags := map[string]bool{}
 	for id, row := range o.rows {
 		c := byTag[row.LastName]
@@ -144,13 +96,47 @@ func (s *stage) check(h *history) (*outcome, []string) {
 			violation("3: %s has a second row, %s", c.tag, id)
 		}
 		tags[c.tag] = true
-		s.checkEvents(row, o.events[id.String()], violation)
+	}
+}
+
+// checkEvents checks the events on the stream and those that a subscriber heard.
+func (o *outcome) checkEvents(heard *subscriber, violation violationFunc) {
+	client := func(id string) bool {
+		parsed, err := uuid.Parse(id)
+		return err == nil && o.rows[parsed] != nil
 	}
 	for id := range o.events {
-		if parsed, err := uuid.Parse(id); err != nil || o.rows[parsed] == nil {
+		if !client(id) {
 			violation("4: an event of %q, which is no client", id)
 		}
 	}
+	for _, row := range o.rows {
+		events := o.events[row.ID.String()]
+		if len(events) == 0 {
+			violation("3: client %s has no event", row.ID)
+		}
+		want, err := domain.NewEvent(*row)
+		for _, e := range events {
+			if err != nil || e.Header.Get("ce-id") != want.ID.String() || !bytes.Equal(e.Data, want.Body) {
+				violation("3: an event of client %s is not that of its row", row.ID)
+			}
+		}
+	}
+	heard.mu.Lock()
+	defer heard.mu.Unlock()
+	o.repeated = heard.repeated
+	for _, id := range heard.unequal {
+		violation("3: the events of client %s are not equal", id)
+	}
+	for id := range heard.events {
+		if !client(id) {
+			violation("4: a subscriber heard of %q, which is no client", id)
+		}
+	}
+}
+
+// checkCommands checks that what is acknowledged, which is everything now, has its outcome.
+func (o *outcome) checkCommands(violation violationFunc) {
 	for _, msg := range o.commands {
 		id := strings.TrimPrefix(msg.Subject, domain.SubjectCreate)
 		_, rejected := o.rejections[id]
@@ -158,75 +144,14 @@ func (s *stage) check(h *history) (*outcome, []string) {
 			violation("5: command %s, at %d, is acknowledged and has no outcome", id, msg.Sequence)
 		}
 	}
-	for id, r := range o.rejections {
-		if r.Reason != domain.CodeKeyReused || o.rows[uuid.MustParse(id)] == nil {
-			violation("1: command %s was rejected as %s", id, r.Reason)
-		}
-	}
-	s.heard.mu.Lock()
-	defer s.heard.mu.Unlock()
-	o.repeated = s.heard.repeated
-	for _, id := range s.heard.unequal {
-		violation("3: the events of client %s are not equal", id)
-	}
-	s.checkSecrets(o, violation)
-	return o, append(violations, h.violations...)
 }
 
-func (s *stage) checkEvents(row *domain.Client, events []*jetstream.RawStreamMsg, violation func(string, ...any)) {
-	want, err := domain.NewEvent(*row)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if len(events) == 0 {
-		violation("3: client %s has no event", row.ID)
-	}
-	for _, e := range events {
-		if e.Header.Get("ce-id") != want.ID.String() || !bytes.Equal(e.Data, want.Body) {
-			violation("3: an event of client %s is not that of its row", row.ID)
-		}
-	}
-}
-
-// checkFloor looks, in the middle of a run, whether the commands just below the ack floor have their outcome. It says
-// nothing while the servers are away.
-func (s *stage) checkFloor() (violations []string) {
-	const span = 300
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_, floor, err := s.progress()
-	if err != nil {
-		return nil
-	}
-	msgs, err := jetstreamext.GetBatch(ctx, s.js, domain.StreamCommands, span, jetstreamext.GetBatchSeq(max(floor, span)-span+1))
-	if err != nil {
-		return nil
-	}
-	for msg, err := range msgs {
-		if err != nil || msg.Sequence > floor {
-			return violations
-		}
-		id := strings.TrimPrefix(msg.Subject, domain.SubjectCreate)
-		if _, err := s.clients.Get(ctx, uuid.MustParse(id)); domain.CodeOf(err) != domain.CodeNotFound {
-			continue
-		}
-		rejections, err := s.js.Stream(ctx, domain.StreamRejections)
-		if err != nil {
-			return violations
-		}
-		if _, err := rejections.GetLastMsgForSubject(ctx, domain.SubjectRejected+id); errors.Is(err, jetstream.ErrMsgNotFound) {
-			violations = append(violations, fmt.Sprintf("5: command %s is below the ack floor and has no outcome", id))
-		}
-	}
-	return violations
-}
-
-// checkSecrets looks for personal data where none may be.
-func (s *stage) checkSecrets(o *outcome, violation func(string, ...any)) {
-	if strings.Contains(s.written(), marker) {
+// checkSecrets looks for personal data where none may be: in what the processes wrote, in subjects and in headers.
+func (o *outcome) checkSecrets(written string, violation violationFunc) {
+	if strings.Contains(written, marker) {
 		violation("7: personal data in what a process wrote")
 	}
-	msgs := o.commands
+	msgs := slices.Concat(o.commands, o.rejected)
 	for _, events := range o.events {
 		msgs = append(msgs, events...)
 	}
@@ -237,6 +162,65 @@ func (s *stage) checkSecrets(o *outcome, violation func(string, ...any)) {
 			}
 		}
 	}
+}
+
+// checkAll settles what callers do not know yet, and checks everything.
+func (s *stage) checkAll(h *history) []string {
+	h.settle(s.apis)
+	_, violations := s.check(h)
+	return append(violations, s.checkOperations(h)...)
+}
+
+// tagOf returns the tag of the claim that a command was made of.
+func tagOf(body []byte) string {
+	var command struct {
+		LastName string `json:"lastName"`
+	}
+	if err := json.Unmarshal(body, &command); err != nil {
+		return ""
+	}
+	return command.LastName
+}
+
+// checkFloor looks, in the middle of a run, whether the commands just below the ack floor have their outcome, and says at
+// how many it looked: none while the servers do not answer.
+func (s *stage) checkFloor() (looks int, violations []string) {
+	const span = 300
+	var floor uint64
+	if !within(10*time.Second, func() (ok bool) {
+		var err error
+		_, floor, err = s.progress()
+		return err == nil
+	}) {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	msgs, err := jetstreamext.GetBatch(ctx, s.js, domain.StreamCommands, span, jetstreamext.GetBatchSeq(max(floor, span)-span+1))
+	if err != nil {
+		return 0, nil
+	}
+	for msg, err := range msgs {
+		if err != nil || msg.Sequence > floor {
+			break
+		}
+		id := strings.TrimPrefix(msg.Subject, domain.SubjectCreate)
+		_, err := s.clients.Get(ctx, uuid.MustParse(id))
+		if err == nil {
+			looks++
+		}
+		if domain.CodeOf(err) != domain.CodeNotFound {
+			continue
+		}
+		rejections, err := s.js.Stream(ctx, domain.StreamRejections)
+		if err != nil {
+			break
+		}
+		if _, err := rejections.GetLastMsgForSubject(ctx, domain.SubjectRejected+id); errors.Is(err, jetstream.ErrMsgNotFound) {
+			violations = append(violations, fmt.Sprintf("5: command %s is below the ack floor and has no outcome", id))
+		}
+	}
+	return looks, violations
 }
 
 // checkOperations asks the API how accepted claims ended.
@@ -253,31 +237,4 @@ func (s *stage) checkOperations(h *history) []string {
 		}
 	}
 	return violations
-}
-
-// ids returns the ids of all clients.
-func (s *stage) ids() ([]uuid.UUID, error) {
-	driver, source := "sqlite", filepath.Join(s.dir, "clientele.db")
-	if s.postgres != nil {
-		driver, source = "pgx", s.postgres.URL()
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	rows, err := db.QueryContext(context.Background(), `SELECT id FROM clients`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
 }

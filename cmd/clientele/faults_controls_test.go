@@ -48,13 +48,45 @@ var controls = []struct {
 		[]string{"kill -9 ingress"},
 		"was accepted, and client",
 	},
+	{
+		"publishes events of nobody",
+		[]patch{{
+			"consumer/batch.go", "\t\tevents = append(events, event)",
+			"\t\tevents = append(events, event)\n\t\tv.client.ID[0]++\n\t\tif event, err = domain.NewEvent(v.client); err == nil {\n\t\t\tevents = append(events, event)\n\t\t}",
+		}},
+		[]string{"clock step worker"},
+		"4: ",
+	},
+	{
+		"acknowledges without a look",
+		[]patch{{
+			"consumer/worker.go", "\t\tmsgs = append(msgs, msg)",
+			"\t\tif msg.Subject()[len(msg.Subject())-1] == '7' {\n\t\t\t_ = msg.Ack()\n\t\t\tcontinue\n\t\t}\n\t\tmsgs = append(msgs, msg)",
+		}},
+		[]string{"clock step worker"},
+		"5: ",
+	},
+	{
+		"gives up on the database",
+		[]patch{{"consumer/retry.go", "\t\tbackoff.wait(ctx)", "\t\tbackoff.wait(ctx)\n\t\tselect {}"}},
+		[]string{"stop postgres immediate"},
+		"6: ",
+	},
+	{
+		"logs names",
+		[]patch{{"consumer/batch.go", "\t\tevents = append(events, event)", "\t\tevents = append(events, event)\n\t\tw.cfg.Log.Info().Msg(v.client.LastName)"}},
+		[]string{"clock step worker"},
+		"7: ",
+	},
 }
 
 // TestControls sees that the suite can fail: what is broken, it must find. On separate processes, where a worker dies and
 // its acks live on.
 func TestControls(t *testing.T) {
+	t.Parallel()
 	for i, c := range controls {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			program := build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patches...)
 			faults := slices.DeleteFunc(separateFaults(), func(f fault) bool { return !slices.Contains(c.faults, f.kind) })
 			began := time.Now()

@@ -261,12 +261,15 @@ func (h *history) insist(ctx context.Context, rng *rand.Rand, api func() string,
 	}
 }
 
-// settle asks again about every second claim whose outcome is not known, as its caller would, until it is.
+// settle asks again about every second claim whose outcome is not known, as its caller would, until it is; for a minute at
+// the most.
 func (h *history) settle(apis []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	rng := rand.New(rand.NewPCG(h.seed, 1<<32))
 	for i, c := range h.claims {
 		if i%2 == 0 && c.key != "" && c.was(unknown503, brokenOff) && !c.was(accepted202, reused422) {
-			h.insist(context.Background(), rng, func() string { return apis[i%len(apis)] }, c)
+			h.insist(ctx, rng, func() string { return apis[i%len(apis)] }, c)
 		}
 	}
 }

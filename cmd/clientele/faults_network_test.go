@@ -37,13 +37,13 @@ func networkFaults() []fault {
 			{"2 s of latency", func(p *proxy) { p.delay(2 * time.Second) }},
 			{"connections refused", (*proxy).cut},
 		} {
-			faults = append(faults, fault{weather.name + ", " + place.name, func(s *stage, rng *rand.Rand) time.Time {
+			faults = append(faults, always(weather.name+", "+place.name, func(s *stage, rng *rand.Rand) time.Time {
 				p := place.find(s)
 				weather.bring(p)
 				<-time.After(aWhile(rng))
 				p.heal()
 				return time.Now()
-			}})
+			}))
 		}
 	}
 	return faults

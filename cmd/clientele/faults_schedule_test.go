@@ -17,8 +17,14 @@ import (
 // fault is something that befalls the stage.
 type fault struct {
 	kind string
-	// inject returns the moment from which recovery counts: when the fault was mended, or, where a process died, when it did.
-	inject func(s *stage, rng *rand.Rand) (mended time.Time)
+	// inject returns the moment from which recovery counts: when the fault was mended, or, where a process died, when it
+	// did. A process that was to die at a point may not have reached it: then it was killed elsewhere.
+	inject func(s *stage, rng *rand.Rand) (mended time.Time, reached bool)
+}
+
+// always is a fault that does not depend on anything being reached.
+func always(kind string, inject func(s *stage, rng *rand.Rand) (mended time.Time)) fault {
+	return fault{kind, func(s *stage, rng *rand.Rand) (time.Time, bool) { return inject(s, rng), true }}
 }
 
 // aWhile is a second, or up to ten.
@@ -36,11 +42,12 @@ var killPoints = []struct {
 
 // processFaults befall one process of Clientele of a role.
 func processFaults(role string) []fault {
+	pick := func(s *stage, rng *rand.Rand) *member {
+		members := s.of(role)
+		return members[rng.IntN(len(members))]
+	}
 	one := func(kind string, f func(s *stage, m *member, rng *rand.Rand) time.Time) fault {
-		return fault{kind + " " + role, func(s *stage, rng *rand.Rand) time.Time {
-			members := s.of(role)
-			return f(s, members[rng.IntN(len(members))], rng)
-		}}
+		return always(kind+" "+role, func(s *stage, rng *rand.Rand) time.Time { return f(s, pick(s, rng), rng) })
 	}
 	faults := []fault{
 		one("kill -9", func(_ *stage, m *member, _ *rand.Rand) time.Time {
@@ -71,15 +78,16 @@ func processFaults(role string) []fault {
 		if role != p.role && role != "serve" {
 			continue
 		}
-		faults = append(faults, one("kill "+p.point, func(_ *stage, m *member, rng *rand.Rand) time.Time {
+		faults = append(faults, fault{"kill " + p.point + " " + role, func(s *stage, rng *rand.Rand) (time.Time, bool) {
+			m := pick(s, rng)
 			m.proc.kill()
 			dying := m.start(fmt.Sprintf("CLIENTELE_FAULTS_KILL_AT=%s:%d", p.point, 1+rng.IntN(20)))
-			within(20*time.Second, dying.ended) // a worker that has nothing to do lives on
+			reached := within(20*time.Second, dying.ended)
 			dying.kill()
 			died := time.Now()
 			m.start()
-			return died
-		}))
+			return died, reached
+		}})
 	}
 	return faults
 }
@@ -95,27 +103,27 @@ func separateFaults() []fault {
 
 func natsFaults() []fault {
 	return []fault{
-		{"kill -9 nats-server", func(s *stage, _ *rand.Rand) time.Time {
+		always("kill -9 nats-server", func(s *stage, _ *rand.Rand) time.Time {
 			s.nats.kill()
 			s.nats.restart(s.t)
 			return time.Now()
-		}},
-		{"restart nats-server", func(s *stage, rng *rand.Rand) time.Time {
+		}),
+		always("restart nats-server", func(s *stage, rng *rand.Rand) time.Time {
 			s.nats.signal(syscall.SIGTERM)
 			s.nats.wait()
 			<-time.After(time.Duration(rng.IntN(5)) * time.Second)
 			s.nats.restart(s.t)
 			return time.Now()
-		}},
-		{"pause nats-server", func(s *stage, rng *rand.Rand) time.Time {
+		}),
+		always("pause nats-server", func(s *stage, rng *rand.Rand) time.Time {
 			d := time.Duration(1+rng.IntN(10)) * time.Second
 			if rng.IntN(8) == 0 {
 				d = 40 * time.Second
 			}
 			pause(d, s.nats.cmd.Process.Pid)
 			return time.Now()
-		}},
-		{"consumer deleted, then migrate", func(s *stage, _ *rand.Rand) time.Time {
+		}),
+		always("consumer deleted, then migrate", func(s *stage, _ *rand.Rand) time.Time {
 			if err := s.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
 				s.t.Error(err)
 			}
@@ -125,7 +133,7 @@ func natsFaults() []fault {
 				s.t.Errorf("migrate: exit status %d", status)
 			}
 			return time.Now()
-		}},
+		}),
 	}
 }
 
@@ -139,21 +147,21 @@ func postgresFaults() []fault {
 		}
 	}
 	return []fault{
-		{"stop postgres fast", stopped(false)},
-		{"stop postgres immediate", stopped(true)},
-		{"pause postgres", func(s *stage, rng *rand.Rand) time.Time {
+		always("stop postgres fast", stopped(false)),
+		always("stop postgres immediate", stopped(true)),
+		always("pause postgres", func(s *stage, rng *rand.Rand) time.Time {
 			s.postgres.Pause(s.t)
 			<-time.After(time.Duration(1+rng.IntN(20)) * time.Second)
 			s.postgres.Resume()
 			return time.Now()
-		}},
-		{"terminate postgres sessions", func(s *stage, _ *rand.Rand) time.Time {
+		}),
+		always("terminate postgres sessions", func(s *stage, _ *rand.Rand) time.Time {
 			for range 5 {
 				terminateSessions(s)
 				<-time.After(200 * time.Millisecond)
 			}
 			return time.Now()
-		}},
+		}),
 	}
 }
 

@@ -31,6 +31,7 @@ type round struct {
 	outcome    *outcome
 	injected   map[string]int
 	slowest    map[string]time.Duration // until a fresh client was through and the backlog of the fault drained
+	looks      int                      // at commands below the ack floor, in the middle of it all
 	violations []string
 }
 
@@ -50,22 +51,33 @@ func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *
 	for ctx.Err() == nil {
 		f := faults[rng.IntN(len(faults))]
 		began := time.Now()
-		mended := f.inject(s, rng)
-		r.injected[f.kind]++
-		r.violations = append(r.violations, s.checkFloor()...)
+		kind := f.kind
+		mended, reached := f.inject(s, rng)
+		if !reached {
+			kind += ", not reached"
+		}
+		r.injected[kind]++
+		looks, violations := s.checkFloor()
+		r.looks += looks
+		r.violations = append(r.violations, violations...)
 		if !s.recovered(r.history) {
-			r.violations = append(r.violations, "6: it does not recover from "+f.kind)
-			break
+			cancel()
+			wait()
+			r.violations = append(r.violations, "6: it does not recover from "+kind)
+			return r // what else is wrong cannot be told
 		}
 		took := time.Since(mended)
-		r.slowest[f.kind] = max(r.slowest[f.kind], took)
-		s.t.Logf("%s: %s: away for %.1f s, back %.1f s later", name, f.kind, mended.Sub(began).Seconds(), took.Seconds())
+		r.slowest[kind] = max(r.slowest[kind], took)
+		s.t.Logf("%s: %s: away for %.1f s, back %.1f s later", name, kind, mended.Sub(began).Seconds(), took.Seconds())
 	}
 	cancel()
 	wait()
+	if r.looks == 0 {
+		r.violations = append(r.violations, "5: nobody came to look at the ack floor")
+	}
 	r.history.settle(s.apis)
-	outcome, violations := s.check(r.history)
-	r.outcome = outcome
+	var violations []string
+	r.outcome, violations = s.check(r.history)
 	r.violations = append(append(r.violations, violations...), s.checkOperations(r.history)...)
 	return r
 }
@@ -73,8 +85,7 @@ func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *
 // recovered waits until a client is taken in at every ingress, and everything before it is done.
 func (s *stage) recovered(h *history) bool {
 	for _, api := range s.apis {
-		c := h.claim("", false)
-		if !within(time.Minute, func() bool { return h.send(api, c) == accepted202 }) {
+		if !within(time.Minute, func() bool { return h.send(api, h.claim("", false)) == accepted202 }) {
 			return false
 		}
 	}
@@ -86,7 +97,7 @@ func report(runs ...*round) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	injected, slowest, answers := map[string]int{}, map[string]time.Duration{}, map[answer]int{}
-	var claims, clients, events, repeated, rejections, violations int
+	var claims, clients, events, repeated, rejections, looks, violations int
 	for _, r := range runs {
 		for kind, n := range r.injected {
 			injected[kind] += n
@@ -96,6 +107,7 @@ func report(runs ...*round) string {
 			answers[a] += n
 		}
 		claims += len(r.history.claims)
+		looks += r.looks
 		violations += len(r.violations)
 		if o := r.outcome; o != nil {
 			clients += len(o.rows)
@@ -112,8 +124,8 @@ func report(runs ...*round) string {
 	for _, a := range slices.Sorted(maps.Keys(answers)) {
 		fmt.Fprintf(w, "%s\t%d\n", a, answers[a])
 	}
-	fmt.Fprintf(w, "\nclients asked for\t%d\nclients\t%d\nevents on the stream\t%d\nevents published again\t%d\nrejections\t%d\nviolations\t%d\n",
-		claims, clients, events, repeated, rejections, violations)
+	fmt.Fprintf(w, "\nclients asked for\t%d\nclients\t%d\nevents on the stream\t%d\nevents published again\t%d\nrejections\t%d\ncommands looked up below the ack floor\t%d\nviolations\t%d\n",
+		claims, clients, events, repeated, rejections, looks, violations)
 	_ = w.Flush()
 	return b.String()
 }
@@ -129,10 +141,7 @@ func TestFaults(t *testing.T) {
 	if err != nil || n < 1 {
 		t.Fatal("FAULTS_RUNS must be a number of runs")
 	}
-	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("FAULTS_SEED"), strconv.FormatInt(time.Now().Unix(), 10)), 10, 64)
-	if err != nil {
-		t.Fatal("FAULTS_SEED must be a number")
-	}
+	seed := firstSeed(t)
 	d := time.Duration(minutes * float64(time.Minute) / float64(n))
 	var runs []*round
 	for i := range n {
@@ -152,6 +161,15 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	t.Logf("%d runs, seeds %d to %d, %s of faults:\n%s", n, seed, seed+uint64(n-1), d*time.Duration(n), report(runs...))
+}
+
+func firstSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("FAULTS_SEED"), strconv.FormatInt(time.Now().Unix(), 10)), 10, 64)
+	if err != nil {
+		t.Fatal("FAULTS_SEED must be a number")
+	}
+	return seed
 }
 
 // fail fails the test with the violations.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"clientele/publisher"
@@ -43,20 +44,24 @@ type databaseFlags struct {
 	DatabaseURL string `name:"database-url" placeholder:"URL" help:"PostgreSQL database to use, such as postgres://clientele@db.example.com/clientele."`
 }
 
+// streamFlags are settings of the streams. One that is not given stays as it is, and is the default for a stream that is made.
 type streamFlags struct {
-	EventRetention time.Duration `default:"720h" help:"How long client.created events are kept (${default}: 30 days)."`
-	LogMaxBytes    int64         `default:"2147483648" placeholder:"BYTES" help:"Size at which the command log refuses more (${default}: 2 GiB)."`
-	Replicas       int           `default:"1" enum:"1,3,5" placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (${default})."`
+	EventRetention time.Duration `placeholder:"DURATION" help:"How long client.created events are kept (as it is, or 720h: 30 days)."`
+	LogMaxBytes    int64         `placeholder:"BYTES" help:"Size at which the command log refuses more (as it is, or 2 GiB)."`
+	Replicas       int           `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (as it is, or 1)."`
 }
 
 // validate returns what is wrong with the flags. Commands call it from Validate, which the parser calls.
 func (f streamFlags) validate() error {
 	// A log smaller than this has no room for a batch.
-	if f.LogMaxBytes < 1<<20 {
+	if f.LogMaxBytes != 0 && f.LogMaxBytes < 1<<20 {
 		return errors.New("--log-max-bytes must be at least 1048576")
 	}
-	if f.EventRetention < time.Minute {
+	if f.EventRetention != 0 && f.EventRetention < time.Minute {
 		return errors.New("--event-retention must be at least 1m")
+	}
+	if !slices.Contains([]int{0, 1, 3, 5}, f.Replicas) {
+		return errors.New("--replicas must be 1, 3 or 5")
 	}
 	return nil
 }

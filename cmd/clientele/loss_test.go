@@ -8,9 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"clientele/cmd/internal/embedded"
 	"clientele/domain"
+	"clientele/publisher"
 	"clientele/publisher/publishertest"
+
+	"github.com/rs/zerolog"
 )
 
 // serve whose files are moved away, which it would not notice by itself, ends instead of accepting into nowhere; when they
@@ -84,7 +89,7 @@ func TestAPartIsDeleted(t *testing.T) {
 			serve.stop()
 
 			again := clientele(t, "serve", "--data-dir", dir)
-			if status := again.wait(); status != exitError || !strings.Contains(again.output(), c.want+": run clientele migrate. The rest is there") {
+			if status := again.wait(); status != exitError || !strings.Contains(again.output(), c.want+": run clientele migrate (with the same --data-dir") {
 				t.Errorf("exit status %d: %s", status, again.output())
 			}
 			if status, _, stderr := runLine(t, "migrate", "--data-dir", dir, "--log-level=error"); status != exitOK {
@@ -112,7 +117,7 @@ func TestTheDatabaseIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := clientele(t, "serve", "--data-dir", dir)
-	const want = "clientele: the database is empty, but the command log has had commands. The rest is there"
+	const want = "clientele: the database is empty, but the command log has had commands: run clientele migrate"
 	if status := again.wait(); status != exitError || !strings.Contains(again.output(), want) {
 		t.Errorf("exit status %d: %s", status, again.output())
 	}
@@ -155,9 +160,95 @@ func TestServeOnANewerDatabase(t *testing.T) {
 	if _, err := db.Exec(`INSERT INTO clientele_schema (version_id, is_applied) VALUES (999, true)`); err != nil {
 		t.Fatal(err)
 	}
-	again := clientele(t, "serve", "--data-dir", dir)
+	again := clientele(t, "serve", "--data-dir", dir, "--event-retention=1h")
 	const want = "clientele: the database has schema version 999, newer than this program's 1: run a newer clientele\n"
 	if status := again.wait(); status != exitError || !strings.HasSuffix(again.output(), want) {
 		t.Errorf("exit status %d: %s", status, again.output())
+	}
+	// Nor are the streams changed, which belong to the newer program, too.
+	server, err := embedded.StartNATS(embedded.NATSConfig{Dir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	events, err := jetStream(t, server.ClientURL()).Stream(context.Background(), domain.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := events.CachedInfo().Config.MaxAge; age != publisher.DefaultEventRetention {
+		t.Errorf("events are kept for %s now", age)
+	}
+}
+
+// What an operator chose stays when migrate, or a later serve, does not choose again: shorter, it would delete events.
+func TestSettingsStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settings := func(want time.Duration, args ...string) {
+		t.Helper()
+		serve := clientele(t, "serve", append(args, "--data-dir", dir)...)
+		serve.ready()
+		js := jetStream(t, serve.says(natsIsAt))
+		events, err := js.Stream(context.Background(), domain.StreamEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands, err := js.Stream(context.Background(), domain.StreamCommands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age, size := events.CachedInfo().Config.MaxAge, commands.CachedInfo().Config.MaxBytes; age != want || size != 2<<30 {
+			t.Errorf("events are kept for %s, want %s; the log is bounded to %d bytes", age, want, size)
+		}
+		serve.stop()
+	}
+	settings(30 * 24 * time.Hour)
+	settings(8760*time.Hour, "--event-retention=8760h")
+	if status, _, stderr := runLine(t, "migrate", "--data-dir", dir, "--log-level=error"); status != exitOK {
+		t.Fatalf("migrate: %d %s", status, stderr)
+	}
+	settings(8760 * time.Hour)
+	settings(time.Hour, "--event-retention=1h")
+}
+
+// A stream that is there, but cannot be read, is not called missing.
+func TestAStreamThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	operation := accepted(t, serve.api(), jane, "")
+	succeeded(t, serve.api(), operation)
+	serve.stop()
+	meta := filepath.Join(dir, "nats", "jetstream", "$G", "streams", domain.StreamCommands, "meta.inf")
+	sound, err := os.ReadFile(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(meta, append([]byte("x"), sound...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := clientele(t, "serve", "--data-dir", dir)
+	if status := again.wait(); status != exitError || !strings.Contains(again.output(), "clientele: the embedded NATS cannot go on, see to the disk of ") {
+		t.Errorf("exit status %d: %s", status, again.output())
+	}
+	if err := os.WriteFile(meta, sound, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again = clientele(t, "serve", "--data-dir", dir)
+	succeeded(t, again.api(), operation)
+	again.stop()
+}
+
+// A process that cannot go on ends also while it waits for a server.
+func TestFilesAreMovedAwayFromAProcessThatWaits(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	serve := clientele(t, "serve", "--data-dir", dir, "--database-url=postgres://nobody@127.0.0.1:1/nothing")
+	serve.says("waiting for the streams and the database")
+	if err := os.Rename(dir, dir+" elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	if status := serve.wait(); status != exitError || !strings.Contains(serve.output(), "clientele: the streams are gone") {
+		t.Errorf("exit status %d: %s", status, serve.output())
 	}
 }

@@ -33,18 +33,26 @@ func (c *migrateCmd) Validate() error {
 }
 
 // Run migrates and ends.
-func (c *migrateCmd) Run(e env) (err error) {
+func (c *migrateCmd) Run(e env) error {
 	p := process.New(c.logger(e), 20*time.Second)
-	defer func() { err = cmp.Or(err, p.Stop()) }()
-	conn, _, db, err := home{c.natsFlags, c.databaseFlags, c.DataDir, "127.0.0.1:0"}.open(e.ctx, p)
-	if err != nil {
-		return err
+	migrated := false
+	err := p.Run(e.ctx, func(ctx context.Context) error {
+		conn, _, db, err := home{c.natsFlags, c.databaseFlags, c.DataDir, "127.0.0.1:0"}.open(ctx, p)
+		if err != nil {
+			return err
+		}
+		if err := migrate(ctx, p, conn, db, c.config()); err != nil {
+			return err
+		}
+		p.Log.Info().Msg("database, streams and consumer are at this version")
+		migrated = true
+		p.Done()
+		return nil
+	})
+	if err == nil && !migrated {
+		return errors.New("interrupted before everything was migrated; run this again")
 	}
-	if err := migrate(e.ctx, p, conn, db, c.config()); err != nil {
-		return err
-	}
-	p.Log.Info().Msg("database, streams and consumer are at this version")
-	return nil
+	return err
 }
 
 // migrate brings the streams, the consumer and the database to this version, waiting for servers that are away. The
@@ -52,6 +60,9 @@ func (c *migrateCmd) Run(e env) (err error) {
 func migrate(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store, cfg publisher.StreamsConfig) error {
 	js, err := jetstream.New(conn)
 	if err != nil {
+		return err
+	}
+	if err := await(ctx, p, "the database", func(ctx context.Context) error { return refuseNewer(ctx, db) }); err != nil {
 		return err
 	}
 	err = await(ctx, p, "the streams", func(ctx context.Context) error {
@@ -72,6 +83,15 @@ func migrate(ctx context.Context, p *process.Process, conn *nats.Conn, db store.
 	})
 }
 
+// refuseNewer refuses a database that a newer program has migrated, before anything that belongs to it is touched.
+func refuseNewer(ctx context.Context, db store.Store) error {
+	err := db.Ready(ctx)
+	if schema, ok := errors.AsType[*store.SchemaError](err); ok && schema.Have <= schema.Want {
+		return nil
+	}
+	return err
+}
+
 // setUp is migrate for a process that calls it at every start: it refuses with a *lostError where that would make anew
 // what has been lost.
 func setUp(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store, cfg publisher.StreamsConfig) error {
@@ -90,20 +110,25 @@ func setUp(ctx context.Context, p *process.Process, conn *nats.Conn, db store.St
 type lostError struct{ err error }
 
 func (e *lostError) Error() string {
-	return fmt.Sprintf("%v. The rest is there, so this was lost: bring it back, or have clientele migrate make it anew, empty", e.err)
+	return fmt.Sprintf("%v (with the same --data-dir, --nats-url and --database-url) to make it anew, empty, if you cannot bring it "+
+		"back: the rest is there, so it was lost", e.err)
 }
 
 func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) error {
-	err := db.Ready(ctx)
-	schema, answers := errors.AsType[*store.SchemaError](err)
-	if err != nil && !answers {
+	// The log comes first: if another process is just setting up, its schema is there before its first command.
+	used, err := publisher.LogIsUsed(ctx, js)
+	if err != nil {
 		return err
 	}
-	if schema != nil && schema.Have == 0 {
-		if used, err := publisher.LogIsUsed(ctx, js); err != nil || !used {
-			return err
-		}
-		return &lostError{errors.New("the database is empty, but the command log has had commands")}
+	err = db.Ready(ctx)
+	schema, answers := errors.AsType[*store.SchemaError](err)
+	switch {
+	case err != nil && !answers:
+		return err
+	case schema != nil && schema.Have == 0 && used:
+		return &lostError{errors.New("the database is empty, but the command log has had commands: run clientele migrate")}
+	case schema != nil && schema.Have == 0:
+		return nil
 	}
 	err = cmp.Or(publisher.StreamsReady(ctx, js), consumer.Ready(ctx, js))
 	_, stream := errors.AsType[*publisher.MissingStreamError](err)

@@ -219,8 +219,8 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 		return fmt.Errorf("the command log is full: %s; let the workers catch up or raise --log-max-bytes, then run this again", progress)
 	case stopped != nil:
 		return fmt.Errorf("%s; run this again for the rest: %w", progress, stopped)
-	case done == 0 && skipped > 0:
-		return fmt.Errorf("nothing was %s", s.done)
+	case skipped > 0:
+		return fmt.Errorf("%s %d of %d; run this again for those that were skipped", s.done, done, selected.total)
 	}
 	return nil
 }

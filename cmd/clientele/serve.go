@@ -27,8 +27,8 @@ func (c *serveCmd) Validate() error {
 // Run runs ingress and worker until the context ends.
 func (c *serveCmd) Run(e env) error {
 	p := process.New(c.logger(e), c.ShutdownTimeout)
-	return p.Run(e.ctx, func() error {
-		natsURL, err := c.start(e.ctx, p)
+	return p.Run(e.ctx, func(ctx context.Context) error {
+		natsURL, err := c.start(ctx, p)
 		if err == nil {
 			fmt.Fprintf(e.stdout, banner, c.Listen, c.AdminListen, natsURL)
 		}

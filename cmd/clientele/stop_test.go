@@ -67,6 +67,7 @@ func TestDrain(t *testing.T) {
 	if err != nil || answer.StatusCode != http.StatusAccepted {
 		t.Fatalf("the request in flight: %+v (%v)", answer, err)
 	}
+	defer answer.Body.Close()
 	wg.Wait()
 	operations = append(operations, answer.Header.Get("Location"))
 	if status := serve.wait(); status != exitOK {

@@ -173,6 +173,10 @@ func (in *Ingress) operation(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
 	defer cancel()
 	op, err := in.lookUp(ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		// An operator's retry moves a command from the rejections back to the log; it may have been just behind us.
+		op, err = in.lookUp(ctx, id)
+	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
 		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
@@ -223,7 +227,7 @@ func (in *Ingress) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, 
 		return op, err
 	}
 	rejection, err := in.log.Rejection(ctx, id)
-	if err == nil && pending && command.StoredAt.After(rejection.StoredAt) {
+	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
 		return op, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {

@@ -119,6 +119,16 @@ func (a answer) problem(t *testing.T, status int, name string) map[string]any {
 	return p
 }
 
+// onLog is the command with this id as a rejection has it.
+func (h *house) onLog(id string) domain.RejectedCommand {
+	h.t.Helper()
+	found, err := h.log.Find(context.Background(), uuid.MustParse(id))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return domain.RejectedCommand{Sequence: found.Sequence}
+}
+
 // work does the worker's part for the command with this id.
 func (h *house) work(id uuid.UUID, details domain.Details) domain.Client {
 	h.t.Helper()
@@ -356,7 +366,7 @@ func TestRejectedOperations(t *testing.T) {
 	} {
 		id := h.post(jane).object(t)["id"].(string)
 		err := outcomes.PublishRejections([]domain.Rejection{{
-			ID: id, Reason: reason, RejectedAt: domain.Timestamp(time.Now()),
+			ID: id, Reason: reason, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id),
 			Errors: []domain.Violation{{Pointer: "/firstName", Detail: "is wrong"}},
 		}})
 		if err != nil {
@@ -388,7 +398,7 @@ func TestAnOperationThatIsTriedAgain(t *testing.T) {
 		return h.request(http.MethodGet, "/api/v2/operations/"+id, "").object(t)["status"]
 	}
 	id := h.post(jane, "Idempotency-Key", "again").object(t)["id"].(string)
-	rejection := domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now())}
+	rejection := domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id)}
 	if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
 		t.Fatal(err)
 	}
@@ -403,6 +413,7 @@ func TestAnOperationThatIsTriedAgain(t *testing.T) {
 	if s := status(id); s != "pending" {
 		t.Errorf("on the log again: %v", s)
 	}
+	rejection.Command = h.onLog(id)
 	if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
 		t.Fatal(err)
 	}

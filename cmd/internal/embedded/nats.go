@@ -78,11 +78,17 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	return &NATS{s, dir, info}, nil
+	n := &NATS{s, dir, info}
+	if err := n.Health(); err != nil { // a stream that cannot be recovered is not a stream that is missing
+		n.Stop()
+		return nil, err
+	}
+	return n, nil
 }
 
-// Health returns nil while the server can keep what it is given. An error is final: it takes a person to see to the disk,
-// and a new start, as the server refuses to write to a stream once a write to it has failed.
+// Health returns nil while the server can keep what it is given. An error that stays takes a person to see to the disk, and
+// a new start, as the server refuses to write to a stream once a write to it has failed. While a stream is being made or
+// deleted there may be an error that goes away.
 func (n *NATS) Health() error {
 	info, err := os.Stat(n.dir)
 	if err != nil {

@@ -28,7 +28,8 @@ type Process struct {
 	stopTimeout time.Duration
 
 	fatal   chan error
-	waiting atomic.Value // of string: what Await waits for, "" for nothing
+	giveUp  context.CancelFunc // ends the start, if it is still under way
+	waiting atomic.Value       // of string: what Await waits for, "" for nothing
 
 	mu    sync.Mutex
 	stops []stop
@@ -41,22 +42,28 @@ type stop struct {
 
 // New returns a process that has started nothing yet. stopTimeout is how long Stop lets things finish, all together.
 func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
-	return &Process{Log: log, stopTimeout: stopTimeout, fatal: make(chan error, 1)}
+	return &Process{Log: log, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
 }
 
-// Run starts the process, goes on until the context ends or something is fatal, and stops what was started. That the
-// context ended, be it in the middle of the start, is no error.
-func (p *Process) Run(ctx context.Context, start func() error) error {
-	err := start()
+// Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
+// ends the context of start. That the context ended, be it in the middle of the start, is no error.
+func (p *Process) Run(ctx context.Context, start func(context.Context) error) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.giveUp = cancel
+	err := start(running)
 	if err == nil {
-		select {
-		case <-ctx.Done():
-		case err = <-p.fatal:
-		}
-	} else if ctx.Err() != nil {
+		<-running.Done()
+	} else if running.Err() != nil {
 		err = nil
 	}
-	p.Log.Info().Msg("stopping; a second signal ends at once")
+	select {
+	case err = <-p.fatal:
+	default:
+	}
+	if ctx.Err() != nil {
+		p.Log.Info().Msg("stopping; a second signal ends at once")
+	}
 	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended: that is why it stops
 }
 
@@ -86,25 +93,32 @@ func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) 
 func (p *Process) Fatal(err error) {
 	select {
 	case p.fatal <- err:
+		p.giveUp()
 	default: // one reason is enough
 	}
 }
 
-// Watch looks every second whether the process can go on. The first error is fatal.
+// Done has Run stop without an error: there is nothing more to do.
+func (p *Process) Done() { p.giveUp() }
+
+// Watch looks every second whether the process can go on. An error is fatal when the next look finds it again.
 func (p *Process) Watch(ctx context.Context, name string, check func() error) {
 	p.Go(ctx, "watching "+name, func(ctx context.Context) {
 		ticker := time.NewTicker(watchInterval)
 		defer ticker.Stop()
+		var before error
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
 			}
-			if err := check(); err != nil {
+			err := check()
+			if err != nil && before != nil && err.Error() == before.Error() {
 				p.Fatal(err)
 				return
 			}
+			before = err
 		}
 	})
 }
