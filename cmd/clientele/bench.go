@@ -74,6 +74,9 @@ func (c *benchCmd) Run(e env) error {
 	if e.ctx.Err() != nil {
 		return errors.New("interrupted: what was under way is not counted")
 	}
+	if r.Accepted == 0 {
+		return errors.New("no request was accepted, see the answers, and --url")
+	}
 	if r.Lost > 0 || r.Duplicated > 0 {
 		return fmt.Errorf("%d lost, %d duplicated: look at clientele rejections ls, and at the operations", r.Lost, r.Duplicated)
 	}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+func TestBench(t *testing.T) {
+	t.Parallel()
+	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	api, natsURL := serve.api(), serve.says(natsIsAt)
+	for _, c := range []struct {
+		name string
+		args []string
+		most float64 // accepted a second, 0 for any number
+	}{
+		{"as fast as it goes", []string{"--count=300"}, 0},
+		{"at a rate, with keys", []string{"--count=100", "--rate=100", "--keys"}, 110},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, stdout, stderr := runLine(t, append([]string{"bench", "--url", api, "--nats-url", natsURL, "--json"}, c.args...)...)
+			var r benchResult
+			if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != exitOK {
+				t.Fatalf("%d: %v: %s%s", status, err, stdout, stderr)
+			}
+			if n := r.Accepted; n < 100 || r.Completed != n || r.Answers["202"] != int(n) || r.Lost != 0 || r.Duplicated != 0 {
+				t.Errorf("%+v", r)
+			}
+			if c.most > 0 && r.AcceptedRate > c.most {
+				t.Errorf("%.0f accepted a second, at most %.0f were asked for", r.AcceptedRate, c.most)
+			}
+			if r.Accept.P50 <= 0 || r.Accept.Max < r.Accept.P99 || r.ProcessorShare <= 0 || r.ProcessorShare > 1 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+	status, stdout, _ := runLine(t, "bench", "--url", api, "--nats-url", natsURL, "--count=10", "--connections=1")
+	if status != exitOK || !strings.Contains(stdout, "completed") || !strings.Contains(stdout, "202 to event") {
+		t.Errorf("%d: %s", status, stdout)
+	}
+	if status, stdout, _ := runLine(t, "bench", "--url", api+"/nowhere", "--nats-url", natsURL, "--count=10", "--json"); status != exitError || !strings.Contains(stdout, `"404": 10`) {
+		t.Errorf("%d: %s", status, stdout)
+	}
+}
+
+// The ledger counts one by one, in whatever order acceptances and events come.
+func TestBenchLedger(t *testing.T) {
+	l := newLedger()
+	accept := func(id uuid.UUID) { l.accepted(id, time.Now()) }
+	first, early, lost, twice := uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	accept(first)
+	l.event(first.String())
+	l.event(early.String())
+	accept(early)
+	accept(lost)
+	accept(twice)
+	l.event(twice.String())
+	l.event(twice.String())
+	l.event(uuid.NewString()) // somebody else's
+	l.event("garbage")
+	if lost, duplicated := l.audit(); lost != 1 || duplicated != 1 {
+		t.Errorf("%d lost, %d duplicated, want 1 each", lost, duplicated)
+	}
+	if n := l.completed.Load(); n != 3 || l.delay.TotalCount() != 3 {
+		t.Errorf("%d completed, %d measured, want 3", n, l.delay.TotalCount())
+	}
+}
