@@ -138,7 +138,7 @@ func (c *benchCmd) progress(w io.Writer, load *load, ledger *ledger) (stop func(
 			}
 			a, n := load.accepted.Load(), ledger.completed.Load()
 			fmt.Fprintf(w, "%4.0f s  %8.0f accepted/s  %8.0f completed/s  %8d outstanding  %d refused%s", time.Since(began).Seconds(),
-				float64(a-accepted)/every.Seconds(), float64(n-completed)/every.Seconds(), a-n, load.refused.Load(), end)
+				float64(a-accepted)/every.Seconds(), float64(n-completed)/every.Seconds(), ledger.outstanding.Load(), load.refused.Load(), end)
 			accepted, completed = a, n
 		}
 	}()

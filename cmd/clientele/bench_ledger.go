@@ -15,7 +15,9 @@ const patience = 15 * time.Second
 
 // ledger holds each client that was accepted against its events, one by one.
 type ledger struct {
-	completed atomic.Int64
+	began       time.Time
+	completed   atomic.Int64
+	outstanding atomic.Int64 // accepted, and without an event so far
 
 	mu      sync.Mutex
 	entries map[uuid.UUID]entry
@@ -23,16 +25,22 @@ type ledger struct {
 	last    time.Time               // an event came, or an acceptance
 }
 
-// entry is what is known of an id. Events come on another connection than answers, and may be first.
+// entry is what is known of an id, small as there may be millions. Events come on another connection than answers, and may
+// be first.
 type entry struct {
-	acceptedAt, eventAt time.Time
-	events              int
+	acceptedAt, eventAt time.Duration // since the ledger began; 0 if it has not happened
+	events              int32
 }
 
-func newLedger() *ledger { return &ledger{entries: map[uuid.UUID]entry{}, delay: newHistogram()} }
+func (e entry) isAccepted() bool  { return e.acceptedAt > 0 }
+func (e entry) isCompleted() bool { return e.isAccepted() && e.events > 0 }
+
+func newLedger() *ledger {
+	return &ledger{began: time.Now(), entries: map[uuid.UUID]entry{}, delay: newHistogram()}
+}
 
 func (l *ledger) accepted(id uuid.UUID, at time.Time) {
-	l.update(id, func(e *entry) { e.acceptedAt = at })
+	l.update(id, func(e *entry) { e.acceptedAt = at.Sub(l.began) })
 }
 
 func (l *ledger) event(subject string) {
@@ -40,11 +48,11 @@ func (l *ledger) event(subject string) {
 	if err != nil {
 		return // not one of ours
 	}
-	now := time.Now()
+	at := time.Since(l.began)
 	l.update(id, func(e *entry) {
 		e.events++
 		if e.events == 1 {
-			e.eventAt = now
+			e.eventAt = at
 		}
 	})
 }
@@ -52,14 +60,20 @@ func (l *ledger) event(subject string) {
 func (l *ledger) update(id uuid.UUID, change func(*entry)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.entries[id]
-	open := e.acceptedAt.IsZero() || e.events == 0
+	before := l.entries[id]
+	e := before
 	change(&e)
 	l.entries[id] = e
 	l.last = time.Now()
-	if open && !e.acceptedAt.IsZero() && e.events > 0 {
+	switch {
+	case e.isCompleted() && !before.isCompleted():
 		l.completed.Add(1)
-		_ = l.delay.RecordValue(max(0, e.eventAt.Sub(e.acceptedAt).Microseconds())) // as for the latency
+		_ = l.delay.RecordValue(max(0, (e.eventAt - e.acceptedAt).Microseconds())) // as for the latency
+		if before.isAccepted() {
+			l.outstanding.Add(-1)
+		}
+	case e.isAccepted() && !before.isAccepted():
+		l.outstanding.Add(1)
 	}
 }
 
@@ -67,7 +81,7 @@ func (l *ledger) update(id uuid.UUID, change func(*entry)) {
 func (l *ledger) settle(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for lost, _ := l.audit(); lost > 0; lost, _ = l.audit() {
+	for l.outstanding.Load() > 0 {
 		l.mu.Lock()
 		quiet := time.Since(l.last) > patience
 		l.mu.Unlock()
@@ -88,7 +102,7 @@ func (l *ledger) audit() (lost, duplicated int) {
 	defer l.mu.Unlock()
 	for _, e := range l.entries {
 		switch {
-		case e.acceptedAt.IsZero(): // somebody else's
+		case !e.isAccepted(): // somebody else's
 		case e.events == 0:
 			lost++
 		case e.events > 1:

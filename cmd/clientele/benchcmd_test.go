@@ -65,6 +65,9 @@ func TestBenchLedger(t *testing.T) {
 	if lost, duplicated := l.audit(); lost != 1 || duplicated != 1 {
 		t.Errorf("%d lost, %d duplicated, want 1 each", lost, duplicated)
 	}
+	if n := l.outstanding.Load(); n != 1 {
+		t.Errorf("%d outstanding, want 1", n)
+	}
 	if n := l.completed.Load(); n != 3 || l.delay.TotalCount() != 3 {
 		t.Errorf("%d completed, %d measured, want 3", n, l.delay.TotalCount())
 	}
