@@ -46,7 +46,8 @@ powerloss: ## Take the power and the disk away from under serve; needs root on L
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/clientele
 
 # The targets are looked up, so that none is forgotten, and run one at a time, as go test has it. Each gets FUZZ_TIME;
-# Go would spend up to a minute of it on making one input smaller.
+# Go would spend up to a minute of it on making one input smaller. A fuzzing process that Go kills leaves files behind, in a
+# directory that goes with it.
 FUZZ_TIME := 1m
 
 .PHONY: fuzz
@@ -55,10 +56,11 @@ fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
 	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
 	targets=$$(echo "$$listed" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print $$2 ":" names[--n] }'); \
 	[ -n "$$targets" ] || { echo "there is nothing to fuzz"; exit 1; }; \
+	tmp=$$(mktemp -d) && chmod 755 "$$tmp" && trap 'rm -rf "$$tmp"' EXIT; \
 	status=0; \
 	for target in $$targets; do \
 		echo "== $$target"; \
-		go test -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1s "$${target%:*}" || status=1; \
+		TMPDIR="$$tmp" go test -run '^$$' -fuzz "^$${target##*:}$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 1s "$${target%:*}" || status=1; \
 	done; \
 	exit $$status
 
