@@ -22,7 +22,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
@@ -348,104 +347,6 @@ func TestFiftyAtOnceUnderOneKey(t *testing.T) {
 		if a.StatusCode != http.StatusAccepted || string(a.body) != string(answers[0].body) {
 			t.Errorf("%s: %s, want %s", a.Status, a.body, answers[0].body)
 		}
-	}
-}
-
-func TestRejectedOperations(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for reason, status := range map[domain.Code]string{
-		domain.CodeInvalid:     "rejected",
-		domain.CodeKeyReused:   "rejected",
-		domain.CodeUndecodable: "failed",
-		domain.CodeUnstorable:  "failed",
-	} {
-		id := h.post(jane).object(t)["id"].(string)
-		err := outcomes.PublishRejections([]domain.Rejection{{
-			ID: id, Reason: reason, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id),
-			Errors: []domain.Violation{{Pointer: "/firstName", Detail: "is wrong"}},
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := h.request(http.MethodGet, "/api/v2/operations/"+id, "")
-		if o := a.object(t); o["status"] != status || o["completedAt"] == nil || !strings.Contains(string(a.body), "is wrong") {
-			t.Errorf("%s: %s", reason, a.body)
-		}
-		// A client outranks a rejection with its id.
-		h.work(uuid.MustParse(id), details(t, jane))
-		a = h.request(http.MethodGet, "/api/v2/operations/"+id, "")
-		if o := a.object(t); o["status"] != "succeeded" || len(o["errors"].([]any)) != 0 {
-			t.Errorf("%s, then stored: %s", reason, a.body)
-		}
-	}
-}
-
-// A command that comes again under the id of a rejected one, which the log has let go of, is pending: what is known is about
-// the one before.
-func TestAnOperationThatIsTriedAgain(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	status := func(id string) any {
-		return h.request(http.MethodGet, "/api/v2/operations/"+id, "").object(t)["status"]
-	}
-	id := h.post(jane, "Idempotency-Key", "again").object(t)["id"].(string)
-	rejection := domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id)}
-	if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
-		t.Fatal(err)
-	}
-	if s := status(id); s != "rejected" {
-		t.Errorf("rejected: %v", s)
-	}
-	h.trim()
-	if s := status(id); s != "rejected" {
-		t.Errorf("rejected and trimmed: %v", s)
-	}
-	h.post(jane, "Idempotency-Key", "again")
-	if s := status(id); s != "pending" {
-		t.Errorf("on the log again: %v", s)
-	}
-	rejection.Command = h.onLog(id)
-	if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
-		t.Fatal(err)
-	}
-	if s := status(id); s != "rejected" {
-		t.Errorf("rejected again: %v", s)
-	}
-}
-
-// What somebody else put on the log under a UUID is pending, too, until the worker rejects it.
-func TestAnOperationThatNoIngressAccepted(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	js, err := jetstream.New(h.server.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, header := range map[string]nats.Header{
-		"no headers": nil,
-		"a time that JSON cannot say": {
-			domain.HeaderFingerprint: {domain.Fingerprint{}.String()}, domain.HeaderAcceptedAt: {"9999-12-31T23:59:59-00:01"},
-		},
-	} {
-		id := domain.KeyedID("anonymous", key)
-		msg := &nats.Msg{Subject: domain.SubjectCreate + id.String(), Data: []byte("garbage"), Header: header}
-		if _, err := js.PublishMsg(context.Background(), msg); err != nil {
-			t.Fatal(err)
-		}
-		a := h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "")
-		if o := a.object(t); a.StatusCode != http.StatusOK || o["status"] != "pending" || o["acceptedAt"] != nil {
-			t.Errorf("%s: %s: %s", key, a.Status, a.body)
-		}
-		h.post(jane, "Idempotency-Key", key).problem(t, http.StatusUnprocessableEntity, "idempotency-key-reused")
 	}
 }
 
