@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -206,6 +207,10 @@ func collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
 	}
 	var msgs []jetstream.Msg
 	for msg := range batch.Messages() {
+		if strings.HasPrefix(msg.Subject(), domain.SubjectSync) {
+			_ = msg.Ack() // or it comes again
+			continue
+		}
 		msgs = append(msgs, msg)
 	}
 	if len(msgs) > 0 {

@@ -80,6 +80,21 @@ func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
 	}
 }
 
+func TestASyncTellsAWorkerNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run(consumer.Config{BatchSize: 2})
+	sync := func() *nats.Msg { return &nats.Msg{Subject: domain.SubjectSync + publishertest.NewID(t).String()} }
+	h.publish(sync(), sync(), sync())
+	commands := h.publishCommands(3)
+	h.publish(sync())
+	h.drained()
+	h.same(commands)
+	if n := h.deliveries(); n != 7 || len(h.rejections()) != 0 {
+		t.Errorf("%d deliveries of 7 messages, rejections %+v", n, h.rejections())
+	}
+}
+
 // storeFunc is a store in which tests let things go wrong around the real one.
 type storeFunc func(context.Context, []domain.Client) ([]domain.CreateResult, error)
 

@@ -15,11 +15,13 @@ const (
 	StreamRejections = "CLIENT_REJECTIONS"
 )
 
-// The subjects. A command and a rejection have one each per id: the id is the last token.
+// The subjects. A command and a rejection have one each per id: the id is the last token. So has a sync, an empty message on
+// the command log: its acknowledgement says that all before it is on disk. It tells a worker nothing.
 const (
 	SubjectCreate   = "client.create."
 	SubjectCreated  = "client.created"
 	SubjectRejected = "client.rejected."
+	SubjectSync     = "client.sync."
 )
 
 // ConsumerWorker is the durable consumer of the command stream that all workers share.

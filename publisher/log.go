@@ -33,7 +33,8 @@ type Log struct {
 
 // request is one Append under way.
 type request struct {
-	command domain.CreateClient
+	id  uuid.UUID
+	msg func() *nats.Msg // a new one each time
 	// same are requests for the same id that were in the pool together with this one. They share its outcome.
 	same   []*request
 	answer chan error // of capacity 1: the flusher never waits for whoever asked
@@ -88,27 +89,34 @@ func (l *Log) Close() {
 // domain.CodeLogFull if the command was not accepted; domain.CodeUnknown if it may have been, as the log did not answer
 // before the context ended or within four seconds.
 func (l *Log) Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
-	r := &request{command: command, answer: make(chan error, 1)}
-	l.mu.Lock()
-	l.pool = append(l.pool, r)
-	l.mu.Unlock()
-	l.signal()
-
-	select {
-	case err = <-r.answer:
-	case <-ctx.Done():
-		if l.withdraw(r) {
-			return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log is busy: %w", ctx.Err())
-		}
-		return time.Time{}, domain.Errorf(domain.CodeUnknown, "the log has not answered: %w", ctx.Err())
-	}
+	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command) })
 	if errors.Is(err, errDuplicate) {
 		return l.original(ctx, command)
 	}
 	return command.AcceptedAt, err
 }
 
-// original compares a command that the log refused with the one that it has.
+// publish puts a message into the pool and waits until it is on disk.
+func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) error {
+	r := &request{id: id, msg: msg, answer: make(chan error, 1)}
+	l.mu.Lock()
+	l.pool = append(l.pool, r)
+	l.mu.Unlock()
+	l.signal()
+
+	select {
+	case err := <-r.answer:
+		return err
+	case <-ctx.Done():
+		if l.withdraw(r) {
+			return domain.Errorf(domain.CodeUnavailable, "the log is busy: %w", ctx.Err())
+		}
+		return domain.Errorf(domain.CodeUnknown, "the log has not answered: %w", ctx.Err())
+	}
+}
+
+// original compares a command that the log refused with the one that it has, and has that one synced: the server also tells
+// of what it could not sync, or had not when it was killed.
 func (l *Log) original(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
 	there, err := l.Find(ctx, command.ID)
 	switch {
@@ -119,7 +127,22 @@ func (l *Log) original(ctx context.Context, command domain.CreateClient) (accept
 	case there.Fingerprint != command.Fingerprint:
 		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
 	}
+	if err := l.sync(ctx); err != nil {
+		return time.Time{}, domain.Errorf(domain.CodeUnknown, "sync the command on the log: %w", err)
+	}
 	return there.AcceptedAt, nil
+}
+
+// sync returns when everything is on disk that the log has now. The server syncs its files in order, so a message that is
+// written and acknowledged does that.
+func (l *Log) sync(ctx context.Context) error {
+	id, err := domain.NewID()
+	if err != nil {
+		return err
+	}
+	return l.publish(ctx, id, func() *nats.Msg {
+		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}}
+	})
 }
 
 // Find returns the command with this id, or an error with domain.CodeNotFound if the log does not have it, or not any more.
@@ -212,10 +235,10 @@ func (l *Log) take() []*request {
 	taken := 0
 	for _, r := range l.pool {
 		if !r.withdrawn {
-			if f, ok := first[r.command.ID]; ok {
+			if f, ok := first[r.id]; ok {
 				f.same = append(f.same, r)
 			} else if len(batch) < l.maxBatch {
-				first[r.command.ID] = r
+				first[r.id] = r
 				batch = append(batch, r)
 			} else {
 				break
@@ -231,7 +254,7 @@ func (l *Log) take() []*request {
 }
 
 func (l *Log) flush(requests []*request) {
-	errs := l.stream.publish(len(requests), func(i int) *nats.Msg { return commandMessage(requests[i].command) })
+	errs := l.stream.publish(len(requests), func(i int) *nats.Msg { return requests[i].msg() })
 	for i, r := range requests {
 		r.answer <- errs[i]
 		for _, s := range r.same {

@@ -53,7 +53,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			// refused, makes the log itself reject a second command for an id. No MaxAge: what is unprocessed is never dropped.
 			Name:                 domain.StreamCommands,
 			Description:          "Clientele: create-client commands, one a client id",
-			Subjects:             []string{domain.SubjectCreate + "*"},
+			Subjects:             []string{domain.SubjectCreate + "*", domain.SubjectSync + "*"},
 			Retention:            jetstream.LimitsPolicy,
 			Replicas:             cfg.Replicas,
 			MaxBytes:             cfg.LogMaxBytes,

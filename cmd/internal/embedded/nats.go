@@ -48,6 +48,9 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
+	if err := distrustZeros(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("embedded NATS: %w", err)
+	}
 	opts := &server.Options{
 		ServerName: "clientele",
 		Host:       host,

@@ -1,13 +1,80 @@
 package embedded_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"clientele/cmd/internal/embedded"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
+
+// start starts a server that ends with the test.
+func start(t *testing.T, dir string) (*embedded.NATS, jetstream.JetStream) {
+	t.Helper()
+	s, err := embedded.StartNATS(embedded.NATSConfig{Dir: dir, Listen: "127.0.0.1:0", Log: zerolog.New(zerolog.NewTestWriter(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, js
+}
+
+// A loss of power may leave a file longer than what was written to it.
+func TestAStreamThatEndsInZeros(t *testing.T) {
+	dir := t.TempDir()
+	first, js := start(t, dir)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+		t.Fatal(err)
+	}
+	js.Conn().Close()
+	first.Stop() // writes the index of an empty stream
+
+	_, js = start(t, dir)
+	const messages = 3
+	for range messages {
+		if _, err := js.Publish(t.Context(), "s", []byte("synced")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	afterwards := t.TempDir() // what a loss of power leaves now
+	if err := os.CopyFS(afterwards, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	block, err := os.OpenFile(filepath.Join(afterwards, "jetstream", "$G", "streams", "S", "msgs", "1.blk"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer block.Close()
+	if _, err := block.Write(make([]byte, 300)); err != nil {
+		t.Fatal(err)
+	}
+
+	_, js = start(t, afterwards)
+	s, err := js.Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.CachedInfo().State.Msgs; n != messages {
+		t.Errorf("%d messages, want %d", n, messages)
+	}
+	if ack, err := js.Publish(t.Context(), "s", nil); err != nil || ack.Sequence != messages+1 {
+		t.Errorf("the next message: %+v, %v", ack, err)
+	}
+}
 
 func TestEveryWriteIsSynced(t *testing.T) {
 	s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
