@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,7 +17,10 @@ import (
 // now decides what is a past date. The error is an *Error: CodeMalformed for the first breach of JSON's grammar,
 // CodeInvalid with every broken rule otherwise.
 func Parse(body []byte, now time.Time) (Details, error) {
-	r := reader{dec: jsontext.NewDecoder(bytes.NewBuffer(body))}
+	dec := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // New makes nothing else
+	defer decoders.Put(dec)
+	dec.Reset(bytes.NewBuffer(body))
+	r := reader{dec: dec}
 	d, err := r.document()
 	if err != nil {
 		return Details{}, malformed(err, len(body))
@@ -32,6 +36,9 @@ func Parse(body []byte, now time.Time) (Details, error) {
 	}
 	return d, nil
 }
+
+// decoders are used again, for the tables that they keep of members' names.
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
 // quotedEscape is where jsontext quotes a broken escape: up to twelve bytes, which may run into the text behind it.
 var quotedEscape = regexp.MustCompile("(escape sequence|surrogate pair) [`\"].*[`\"]")
@@ -57,13 +64,14 @@ const maxUnreadable = 100
 // violation; its errors are of the grammar only.
 type reader struct {
 	dec        *jsontext.Decoder
+	name       []byte // scratch space
 	violations []Violation
 }
 
 func (r *reader) document() (Details, error) {
 	var d Details
-	err := r.object(func(name string) (bool, error) {
-		switch name {
+	err := r.object(func(name []byte) (bool, error) {
+		switch string(name) {
 		case "firstName":
 			return true, r.text(&d.FirstName)
 		case "lastName":
@@ -105,8 +113,8 @@ func (r *reader) document() (Details, error) {
 }
 
 func (r *reader) preferences(p *CommunicationPreferences) error {
-	return r.object(func(name string) (bool, error) {
-		switch name {
+	return r.object(func(name []byte) (bool, error) {
+		switch string(name) {
 		case "email":
 			return true, r.boolean(&p.Email)
 		case "phone":
@@ -121,8 +129,8 @@ func (r *reader) preferences(p *CommunicationPreferences) error {
 }
 
 func (r *reader) address(a *Address) error {
-	return r.object(func(name string) (bool, error) {
-		switch name {
+	return r.object(func(name []byte) (bool, error) {
+		switch string(name) {
 		case "line_1":
 			return true, r.text(&a.Line1)
 		case "line_2":
@@ -144,7 +152,7 @@ func (r *reader) address(a *Address) error {
 
 // object reads an object, handing each member's name to member, which reads the value or says that it knows no such
 // name.
-func (r *reader) object(member func(name string) (known bool, err error)) error {
+func (r *reader) object(member func(name []byte) (known bool, err error)) error {
 	if r.dec.PeekKind() != '{' {
 		return r.skip("must be an object")
 	}
@@ -152,11 +160,14 @@ func (r *reader) object(member func(name string) (known bool, err error)) error 
 		return err
 	}
 	for r.dec.PeekKind() != '}' {
-		name, err := r.dec.ReadToken()
+		name, err := r.dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		known, err := member(name.String())
+		if r.name, err = jsontext.AppendUnquote(r.name[:0], name); err != nil {
+			return err
+		}
+		known, err := member(r.name)
 		if err == nil && !known {
 			err = r.skip("is not a member of this object")
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nyaruka/phonenumbers"
 	"pgregory.net/rapid"
 
 	"clientele/domain"
@@ -124,6 +125,21 @@ func TestParseOfAnyText(t *testing.T) {
 		}
 		if again, err := domain.Parse(body, today); err != nil || !reflect.DeepEqual(again, d) {
 			t.Errorf("%v: read again\n got %+v\nwant %+v", err, again, d)
+		}
+	})
+}
+
+// UK numbers are recognised without the library's reading of them; it would read no other number out of them.
+func TestUKNumbersAreReadAsTheLibraryReadsThem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringMatching(`\+44[0-9]{0,15}`).Draw(t, "number")
+		_, err := domain.Parse([]byte(minimal(`"telephoneNumber":"`+s+`"`)), today)
+		number, unreadable := phonenumbers.Parse(s, "GB")
+		want := unreadable == nil && len(s) <= len("+123456789012345") &&
+			phonenumbers.Format(number, phonenumbers.E164) == s &&
+			phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE
+		if (err == nil) != want {
+			t.Fatalf("%s: %v, want it accepted: %t", s, err, want)
 		}
 	})
 }
