@@ -5,7 +5,7 @@ GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 .PHONY: run
 run: ## Run the whole service, with NATS and SQLite inside
@@ -24,8 +24,18 @@ test: ## Run all tests with the race detector; installs PostgreSQL where it is m
 lint: $(GOLANGCI_LINT) ## Check format and style, see .golangci.yml
 	$(GOLANGCI_LINT) run
 
+# How long one measurement takes, and how often all are taken: the report has the medians.
+BENCH_SECONDS := 6
+BENCH_ROUNDS := 3
+
 .PHONY: bench
-bench: ## Run all benchmarks
+bench: ## What each stage costs, and all of it from end to end; BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
+	.ci/install postgres
+	BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
+		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/clientele
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks
 	.ci/install postgres
 	go test -run '^$$' -bench . -benchmem -benchtime 2s -timeout 60m ./...
 

@@ -26,6 +26,7 @@ type load struct {
 	cmd    *benchCmd
 	ledger *ledger
 	client *fasthttp.HostClient
+	yes    int    // the status of a request that is accepted
 	nonce  string // makes the keys of this run its own
 	next   atomic.Int64
 
@@ -55,6 +56,7 @@ func newLoad(c *benchCmd, ledger *ledger) *load {
 			ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 			MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
 		},
+		yes:      fasthttp.StatusAccepted,
 		nonce:    hex.EncodeToString(random),
 		latency:  newHistogram(),
 		byAnswer: map[string]int{},
@@ -130,7 +132,7 @@ func (l *load) send(request *fasthttp.Request, response *fasthttp.Response) (uui
 		return uuid.Nil, "no answer"
 	}
 	answer := strconv.Itoa(response.StatusCode())
-	if response.StatusCode() != fasthttp.StatusAccepted {
+	if response.StatusCode() != l.yes {
 		return uuid.Nil, answer
 	}
 	location := response.Header.Peek(fasthttp.HeaderLocation)

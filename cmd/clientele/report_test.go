@@ -1,0 +1,161 @@
+//go:build bench
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"clientele/store/storetest"
+
+	"github.com/go-json-experiment/json"
+)
+
+// crowds are the numbers of connections that the report measures with.
+var crowds = []int{16, 64, 256, 1024}
+
+// The set-ups that the report compares, in its order.
+const (
+	setupYardstick = "yardstick"
+	setupSeparate  = "separate"
+	setupEmbedded  = "embedded"
+)
+
+// benchReport collects what its rounds find.
+type benchReport struct {
+	length time.Duration // of one measurement
+	stages map[string][]cost
+	runs   map[trial][]benchResult
+}
+
+// trial is a measurement from end to end.
+type trial struct {
+	setup       string
+	connections int
+}
+
+// TestReport measures what each stage costs by itself, then everything from end to end, and prints how the two compare with
+// each other and with the yardstick. Nothing is too slow for it; it fails if a client is lost or comes twice.
+//
+// The rounds interleave what is compared, for a machine is not the same all the time; what is printed is the median.
+func TestReport(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the processor time of other processes is read from /proc, which only Linux has")
+	}
+	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
+	if err != nil || seconds <= 0 {
+		t.Fatal("BENCH_SECONDS must be the seconds that one measurement takes")
+	}
+	rounds, err := strconv.Atoi(cmp.Or(os.Getenv("BENCH_ROUNDS"), "3"))
+	if err != nil || rounds < 1 {
+		t.Fatal("BENCH_ROUNDS must be how often all is measured")
+	}
+	r := &benchReport{
+		length: time.Duration(seconds * float64(time.Second)),
+		stages: map[string][]cost{},
+		runs:   map[trial][]benchResult{},
+	}
+	for round := range rounds {
+		// Each on fresh servers, which are gone before the next.
+		for _, part := range []struct {
+			name    string
+			measure func(*testing.T)
+		}{
+			{"Stages", r.measureStages},
+			{setupYardstick, r.yardstick},
+			{setupSeparate, r.separate},
+			{setupEmbedded, r.embedded},
+		} {
+			if !t.Run(fmt.Sprintf("%d/%s", round+1, part.name), part.measure) {
+				t.FailNow()
+			}
+		}
+	}
+	if err := r.print(os.Stdout, factsOf(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// separate is an ingress, a worker, nats-server and PostgreSQL, each a process.
+func (r *benchReport) separate(t *testing.T) {
+	server := startNATSServer(t)
+	flags := []string{"--nats-url", server.url, "--database-url", storetest.StartPostgres(t).URL()}
+	if status := clientele(t, "migrate", flags...).wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	worker, ingress := clientele(t, "worker", flags...), clientele(t, "ingress", flags...)
+	worker.ready()
+	ingress.ready()
+	r.endToEnd(t, setupSeparate, ingress.api(), server.url)
+	ingress.stop()
+	worker.stop()
+}
+
+// embedded is serve, with NATS and SQLite inside.
+func (r *benchReport) embedded(t *testing.T) {
+	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	serve.ready()
+	r.endToEnd(t, setupEmbedded, serve.api(), serve.says(natsIsAt))
+	serve.stop()
+}
+
+// endToEnd has clientele bench drive the API with each number of connections.
+func (r *benchReport) endToEnd(t *testing.T, setup, api, natsURL string) {
+	for _, connections := range crowds {
+		bench := exec.CommandContext(t.Context(), program(t, "clientele"), "bench", "--json", "--url", api, "--nats-url", natsURL,
+			"--connections", strconv.Itoa(connections), "--duration", r.length.String())
+		bench.Stderr = os.Stderr // its progress
+		out, err := bench.Output()
+		if err != nil {
+			t.Fatalf("bench: %v\n%s", err, out)
+		}
+		var result benchResult
+		if err := json.Unmarshal(out, &result); err != nil {
+			t.Fatal(err)
+		}
+		if result.Lost != 0 || result.Duplicated != 0 || result.Completed != result.Accepted {
+			t.Errorf("%s, %d connections: %+v", setup, connections, result)
+		}
+		r.add(t, setup, connections, result)
+	}
+}
+
+func (r *benchReport) add(t *testing.T, setup string, connections int, result benchResult) {
+	if answered := len(result.Answers); answered != 1 {
+		t.Logf("%s, %d connections: answers %v", setup, connections, result.Answers)
+	}
+	key := trial{setup, connections}
+	r.runs[key] = append(r.runs[key], result)
+}
+
+// during calls f from several goroutines for as long as a measurement takes, and
+// returns how often it did.
+func (r *benchReport) during(t *testing.T, callers int, f func() error) int {
+	ctx, cancel := context.WithTimeout(t.Context(), r.length)
+	defer cancel()
+	counts := make(chan int)
+	for range callers {
+		go func() {
+			n := 0
+			defer func() { counts <- n }()
+			for ; ctx.Err() == nil; n++ {
+				if err := f(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	n := 0
+	for range callers {
+		n += <-counts
+	}
+	return n
+}
