@@ -106,6 +106,11 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 		byAnswer[answer]++
 		if id == uuid.Nil {
 			l.refused.Add(1)
+			timer.Reset(afterRefusal)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
 			continue
 		}
 		l.accepted.Add(1)
@@ -120,6 +125,10 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 		l.byAnswer[answer] += n
 	}
 }
+
+// afterRefusal is how long a caller that was refused, or got no answer, holds back: a service that is down is no reason to
+// burn a processor.
+const afterRefusal = 100 * time.Millisecond
 
 // benchBody is a client with the members that most callers send.
 const benchBody = `{"firstName": "Bench", "lastName": "Mark", "emailAddress": "bench-%d@example.com", ` +
