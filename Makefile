@@ -34,6 +34,16 @@ bench: ## What each stage costs, and all of it from end to end; BENCH_SECONDS=6 
 	BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
 		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/clientele
 
+# The sizes of growth are a million commands and five million rows, times this; and how long it is under a steady load.
+GROWTH_SCALE := 1
+SOAK_MINUTES := 30
+
+.PHONY: growth
+growth: ## How it does with more of everything, and over time; GROWTH_SCALE=1 SOAK_MINUTES=30. Linux
+	.ci/install postgres
+	BENCH_SECONDS=$(BENCH_SECONDS) GROWTH_SCALE=$(GROWTH_SCALE) SOAK_MINUTES=$(SOAK_MINUTES) \
+		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/clientele
+
 .PHONY: microbench
 microbench: ## Run the Go benchmarks
 	.ci/install postgres

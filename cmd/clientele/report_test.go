@@ -8,11 +8,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
+	"clientele/store"
+	"clientele/store/postgres"
+	"clientele/store/sqlite"
 	"clientele/store/storetest"
 
 	"github.com/go-json-experiment/json"
@@ -85,46 +89,98 @@ func TestReport(t *testing.T) {
 
 // separate is an ingress, a worker, nats-server and PostgreSQL, each a process.
 func (r *benchReport) separate(t *testing.T) {
-	server := startNATSServer(t)
-	flags := []string{"--nats-url", server.url, "--database-url", storetest.StartPostgres(t).URL()}
-	if status := clientele(t, "migrate", flags...).wait(); status != 0 {
-		t.Fatalf("migrate: exit status %d", status)
-	}
-	worker, ingress := clientele(t, "worker", flags...), clientele(t, "ingress", flags...)
-	worker.ready()
-	ingress.ready()
-	r.endToEnd(t, setupSeparate, ingress.api(), server.url)
-	ingress.stop()
-	worker.stop()
+	h := startSeparate(t, nil)
+	r.endToEnd(t, setupSeparate, h.api, h.nats)
+	h.stop()
 }
 
 // embedded is serve, with NATS and SQLite inside.
 func (r *benchReport) embedded(t *testing.T) {
-	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	h := startEmbedded(t, nil)
+	r.endToEnd(t, setupEmbedded, h.api, h.nats)
+	h.stop()
+}
+
+// running is a Clientele that is driven from outside.
+type running struct {
+	api, nats string
+	processes map[string]*proc
+}
+
+func (r running) stop() {
+	for _, role := range []string{"ingress", "worker", "serve"} {
+		if p := r.processes[role]; p != nil {
+			p.stop()
+		}
+	}
+}
+
+// startSeparate starts separate processes; prepare, if there is one, is handed the migrated store before.
+func startSeparate(t *testing.T, prepare func(store.Store)) running {
+	server, database := startNATSServer(t), storetest.StartPostgres(t).URL()
+	flags := []string{"--nats-url", server.url, "--database-url", database}
+	if status := clientele(t, "migrate", flags...).wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	if prepare != nil {
+		clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepare(clients)
+		_ = clients.Close()
+	}
+	worker, ingress := clientele(t, "worker", flags...), clientele(t, "ingress", flags...)
+	worker.ready()
+	ingress.ready()
+	return running{ingress.api(), server.url, map[string]*proc{"ingress": ingress, "worker": worker, "nats-server": server.proc}}
+}
+
+// startEmbedded starts serve; prepare, if there is one, is handed the migrated store before.
+func startEmbedded(t *testing.T, prepare func(store.Store)) running {
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
 	serve.ready()
-	r.endToEnd(t, setupEmbedded, serve.api(), serve.says(natsIsAt))
-	serve.stop()
+	if prepare != nil {
+		serve.stop()
+		clients, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "clientele.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepare(clients)
+		_ = clients.Close()
+		serve = clientele(t, "serve", "--data-dir", dir)
+		serve.ready()
+	}
+	return running{serve.api(), serve.says(natsIsAt), map[string]*proc{"serve": serve}}
 }
 
 // endToEnd has clientele bench drive the API with each number of connections.
 func (r *benchReport) endToEnd(t *testing.T, setup, api, natsURL string) {
 	for _, connections := range crowds {
-		bench := exec.CommandContext(t.Context(), program(t, "clientele"), "bench", "--json", "--url", api, "--nats-url", natsURL,
-			"--connections", strconv.Itoa(connections), "--duration", r.length.String())
-		bench.Stderr = os.Stderr // its progress
-		out, err := bench.Output()
-		if err != nil {
-			t.Fatalf("bench: %v\n%s", err, out)
-		}
-		var result benchResult
-		if err := json.Unmarshal(out, &result); err != nil {
-			t.Fatal(err)
-		}
-		if result.Lost != 0 || result.Duplicated != 0 || result.Completed != result.Accepted {
-			t.Errorf("%s, %d connections: %+v", setup, connections, result)
-		}
-		r.add(t, setup, connections, result)
+		r.add(t, setup, connections, runBench(t, api, natsURL, connections, "--duration", r.length.String()))
 	}
+}
+
+// runBench has clientele bench drive an API, and fails the test if a client is lost or comes twice.
+func runBench(t *testing.T, api, natsURL string, connections int, flags ...string) benchResult {
+	bench := exec.CommandContext(t.Context(), program(t, "clientele"), append([]string{
+		"bench", "--json", "--url", api,
+		"--nats-url", natsURL, "--connections", strconv.Itoa(connections),
+	}, flags...)...)
+	bench.Stderr = os.Stderr // its progress
+	out, err := bench.Output()
+	if err != nil {
+		t.Fatalf("bench: %v\n%s", err, out)
+	}
+	var result benchResult
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Lost != 0 || result.Duplicated != 0 || result.Completed != result.Accepted {
+		t.Errorf("%d connections: %+v", connections, result)
+	}
+	return result
 }
 
 func (r *benchReport) add(t *testing.T, setup string, connections int, result benchResult) {

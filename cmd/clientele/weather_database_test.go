@@ -51,7 +51,7 @@ func theDatabaseIsAway(t *testing.T, immediate bool) {
 	postgres.Start(t)
 	late.ready()
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 }
 
 // A database that hangs costs no delivery either: the worker goes on saying that it has the commands in hand.
@@ -76,7 +76,7 @@ func TestTheDatabaseHangs(t *testing.T) {
 	operations = append(operations, take(t, ingress.api())...)
 	postgres.Resume()
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 }
 
 func TestSessionsAreTerminated(t *testing.T) {
@@ -97,7 +97,7 @@ func TestSessionsAreTerminated(t *testing.T) {
 		t.Errorf("refused: %v", callers.refusals)
 	}
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 	if n := strings.Count(worker.output(), "SQLSTATE 57P01"); n < times {
 		t.Errorf("the worker noticed %d times, want %d at least", n, times)
 	}
@@ -124,7 +124,7 @@ func TestACommitIsNotHeardOf(t *testing.T) {
 	operations = append(operations, take(t, ingress.api())...)
 	between.heal()
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 }
 
 // The primary dies and its standby takes over. The old primary stays down.
@@ -147,7 +147,7 @@ func TestTheDatabaseFailsOver(t *testing.T) {
 		t.Errorf("refused: %v", callers.refusals)
 	}
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 	worker.ready()
 }
 
@@ -177,5 +177,5 @@ func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 	worker.says("SQLSTATE 53300")
 	s.exec(admin, `ALTER ROLE worker CONNECTION LIMIT -1`)
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 }

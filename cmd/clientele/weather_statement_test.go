@@ -70,7 +70,7 @@ func TestADeadlock(t *testing.T) {
 	<-inserted
 	s.exec(other, `ROLLBACK`)
 	s.settled(ingress.api(), operations)
-	s.deliveredOnce(operations)
+	s.deliveredOnce()
 }
 
 // Under an isolation stricter than the one that the store asks for, a row that came meanwhile is an error, which passes.
@@ -97,7 +97,7 @@ func TestASerialisationFailure(t *testing.T) {
 			s.held()
 			s.exec(other, c.end)
 			s.settled(ingress.api(), operations)
-			s.deliveredOnce(operations)
+			s.deliveredOnce()
 			if failed := strings.Contains(worker.output(), "SQLSTATE 40001"); failed != c.fails {
 				t.Errorf("serialisation failure: %t, want %t", failed, c.fails)
 			}
