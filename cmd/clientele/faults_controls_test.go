@@ -44,7 +44,7 @@ var controls = []struct {
 	},
 	{
 		"accepts before the log has",
-		[]patch{{"publisher/log.go", "\tl.signal()\n\n\tselect {", "\tl.signal()\n\treturn command.AcceptedAt, nil\n\n\tselect {"}},
+		[]patch{{"publisher/log.go", "\tl.signal()\n\n\tselect {", "\tl.signal()\n\treturn nil\n\n\tselect {"}},
 		[]string{"kill -9 ingress"},
 		"was accepted, and client",
 	},
