@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -19,6 +20,10 @@ func main() {
 	// The garbage collector lets the heap double before it runs. Ours is a few MB, which an ingress under load fills thirty
 	// times a second. This counts as heap and is never touched, so that it takes no memory itself.
 	ballast := make([]byte, 32<<20)
+	// A large heap, which is the index of a long log in serve, would double too. From here on it is collected more often.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(512 << 20)
+	}
 	status := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	runtime.KeepAlive(ballast)
 	os.Exit(status)
