@@ -16,8 +16,8 @@ const (
 	// publishTimeout is how long the log has to acknowledge. Past it the outcome is unknown.
 	publishTimeout = 4 * time.Second
 	// breakEven is the number of messages from which one atomic batch is faster than as many single publishes, with fsync
-	// on each. BenchmarkPublish measures it.
-	breakEven = 16
+	// on each, where the server stages batches in memory. BenchmarkPublish measures it.
+	breakEven = 4
 	// maxBatch is the most messages in one atomic batch; the server's own limit is 1,000.
 	maxBatch = 500
 )

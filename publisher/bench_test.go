@@ -41,9 +41,11 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkPublish finds the number of events from which one atomic batch is faster than as many single publishes.
 func BenchmarkPublish(b *testing.B) {
-	for _, n := range []int{1, 4, 8, 15, 16, 32, 64, 256, 500} {
+	for _, n := range []int{1, 2, 3, 4, 5, 8, 16, 64, 256, 500} {
 		b.Run(fmt.Sprintf("events=%d", n), func(b *testing.B) {
-			outcomes, err := publisher.OpenOutcomes(context.Background(), publishertest.Start(b).Connect(b))
+			server := publishertest.Start(b)
+			publishertest.StageInMemory(b, server.Dir())
+			outcomes, err := publisher.OpenOutcomes(context.Background(), server.Connect(b))
 			if err != nil {
 				b.Fatal(err)
 			}

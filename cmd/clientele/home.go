@@ -24,26 +24,35 @@ type home struct {
 	dataDir, natsListen string
 }
 
-// open returns connections to NATS and to the database, and the URL at which subscribers find NATS.
-func (h home) open(ctx context.Context, p *process.Process) (conn *nats.Conn, natsURL string, db store.Store, err error) {
+// opened is a home in use.
+type opened struct {
+	conn    *nats.Conn
+	natsURL string         // at which subscribers find NATS
+	server  *embedded.NATS // nil if it is a server outside
+	db      store.Store
+}
+
+// open connects to NATS and to the database, and starts what of them is inside.
+func (h home) open(ctx context.Context, p *process.Process) (o opened, err error) {
 	if h.NatsURL == "" || h.DatabaseURL == "" {
 		unlock, err := process.LockDir("--data-dir", h.dataDir)
 		if err != nil {
-			return nil, "", nil, err
+			return o, err
 		}
 		p.OnStop("data directory", func(context.Context) error { unlock(); return nil })
 	}
-	if conn, natsURL, err = h.openNATS(ctx, p); err != nil {
-		return nil, "", nil, err
+	if err := h.openNATS(ctx, p, &o); err != nil {
+		return o, err
 	}
-	db, err = h.openStore(ctx, p)
-	return conn, natsURL, db, err
+	o.db, err = h.openStore(ctx, p)
+	return o, err
 }
 
-func (h home) openNATS(ctx context.Context, p *process.Process) (*nats.Conn, string, error) {
+func (h home) openNATS(ctx context.Context, p *process.Process, o *opened) (err error) {
 	if h.NatsURL != "" {
-		conn, err := h.natsFlags.connect(ctx, p)
-		return conn, redact(h.NatsURL), err
+		o.natsURL = redact(h.NatsURL)
+		o.conn, err = h.natsFlags.connect(ctx, p)
+		return err
 	}
 	server, err := embedded.StartNATS(embedded.NATSConfig{
 		Dir:    filepath.Join(h.dataDir, "nats"),
@@ -51,15 +60,16 @@ func (h home) openNATS(ctx context.Context, p *process.Process) (*nats.Conn, str
 		Log:    p.Log,
 	})
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
-		return nil, "", process.ListenError("--nats-listen", h.natsListen, listen.Err)
+		return process.ListenError("--nats-listen", h.natsListen, listen.Err)
 	}
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
 	p.Watch(ctx, "embedded NATS", server.Health)
-	conn, err := connect(ctx, p, server.ClientURL(), nats.InProcessServer(server))
-	return conn, server.ClientURL(), err
+	o.server, o.natsURL = server, server.ClientURL()
+	o.conn, err = connect(ctx, p, o.natsURL, nats.InProcessServer(server))
+	return err
 }
 
 func (h home) openStore(ctx context.Context, p *process.Process) (store.Store, error) {

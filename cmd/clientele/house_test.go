@@ -223,6 +223,7 @@ type natsServer struct {
 	*proc
 	url    string
 	config string
+	data   string  // its directory
 	before []*proc // that the server was until it was restarted
 }
 
@@ -232,14 +233,14 @@ func startNATSServer(t testing.TB) *natsServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &natsServer{config: filepath.Join(t.TempDir(), "nats.conf"), data: t.TempDir()}
 	config := string(deployed)
-	for old, ours := range map[string]string{"/data": t.TempDir(), "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"} {
+	for old, ours := range map[string]string{"/data": s.data, "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"} {
 		if !strings.Contains(config, old) {
 			t.Fatalf("nats.conf does not say %s", old)
 		}
 		config = strings.ReplaceAll(config, old, ours)
 	}
-	s := &natsServer{config: filepath.Join(t.TempDir(), "nats.conf")}
 	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

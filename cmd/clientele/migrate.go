@@ -37,11 +37,11 @@ func (c *migrateCmd) Run(e env) error {
 	p := process.New(c.logger(e), 20*time.Second)
 	migrated := false
 	err := p.Run(e.ctx, func(ctx context.Context) error {
-		conn, _, db, err := home{c.natsFlags, c.databaseFlags, c.DataDir, "127.0.0.1:0"}.open(ctx, p)
+		h, err := home{c.natsFlags, c.databaseFlags, c.DataDir, "127.0.0.1:0"}.open(ctx, p)
 		if err != nil {
 			return err
 		}
-		if err := migrate(ctx, p, conn, db, c.config()); err != nil {
+		if err := migrate(ctx, p, h.conn, h.db, c.config()); err != nil {
 			return err
 		}
 		p.Log.Info().Msg("database, streams and consumer are at this version")

@@ -25,6 +25,7 @@ func (r *benchReport) measureStreams(t *testing.T, command domain.CreateClient) 
 	if err := publisher.MigrateStreams(t.Context(), js, publishertest.Streams); err != nil {
 		t.Fatal(err)
 	}
+	publishertest.StageInMemory(t, server.data)
 	singly := r.measureAppend(t, server, js.Conn(), stageSingly, 1, command)
 	n := singly + r.measureAppend(t, server, js.Conn(), stageAppend, 0, command)
 	r.measureConsume(t, server, js, n)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/sqlite"
@@ -122,6 +123,7 @@ func startSeparate(t *testing.T, prepare func(store.Store)) running {
 	if status := clientele(t, "migrate", flags...).wait(); status != 0 {
 		t.Fatalf("migrate: exit status %d", status)
 	}
+	publishertest.StageInMemory(t, server.data)
 	if prepare != nil {
 		clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
 		if err != nil {

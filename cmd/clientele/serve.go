@@ -53,21 +53,26 @@ func (c *serveCmd) start(ctx context.Context, p *process.Process) (natsURL strin
 	if err != nil {
 		return "", err
 	}
-	conn, natsURL, db, err := home{c.natsFlags, c.databaseFlags, c.DataDir, c.NatsListen}.open(ctx, p)
+	h, err := home{c.natsFlags, c.databaseFlags, c.DataDir, c.NatsListen}.open(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	if err := setUp(ctx, p, conn, db, c.config()); err != nil {
+	if err := setUp(ctx, p, h.conn, h.db, c.config()); err != nil {
 		return "", err
 	}
-	workerChecks, err := c.workerFlags.start(ctx, p, conn, db)
+	if h.server != nil {
+		if err := h.server.StageInMemory(); err != nil {
+			p.Log.Info().Err(err).Msg("batches are staged on disk, which is as safe and slower")
+		}
+	}
+	workerChecks, err := c.workerFlags.start(ctx, p, h.conn, h.db)
 	if err != nil {
 		return "", err
 	}
-	checks, err := c.listenFlags.start(ctx, p, conn, db)
+	checks, err := c.listenFlags.start(ctx, p, h.conn, h.db)
 	if err != nil {
 		return "", err
 	}
 	admin.Start(append(checks, workerChecks...))
-	return natsURL, nil
+	return h.natsURL, nil
 }

@@ -3,10 +3,14 @@ package publishertest
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"clientele/domain"
 	"clientele/publisher"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -68,6 +72,9 @@ func (s *Server) Down() {
 	s.server.WaitForShutdown()
 }
 
+// Dir is where the server keeps its files.
+func (s *Server) Dir() string { return s.opts.StoreDir }
+
 // URL is where the server listens.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
@@ -85,4 +92,26 @@ func (s *Server) Connect(t testing.TB) *nats.Conn {
 	}
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+// StageInMemory has a running nats-server stage batches in memory until its end, as the mounts in docker-compose.yml have it,
+// and without the rights to mount. Where there is no /dev/shm they stay on disk.
+func StageInMemory(t testing.TB, storeDir string) {
+	t.Helper()
+	memory, err := os.MkdirTemp("/dev/shm", "clientele-test-")
+	if os.IsNotExist(err) {
+		t.Log("batches are staged on disk: ", err)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(memory) })
+	for _, stream := range []string{domain.StreamCommands, domain.StreamEvents} {
+		staging := filepath.Join(memory, stream)
+		batches := filepath.Join(storeDir, server.JetStreamStoreDir, "$G", "streams", stream, "batches")
+		if err := errors.Join(os.Mkdir(staging, 0o700), os.RemoveAll(batches), os.Symlink(staging, batches)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -31,8 +31,9 @@ type NATSConfig struct {
 type NATS struct {
 	*server.Server
 
-	dir  string      // of the streams
-	info os.FileInfo // of dir, when the server had opened it
+	dir     string      // of the streams
+	info    os.FileInfo // of dir, when the server had opened it
+	staging string      // in memory, or empty
 }
 
 // StartNATS returns a server that answers; its streams are recovered. Every write is synced before it is acknowledged.
@@ -81,7 +82,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	n := &NATS{s, dir, info}
+	n := &NATS{Server: s, dir: dir, info: info}
 	if err := n.Health(); err != nil { // a stream that cannot be recovered is not a stream that is missing
 		n.Stop()
 		return nil, err
@@ -154,6 +155,9 @@ func diskSize(dir string) (int64, error) {
 func (n *NATS) Stop() {
 	n.Shutdown()
 	n.WaitForShutdown()
+	if n.staging != "" {
+		_ = os.RemoveAll(n.staging) // the next start does it too
+	}
 }
 
 // natsLog writes the server's log into ours. What it notices in its daily work is of interest only when looking closely.
