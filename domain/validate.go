@@ -168,8 +168,8 @@ func telephoneForm(s string, _ time.Time) string {
 	}
 }
 
-// isPossibleUK recognises what most callers send, at a tenth of the cost of reading any number. With that country code,
-// digits only, and no trunk prefix there is nothing to read.
+// isPossibleUK recognises what most callers send without the regular expressions that reading any number takes. With that
+// country code, digits only, and no trunk prefix there is nothing to read.
 func isPossibleUK(s string) bool {
 	const countryCode = 44
 	national, found := strings.CutPrefix(s, "+44")

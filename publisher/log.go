@@ -31,7 +31,7 @@ type Log struct {
 	closed bool
 }
 
-// request is one Append under way.
+// request is one message under way, with whoever waits for it.
 type request struct {
 	id  uuid.UUID
 	msg func() *nats.Msg // a new one each time

@@ -23,12 +23,12 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, time.Ho
 
 // load are the callers. They share the machine with what they measure more often than not, so they do as little as they can.
 type load struct {
-	cmd    *benchCmd
-	ledger *ledger
-	client *fasthttp.HostClient
-	yes    int    // the status of a request that is accepted
-	nonce  string // makes the keys of this run its own
-	next   atomic.Int64
+	cmd            *benchCmd
+	ledger         *ledger
+	client         *fasthttp.HostClient
+	acceptedStatus int    // of the answer to a request that is accepted
+	nonce          string // makes the keys of this run its own
+	next           atomic.Int64
 
 	accepted, refused atomic.Int64
 
@@ -56,10 +56,10 @@ func newLoad(c *benchCmd, ledger *ledger) *load {
 			ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 			MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
 		},
-		yes:      fasthttp.StatusAccepted,
-		nonce:    hex.EncodeToString(random),
-		latency:  newHistogram(),
-		byAnswer: map[string]int{},
+		acceptedStatus: fasthttp.StatusAccepted,
+		nonce:          hex.EncodeToString(random),
+		latency:        newHistogram(),
+		byAnswer:       map[string]int{},
 	}
 }
 
@@ -141,7 +141,7 @@ func (l *load) send(request *fasthttp.Request, response *fasthttp.Response) (uui
 		return uuid.Nil, "no answer"
 	}
 	answer := strconv.Itoa(response.StatusCode())
-	if response.StatusCode() != l.yes {
+	if response.StatusCode() != l.acceptedStatus {
 		return uuid.Nil, answer
 	}
 	location := response.Header.Peek(fasthttp.HeaderLocation)

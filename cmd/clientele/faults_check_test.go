@@ -138,9 +138,6 @@ func (o *outcome) checkEvents(heard *subscriber, violation violationFunc) {
 // checkCommands checks that what is acknowledged, which is everything now, has its outcome.
 func (o *outcome) checkCommands(violation violationFunc) {
 	for _, msg := range o.commands {
-		if strings.HasPrefix(msg.Subject, domain.SubjectSync) {
-			continue
-		}
 		id := strings.TrimPrefix(msg.Subject, domain.SubjectCreate)
 		_, rejected := o.rejections[id]
 		if o.rows[uuid.MustParse(id)] == nil && !rejected {

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"clientele/domain"
 
@@ -36,6 +38,7 @@ func (s *stage) read() (*outcome, error) {
 	if o.commands, err = s.stream(domain.StreamCommands); err != nil {
 		return nil, err
 	}
+	o.commands = slices.DeleteFunc(o.commands, func(msg *jetstream.RawStreamMsg) bool { return strings.HasPrefix(msg.Subject, domain.SubjectSync) })
 	events, err := s.stream(domain.StreamEvents)
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ type trial struct {
 // The rounds interleave what is compared, for a machine is not the same all the time; what is printed is the median.
 func TestReport(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the processor time of other processes is read from /proc, which only Linux has")
+		t.Fatal("the processor time of other processes is read from /proc, which only Linux has")
 	}
 	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
 	if err != nil || seconds <= 0 {
@@ -193,8 +193,7 @@ func (r *benchReport) add(t *testing.T, setup string, connections int, result be
 	r.runs[key] = append(r.runs[key], result)
 }
 
-// during calls f from several goroutines for as long as a measurement takes, and
-// returns how often it did.
+// during calls f from several goroutines for as long as a measurement takes, and returns how often it did.
 func (r *benchReport) during(t *testing.T, callers int, f func() error) int {
 	ctx, cancel := context.WithTimeout(t.Context(), r.length)
 	defer cancel()

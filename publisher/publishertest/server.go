@@ -98,7 +98,7 @@ func (s *Server) Connect(t testing.TB) *nats.Conn {
 // and without the rights to mount. Where there is no /dev/shm they stay on disk.
 func StageInMemory(t testing.TB, storeDir string) {
 	t.Helper()
-	memory, err := os.MkdirTemp("/dev/shm", "clientele-test-")
+	memory, err := os.MkdirTemp("/dev/shm", "clientele-test-") //nolint:usetesting // t.TempDir is on disk
 	if os.IsNotExist(err) {
 		t.Log("batches are staged on disk: ", err)
 		return

@@ -50,7 +50,7 @@ func TestAStreamThatEndsInZeros(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	afterwards := t.TempDir() // what a loss of power leaves now
+	afterwards := filepath.Join(t.TempDir(), "data [2]") // what a loss of power leaves now
 	if err := os.CopyFS(afterwards, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}

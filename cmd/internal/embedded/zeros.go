@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,11 +14,12 @@ import (
 // had its new size already, and not yet its data. The server would take them for the checksum in its index of a stream
 // that was empty when the index was written, believe that index, and forget all that is on the stream (2.15.2).
 func distrustZeros(dir string) error {
-	blocks, err := filepath.Glob(filepath.Join(dir, server.JetStreamStoreDir, "*", "streams", "*", "msgs", "*.blk"))
+	blocks, err := fs.Glob(os.DirFS(dir), server.JetStreamStoreDir+"/*/streams/*/msgs/*.blk")
 	if err != nil {
 		return err
 	}
 	for _, block := range blocks {
+		block = filepath.Join(dir, block)
 		zeros, err := endsInZeros(block)
 		if err != nil {
 			return fmt.Errorf("read the end of a stream: %w", err)
