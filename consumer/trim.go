@@ -15,8 +15,9 @@ import (
 const (
 	trimInterval = 10 * time.Second
 	trimTimeout  = 5 * time.Second
-	// historyShare is how full the log may be, in per cent, before history makes room for new commands.
-	historyShare = 75
+	// historyShare is how full the log may be, in per cent, before history makes room. The rest is for commands that have no
+	// outcome yet. It bounds memory, too: the server keeps an index of the log there.
+	historyShare = 25
 )
 
 // trim keeps the log from growing with what is done, until the context ends.
@@ -36,7 +37,7 @@ func (w *Worker) trim(ctx context.Context) {
 }
 
 // Trim drops the commands that are both done (at or below the ack floor: each has its outcome) and older than the
-// history; when the log is three quarters full, all that are done. Run calls it every 10 s; any number of workers may.
+// history; when the log is a quarter full, all that are done. Run calls it every 10 s; any number of workers may.
 func (w *Worker) Trim(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()

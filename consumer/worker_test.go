@@ -303,7 +303,11 @@ func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 	h.drained()
 	stop()
 	small := publishertest.Streams
-	small.LogMaxBytes = 8 << 10
+	stream, err := h.js.Stream(context.Background(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small.LogMaxBytes = 2 * int64(stream.CachedInfo().State.Bytes) // it is half full
 	if err := publisher.MigrateStreams(context.Background(), h.js, small); err != nil {
 		t.Fatal(err)
 	}

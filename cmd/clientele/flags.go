@@ -71,7 +71,7 @@ func (f streamFlags) config() publisher.StreamsConfig {
 }
 
 type workerFlags struct {
-	History     time.Duration `default:"24h" help:"How long a finished command stays on the log (${default})."`
+	History     time.Duration `default:"24h" help:"How long a finished command stays on the log (${default}); less when the log is a quarter full."`
 	BatchSize   int           `default:"500" placeholder:"N" help:"Most clients in one transaction, 1 to 1000 (${default})."`
 	Concurrency int           `default:"2" placeholder:"N" help:"Batches under way at once when commands pile up, 1 to 64 (${default})."`
 }
