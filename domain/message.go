@@ -20,6 +20,7 @@ const (
 const (
 	SubjectCreate   = "client.create."
 	SubjectCreated  = "client.created"
+	SubjectErased   = "client.erased"
 	SubjectRejected = "client.rejected."
 	SubjectSync     = "client.sync."
 )
@@ -51,6 +52,9 @@ func NewEvent(c Client) (Event, error) {
 	}
 	return Event{ID: uuid.NewSHA1(c.ID, []byte(SubjectCreated)), Client: c, Body: body}, nil
 }
+
+// ErasedID returns the id of the event that tells that a client was erased. It is the same each time.
+func ErasedID(client uuid.UUID) uuid.UUID { return uuid.NewSHA1(client, []byte(SubjectErased)) }
 
 // LoggedCommand is what the command log tells of a command.
 type LoggedCommand struct {

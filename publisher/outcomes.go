@@ -7,6 +7,7 @@ import (
 
 	"clientele/domain"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -92,23 +93,33 @@ func (o *Outcomes) Ready(ctx context.Context) error {
 	return streamsReady(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
 }
 
+// erasedMessage tells that a client was erased. It holds nothing but the id.
+func erasedMessage(client uuid.UUID, at time.Time) *nats.Msg {
+	return cloudEvent(domain.SubjectErased, domain.ErasedID(client), client, at, []byte(`{"id":"`+client.String()+`"}`))
+}
+
 // eventMessage is the event in CloudEvents' binary mode: attributes in headers, the record as the body.
 func eventMessage(e domain.Event) *nats.Msg {
-	id := e.ID.String()
+	msg := cloudEvent(domain.SubjectCreated, e.ID, e.Client.ID, e.Client.CreatedAt, e.Body)
+	msg.Header["ce-dataschema"] = []string{eventDataSchema}
+	return msg
+}
+
+func cloudEvent(subject string, eventID, client uuid.UUID, at time.Time, body []byte) *nats.Msg {
+	id := eventID.String()
 	return &nats.Msg{
-		Subject: domain.SubjectCreated,
-		Data:    e.Body,
+		Subject: subject,
+		Data:    body,
 		Header: nats.Header{
 			jetstream.MsgIDHeader: {id},
 			"Content-Type":        {"application/json"},
 			"ce-specversion":      {"1.0"},
 			"ce-id":               {id},
-			"ce-type":             {domain.SubjectCreated},
+			"ce-type":             {subject},
 			"ce-source":           {eventSource},
-			"ce-subject":          {e.Client.ID.String()},
-			"ce-time":             {e.Client.CreatedAt.Format(time.RFC3339Nano)},
+			"ce-subject":          {client.String()},
+			"ce-time":             {at.UTC().Format(time.RFC3339Nano)},
 			"ce-datacontenttype":  {"application/json"},
-			"ce-dataschema":       {eventDataSchema},
 		},
 	}
 }

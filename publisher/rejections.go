@@ -294,9 +294,9 @@ func (r *Rejections) remove(ctx context.Context, rejection StoredRejection) erro
 	return remove(ctx, r.rejections, rejection.Sequence)
 }
 
-// remove deletes one message. That it is not there any more is no error.
+// remove deletes one message, and overwrites it on disk. That it is not there any more is no error.
 func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
-	err := stream.DeleteMsg(ctx, sequence)
+	err := stream.SecureDeleteMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
 		// The server's words for a message that is gone depend on where it was; so look.
 		if _, lookUp := stream.GetMsg(ctx, sequence); errors.Is(lookUp, jetstream.ErrMsgNotFound) {

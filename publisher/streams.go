@@ -64,8 +64,8 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 		},
 		{
 			Name:        domain.StreamEvents,
-			Description: "Clientele: client.created, each with the full record (CloudEvents 1.0, binary mode)",
-			Subjects:    []string{domain.SubjectCreated},
+			Description: "Clientele: client.created, each with the full record, and client.erased (CloudEvents 1.0, binary mode)",
+			Subjects:    []string{domain.SubjectCreated, domain.SubjectErased},
 			Retention:   jetstream.LimitsPolicy,
 			Replicas:    cfg.Replicas,
 			MaxAge:      cfg.EventRetention,

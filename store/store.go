@@ -26,6 +26,10 @@ type Store interface {
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
 
+	// Delete removes the client with this id, if there is one, and what the database alone decides to keep of it for a
+	// while. It is for erasure: nothing else deletes.
+	Delete(ctx context.Context, id uuid.UUID) error
+
 	// Ready returns nil when the database answers and has the schema of this program; a SchemaError when it answers and
 	// has another.
 	Ready(ctx context.Context) error

@@ -86,7 +86,7 @@ func (c *benchCmd) Run(e env) error {
 // follow has the ledger told of every event from now on, by an ordered consumer of the stream: what it does not see was not
 // kept.
 func (c *benchCmd) follow(ctx context.Context, ledger *ledger) (stop func(), err error) {
-	nc, err := natsFlags(c.operatorFlags).connectNow()
+	nc, err := natsFlags(c.operatorFlags).connectNow("subscriber")
 	if err != nil {
 		return nil, err
 	}

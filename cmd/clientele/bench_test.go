@@ -79,8 +79,7 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	serve := serveCmd{
 		listenFlags:  listenFlags{Listen: "127.0.0.1:0", maxBatch: publishBatch},
 		processFlags: processFlags{AdminListen: "127.0.0.1:0"},
-		DataDir:      b.TempDir(),
-		NatsListen:   "127.0.0.1:0",
+		dataDirFlags: dataDirFlags{DataDir: b.TempDir(), NatsListen: "127.0.0.1:0"},
 		streamFlags:  streamFlags{EventRetention: time.Hour, LogMaxBytes: 1 << 31, Replicas: 1},
 		workerFlags:  workerFlags{History: time.Hour, BatchSize: storeBatch, Concurrency: concurrency},
 	}

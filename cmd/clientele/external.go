@@ -20,12 +20,12 @@ type ingressCmd struct {
 
 // Validate is called by the parser.
 func (c *ingressCmd) Validate() error {
-	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate())
+	return cmp.Or(c.listenFlags.validate(), c.processFlags.validate(), c.externalFlags.validate())
 }
 
 // Run serves the API until the context ends.
 func (c *ingressCmd) Run(e env) error {
-	return c.run(e, &c.processFlags, func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
+	return c.run(e, &c.processFlags, "ingress", func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
 		if err := refuseSchema(ctx, p, db); err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func (c *workerCmd) Validate() error {
 
 // Run works off the command log until the context ends.
 func (c *workerCmd) Run(e env) error {
-	return c.run(e, &c.processFlags, func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
+	return c.run(e, &c.processFlags, "worker", func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
 		if err := await(ctx, p, "the database", db.Ready); err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (c *workerCmd) Run(e env) error {
 
 // run runs a role until the context ends. It waits for servers that are away, and refuses servers that are not set up for
 // this version.
-func (f externalFlags) run(e env, pf *processFlags,
+func (f externalFlags) run(e env, pf *processFlags, role string,
 	start func(context.Context, *process.Process, *nats.Conn, store.Store) ([]process.Check, error),
 ) error {
 	p := process.New(pf.logger(e), pf.ShutdownTimeout)
@@ -70,7 +70,7 @@ func (f externalFlags) run(e env, pf *processFlags,
 		if err != nil {
 			return err
 		}
-		conn, err := f.connect(ctx, p)
+		conn, err := f.connect(ctx, p, role)
 		if err != nil {
 			return err
 		}

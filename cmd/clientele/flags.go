@@ -16,6 +16,18 @@ import (
 type listenFlags struct {
 	Listen string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API is served (${default})."`
 
+	KeysFile       string `type:"path" placeholder:"FILE" help:"API keys that may be used, as clientele keys new prints them. Read again when it changes."`
+	OIDCIssuer     string `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose tokens may be used, as it is in their iss."`
+	OIDCAudience   string `name:"oidc-audience" placeholder:"NAME" help:"What such a token must have in its aud."`
+	InsecureNoAuth bool   `help:"Serve whoever reaches the API. Without keys or issuer it is served on loopback only."`
+
+	TLSCert string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain of the API, PEM. Read again when it changes."`
+	TLSKey  string `name:"tls-key" type:"path" placeholder:"FILE" help:"Its private key, PEM."`
+
+	RateLimit      float64 `placeholder:"N" help:"Requests a second that each caller may make; any number unless given."`
+	MaxRequests    int     `default:"2048" placeholder:"N" help:"Requests under way at once, beyond which 503 is answered (${default})."`
+	MaxConnections int     `default:"8192" placeholder:"N" help:"Callers connected at once, beyond which they wait to be let in (${default})."`
+
 	// maxBatch is the most commands published at once. Benchmarks set it to see what the group commit is worth.
 	maxBatch int
 }
@@ -36,8 +48,24 @@ func (f *processFlags) validate() error {
 }
 
 type natsFlags struct {
-	NatsURL   string `name:"nats-url" placeholder:"URL" help:"NATS servers to use, such as nats://nats.example.com:4222; several with commas."`
-	NatsCreds string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for NATS."`
+	NatsURL      string `name:"nats-url" placeholder:"URL" help:"NATS servers to use, such as nats://nats.example.com:4222; several with commas."`
+	natsTLSFlags `embed:""`
+}
+
+// natsTLSFlags say how to be sure of a NATS server, and it of us.
+type natsTLSFlags struct {
+	NatsCreds string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for NATS. User and password may be in the URL instead."`
+	NatsCA    string `name:"nats-ca" type:"path" placeholder:"FILE" help:"Certificate authorities of the NATS servers, PEM; those of the system unless given."`
+	NatsCert  string `name:"nats-cert" type:"path" placeholder:"FILE" help:"Certificate to show to NATS servers, PEM."`
+	NatsKey   string `name:"nats-key" type:"path" placeholder:"FILE" help:"Its private key, PEM."`
+}
+
+// dataDirFlags are of what serve has inside.
+type dataDirFlags struct {
+	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Where the embedded NATS and SQLite keep their files (${default})."`
+	NatsListen            string `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where subscribers reach the embedded NATS (${default}); unused with --nats-url."`
+	NatsConfig            string `type:"path" placeholder:"FILE" help:"Users and TLS of the embedded NATS, as nats-server has them in its configuration; needed where others than this machine reach it."`
+	NatsEncryptionKeyFile string `type:"path" placeholder:"FILE" help:"Key that encrypts what the embedded NATS keeps on disk. Without it the log is lost."`
 }
 
 type databaseFlags struct {

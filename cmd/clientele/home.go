@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"clientele/cmd/internal/embedded"
 	"clientele/cmd/internal/process"
@@ -20,8 +22,7 @@ type home struct {
 	natsFlags
 	databaseFlags
 
-	// dataDir holds what is not on a server outside; natsListen is where others reach the NATS in it.
-	dataDir, natsListen string
+	dataDirFlags
 }
 
 // opened is a home in use.
@@ -35,7 +36,7 @@ type opened struct {
 // open connects to NATS and to the database, and starts what of them is inside.
 func (h home) open(ctx context.Context, p *process.Process) (o opened, err error) {
 	if h.NatsURL == "" || h.DatabaseURL == "" {
-		unlock, err := process.LockDir("--data-dir", h.dataDir)
+		unlock, err := process.LockDir("--data-dir", h.DataDir)
 		if err != nil {
 			return o, err
 		}
@@ -51,16 +52,23 @@ func (h home) open(ctx context.Context, p *process.Process) (o opened, err error
 func (h home) openNATS(ctx context.Context, p *process.Process, o *opened) (err error) {
 	if h.NatsURL != "" {
 		o.natsURL = redact(h.NatsURL)
-		o.conn, err = h.natsFlags.connect(ctx, p)
+		o.conn, err = h.natsFlags.connect(ctx, p, "serve")
+		return err
+	}
+	key, err := h.encryptionKey()
+	if err != nil {
 		return err
 	}
 	server, err := embedded.StartNATS(embedded.NATSConfig{
-		Dir:    filepath.Join(h.dataDir, "nats"),
-		Listen: h.natsListen,
-		Log:    p.Log,
+		Dir:    filepath.Join(h.DataDir, "nats"),
+		Listen: h.NatsListen,
+
+		ConfigFile:    h.NatsConfig,
+		EncryptionKey: key,
+		Log:           p.Log,
 	})
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
-		return process.ListenError("--nats-listen", h.natsListen, listen.Err)
+		return process.ListenError("--nats-listen (users: --nats-config)", h.NatsListen, listen.Err)
 	}
 	if err != nil {
 		return err
@@ -68,15 +76,33 @@ func (h home) openNATS(ctx context.Context, p *process.Process, o *opened) (err 
 	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
 	p.Watch(ctx, "embedded NATS", server.Health)
 	o.server, o.natsURL = server, server.ClientURL()
-	o.conn, err = connect(ctx, p, o.natsURL, nats.InProcessServer(server))
+	o.conn, err = connect(ctx, p, o.natsURL, server.Option())
 	return err
+}
+
+// minEncryptionKey is the fewest characters of a key that is not to be guessed: 128 bits in hexadecimal.
+const minEncryptionKey = 32
+
+func (f dataDirFlags) encryptionKey() (string, error) {
+	if f.NatsEncryptionKeyFile == "" {
+		return "", nil
+	}
+	file, err := os.ReadFile(f.NatsEncryptionKeyFile)
+	if err != nil {
+		return "", fmt.Errorf("--nats-encryption-key-file: %w; make a key with openssl rand -hex 32, and keep it: without it the log is lost", err)
+	}
+	key := strings.TrimSpace(string(file))
+	if len(key) < minEncryptionKey {
+		return "", fmt.Errorf("--nats-encryption-key-file: a key has at least %d characters, such as those of openssl rand -hex 32", minEncryptionKey)
+	}
+	return key, nil
 }
 
 func (h home) openStore(ctx context.Context, p *process.Process) (store.Store, error) {
 	if h.DatabaseURL != "" {
 		return h.databaseFlags.open(ctx, p)
 	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(h.dataDir, "clientele.db")})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(h.DataDir, "clientele.db")})
 	if err != nil {
 		return nil, err
 	}

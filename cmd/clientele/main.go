@@ -43,6 +43,8 @@ type cli struct {
 	Worker     workerCmd     `cmd:"" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the streams and the database schema to this version, then end."`
 	Rejections rejectionsCmd `cmd:"" help:"Look at the commands that were rejected, and retry or drop them."`
+	Keys       keysCmd       `cmd:"" help:"Make, list and revoke API keys."`
+	Erase      eraseCmd      `cmd:"" help:"Erase a client and every message about it, for good, and tell subscribers."`
 	Bench      benchCmd      `cmd:"" help:"Measure a running Clientele from outside. It takes clients in for good."`
 	Version    versionCmd    `cmd:"" help:"Print the version, then end."`
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/process"
+	"clientele/domain"
 )
 
 // runLine runs the command line in this process. None of these has a reason to go on running.
@@ -80,6 +81,33 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url must be like nats://host:4222"},
 		{"NATS credentials", external("--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-creds"},
 		{"database URL", external("--nats-url=nats://x", "--database-url=mysql://u:secret@x/x"), 1, "--database-url"},
+
+		{"everybody", serve("--listen=0.0.0.0:0"), 2, "give --keys-file (see clientele keys new) or --oidc-issuer, or listen on 127.0.0.1"},
+		{"everybody, and IPv6", serve("--listen=[::]:0"), 2, "--insecure-no-auth does it all the same"},
+		{"everybody, and no host", []string{"ingress", "--listen=:0"}, 2, "would let everybody in"},
+		{"auth and no auth", serve("--insecure-no-auth", "--keys-file="+file), 2, "--insecure-no-auth is for"},
+		{"no keys file", serve("--keys-file=/nonexistent"), 1, "see clientele keys new --help"},
+		{"issuer alone", serve("--oidc-issuer=https://x"), 2, "go together"},
+		{"issuer without TLS", serve("--oidc-issuer=http://x.example", "--oidc-audience=a"), 2, "must be like https://"},
+		{"certificate alone", serve("--tls-cert=" + file), 2, "--tls-cert and --tls-key go together"},
+		{"certificate that is none", serve("--tls-cert="+file, "--tls-key="+file), 1, "--tls-cert and --tls-key: "},
+		{"rate", serve("--rate-limit=-1"), 2, "--rate-limit must not be negative"},
+		{"no requests", serve("--max-requests=0"), 2, "must be at least 1"},
+		{"everybody at NATS", serve("--nats-listen=0.0.0.0:0"), 1, "name its users in a configuration"},
+		{"no encryption key", serve("--nats-encryption-key-file=/nonexistent"), 1, "make a key with openssl rand -hex 32"},
+		{"short encryption key", serve("--nats-encryption-key-file=" + file), 1, "at least 32 characters"},
+		{"CA", external("--nats-url=nats://127.0.0.1:1", "--nats-ca=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-ca"},
+		{"NATS certificate", external("--nats-url=nats://127.0.0.1:1", "--nats-cert=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-cert and --nats-key go together"},
+
+		{"key name", []string{"keys", "new", "--name=a b", "--scope=clients:read"}, 2, "a name has up to 64 letters"},
+		{"key scope", []string{"keys", "new", "--name=a", "--scope=all"}, 2, "the scopes are clients:write and clients:read"},
+		{"key expired", []string{"keys", "new", "--name=a", "--scope=clients:read", "--expires=2020-01-01T00:00:00Z"}, 2, "is not in the future"},
+		{"key expiry", []string{"keys", "new", "--name=a", "--scope=clients:read", "--expires=soon"}, 2, "nor a duration, such as 90d"},
+		{"no keys", []string{"keys", "ls", "--keys-file=/nonexistent"}, 1, "/nonexistent"},
+		{"no such key", []string{"keys", "revoke", "--keys-file=" + file, "abc"}, 1, "see clientele keys ls"},
+		{"erase what", []string{"erase", "--yes", "x"}, 2, "the id is not a UUID"},
+		{"erase without a terminal", []string{"erase", domain.KeyedID("a", "b").String()}, 2, "pass --yes"},
+		{"erase where", []string{"erase", "--yes", domain.KeyedID("a", "b").String(), "--data-dir=/nonexistent"}, 1, "or --database-url"},
 
 		{"no command", nil, 2, "--help"},
 		{"unknown command", []string{"sing"}, 2, "--help"},

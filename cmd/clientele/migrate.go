@@ -17,11 +17,12 @@ import (
 )
 
 type migrateCmd struct {
-	DataDir       string `placeholder:"DIR" help:"Data directory of a clientele serve that is stopped, for what is not on servers of yours."`
-	natsFlags     `embed:""`
-	databaseFlags `embed:""`
-	streamFlags   `embed:""`
-	logFlags      `embed:""`
+	DataDir               string `placeholder:"DIR" help:"Data directory of a clientele serve that is stopped, for what is not on servers of yours."`
+	NatsEncryptionKeyFile string `type:"path" placeholder:"FILE" help:"Key that encrypts what is in it."`
+	natsFlags             `embed:""`
+	databaseFlags         `embed:""`
+	streamFlags           `embed:""`
+	logFlags              `embed:""`
 }
 
 // Validate is called by the parser.
@@ -37,7 +38,9 @@ func (c *migrateCmd) Run(e env) error {
 	p := process.New(c.logger(e), 20*time.Second)
 	migrated := false
 	err := p.Run(e.ctx, func(ctx context.Context) error {
-		h, err := home{c.natsFlags, c.databaseFlags, c.DataDir, "127.0.0.1:0"}.open(ctx, p)
+		h, err := home{c.natsFlags, c.databaseFlags, dataDirFlags{
+			DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,
+		}}.open(ctx, p)
 		if err != nil {
 			return err
 		}

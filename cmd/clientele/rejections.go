@@ -22,13 +22,13 @@ type rejectionsCmd struct {
 
 // operatorFlags are natsFlags for a person at the machine on which serve runs.
 type operatorFlags struct {
-	NatsURL   string `name:"nats-url" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS servers to use (${default}, where serve has its own); several with commas."`
-	NatsCreds string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for NATS."`
+	NatsURL      string `name:"nats-url" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS servers to use (${default}, where serve has its own); several with commas."`
+	natsTLSFlags `embed:""`
 }
 
 // open returns the rejections of the servers that the flags name, and the connection, for the caller to close.
 func (f operatorFlags) open(ctx context.Context) (*publisher.Rejections, *nats.Conn, error) {
-	nc, err := natsFlags(f).connectNow()
+	nc, err := natsFlags(f).connectNow("operator")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/postgres"
@@ -94,7 +95,7 @@ func benchCommand(t *testing.T) domain.CreateClient {
 func (r *benchReport) measureHTTP(t *testing.T) {
 	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
 	defer func() { _ = p.Stop() }()
-	address, err := p.Serve("--listen", "127.0.0.1:0", ingress.NewHandler(acceptingLog{}, nil, p.Log))
+	address, err := p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(acceptingLog{}, nil, ingress.Config{Authenticator: auth.Anyone{}})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,30 +7,10 @@ import (
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
 	"clientele/publisher"
-	"clientele/publisher/ingress"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go"
 )
-
-// start serves the API and returns what it needs to be ready.
-func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
-	var log *publisher.Log
-	err := await(ctx, p, "the command log", func(ctx context.Context) (err error) {
-		log, err = publisher.OpenLog(ctx, publisher.LogConfig{Conn: conn, MaxBatch: f.maxBatch})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
-	f.Listen, err = p.Serve("--listen", f.Listen, ingress.NewHandler(log, db, p.Log))
-	return []process.Check{
-		{Name: "command log", Missing: log.Ready},
-		// Commands are accepted while the database is away: taking an ingress out of service for that would refuse them.
-		{Name: "database", Optional: true, Missing: db.Ready},
-	}, err
-}
 
 // start works off the command log and returns what that needs to be ready.
 func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
@@ -61,12 +41,15 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 	}, nil
 }
 
+// maxAdminConnections is more than whoever watches a process needs.
+const maxAdminConnections = 64
+
 // start serves the admin endpoints. They answer from the first moment, so that whoever watches a process that waits for
 // its servers sees that it lives, and what it waits for.
 func (f *processFlags) start(p *process.Process) (*process.Admin, error) {
 	admin := process.NewAdmin(p)
 	var err error
-	f.AdminListen, err = p.Serve("--admin-listen", f.AdminListen, admin.Handler())
+	f.AdminListen, err = p.Serve(process.HTTP{Flag: "--admin-listen", Address: f.AdminListen, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
 	return admin, err
 }
 

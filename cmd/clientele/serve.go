@@ -11,8 +11,7 @@ import (
 type serveCmd struct {
 	listenFlags   `embed:""`
 	processFlags  `embed:""`
-	DataDir       string `default:"./clientele-data" placeholder:"DIR" help:"Where the embedded NATS and SQLite keep their files (${default})."`
-	NatsListen    string `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where subscribers reach the embedded NATS (${default}); unused with --nats-url."`
+	dataDirFlags  `embed:""`
 	natsFlags     `embed:""`
 	databaseFlags `embed:""`
 	streamFlags   `embed:""`
@@ -21,7 +20,7 @@ type serveCmd struct {
 
 // Validate is called by the parser.
 func (c *serveCmd) Validate() error {
-	return cmp.Or(c.processFlags.validate(), c.streamFlags.validate(), c.workerFlags.validate())
+	return cmp.Or(c.listenFlags.validate(), c.processFlags.validate(), c.streamFlags.validate(), c.workerFlags.validate())
 }
 
 // Run runs ingress and worker until the context ends.
@@ -30,18 +29,18 @@ func (c *serveCmd) Run(e env) error {
 	return p.Run(e.ctx, func(ctx context.Context) error {
 		natsURL, err := c.start(ctx, p)
 		if err == nil {
-			fmt.Fprintf(e.stdout, banner, c.Listen, c.AdminListen, natsURL)
+			fmt.Fprintf(e.stdout, banner, c.listenFlags.url(), c.AdminListen, natsURL)
 		}
 		return err
 	})
 }
 
-const banner = `Clientele takes in clients on http://%[1]s (readiness: http://%[2]s/readyz).
+const banner = `Clientele takes in clients on %[1]s (readiness: http://%[2]s/readyz).
 Subscribers find client.created on %[3]s.
 
 Try it:
 
-  curl -i http://%[1]s/api/v2/clients \
+  curl -i %[1]s/api/v2/clients \
     --header 'Content-Type: application/json' \
     --data '{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}'
 
@@ -53,7 +52,7 @@ func (c *serveCmd) start(ctx context.Context, p *process.Process) (natsURL strin
 	if err != nil {
 		return "", err
 	}
-	h, err := home{c.natsFlags, c.databaseFlags, c.DataDir, c.NatsListen}.open(ctx, p)
+	h, err := home{c.natsFlags, c.databaseFlags, c.dataDirFlags}.open(ctx, p)
 	if err != nil {
 		return "", err
 	}

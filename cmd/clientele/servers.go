@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -58,22 +59,22 @@ func connect(ctx context.Context, p *process.Process, servers string, extra ...n
 }
 
 // connect returns a connection to the servers that the flags name, waiting for them as the function connect does.
-func (f natsFlags) connect(ctx context.Context, p *process.Process) (*nats.Conn, error) {
-	credentials, err := f.options()
+func (f natsFlags) connect(ctx context.Context, p *process.Process, role string) (*nats.Conn, error) {
+	options, err := f.options(role)
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, p, f.NatsURL, credentials...)
+	return connect(ctx, p, f.NatsURL, options...)
 }
 
 // connectNow returns a connection to the servers that the flags name, or within a few seconds an error. It does not come
 // back once it is lost: it is for commands that a person waits for. The caller closes it.
-func (f natsFlags) connectNow() (*nats.Conn, error) {
-	credentials, err := f.options()
+func (f natsFlags) connectNow(role string) (*nats.Conn, error) {
+	options, err := f.options(role)
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(f.NatsURL, append(credentials,
+	nc, err := nats.Connect(f.NatsURL, append(options,
 		nats.Name("clientele"),
 		nats.Timeout(2*time.Second),
 		nats.NoReconnect(),
@@ -81,26 +82,43 @@ func (f natsFlags) connectNow() (*nats.Conn, error) {
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach NATS at %s, see --nats-url and --nats-creds: %w", redact(f.NatsURL), err)
+		return nil, fmt.Errorf("cannot reach NATS at %s, see --nats-url, --nats-creds and --nats-ca: %w", redact(f.NatsURL), err)
 	}
 	return nc, nil
 }
 
-// options checks the flags and returns the options that they stand for.
-func (f natsFlags) options() ([]nats.Option, error) {
+// options checks the flags and returns the options that they stand for. Each role has the answers that it gets for itself:
+// in the inbox that all share by default, each could read those of the others.
+func (f natsFlags) options(role string) ([]nats.Option, error) {
 	for server := range strings.SplitSeq(f.NatsURL, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return nil, errors.New("--nats-url must be like nats://host:4222")
 		}
 	}
-	if f.NatsCreds == "" {
-		return nil, nil
+	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + role)}
+	if f.NatsCreds != "" {
+		if _, err := os.Stat(f.NatsCreds); err != nil {
+			return nil, errors.New("--nats-creds: " + err.Error())
+		}
+		options = append(options, nats.UserCredentials(f.NatsCreds))
 	}
-	if _, err := os.Stat(f.NatsCreds); err != nil {
-		return nil, errors.New("--nats-creds: " + err.Error())
+	if f.NatsCA != "" {
+		if _, err := os.ReadFile(f.NatsCA); err != nil {
+			return nil, errors.New("--nats-ca: " + err.Error())
+		}
+		options = append(options, nats.RootCAs(f.NatsCA))
 	}
-	return []nats.Option{nats.UserCredentials(f.NatsCreds)}, nil
+	if (f.NatsCert == "") != (f.NatsKey == "") {
+		return nil, errors.New("--nats-cert and --nats-key go together")
+	}
+	if f.NatsCert != "" {
+		if _, err := tls.LoadX509KeyPair(f.NatsCert, f.NatsKey); err != nil {
+			return nil, errors.New("--nats-cert and --nats-key: " + err.Error())
+		}
+		options = append(options, nats.ClientCert(f.NatsCert, f.NatsKey)) // read again for each connection
+	}
+	return options, nil
 }
 
 // redact takes user names and passwords out of a list of URLs.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -43,9 +44,6 @@ const (
 	lookUpTimeout = 4500 * time.Millisecond
 )
 
-// callerAnonymous is the name of every caller as long as there is no authentication.
-const callerAnonymous = "anonymous"
-
 // Ingress answers the requests of the API.
 type Ingress struct {
 	log     Log
@@ -53,13 +51,31 @@ type Ingress struct {
 	logger  zerolog.Logger
 }
 
+// Config is what NewHandler needs beside a log and a store.
+type Config struct {
+	Authenticator auth.Authenticator
+	// RatePerCaller is how many requests a second a caller may make; 0 is any number.
+	RatePerCaller float64
+	// MaxRequests is how many requests may be under way at once; 0 is any number.
+	MaxRequests int
+	Logger      zerolog.Logger
+}
+
 // NewHandler returns the handler of the API.
-func NewHandler(log Log, clients Clients, logger zerolog.Logger) http.Handler {
-	in := &Ingress{log: log, clients: clients, logger: logger}
+func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
+	in := &Ingress{log: log, clients: clients, logger: cfg.Logger}
+	g := guard{authenticator: cfg.Authenticator, logger: cfg.Logger}
+	if cfg.RatePerCaller > 0 {
+		g.limits = newLimiters(cfg.RatePerCaller)
+	}
+	if cfg.MaxRequests > 0 {
+		g.slots = make(chan struct{}, cfg.MaxRequests)
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/v2/clients", methods{http.MethodPost: in.create})
-	mux.Handle("/api/v2/clients/{id}", methods{http.MethodGet: in.client})
-	mux.Handle("/api/v2/operations/{id}", methods{http.MethodGet: in.operation})
+	mux.Handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
+	mux.Handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})
+	// Who takes clients in may see what became of them, too. An operation holds nothing of the client.
+	mux.Handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problemNotFound.write(w, "there is nothing at this path")
 	})
@@ -94,12 +110,13 @@ func (in *Ingress) create(w http.ResponseWriter, r *http.Request) {
 		in.fail(w, err)
 		return
 	}
-	id, err := commandID(key)
+	caller := callerOf(r).Name
+	id, err := commandID(caller, key)
 	if err != nil {
 		in.fail(w, err)
 		return
 	}
-	command, err := domain.NewCreateClient(id, callerAnonymous, now, details)
+	command, err := domain.NewCreateClient(id, caller, now, details)
 	if err != nil {
 		in.fail(w, err)
 		return
@@ -121,11 +138,11 @@ func (in *Ingress) create(w http.ResponseWriter, r *http.Request) {
 	}{id, domain.OperationPending, acceptedAt, linksOf(id)})
 }
 
-func commandID(key string) (uuid.UUID, error) {
+func commandID(caller, key string) (uuid.UUID, error) {
 	if key == "" {
 		return domain.NewID()
 	}
-	return domain.KeyedID(callerAnonymous, key), nil
+	return domain.KeyedID(caller, key), nil
 }
 
 // accept puts the command on the log, unless it was carried out already.

@@ -16,6 +16,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/sqlite"
@@ -54,7 +55,7 @@ func newHouse(t *testing.T) *house {
 	if _, _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(ingress.NewHandler(log, db, zerolog.Nop()))
+	api := httptest.NewServer(ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()}))
 	t.Cleanup(api.Close)
 	return &house{t, server, log, db, api}
 }
@@ -393,7 +394,7 @@ func TestTheStoreIsAway(t *testing.T) {
 func TestABodyThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, zerolog.Nop()))
+	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()}))
 	api.Config.ReadTimeout = 100 * time.Millisecond
 	api.Start()
 	t.Cleanup(api.Close)
@@ -422,7 +423,7 @@ func (silentLog) Append(ctx context.Context, _ domain.CreateClient) (time.Time, 
 func TestAnUnknownOutcomeNamesTheOperation(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	handler := ingress.NewHandler(silentLog{h.log}, h.store, zerolog.Nop())
+	handler := ingress.NewHandler(silentLog{h.log}, h.store, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})
 	r := httptest.NewRequest(http.MethodPost, "/api/v2/clients", strings.NewReader(jane))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", "key")

@@ -53,6 +53,14 @@ var (
 	problemTooLarge  = problemType("too-large", "The body is too large", http.StatusRequestEntityTooLarge, "")
 	problemMediaType = problemType("unsupported-media-type", "Unsupported media type", http.StatusUnsupportedMediaType, "")
 	problemTimeout   = problemType("timeout", "The request took too long", http.StatusRequestTimeout, "")
+
+	problemUnauthorized = problemType("unauthorized", "Who are you?", http.StatusUnauthorized,
+		"send an API key, or a token of the issuer, as Authorization: Bearer")
+	problemForbidden = problemType("forbidden", "You may not do this", http.StatusForbidden, "")
+	problemTooMany   = problemType("too-many-requests", "Too many requests", http.StatusTooManyRequests,
+		"you send more than your share; go on after Retry-After seconds")
+	problemBusy = problemType("busy", "The service has too many requests under way", http.StatusServiceUnavailable,
+		"nothing was changed; try again later")
 )
 
 // problemOf returns the problem that an error's code stands for.

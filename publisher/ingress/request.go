@@ -56,6 +56,8 @@ func acceptsJSON(values []string) bool {
 	return accepted || strings.TrimSpace(strings.Join(values, "")) == ""
 }
 
+var tooLargeDetail = "a body has " + strconv.Itoa(maxBody) + " bytes at the most"
+
 // readBody returns the body of a request, or answers it and returns false.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -67,13 +69,17 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		problemMediaType.write(w, "send the body without a Content-Encoding")
 		return nil, false
 	}
+	if r.ContentLength > maxBody {
+		problemTooLarge.write(w, tooLargeDetail)
+		return nil, false
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case err == nil:
 		return body, true
 	case tooLarge:
-		problemTooLarge.write(w, "a body has "+strconv.Itoa(maxBody)+" bytes at the most")
+		problemTooLarge.write(w, tooLargeDetail)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		problemTimeout.write(w, "the body did not arrive in time")
 	default: // The caller has gone, or broke HTTP's framing.

@@ -69,6 +69,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Delete removes the client with this id, if there is one. What PostgreSQL keeps of it until VACUUM and in its write-ahead
+// log is the operator's, see SECURITY.md.
+func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
+	if _, err := s.pool.Exec(ctx, `DELETE FROM clients WHERE id = $1`, [16]byte(id)); err != nil {
+		return s.failure("delete a client", err)
+	}
+	return nil
+}
+
 // Get returns the client with this id, or an error with domain.CodeNotFound.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	c, err := scan(s.pool.QueryRow(ctx, `SELECT `+columns+` FROM clients WHERE id = $1`, [16]byte(id)))

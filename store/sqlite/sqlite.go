@@ -97,6 +97,21 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	return c, nil
 }
 
+// Delete removes the client with this id, if there is one, from the file and from the write-ahead log.
+func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	if _, err := s.writer.ExecContext(ctx, `DELETE FROM clients WHERE id = ?`, id.String()); err != nil {
+		return fmt.Errorf("delete a client: %w", err)
+	}
+	// The log has the pages as they were.
+	var busy, frames, moved int
+	if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil || busy != 0 {
+		return errors.Join(errors.New("the client is deleted, and not yet from the write-ahead log: readers are busy, delete it again"), err)
+	}
+	return nil
+}
+
 // Attached returns nil while the file is where it was opened. A file that was moved or deleted goes on taking rows, which
 // nobody will find.
 func (s *Store) Attached() error {
@@ -127,6 +142,7 @@ func create(path string) (os.FileInfo, error) {
 // and fullfsync makes macOS, where fsync leaves data in the drive's cache, mean it.
 func dsn(path, role string) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
-	u.RawQuery = "_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role
+	// secure_delete overwrites what is deleted with zeros.
+	u.RawQuery = "_pragma=secure_delete(1)&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role
 	return u.String()
 }

@@ -49,6 +49,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"batches that overlap do not disturb one another": s.overlap,
 		"a cancelled batch is stored whole or not":        s.cancelled,
 		"an unknown id is not found":                      s.notFound,
+		"a deleted client is gone":                        s.deleted,
 		"a store without a schema says so":                s.noSchema,
 		"migrating twice does nothing":                    s.migrateTwice,
 		"several programs may migrate at once":            s.migrateAtOnce,
@@ -338,6 +339,22 @@ func (s suite) cancelled(t *testing.T) {
 	}
 	if err := s.st.Ready(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Ready returned %v, want %v", err, context.Canceled)
+	}
+}
+
+func (s suite) deleted(t *testing.T) {
+	gone, stays := newClient(), newClient()
+	create(t, s.st, gone, stays)
+	for range 2 { // also when it is gone already
+		if err := s.st.Delete(t.Context(), gone.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.st.Get(t.Context(), gone.ID); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("the deleted one: %v", err)
+	}
+	if _, err := s.st.Get(t.Context(), stays.ID); err != nil {
+		t.Errorf("the other one: %v", err)
 	}
 }
 

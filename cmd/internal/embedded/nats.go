@@ -2,9 +2,11 @@
 package embedded
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -24,7 +27,11 @@ type NATSConfig struct {
 	Dir string
 	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
 	Listen string
-	Log    zerolog.Logger
+	// ConfigFile is a configuration of nats-server, or empty. The users and the TLS of other programs are taken from it.
+	ConfigFile string
+	// EncryptionKey encrypts the streams, or is empty.
+	EncryptionKey string
+	Log           zerolog.Logger
 }
 
 // NATS is a running server.
@@ -34,6 +41,7 @@ type NATS struct {
 	dir     string      // of the streams
 	info    os.FileInfo // of dir, when the server had opened it
 	staging string      // in memory, or empty
+	own     nats.Options
 }
 
 // StartNATS returns a server that answers; its streams are recovered. Every write is synced before it is acknowledged.
@@ -52,16 +60,26 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err := distrustZeros(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	opts := &server.Options{
-		ServerName: "clientele",
-		Host:       host,
-		Port:       port,
-		NoSigs:     true,
-		JetStream:  true,
-		StoreDir:   cfg.Dir,
-		SyncAlways: true,
-		// Else three quarters of what is free at the start: less at each start, until the log that was there is refused.
-		JetStreamMaxStore: size,
+	opts, err := cfg.access(host)
+	if err != nil {
+		return nil, err
+	}
+	opts.ServerName = "clientele"
+	opts.Host = host
+	opts.Port = port
+	opts.NoSigs = true
+	opts.JetStream = true
+	opts.StoreDir = cfg.Dir
+	opts.SyncAlways = true
+	// Else three quarters of what is free at the start: less at each start, until the log that was there is refused.
+	opts.JetStreamMaxStore = size
+	opts.JetStreamKey = cfg.EncryptionKey
+	opts.JetStreamCipher = server.ChaCha
+	own := nats.Options{}
+	if len(opts.Users) > 0 || len(opts.Nkeys) > 0 {
+		user := &server.User{Username: "clientele", Password: rand.Text()}
+		opts.Users = append(opts.Users, user)
+		own.User, own.Password = user.Username, user.Password
 	}
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT
@@ -82,12 +100,43 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	n := &NATS{Server: s, dir: dir, info: info}
+	n := &NATS{Server: s, dir: dir, info: info, own: own}
 	if err := n.Health(); err != nil { // a stream that cannot be recovered is not a stream that is missing
 		n.Stop()
 		return nil, err
 	}
 	return n, nil
+}
+
+// Option has a connection go to this server from within the process, with all rights.
+func (n *NATS) Option() nats.Option {
+	return func(o *nats.Options) error {
+		o.InProcessServer, o.User, o.Password = n.Server, n.own.User, n.own.Password
+		return nil
+	}
+}
+
+// access returns the options that say who may reach the server.
+func (cfg NATSConfig) access(host string) (*server.Options, error) {
+	opts := &server.Options{}
+	if cfg.ConfigFile != "" {
+		file, err := server.ProcessConfigFile(cfg.ConfigFile)
+		if err != nil {
+			return nil, err
+		}
+		if len(file.Accounts) > 0 || file.Username != "" || file.Authorization != "" {
+			return nil, fmt.Errorf("%s: give each program a user, under authorization { users = [ … ] }", cfg.ConfigFile)
+		}
+		opts.Users, opts.Nkeys = file.Users, file.Nkeys
+		opts.TLS, opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = file.TLS, file.TLSConfig, file.TLSVerify, file.TLSTimeout
+	}
+	ip, err := netip.ParseAddr(host)
+	open := host != "localhost" && (err != nil || !ip.IsLoopback())
+	if open && len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
+		return nil, &ListenError{errors.New("whoever reaches it could read and write everything: name its users in a configuration, " +
+			"see deploy/nats/users.conf")}
+	}
+	return opts, nil
 }
 
 // Health returns nil while the server can keep what it is given. An error that stays takes a person to see to the disk, and

@@ -5,6 +5,7 @@ package process
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/net/netutil"
 )
 
 // watchInterval is how often Watch looks.
@@ -154,24 +156,42 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// Serve answers HTTP on the address until Stop, which lets requests in progress finish. It returns the address with its
-// port, where that was left to choose; an error says what to do, and that the address came from this flag.
-func (p *Process) Serve(flag, address string, handler http.Handler) (string, error) {
-	listener, err := net.Listen("tcp", address)
+// HTTP is something that answers HTTP.
+type HTTP struct {
+	// Flag is the flag that Address came from, for messages.
+	Flag, Address string
+	Handler       http.Handler
+	TLS           *tls.Config // nil for plain HTTP
+	// MaxConnections is how many callers may be connected at once, 0 for any number. More of them wait to be let in.
+	MaxConnections int
+}
+
+// Serve answers HTTP until Stop, which lets requests in progress finish. It returns the address with its port, where that was
+// left to choose; an error says what to do.
+func (p *Process) Serve(h HTTP) (string, error) {
+	listener, err := net.Listen("tcp", h.Address)
 	if err != nil {
-		return "", ListenError(flag, address, err)
+		return "", ListenError(h.Flag, h.Address, err)
+	}
+	address := listener.Addr().String()
+	if h.MaxConnections > 0 {
+		listener = netutil.LimitListener(listener, h.MaxConnections)
+	}
+	if h.TLS != nil {
+		listener = tls.NewListener(listener, h.TLS)
 	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           h.Handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      45 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ErrorLog:          newHTTPLog(p.Log),
 	}
-	p.Log.Info().Stringer("address", listener.Addr()).Msg("listening for " + flag)
-	name := "HTTP on " + listener.Addr().String()
+	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("listening for " + h.Flag)
+	name := "HTTP on " + address
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.Fatal(fmt.Errorf("%s: %w", name, err))
@@ -184,7 +204,7 @@ func (p *Process) Serve(flag, address string, handler http.Handler) (string, err
 		}
 		return nil
 	})
-	return listener.Addr().String(), nil
+	return address, nil
 }
 
 // ListenError says what to do about an address that cannot be listened on.

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/store"
+	"clientele/store/postgres"
+	"clientele/store/sqlite"
+
+	"github.com/google/uuid"
+)
+
+// eraseCmd carries out a person's request to be erased (UK GDPR, article 17), everywhere that Clientele keeps data.
+type eraseCmd struct {
+	ID      string `arg:"" name:"id" help:"Id of the client."`
+	Yes     bool   `short:"y" help:"Do not ask."`
+	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of the clientele serve that has the clients; unused with --database-url (${default})."`
+
+	operatorFlags `embed:""`
+	databaseFlags `embed:""`
+}
+
+// Run erases a client.
+func (c *eraseCmd) Run(e env) error {
+	id, err := domain.ParseID(c.ID)
+	if err != nil {
+		return &usageError{"the id is not a UUID"}
+	}
+	if !c.Yes && !isTerminal(e.stdin) {
+		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+	}
+	clients, err := c.open(e.ctx)
+	if err != nil {
+		return err
+	}
+	defer clients.Close()
+	nc, err := natsFlags(c.operatorFlags).connectNow("operator")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	streams, err := publisher.OpenStreams(e.ctx, nc)
+	if err != nil {
+		return err
+	}
+	if !c.Yes {
+		yes, err := confirm(e.ctx, e.stdin, e.stderr, fmt.Sprintf("Erase everything about client %s, for good?", id))
+		if err != nil {
+			return err
+		}
+		if !yes {
+			fmt.Fprintln(e.stdout, "nothing was erased")
+			return nil
+		}
+	}
+	return erase(e, id, clients, streams)
+}
+
+// open returns the store that has the clients. It makes none.
+func (c *eraseCmd) open(ctx context.Context) (store.Store, error) {
+	if c.DatabaseURL != "" {
+		clients, err := postgres.Open(ctx, postgres.Config{URL: c.DatabaseURL})
+		if err != nil {
+			return nil, fmt.Errorf("--database-url: %w", err)
+		}
+		return clients, nil
+	}
+	path := filepath.Join(c.DataDir, "clientele.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not there: give the --data-dir of the clientele serve that has the clients, or --database-url", path)
+	}
+	return sqlite.Open(ctx, sqlite.Config{Path: path})
+}
+
+// erase takes the row first and the messages after it: whoever reads the events cannot look up more than they say.
+func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Streams) error {
+	pending, err := streams.Pending(e.ctx, id)
+	if err != nil {
+		return err
+	}
+	if pending {
+		return fmt.Errorf("client %s is still being taken in: nothing was erased, run this again when its operation has ended", id)
+	}
+	client, err := clients.Get(e.ctx, id)
+	rows := 1
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		rows, err = 0, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := clients.Delete(e.ctx, id); err != nil {
+		return fmt.Errorf("%w; run this again", err)
+	}
+	var since time.Time
+	if rows > 0 {
+		since = client.CreatedAt.Add(-time.Hour) // clocks differ
+	}
+	erased, err := streams.Erase(e.ctx, id, since)
+	if err != nil {
+		return fmt.Errorf("the row is erased, and not yet all messages, run this again: %w", err)
+	}
+	if rows+erased.Commands+erased.Rejections+erased.Events == 0 {
+		return fmt.Errorf("nothing here is about %s; subscribers were told with %s all the same", id, domain.SubjectErased)
+	}
+	fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; subscribers are told with %s\n",
+		id, rows, erased.Commands, erased.Rejections, erased.Events, domain.SubjectErased)
+	return nil
+}

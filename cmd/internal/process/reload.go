@@ -1,0 +1,61 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// reloadInterval is how often files are looked at.
+const reloadInterval = time.Second
+
+// Reload calls load now, and from then on whenever one of the files has been changed or replaced. What is wrong with them now
+// is an error; what is wrong later is logged, once, and tried again until it is mended.
+func (p *Process) Reload(ctx context.Context, name string, files []string, load func() error) error {
+	before := look(files)
+	if err := load(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	p.Go(ctx, "reloading "+name, func(ctx context.Context) {
+		ticker := time.NewTicker(reloadInterval)
+		defer ticker.Stop()
+		said := ""
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			now := look(files)
+			if now == before {
+				continue
+			}
+			if err := load(); err != nil {
+				if err.Error() != said {
+					p.Log.Error().Err(err).Msg("cannot read " + name + " again, what was read before stays in force")
+				}
+				said = err.Error()
+				continue
+			}
+			before, said = now, ""
+			p.Log.Info().Msg("read " + name + " again")
+		}
+	})
+	return nil
+}
+
+// look returns what changes when one of the files does.
+func look(files []string) (state string) {
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			state += "?;"
+			continue
+		}
+		inode := info.Sys().(*syscall.Stat_t).Ino
+		state += fmt.Sprintf("%d %d %d;", inode, info.Size(), info.ModTime().UnixNano())
+	}
+	return state
+}
