@@ -229,20 +229,36 @@ type natsServer struct {
 
 func startNATSServer(t testing.TB) *natsServer {
 	t.Helper()
-	deployed, err := os.ReadFile("../../deploy/nats/nats.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &natsServer{config: filepath.Join(t.TempDir(), "nats.conf"), data: t.TempDir()}
-	config := string(deployed)
-	for old, ours := range map[string]string{"/data": s.data, "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"} {
-		if !strings.Contains(config, old) {
-			t.Fatalf("nats.conf does not say %s", old)
+	return startNATSServerWith(t, map[string]string{`include "users.conf"`: ""}, nil)
+}
+
+// startNATSServerWith starts a server with the files of deploy/nats, changed: nats.conf as main says, all of them as all says.
+func startNATSServerWith(t testing.TB, main, all map[string]string) *natsServer {
+	t.Helper()
+	dir := t.TempDir()
+	s := &natsServer{config: filepath.Join(dir, "nats.conf"), data: t.TempDir()}
+	ours := map[string]string{"/data": s.data, "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"}
+	maps.Copy(ours, main)
+	for _, name := range []string{"nats.conf", "users.conf", "tls.conf"} {
+		deployed, err := os.ReadFile(filepath.Join("../../deploy/nats", name))
+		if err != nil {
+			t.Fatal(err)
 		}
-		config = strings.ReplaceAll(config, old, ours)
-	}
-	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+		config := string(deployed)
+		if name == "nats.conf" {
+			for old, ours := range ours {
+				if !strings.Contains(config, old) {
+					t.Fatalf("nats.conf does not say %s", old)
+				}
+				config = strings.ReplaceAll(config, old, ours)
+			}
+		}
+		for old, ours := range all {
+			config = strings.ReplaceAll(config, old, ours)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.start(t)
 	return s

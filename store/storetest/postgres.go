@@ -129,6 +129,29 @@ func StartPostgres(t testing.TB) *PostgresServer {
 // URL returns the URL of the server's database, which was empty in the beginning.
 func (s *PostgresServer) URL() string { return s.url(s.database) }
 
+// UseTLS has the server take TLS connections with this certificate, and nobody but its superuser without. The passwords of
+// roles count from now on.
+func (s *PostgresServer) UseTLS(t testing.TB, certificate, key []byte) {
+	t.Helper()
+	const hba = "host all " + superuser + " 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+	for name, content := range map[string][]byte{"server.crt": certificate, "server.key": key, "pg_hba.conf": []byte(hba)} {
+		path := filepath.Join(s.dir, "data", name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s.owner != nil {
+			if err := os.Chown(path, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.exec(`ALTER SYSTEM SET ssl = on`); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop(t, false)
+	s.Start(t)
+}
+
 // Pid returns the process id of the server, or of its last process if it is stopped.
 func (s *PostgresServer) Pid() int { return s.process.Pid }
 

@@ -19,7 +19,8 @@ var algorithms = []string{
 
 const (
 	issuerTimeout = 3 * time.Second
-	// keyFetches bounds how often the issuer is asked for its keys, which every token with an unknown key id makes us do.
+	// keyFetches bounds how often the issuer is asked for its keys, which every token with an unknown key makes us do. Whoever
+	// makes us, each answer is for all: tokens with a key that is new wait a second at the most.
 	keyFetches = rate.Limit(1) // a second
 	maxSubject = 255           // OpenID Connect Core 1.0, section 2
 )
@@ -42,11 +43,9 @@ func OpenOIDC(ctx context.Context, issuer, audience string) (*OIDC, error) {
 // limited refuses requests that come too often.
 type limited struct{ limiter *rate.Limiter }
 
-var errTooOften = errors.New("the issuer was asked too often")
-
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !l.limiter.Allow() {
-		return nil, errTooOften
+		return nil, errors.New("the issuer was asked a moment ago")
 	}
 	return http.DefaultTransport.RoundTrip(r)
 }
@@ -55,7 +54,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 func (o *OIDC) Authenticate(ctx context.Context, token string) (Caller, error) {
 	verified, err := o.verifier.Verify(ctx, token)
 	// The library wraps everything in text. Only this says that the token itself was not looked at.
-	if err != nil && strings.Contains(err.Error(), "fetching keys") && !errors.Is(err, errTooOften) {
+	if err != nil && strings.Contains(err.Error(), "fetching keys") {
 		return Caller{}, fmt.Errorf("the issuer's keys: %w", err)
 	}
 	if err != nil {

@@ -1,0 +1,132 @@
+package embedded_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"clientele/cmd/internal/embedded"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// startWith starts a server that the test stops.
+func startWith(t *testing.T, cfg embedded.NATSConfig) (*embedded.NATS, jetstream.JetStream, error) {
+	t.Helper()
+	cfg.Log = zerolog.New(zerolog.NewTestWriter(t))
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	s, err := embedded.StartNATS(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Cleanup(s.Stop)
+	nc, err := nats.Connect(s.ClientURL(), s.Option())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, js, nil
+}
+
+func TestUsers(t *testing.T) {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+		t.Setenv("NATS_"+role+"_PASSWORD", "password-of-a-test")
+	}
+	const users = "../../../deploy/nats/users.conf"
+	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0"}); err == nil || !strings.Contains(err.Error(), "deploy/nats/users.conf") {
+		t.Errorf("on a network and without users: %v", err)
+	}
+	one := filepath.Join(t.TempDir(), "one.conf")
+	if err := os.WriteFile(one, []byte("authorization { user: a, password: b }"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), ConfigFile: one}); err == nil || !strings.Contains(err.Error(), "give each program a user") {
+		t.Errorf("one user for all: %v", err)
+	}
+	s, js, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0", ConfigFile: users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S"}); err != nil {
+		t.Errorf("the process itself: %v", err)
+	}
+	if nc, err := nats.Connect(s.ClientURL()); err == nil {
+		nc.Close()
+		t.Error("it lets in who is no user")
+	}
+	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("subscriber", "password-of-a-test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+}
+
+// TestEncryption: nothing of a message is on disk, it is there after a restart, and not with another key.
+func TestEncryption(t *testing.T) {
+	dir := t.TempDir()
+	key, marked := strings.Repeat("k", 32), []byte("marked-value")
+	s, js, err := startWith(t, embedded.NATSConfig{Dir: dir, EncryptionKey: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "s", marked); err != nil {
+		t.Fatal(err)
+	}
+	js.Conn().Close()
+	s.Stop()
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 && path != dir {
+			t.Errorf("%s is %v", path, info.Mode())
+		}
+		if entry.IsDir() {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if bytes.Contains(content, marked) {
+			t.Errorf("%s has the message", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err := startWith(t, embedded.NATSConfig{Dir: dir, EncryptionKey: strings.Repeat("x", 32)}); err == nil {
+		t.Errorf("another key opens it: %v", s.Health())
+	} else {
+		t.Log(err)
+	}
+	s, js, err = startWith(t, embedded.NATSConfig{Dir: dir, EncryptionKey: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := stream.GetMsg(t.Context(), 1); err != nil || !bytes.Equal(msg.Data, marked) {
+		t.Errorf("%v, %v", msg, err)
+	}
+	js.Conn().Close()
+	s.Stop()
+}

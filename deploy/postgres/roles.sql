@@ -1,0 +1,34 @@
+-- The roles of Clientele's database, each with what it needs and no more. Run it in that database as its owner or a superuser,
+-- before the first clientele migrate and after each:
+--
+--   psql --dbname clientele --file roles.sql
+--
+-- It may be run again at any time. Give each role a password (\password clientele_worker) or another way to log in.
+
+DO $$
+DECLARE
+	role text;
+BEGIN
+	FOREACH role IN ARRAY ARRAY['clientele_owner', 'clientele_worker', 'clientele_ingress', 'clientele_operator'] LOOP
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+			EXECUTE format('CREATE ROLE %I LOGIN', role);
+		END IF;
+		EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
+		EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', role);
+	END LOOP;
+	EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+	REVOKE ALL ON SCHEMA public FROM PUBLIC;
+
+	-- clientele migrate. What it makes is its own.
+	GRANT CREATE ON SCHEMA public TO clientele_owner;
+
+	-- After a migration:
+	IF to_regclass('public.clients') IS NOT NULL THEN
+		-- clientele ingress reads clients, clientele worker adds them, and clientele erase removes them. Each looks at the version
+		-- of the schema. Nobody changes a client.
+		GRANT SELECT ON clients, clientele_schema TO clientele_ingress, clientele_worker, clientele_operator;
+		GRANT INSERT ON clients TO clientele_worker;
+		GRANT DELETE ON clients TO clientele_operator;
+	END IF;
+END
+$$;

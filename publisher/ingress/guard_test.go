@@ -1,0 +1,156 @@
+package ingress_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// byName takes the token for the name of a caller with all rights.
+type byName struct{}
+
+func (byName) Authenticate(_ context.Context, token string) (auth.Caller, error) {
+	switch token {
+	case "":
+		return auth.Caller{}, auth.ErrInvalidToken
+	case "issuer is away":
+		return auth.Caller{}, errors.New("away")
+	}
+	return auth.Caller{Name: token, Scopes: []auth.Scope{auth.ScopeRead, auth.ScopeWrite}}, nil
+}
+
+// slowLog accepts when it is told to.
+type slowLog struct {
+	ingress.Log
+	entered, accept chan struct{}
+}
+
+func (l slowLog) Append(_ context.Context, c domain.CreateClient) (time.Time, error) {
+	if l.entered != nil {
+		l.entered <- struct{}{}
+		<-l.accept
+	}
+	return c.AcceptedAt, nil
+}
+
+func serve(handler http.Handler, headers ...string) answer {
+	r := httptest.NewRequest(http.MethodPost, "/api/v2/clients", strings.NewReader(jane))
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return answer{w.Result(), w.Body.Bytes()}
+}
+
+func TestAuthorization(t *testing.T) {
+	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: byName{}, Logger: zerolog.Nop()})
+	for _, ok := range [][]string{{"Bearer a"}, {"bearer a"}, {"BEARER   a"}} {
+		if a := serve(handler, "Authorization", ok[0]); a.StatusCode != http.StatusAccepted {
+			t.Errorf("%q: %s", ok, a.body)
+		}
+	}
+	serve(handler).problem(t, http.StatusUnauthorized, "unauthorized")
+	for _, bad := range []string{"a", "Basic a", "Bearer", "Bearer ", "Bearer " + strings.Repeat("a", 9000)} {
+		a := serve(handler, "Authorization", bad)
+		a.problem(t, http.StatusUnauthorized, "unauthorized")
+		if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), `Bearer realm="clientele"`) {
+			t.Errorf("%q: %v", bad, a.Header)
+		}
+	}
+	serve(handler, "Authorization", "Bearer a", "Authorization", "Bearer b").problem(t, http.StatusUnauthorized, "unauthorized")
+	serve(handler, "Authorization", "Bearer issuer is away").problem(t, http.StatusServiceUnavailable, "unavailable")
+}
+
+// FuzzAuthorization: whatever the header, the answer is one of three, and none of it comes back.
+func FuzzAuthorization(f *testing.F) {
+	f.Add("Bearer token")
+	f.Add("bearer  \x00")
+	f.Add("Basic dTpw")
+	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: auth.Either{}, Logger: zerolog.Nop()})
+	f.Fuzz(func(t *testing.T, value string) {
+		a := serve(handler, "Authorization", value)
+		a.problem(t, http.StatusUnauthorized, "unauthorized")
+		if len(value) > 12 && (strings.Contains(string(a.body), value) || strings.Contains(a.Header.Get("WWW-Authenticate"), value)) {
+			t.Errorf("%q comes back", value)
+		}
+	})
+}
+
+// FuzzIdempotencyKey: a key is refused or accepted, and an accepted one has one id.
+func FuzzIdempotencyKey(f *testing.F) {
+	f.Add("a")
+	f.Add(`"a\"b"`)
+	f.Add(`"`)
+	f.Add(strings.Repeat("x", 256))
+	handler := ingress.NewHandler(slowLog{}, awayClients{}, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})
+	f.Fuzz(func(t *testing.T, key string) {
+		first, second := serve(handler, "Idempotency-Key", key), serve(handler, "Idempotency-Key", key)
+		switch first.StatusCode {
+		case http.StatusAccepted:
+			if first.object(t)["id"] != second.object(t)["id"] {
+				t.Errorf("%q has two ids", key)
+			}
+		default:
+			first.problem(t, http.StatusBadRequest, "invalid-idempotency-key")
+		}
+	})
+}
+
+type awayClients struct{ ingress.Clients }
+
+func (awayClients) Get(context.Context, uuid.UUID) (domain.Client, error) {
+	return domain.Client{}, errors.New("away")
+}
+
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: byName{}, RatePerCaller: 3, Logger: zerolog.Nop()})
+		for left := range 3 {
+			a := serve(handler, "Authorization", "Bearer a")
+			if want := `"caller";r=` + strconv.Itoa(2-left) + `;t=1`; a.StatusCode != http.StatusAccepted || a.Header.Get("RateLimit") != want ||
+				a.Header.Get("RateLimit-Policy") != `"caller";q=3;w=1` {
+				t.Errorf("%s %v, want %s", a.Status, a.Header, want)
+			}
+		}
+		a := serve(handler, "Authorization", "Bearer a")
+		a.problem(t, http.StatusTooManyRequests, "too-many-requests")
+		if a.Header.Get("Retry-After") != "1" {
+			t.Errorf("%v", a.Header)
+		}
+		if a := serve(handler, "Authorization", "Bearer b"); a.StatusCode != http.StatusAccepted {
+			t.Errorf("another caller: %s", a.Status)
+		}
+		time.Sleep(time.Second) // of the bubble's clock
+		if a := serve(handler, "Authorization", "Bearer a"); a.StatusCode != http.StatusAccepted {
+			t.Errorf("a second later: %s", a.Status)
+		}
+	})
+}
+
+func TestTooManyAtOnce(t *testing.T) {
+	log := slowLog{entered: make(chan struct{}), accept: make(chan struct{})}
+	handler := ingress.NewHandler(log, nil, ingress.Config{Authenticator: auth.Anyone{}, MaxRequests: 1, Logger: zerolog.Nop()})
+	first := make(chan answer)
+	go func() { first <- serve(handler) }()
+	<-log.entered
+	serve(handler).problem(t, http.StatusServiceUnavailable, "busy")
+	close(log.accept)
+	if a := <-first; a.StatusCode != http.StatusAccepted {
+		t.Errorf("%s", a.Status)
+	}
+}
