@@ -44,6 +44,16 @@ growth: ## How it does with more of everything, and over time; GROWTH_SCALE=1 SO
 	BENCH_SECONDS=$(BENCH_SECONDS) GROWTH_SCALE=$(GROWTH_SCALE) SOAK_MINUTES=$(SOAK_MINUTES) \
 		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/clientele
 
+.PHONY: siege
+siege: ## What attacks do to a caller who means well, and to memory; BENCH_SECONDS=6. Linux
+	BENCH_SECONDS=$(BENCH_SECONDS) go test -tags bench -count=1 -timeout 20m -v -run TestSiege ./cmd/clientele
+
+GOVULNCHECK_VERSION := v1.9.0
+
+.PHONY: vulnerabilities
+vulnerabilities: ## Check the dependencies with govulncheck, which asks vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+
 .PHONY: microbench
 microbench: ## Run the Go benchmarks
 	.ci/install postgres

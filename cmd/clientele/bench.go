@@ -23,6 +23,7 @@ type benchCmd struct {
 	Duration    time.Duration `default:"10s" help:"How long to send (${default})."`
 	Count       int           `placeholder:"N" help:"How many requests to send, instead of --duration."`
 	Keys        bool          `help:"Send an Idempotency-Key with each request."`
+	Token       string        `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
 	operatorFlags `embed:""`

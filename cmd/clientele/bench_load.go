@@ -81,6 +81,9 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 	request.SetRequestURI(strings.TrimSuffix(l.cmd.URL, "/") + "/api/v2/clients")
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetContentType("application/json")
+	if l.cmd.Token != "" {
+		request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+l.cmd.Token)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -161,8 +161,8 @@ func (f *fortress) permissions(t *testing.T) {
 		return func(ctx context.Context, role string) error { return f.query(ctx, role, statement) }
 	}
 	const (
-		insert = `INSERT INTO clients SELECT * FROM clients WHERE false`
-		read   = `SELECT * FROM clients LIMIT 1`
+		insert = `INSERT INTO clients (id) SELECT id FROM clients WHERE false`
+		read   = `SELECT id FROM clients LIMIT 1`
 		update = `UPDATE clients SET last_name = last_name WHERE false`
 		remove = `DELETE FROM clients WHERE false`
 		drop   = `DROP TABLE clients`

@@ -29,11 +29,18 @@ func (c *serveCmd) Run(e env) error {
 	return p.Run(e.ctx, func(ctx context.Context) error {
 		natsURL, err := c.start(ctx, p)
 		if err == nil {
-			fmt.Fprintf(e.stdout, banner, c.listenFlags.url(), c.AdminListen, natsURL)
+			authorization := ""
+			if c.hasAuth() {
+				authorization = authorizationLine
+			}
+			fmt.Fprintf(e.stdout, banner, c.listenFlags.url(), c.AdminListen, natsURL, authorization)
 		}
 		return err
 	})
 }
+
+const authorizationLine = `    --header 'Authorization: Bearer KEY' \
+`
 
 const banner = `Clientele takes in clients on %[1]s (readiness: http://%[2]s/readyz).
 Subscribers find client.created on %[3]s.
@@ -41,7 +48,7 @@ Subscribers find client.created on %[3]s.
 Try it:
 
   curl -i %[1]s/api/v2/clients \
-    --header 'Content-Type: application/json' \
+%[4]s    --header 'Content-Type: application/json' \
     --data '{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}'
 
 `

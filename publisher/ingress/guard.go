@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -68,10 +69,10 @@ func (g guard) authenticate(w http.ResponseWriter, r *http.Request) (auth.Caller
 	if err == nil {
 		caller, err = g.authenticator.Authenticate(r.Context(), token)
 	}
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return caller, true
-	case auth.ErrInvalidToken:
+	case errors.Is(err, auth.ErrInvalidToken):
 		challenge := `Bearer realm="clientele"`
 		if token != "" {
 			challenge += `, error="invalid_token"`
@@ -133,8 +134,8 @@ func (l *limiters) admit(w http.ResponseWriter, caller string) bool {
 	if tokens < 1 {
 		wait = int(math.Ceil((1 - tokens) / l.rate))
 	}
-	w.Header().Set("RateLimit-Policy", `"caller";q=`+strconv.Itoa(l.burst())+`;w=`+strconv.Itoa(max(1, int(math.Ceil(1/l.rate)))))
-	w.Header().Set("RateLimit", `"caller";r=`+strconv.Itoa(max(0, int(tokens)))+`;t=`+strconv.Itoa(max(1, wait)))
+	w.Header().Set("Ratelimit-Policy", `"caller";q=`+strconv.Itoa(l.burst())+`;w=`+strconv.Itoa(max(1, int(math.Ceil(1/l.rate)))))
+	w.Header().Set("Ratelimit", `"caller";r=`+strconv.Itoa(max(0, int(tokens)))+`;t=`+strconv.Itoa(max(1, wait)))
 	if !admitted {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, wait)))
 	}

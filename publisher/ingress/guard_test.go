@@ -122,8 +122,8 @@ func TestRateLimit(t *testing.T) {
 		handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: byName{}, RatePerCaller: 3, Logger: zerolog.Nop()})
 		for left := range 3 {
 			a := serve(handler, "Authorization", "Bearer a")
-			if want := `"caller";r=` + strconv.Itoa(2-left) + `;t=1`; a.StatusCode != http.StatusAccepted || a.Header.Get("RateLimit") != want ||
-				a.Header.Get("RateLimit-Policy") != `"caller";q=3;w=1` {
+			if want := `"caller";r=` + strconv.Itoa(2-left) + `;t=1`; a.StatusCode != http.StatusAccepted || a.Header.Get("Ratelimit") != want ||
+				a.Header.Get("Ratelimit-Policy") != `"caller";q=3;w=1` {
 				t.Errorf("%s %v, want %s", a.Status, a.Header, want)
 			}
 		}
@@ -135,7 +135,7 @@ func TestRateLimit(t *testing.T) {
 		if a := serve(handler, "Authorization", "Bearer b"); a.StatusCode != http.StatusAccepted {
 			t.Errorf("another caller: %s", a.Status)
 		}
-		time.Sleep(time.Second) // of the bubble's clock
+		<-time.After(time.Second) // of the bubble's clock
 		if a := serve(handler, "Authorization", "Bearer a"); a.StatusCode != http.StatusAccepted {
 			t.Errorf("a second later: %s", a.Status)
 		}

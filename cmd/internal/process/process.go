@@ -187,8 +187,13 @@ func (p *Process) Serve(h HTTP) (string, error) {
 		WriteTimeout:      45 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
-		ErrorLog:          newHTTPLog(p.Log),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 100,
+			// What is received and not read yet: a body is read after its caller is known.
+			MaxReceiveBufferPerStream:     64 << 10,
+			MaxReceiveBufferPerConnection: 256 << 10,
+		},
+		ErrorLog: newHTTPLog(p.Log),
 	}
 	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("listening for " + h.Flag)
 	name := "HTTP on " + address

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -47,15 +48,17 @@ func (p *Process) Reload(ctx context.Context, name string, files []string, load 
 }
 
 // look returns what changes when one of the files does.
-func look(files []string) (state string) {
+func look(files []string) string {
+	var state strings.Builder
 	for _, file := range files {
-		info, err := os.Stat(file)
-		if err != nil {
-			state += "?;"
-			continue
+		if info, err := os.Stat(file); err == nil {
+			var inode uint64
+			if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+				inode = stat.Ino
+			}
+			fmt.Fprint(&state, inode, info.Size(), info.ModTime().UnixNano())
 		}
-		inode := info.Sys().(*syscall.Stat_t).Ino
-		state += fmt.Sprintf("%d %d %d;", inode, info.Size(), info.ModTime().UnixNano())
+		state.WriteByte(';')
 	}
-	return state
+	return state.String()
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -74,7 +75,7 @@ var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // ParseName checks the name of a caller.
 func ParseName(s string) (string, error) {
 	if !namePattern.MatchString(s) {
-		return "", fmt.Errorf("a name has up to 64 letters, digits, dots, dashes and underscores")
+		return "", errors.New("a name has up to 64 letters, digits, dots, dashes and underscores")
 	}
 	return s, nil
 }
@@ -118,14 +119,14 @@ func ParseKeys(file []byte) ([]Key, error) {
 func parseKey(line string) (key Key, err error) {
 	fields := strings.Fields(line)
 	if len(fields) != 5 {
-		return key, fmt.Errorf("a key has 5 fields: id, hash, name, scopes and expiry")
+		return key, errors.New("a key has 5 fields: id, hash, name, scopes and expiry")
 	}
 	key.ID = fields[0]
 	if id, err := encoding.DecodeString(key.ID); err != nil || len(id) != keyIDBytes || encoding.EncodeToString(id) != key.ID {
-		return key, fmt.Errorf("the id is not one of clientele keys new")
+		return key, errors.New("the id is not one of clientele keys new")
 	}
 	if n, err := hex.Decode(key.Hash[:], []byte(fields[1][:min(len(fields[1]), 2*sha256.Size)])); err != nil || n != sha256.Size || len(fields[1]) != 2*sha256.Size {
-		return key, fmt.Errorf("the hash is not a SHA-256 in hexadecimal")
+		return key, errors.New("the hash is not a SHA-256 in hexadecimal")
 	}
 	if key.Name, err = ParseName(fields[2]); err != nil {
 		return key, err
