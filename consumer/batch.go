@@ -29,7 +29,15 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 		}
 		return
 	}
+	w.tell(msgs)
 	w.ack(msgs) //nolint:contextcheck // what is done is acknowledged, also by a worker that stops
+}
+
+// tell has whoever waits for the commands look: each has its outcome on disk. If it gets lost, they look a little later.
+func (w *Worker) tell(msgs []jetstream.Msg) {
+	for _, msg := range msgs {
+		_ = w.cfg.Conn.Publish(domain.SubjectEnded+strings.TrimPrefix(msg.Subject(), domain.SubjectCreate), nil)
+	}
 }
 
 // ack acknowledges the commands and returns when the server has taken note: it works through acks in their order, so the

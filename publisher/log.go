@@ -179,6 +179,17 @@ func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstr
 	return msg, nil
 }
 
+// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called. A
+// command that is appended after Watch has returned cannot end unnoticed, unless the connection is lost meanwhile.
+func (l *Log) Watch(id uuid.UUID) (ended <-chan *nats.Msg, stop func(), err error) {
+	told := make(chan *nats.Msg, 1)
+	subscription, err := l.stream.js.Conn().ChanSubscribe(domain.SubjectEnded+id.String(), told)
+	if err != nil {
+		return nil, nil, domain.Errorf(domain.CodeUnavailable, "watch for the end of a command: %w", err)
+	}
+	return told, func() { _ = subscription.Unsubscribe() }, nil
+}
+
 // Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
 func (l *Log) Ready(ctx context.Context) error {
 	return streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections)

@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,7 +16,9 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 	"clientele/store"
+	"clientele/store/storetest"
 
 	"github.com/google/uuid"
 )
@@ -50,7 +53,7 @@ func TestGrowth(t *testing.T) {
 	for _, part := range []struct {
 		name    string
 		measure func(*testing.T)
-	}{{"Load", g.load}, {"Backlog", g.backlog}, {"Rows", g.rows}, {"Soak", g.steady}} {
+	}{{"Load", g.load}, {"Backlog", g.backlog}, {"Rows", g.rows}, {"Waiters", g.waiters}, {"Soak", g.steady}} {
 		if t.Run(part.name, part.measure) {
 			_ = g.table.Flush()
 		}
@@ -142,6 +145,60 @@ func fillRows(t *testing.T, s store.Store, n int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// waiters has callers wait for their clients, all of them at once, before there is a worker.
+func (g *growth) waiters(t *testing.T) {
+	fmt.Fprint(g.table, "\nwaiters\tin one ingress, MB\tanswered after the worker's start, s\t\n")
+	n := int(10_000 * g.scale)
+	server, database := startNATSServer(t), storetest.StartPostgres(t).URL()
+	flags := []string{"--nats-url", server.url, "--database-url", database}
+	if status := clientele(t, "migrate", flags...).wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	ca := newAuthority(t)
+	certificate, key := ca.issue("api")
+	ingress := clientele(t, "ingress", append(flags, "--tls-cert", certificate, "--tls-key", key)...)
+	ingress.ready()
+	client, api := ca.client(), strings.Replace(ingress.api(), "http:", "https:", 1)
+	client.Timeout = time.Minute
+	answers := make(chan string, n)
+	for range n {
+		go func() {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/api/v2/clients", strings.NewReader(jane))
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Prefer", "wait=30")
+			response, err := client.Do(r)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			_ = response.Body.Close()
+			answers <- response.Status
+		}()
+	}
+	js := jetStream(t, server.url)
+	publishertest.Eventually(t, "all wait", func() bool {
+		stream, err := js.Stream(t.Context(), domain.StreamCommands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.Msgs == uint64(n)
+	})
+	memory, began := residentMB(t, ingress.pid()), time.Now()
+	worker := clientele(t, "worker", flags...)
+	for range n {
+		if answer := <-answers; answer != "201 Created" {
+			t.Fatal(answer)
+		}
+	}
+	fmt.Fprintf(g.table, "%d\t%d\t%.1f\t\n", n, memory, time.Since(began).Seconds())
+	worker.stop()
+	ingress.stop()
 }
 
 // steady drives each set-up at half of what it can do, and looks at the memory of its processes.

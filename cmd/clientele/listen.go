@@ -78,13 +78,16 @@ func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.
 		return nil, err
 	}
 	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
+	stopping := make(chan struct{})
 	f.Listen, err = p.Serve(process.HTTP{
-		Flag: "--listen", Address: f.Listen, TLS: certificate, MaxConnections: f.MaxConnections,
+		OnShutdown: func() { close(stopping) },
+		Flag:       "--listen", Address: f.Listen, TLS: certificate, MaxConnections: f.MaxConnections,
 		Handler: ingress.NewHandler(log, db, ingress.Config{
 			Authenticator: authenticator,
 			RatePerCaller: f.RateLimit,
 			MaxRequests:   f.MaxRequests,
 			Logger:        p.Log,
+			Stopping:      stopping,
 		}),
 	})
 	return []process.Check{

@@ -49,7 +49,7 @@ func TestFortress(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	caller := f.ca.client()
+	caller, prefer := f.ca.client(), ""
 	do := func(method, path, token, body string) (int, http.Header, map[string]any) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, api+path, strings.NewReader(body))
@@ -58,6 +58,7 @@ func TestFortress(t *testing.T) {
 		}
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", "1")
+		r.Header.Set("Prefer", prefer)
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -108,6 +109,11 @@ func TestFortress(t *testing.T) {
 	if status, _, problem := do(http.MethodPost, "/api/v2/clients", writer, strings.Replace(jane, "Jane", "Joan", 1)); status != http.StatusUnprocessableEntity {
 		t.Errorf("%d: %v", status, problem)
 	}
+	prefer = "wait=20"
+	if status, header, client := do(http.MethodPost, "/api/v2/clients", writer, jane); status != http.StatusCreated || client["id"] != id {
+		t.Errorf("%d %v: %v", status, header, client)
+	}
+	prefer = ""
 	operator := f.natsFlags("operator")
 	if status, stdout, stderr := runLine(t, append([]string{"rejections", "ls"}, operator...)...); status != exitOK {
 		t.Errorf("%d: %s%s", status, stdout, stderr)
@@ -185,6 +191,8 @@ func (f *fortress) permissions(t *testing.T) {
 		{"ingress", "delete a stream", false, request("$JS.API.STREAM.DELETE."+domain.StreamCommands, "")},
 		{"ingress", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"ingress", "publish a rejection", false, request(domain.SubjectRejected+someone, "x")},
+		{"ingress", "hear that a command has ended", true, subscribe(domain.SubjectEnded + "*")},
+		{"ingress", "tell that a command has ended", false, request(domain.SubjectEnded+someone, "")},
 		{"ingress", "hear commands", false, subscribe("client.create.*")},
 		{"ingress", "hear events", false, subscribe(domain.SubjectCreated)},
 		{"ingress", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},

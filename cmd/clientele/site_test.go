@@ -110,6 +110,10 @@ func TestSeparateProcesses(t *testing.T) {
 		mainJob(t, api, s.nats.url)
 	}
 	fiftyAtOnce(t, apis, s.nats.url)
+	waited := created(t, apis[0])
+	if r := get(t, apis[1]+waited); r.status != http.StatusOK {
+		t.Errorf("%s: %d %s", waited, r.status, r.body)
+	}
 	var operations []string
 	for i := range 100 {
 		operations = append(operations, accepted(t, apis[i%2], jane, ""))
@@ -117,12 +121,31 @@ func TestSeparateProcesses(t *testing.T) {
 	for i, operation := range operations {
 		succeeded(t, apis[i%2], operation)
 	}
-	if n := s.rows(); n != 103 {
-		t.Errorf("%d rows, want 103", n)
+	if n := s.rows(); n != 104 {
+		t.Errorf("%d rows, want 104", n)
 	}
 	for _, p := range append(ingresses, workers...) {
 		p.stop()
 	}
+}
+
+// created posts a client, waits for its record, and returns where the client is.
+func created(t *testing.T, api string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/api/v2/clients", strings.NewReader(jane))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Prefer", "wait=20")
+	r, err := roundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.status != http.StatusCreated || r.object(t)["status"] != "NotInvited" {
+		t.Fatalf("%d %v: %s", r.status, r.header, r.body)
+	}
+	return r.header.Get("Location")
 }
 
 func TestNATSIsAway(t *testing.T) {

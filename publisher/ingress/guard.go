@@ -24,7 +24,17 @@ type guard struct {
 	logger        zerolog.Logger
 }
 
-type callerKey struct{}
+type (
+	callerKey struct{}
+	slotKey   struct{}
+)
+
+// letGo says that a request only waits from now on: others may take its place among those under way.
+func letGo(r *http.Request) {
+	if release, ok := r.Context().Value(slotKey{}).(func()); ok {
+		release()
+	}
+}
 
 // callerOf returns who sent a request that a guard let through.
 func callerOf(r *http.Request) auth.Caller {
@@ -52,11 +62,13 @@ func (g guard) allow(handler http.HandlerFunc, oneOf ...auth.Scope) http.Handler
 		if g.slots != nil {
 			select {
 			case g.slots <- struct{}{}:
-				defer func() { <-g.slots }()
 			default:
 				problemBusy.write(w, problemBusy.Detail)
 				return
 			}
+			release := sync.OnceFunc(func() { <-g.slots })
+			defer release()
+			r = r.WithContext(context.WithValue(r.Context(), slotKey{}, release))
 		}
 		handler(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	}

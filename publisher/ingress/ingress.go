@@ -12,6 +12,7 @@ import (
 	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -20,6 +21,8 @@ type Log interface {
 	// Append returns when the command is on disk, and the time at which it, or the same command before it, was accepted.
 	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
 	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
+	// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called.
+	Watch(id uuid.UUID) (ended <-chan *nats.Msg, stop func(), err error)
 	// Find returns the command with this id, or an error with domain.CodeNotFound.
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
@@ -49,6 +52,8 @@ type Ingress struct {
 	log     Log
 	clients Clients
 	logger  zerolog.Logger
+
+	stopping <-chan struct{}
 }
 
 // Config is what NewHandler needs beside a log and a store.
@@ -59,11 +64,13 @@ type Config struct {
 	// MaxRequests is how many requests may be under way at once; 0 is any number.
 	MaxRequests int
 	Logger      zerolog.Logger
+	// Stopping is closed when callers should wait no longer; nil is never.
+	Stopping <-chan struct{}
 }
 
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
-	in := &Ingress{log: log, clients: clients, logger: cfg.Logger}
+	in := &Ingress{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
 	g := guard{authenticator: cfg.Authenticator, logger: cfg.Logger}
 	if cfg.RatePerCaller > 0 {
 		g.limits = newLimiters(cfg.RatePerCaller)
@@ -121,11 +128,21 @@ func (in *Ingress) create(w http.ResponseWriter, r *http.Request) {
 		in.fail(w, err)
 		return
 	}
+	preference := prefer(w, r)
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
+	watch, err := in.watch(preference, id)
+	if err != nil {
+		in.fail(w, err)
+		return
+	}
+	defer watch.stop()
 	acceptedAt, err := in.accept(ctx, command, key != "")
 	if err != nil {
 		in.failCommand(w, id, err)
+		return
+	}
+	if preference.wait > 0 && in.createEnded(w, r, watch, id, key != "") {
 		return
 	}
 	w.Header().Set("Location", operationPath(id))
@@ -187,12 +204,15 @@ func (in *Ingress) operation(w http.ResponseWriter, r *http.Request) {
 		problemNotFound.write(w, "there is no operation with this id")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
-	defer cancel()
-	op, err := in.lookUp(ctx, id)
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		// An operator's retry moves a command from the rejections back to the log; it may have been just behind us.
-		op, err = in.lookUp(ctx, id)
+	watch, err := in.watch(prefer(w, r), id)
+	if err != nil {
+		in.fail(w, err)
+		return
+	}
+	defer watch.stop()
+	op, err := in.lookUpTwice(r.Context(), id)
+	for err == nil && op.Status == domain.OperationPending && watch.next(r) {
+		op, err = in.lookUpTwice(r.Context(), id)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
@@ -213,6 +233,18 @@ func (in *Ingress) operation(w http.ResponseWriter, r *http.Request) {
 		Errors      []domain.Violation     `json:"errors"`
 		Links       links                  `json:"links"`
 	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, linksOf(id)})
+}
+
+// lookUpTwice is lookUp for an operation that may be on its way from the rejections back to the log, by an operator's retry:
+// it may have been just behind us.
+func (in *Ingress) lookUpTwice(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	op, err := in.lookUp(ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		op, err = in.lookUp(ctx, id)
+	}
+	return op, err
 }
 
 // known returns nil for a time that is not known.

@@ -164,6 +164,8 @@ type HTTP struct {
 	TLS           *tls.Config // nil for plain HTTP
 	// MaxConnections is how many callers may be connected at once, 0 for any number. More of them wait to be let in.
 	MaxConnections int
+	// OnShutdown is called when Stop begins to wait for requests, unless it is nil.
+	OnShutdown func()
 }
 
 // Serve answers HTTP until Stop, which lets requests in progress finish. It returns the address with its port, where that was
@@ -194,6 +196,9 @@ func (p *Process) Serve(h HTTP) (string, error) {
 			MaxReceiveBufferPerConnection: 256 << 10,
 		},
 		ErrorLog: newHTTPLog(p.Log),
+	}
+	if h.OnShutdown != nil {
+		server.RegisterOnShutdown(h.OnShutdown)
 	}
 	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("listening for " + h.Flag)
 	name := "HTTP on " + address

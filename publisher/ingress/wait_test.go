@@ -1,0 +1,160 @@
+package ingress_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
+	"clientele/publisher/publishertest"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// command waits for a command on the log, and returns its id.
+func (h *house) command() uuid.UUID {
+	h.t.Helper()
+	js, err := jetstream.New(h.server.Connect(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var id uuid.UUID
+	publishertest.Eventually(h.t, "a command on the log", func() bool {
+		stream, err := js.Stream(context.Background(), domain.StreamCommands)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		msg, err := stream.GetLastMsgForSubject(context.Background(), domain.SubjectCreate+"*")
+		if err != nil {
+			return false
+		}
+		id = uuid.MustParse(strings.TrimPrefix(msg.Subject, domain.SubjectCreate))
+		return true
+	})
+	return id
+}
+
+// tell does what a worker does last.
+func (h *house) tell(id uuid.UUID) {
+	h.t.Helper()
+	nc := h.server.Connect(h.t)
+	if err := nc.Publish(domain.SubjectEnded+id.String(), nil); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestPrefer(t *testing.T) {
+	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})
+	for value, applied := range map[string]string{
+		"": "", "respond-async": "respond-async", "wait=0": "", "wait=x": "", "wait=-1": "", "wait": "", "handling=lenient": "",
+		"Respond-Async; foo=bar": "respond-async", "wait=0, respond-async": "respond-async",
+	} {
+		a := serve(handler, "Prefer", value)
+		if a.StatusCode != http.StatusAccepted || a.Header.Get("Preference-Applied") != applied || a.Header.Get("Vary") != "Prefer" {
+			t.Errorf("%q: %s %v", value, a.Status, a.Header)
+		}
+	}
+}
+
+func TestWaitForAClient(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	answers := make(chan answer)
+	go func() { answers <- h.post(jane, "Prefer", `respond-async, wait="20"`) }()
+	id := h.command()
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		a := h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "", "Prefer", "wait=100")
+		if a.object(t)["status"] != "succeeded" || a.Header.Get("Preference-Applied") != "wait=30" {
+			t.Errorf("%v: %s", a.Header, a.body)
+		}
+	})
+	h.tell(id) // too early: there is nothing to see yet
+	client := h.work(id, details(t, jane))
+	h.tell(id)
+	a := <-answers
+	want, err := client.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.StatusCode != http.StatusCreated || string(a.body) != string(want) || a.Header.Get("Location") != "/api/v2/clients/"+id.String() ||
+		a.Header.Get("Preference-Applied") != "wait=20" || a.Header.Get("Vary") != "Prefer" || a.Header.Get("Retry-After") != "" {
+		t.Errorf("%s %v: %s", a.Status, a.Header, a.body)
+	}
+	asked.Wait()
+}
+
+func TestWaitForNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	began := time.Now()
+	a := h.post(jane, "Prefer", "wait=1", "Idempotency-Key", "key")
+	if took := time.Since(began); a.StatusCode != http.StatusAccepted || took < time.Second || a.object(t)["status"] != "pending" ||
+		a.Header.Get("Preference-Applied") != "wait=1" || a.Header.Get("Retry-After") == "" {
+		t.Errorf("after %s: %s %v: %s", took, a.Status, a.Header, a.body)
+	}
+	// A word that got lost costs nothing but the time.
+	id := domain.KeyedID("anonymous", "key")
+	h.work(id, details(t, jane))
+	if a := h.post(jane, "Prefer", "wait=20", "Idempotency-Key", "key"); a.StatusCode != http.StatusCreated {
+		t.Errorf("a retry after the end: %s: %s", a.Status, a.body)
+	}
+}
+
+func TestWaitForARejection(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		reason domain.Code
+		errs   []domain.Violation
+		status int
+		name   string
+	}{
+		{domain.CodeInvalid, []domain.Violation{{Pointer: "/firstName", Detail: "is wrong"}}, http.StatusUnprocessableEntity, "invalid"},
+		{domain.CodeKeyReused, nil, http.StatusUnprocessableEntity, "idempotency-key-reused"},
+	} {
+		answers := make(chan answer)
+		go func() { answers <- h.post(jane, "Prefer", "wait=20") }()
+		id := h.command()
+		rejection := domain.Rejection{ID: id.String(), Reason: c.reason, Errors: c.errs, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id.String())}
+		if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
+			t.Fatal(err)
+		}
+		h.tell(id)
+		a := <-answers
+		if p := a.problem(t, c.status, c.name); p["operation"] != "/api/v2/operations/"+id.String() {
+			t.Errorf("%s", a.body)
+		}
+		h.trim()
+	}
+}
+
+// Whoever stops does not wait for those who wait.
+func TestWaitUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	stopping := make(chan struct{})
+	handler := ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop(), Stopping: stopping})
+	answers := make(chan answer)
+	go func() { answers <- serve(handler, "Prefer", "wait=30") }()
+	h.command()
+	close(stopping)
+	if a := <-answers; a.StatusCode != http.StatusAccepted {
+		t.Errorf("%s: %s", a.Status, a.body)
+	}
+}
