@@ -181,9 +181,14 @@ func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstr
 
 // Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called. A
 // command that is appended after Watch has returned cannot end unnoticed, unless the connection is lost meanwhile.
-func (l *Log) Watch(id uuid.UUID) (ended <-chan *nats.Msg, stop func(), err error) {
-	told := make(chan *nats.Msg, 1)
-	subscription, err := l.stream.js.Conn().ChanSubscribe(domain.SubjectEnded+id.String(), told)
+func (l *Log) Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error) {
+	told := make(chan struct{}, 1)
+	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectEnded+id.String(), func(*nats.Msg) {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	})
 	if err != nil {
 		return nil, nil, domain.Errorf(domain.CodeUnavailable, "watch for the end of a command: %w", err)
 	}

@@ -31,7 +31,7 @@ func newKey(t *testing.T, file, name, scopes string) string {
 }
 
 // TestFortress is the main job with the files of deploy: each role with its own credentials, over TLS with certificates.
-func TestFortress(t *testing.T) {
+func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
 	f := newFortress(t)
 	keys := filepath.Join(t.TempDir(), "keys")
 	writer, reader := newKey(t, keys, "pipeline", "clients:write"), newKey(t, keys, "desk", "clients:read")

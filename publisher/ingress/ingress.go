@@ -12,7 +12,6 @@ import (
 	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -22,7 +21,7 @@ type Log interface {
 	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
 	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
 	// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called.
-	Watch(id uuid.UUID) (ended <-chan *nats.Msg, stop func(), err error)
+	Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error)
 	// Find returns the command with this id, or an error with domain.CodeNotFound.
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.

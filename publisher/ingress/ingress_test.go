@@ -163,9 +163,9 @@ func (h *house) trim() {
 	}
 }
 
-func details(t *testing.T, body string) domain.Details {
+func details(t *testing.T) domain.Details {
 	t.Helper()
-	d, err := domain.Parse([]byte(body), time.Now())
+	d, err := domain.Parse([]byte(jane), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestAccepted(t *testing.T) {
 	}
 	h.request(http.MethodGet, "/api/v2/clients/"+id.String(), "").problem(t, http.StatusNotFound, "not-found")
 
-	client := h.work(id, details(t, jane))
+	client := h.work(id, details(t))
 	operation = h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "")
 	object = operation.object(t)
 	if object["status"] != "succeeded" || object["completedAt"] == nil || operation.Header.Get("Retry-After") != "" {
@@ -319,7 +319,7 @@ func TestARetryGetsTheSameAnswer(t *testing.T) {
 	}
 	again("pending")
 	id := uuid.MustParse(first.object(t)["id"].(string))
-	h.work(id, details(t, jane))
+	h.work(id, details(t))
 	again("succeeded")
 	h.trim()
 	again("succeeded and trimmed")

@@ -41,7 +41,7 @@ func TestRejectedOperations(t *testing.T) {
 			t.Errorf("%s: %s", reason, a.body)
 		}
 		// A client outranks a rejection with its id.
-		h.work(uuid.MustParse(id), details(t, jane))
+		h.work(uuid.MustParse(id), details(t))
 		a = h.request(http.MethodGet, "/api/v2/operations/"+id, "")
 		if o := a.object(t); o["status"] != "succeeded" || len(o["errors"].([]any)) != 0 {
 			t.Errorf("%s, then stored: %s", reason, a.body)

@@ -10,7 +10,6 @@ import (
 	"clientele/domain"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 )
 
 // maxWait is the most seconds that a caller may wait for an outcome.
@@ -50,7 +49,7 @@ func prefer(w http.ResponseWriter, r *http.Request) (p preference) {
 
 // watch waits for the end of an operation.
 type watch struct {
-	ended    <-chan *nats.Msg
+	ended    <-chan struct{}
 	over     <-chan time.Time
 	stopping <-chan struct{}
 	stop     func()

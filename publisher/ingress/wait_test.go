@@ -81,7 +81,7 @@ func TestWaitForAClient(t *testing.T) {
 		}
 	})
 	h.tell(id) // too early: there is nothing to see yet
-	client := h.work(id, details(t, jane))
+	client := h.work(id, details(t))
 	h.tell(id)
 	a := <-answers
 	want, err := client.JSON()
@@ -106,7 +106,7 @@ func TestWaitForNothing(t *testing.T) {
 	}
 	// A word that got lost costs nothing but the time.
 	id := domain.KeyedID("anonymous", "key")
-	h.work(id, details(t, jane))
+	h.work(id, details(t))
 	if a := h.post(jane, "Prefer", "wait=20", "Idempotency-Key", "key"); a.StatusCode != http.StatusCreated {
 		t.Errorf("a retry after the end: %s: %s", a.Status, a.body)
 	}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+)
+
+// csvFile is a file of n clients; bad says what is wrong with some, by their number from 0.
+func csvFile(t *testing.T, path string, n int, bad map[int][]string) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w := csv.NewWriter(file)
+	_ = w.Write([]string{"firstName", "lastName", "E-Mail", "address.line_1", "address.postcode", "communicationPreferences.email", "note"})
+	for i := range n {
+		record := bad[i]
+		if record == nil {
+			record = []string{"Jane", fmt.Sprintf("Smith, the %d.", i), "jane@example.com", "1 High Street, \"Flat 2\"", "SW1A 1AA", "yes", ""}
+		}
+		_ = w.Write(record)
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	api, natsURL := serve.api(), serve.says(natsIsAt)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "clients.csv")
+	csvFile(t, path, 1000, map[int][]string{
+		10:  {"Jane", "", "jane@example.com", "", "", "", ""},
+		500: {"Jane", "Smith", "jane", "", "", "", ""},
+		999: {"Jane", "Smith", "jane@example.com", "", "", "perhaps", ""},
+	})
+	flags := []string{"--url", api, "--map", "E-Mail=emailAddress", "--map", "note="}
+	clients := func(want int) {
+		t.Helper()
+		publishertest.Eventually(t, fmt.Sprint(want, " clients"), func() bool { return len(events(t, natsURL)) >= want })
+		if n := len(events(t, natsURL)); n != want {
+			t.Errorf("%d clients, want %d", n, want)
+		}
+	}
+	run := func(status int, want string, args ...string) string {
+		t.Helper()
+		got, stdout, stderr := runLine(t, append([]string{"import"}, args...)...)
+		if got != status || !strings.Contains(stdout+stderr, want) {
+			t.Fatalf("%v: %d, want %d and %s: %s%s", args, got, status, want, stdout, stderr)
+		}
+		return stdout
+	}
+	run(exitError, "valid 997, rejected 3", append(flags, path, "--dry-run")...)
+	clients(0)
+	mended := filepath.Join(dir, "clients.rejects.csv")
+	// Twice makes no second client.
+	for range 2 {
+		run(exitError, "accepted 997, rejected 3", append(flags, path)...)
+		clients(997)
+	}
+	rejects, err := os.ReadFile(mended)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(rejects)
+	for _, want := range []string{"note,import_row,import_errors\n", ",12,lastName ", `,502,"emailAddress `, ",1001,communicationPreferences.email must be true or false"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: not in\n%s", want, text)
+		}
+	}
+	text = strings.NewReplacer("Jane,,jane", "Jane,Smith,jane", "Smith,jane,", "Smith,jane@example.com,", "perhaps", "no").Replace(text)
+	if err := os.WriteFile(mended, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(exitOK, "accepted 3, rejected 0", append(flags, mended)...)
+	clients(1000)
+
+	lines := filepath.Join(dir, "clients.ndjson")
+	if err := os.WriteFile(lines, []byte(jane+"\n\n"+strings.Replace(jane, "jsmith@", "", 1)+"\nnot JSON\n"+jane), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(exitError, "accepted 2, rejected 2", "--url", api, lines)
+	clients(1002)
+	rejects, err = os.ReadFile(filepath.Join(dir, "clients.rejects.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"import_row":3`, `"import_errors":["emailAddress `, `"import_line":"not JSON"`, `"import_row":4`} {
+		if !strings.Contains(string(rejects), want) {
+			t.Errorf("%s: not in\n%s", want, rejects)
+		}
+	}
+	for line := range strings.Lines(string(rejects)) {
+		if strings.Contains(line, "import_line") {
+			continue
+		}
+		line = strings.Replace(line, `"example.com"`, `"jane@example.com"`, 1)
+		status, stdout, stderr := runLineWith(t, strings.NewReader("\ufeff"+line), "import", "--url", api, "-", "--rejects", filepath.Join(dir, "none"))
+		if status != exitOK || !strings.Contains(stdout, "accepted 1, rejected 0") {
+			t.Errorf("%s: %d: %s%s", line, status, stdout, stderr)
+		}
+	}
+	clients(1003)
+	serve.stop()
+}
+
+func TestImportErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct {
+		want   string
+		status int
+		args   []string
+	}{
+		{"no such file", exitError, []string{"/nonexistent.csv"}},
+		{"the file is empty", exitError, []string{write("empty.csv", "")}},
+		{`column "surname" is nothing that a client has`, exitError, []string{write("a.csv", "firstName,surname\n")}},
+		{"two columns are firstName", exitError, []string{write("b.csv", "firstName,firstName\n")}},
+		{`--map names a column "x"`, exitError, []string{write("c.csv", "firstName\n"), "--map", "x=lastName"}},
+		{"row 3: ", exitError, []string{write("d.csv", "firstName\nJane\n\"x\"y\n"), "--dry-run"}},
+		{"it is no client", exitError, []string{write("e.ndjson", strings.Repeat("x", 2<<20)), "--dry-run"}},
+		{"--rejects is needed", exitUsage, []string{"-"}},
+		{"--delimiter", exitUsage, []string{"x", "--delimiter=ab"}},
+		{"--url must be like", exitUsage, []string{"x", "--url=ftp://x"}},
+	} {
+		if status, stdout, stderr := runLine(t, append([]string{"import"}, c.args...)...); status != c.status || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: %d, want %d and %s: %s%s", c.args, status, c.status, c.want, stdout, stderr)
+		}
+	}
+	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	if status, _, stderr := runLine(t, "import", write("f.ndjson", jane), "--url", serve.api()+"/x"); status != exitError || !strings.Contains(stderr, "404") {
+		t.Errorf("%d: %s", status, stderr)
+	}
+	serve.stop()
+}
+
+// An import that is killed on its way, twice, and run again makes each client once.
+func TestImportIsKilled(t *testing.T) {
+	t.Parallel()
+	const n = 4000
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	api, natsURL := serve.api(), serve.says(natsIsAt)
+	path := filepath.Join(t.TempDir(), "clients.csv")
+	csvFile(t, path, n, nil)
+	args := []string{"import", path, "--url", api, "--map", "E-Mail=emailAddress", "--map", "note="}
+	js := jetStream(t, natsURL)
+	for _, killedAt := range []uint64{500, 2000} {
+		p := start(t, program(t, "clientele"), args...)
+		publishertest.Eventually(t, "it is on its way", func() bool {
+			stream, err := js.Stream(t.Context(), domain.StreamCommands)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stream.CachedInfo().State.LastSeq >= killedAt
+		})
+		p.kill()
+	}
+	p := start(t, program(t, "clientele"), args...)
+	if status := p.wait(); status != 0 || !strings.Contains(p.output(), fmt.Sprintf("accepted %d, rejected 0", n)) {
+		t.Fatalf("%d: %s", status, p.output())
+	}
+	publishertest.Eventually(t, "all clients", func() bool { return len(events(t, natsURL)) >= n })
+	if got := len(events(t, natsURL)); got != n {
+		t.Errorf("%d clients, want %d", got, n)
+	}
+	serve.stop()
+}
