@@ -110,7 +110,8 @@ type Operation struct {
 	AcceptedAt time.Time
 	// CompletedAt is zero while the operation is pending.
 	CompletedAt time.Time
-	// Errors are why it was rejected.
+	// Reason and Errors are why it was rejected.
+	Reason Code
 	Errors []Violation
 }
 

@@ -279,7 +279,8 @@ func (in *Ingress) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, 
 		return op, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {
-		op.Status, op.CompletedAt, op.Errors = rejection.Status(), rejection.RejectedAt, rejection.Errors
+		op.Status, op.CompletedAt = rejection.Status(), rejection.RejectedAt
+		op.Reason, op.Errors = rejection.Reason, rejection.Errors
 		return op, nil
 	}
 	if domain.CodeOf(err) == domain.CodeNotFound && pending {

@@ -97,12 +97,7 @@ func (in *Ingress) createEnded(w http.ResponseWriter, r *http.Request, watch wat
 		case op.Status == domain.OperationSucceeded:
 			return in.created(r.Context(), w, id)
 		case op.Status == domain.OperationRejected:
-			p := problemInvalid
-			if len(op.Errors) == 0 {
-				p = problemKeyReused
-			}
-			p.Errors, p.Operation = op.Errors, operationPath(id)
-			p.write(w, p.Detail)
+			in.fail(w, &domain.Error{Code: op.Reason, Violations: op.Errors})
 			return true
 		case op.Status == domain.OperationFailed: // An operator may mend that, long after this answer.
 			return false
