@@ -17,6 +17,7 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 		return
 	}
 	defer w.held.hold(msgs)()
+	w.metrics.received(msgs)
 
 	verdicts, err := w.judge(ctx, msgs)
 	if err == nil {
@@ -95,8 +96,10 @@ func (w *Worker) create(ctx context.Context, clients []domain.Client) ([]verdict
 		// A batch in hand is finished even when the worker is told to stop.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 		defer cancel()
+		began := time.Now()
 		var err error
 		results, err = w.cfg.Store.Create(ctx, clients)
+		w.metrics.create.Observe(time.Since(began).Seconds())
 		if domain.CodeOf(err) == domain.CodeUnstorable {
 			refusal, err = err, nil
 		}
@@ -141,11 +144,13 @@ func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []v
 	if err := w.retry(ctx, "publish events", func() error { return w.cfg.Outcomes.PublishEvents(events) }); err != nil {
 		return err
 	}
+	w.metrics.events.Add(float64(len(events)))
 	if len(rejections) == 0 {
 		return nil
 	}
 	for _, r := range rejections {
 		w.cfg.Log.Warn().Str("id", r.ID).Str("reason", string(r.Reason)).Msg("rejected a command")
+		w.metrics.rejections.WithLabelValues(string(r.Reason)).Inc()
 	}
 	return w.retry(ctx, "publish rejections", func() error { return w.cfg.Outcomes.PublishRejections(rejections) })
 }

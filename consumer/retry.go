@@ -42,6 +42,7 @@ func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
+		w.metrics.retries.WithLabelValues(what).Inc()
 		w.cfg.Log.Warn().Err(err).Int("attempt", attempt).Msg(what + ": waiting to try again")
 		backoff.wait(ctx)
 	}

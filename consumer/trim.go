@@ -67,6 +67,7 @@ func (w *Worker) Trim(ctx context.Context) error {
 	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
+	w.metrics.trimmed.Add(float64(keep - log.State.FirstSeq))
 	w.cfg.Log.Debug().Uint64("below", keep).Msg("trimmed the command log")
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
@@ -49,6 +50,8 @@ type Config struct {
 	Concurrency int
 	// History is how long a command stays on the log after it was accepted, given that it is done.
 	History time.Duration
+	// Metrics is where the worker registers its metrics, or nil.
+	Metrics prometheus.Registerer
 }
 
 // The defaults of Config.
@@ -75,6 +78,7 @@ type Worker struct {
 	cfg      Config
 	js       jetstream.JetStream
 	consumer jetstream.Consumer
+	metrics  metrics
 	held     held
 	turn     sync.Mutex // held by the lane that fetches, and see lane
 }
@@ -119,9 +123,11 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, js: js}
-	w.consumer, err = lookUp(ctx, js)
-	return w, err
+	consumer, err := lookUp(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{cfg: cfg, js: js, consumer: consumer, metrics: newMetrics(cfg.Metrics)}, nil
 }
 
 // Ready returns nil when the server answers and has the consumer that Migrate makes.

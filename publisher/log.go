@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Log is the command log as an ingress sees it: it appends commands and looks up what became of one.
@@ -23,6 +25,8 @@ type Log struct {
 	rejections jetstream.Stream
 	stream     stream
 	maxBatch   int
+	batch      prometheus.Histogram
+	duration   prometheus.Histogram
 	wake       chan struct{} // holds a token while the pool may have requests in it
 	done       chan struct{}
 
@@ -48,6 +52,8 @@ type LogConfig struct {
 	Conn *nats.Conn
 	// MaxBatch is the most commands published at once; 0 means the default, 500. With 1 there is no group commit.
 	MaxBatch int
+	// Metrics is where the log registers its metrics, or nil.
+	Metrics prometheus.Registerer
 }
 
 // OpenLog returns the log of the server that the connection leads to, or a *MissingStreamError.
@@ -69,6 +75,15 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if l.stream, err = newStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
 		return nil, err
 	}
+	with := promauto.With(cfg.Metrics)
+	l.batch = with.NewHistogram(prometheus.HistogramOpts{
+		Name: "clientele_log_publish_batch_commands", Help: "Commands that were published to the log at once.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+	})
+	l.duration = with.NewHistogram(prometheus.HistogramOpts{
+		Name: "clientele_log_publish_duration_seconds", Help: "Time that the log took to acknowledge them, or to refuse.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+	})
 	go l.run() //nolint:contextcheck // a batch belongs to many requests, none of whose contexts may end it
 	return l, nil
 }
@@ -270,7 +285,10 @@ func (l *Log) take() []*request {
 }
 
 func (l *Log) flush(requests []*request) {
+	began := time.Now()
 	errs := l.stream.publish(len(requests), func(i int) *nats.Msg { return requests[i].msg() })
+	l.duration.Observe(time.Since(began).Seconds())
+	l.batch.Observe(float64(len(requests)))
 	for i, r := range requests {
 		r.answer <- errs[i]
 		for _, s := range r.same {

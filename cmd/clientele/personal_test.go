@@ -167,11 +167,12 @@ func TestPersonalData(t *testing.T) {
 		}
 	}
 	for _, p := range []*proc{ingress, worker, serve} {
+		fmt.Fprintln(&headers, get(t, p.admin()+"/metrics").body)
 		p.stop()
 	}
 	written := map[string]string{
 		"the ingress's output": ingress.output(), "the worker's output": worker.output(), "serve's output": serve.output(),
-		"nats-server's output": s.nats.output(), "problem documents and commands' output": problems.String(), "subjects and headers": headers.String(),
+		"nats-server's output": s.nats.output(), "problem documents and commands' output": problems.String(), "subjects, headers and metrics": headers.String(),
 	}
 	for where, text := range written {
 		if len(text) == 0 {

@@ -28,12 +28,14 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 			BatchSize:   f.BatchSize,
 			Concurrency: f.Concurrency,
 			History:     f.History,
+			Metrics:     p.Metrics,
 		})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	p.Metrics.MustRegister(worker)
 	p.Go(ctx, "worker", worker.Run)
 	return []process.Check{
 		{Name: "outcome streams", Missing: outcomes.Ready},

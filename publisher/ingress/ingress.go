@@ -12,6 +12,9 @@ import (
 	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 )
 
@@ -65,6 +68,8 @@ type Config struct {
 	Logger      zerolog.Logger
 	// Stopping is closed when callers should wait no longer; nil is never.
 	Stopping <-chan struct{}
+	// Metrics is where the handler registers its metrics, or nil.
+	Metrics prometheus.Registerer
 }
 
 // NewHandler returns the handler of the API.
@@ -78,13 +83,21 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		g.slots = make(chan struct{}, cfg.MaxRequests)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
-	mux.Handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})
+	duration := promauto.With(cfg.Metrics).NewHistogramVec(prometheus.HistogramOpts{
+		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its answer, the wait that a caller prefers included.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+	}, []string{"route", "method", "code"})
+	handle := func(route string, handler http.Handler) {
+		mux.Handle(route, promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler))
+	}
+	handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
+	handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})
 	// Who takes clients in may see what became of them, too. An operation holds nothing of the client.
-	mux.Handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("GET /problems/", http.HandlerFunc(problems))
+	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problemNotFound.write(w, "there is nothing at this path")
-	})
+	}))
 	return mux
 }
 

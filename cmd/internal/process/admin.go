@@ -4,11 +4,13 @@ import (
 	"context"
 	"log"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 )
 
@@ -24,7 +26,7 @@ type Check struct {
 	Missing func(context.Context) error
 }
 
-// Admin answers /livez and /readyz.
+// Admin answers /livez, /readyz, /metrics and /debug/pprof.
 type Admin struct {
 	process *Process
 
@@ -55,6 +57,13 @@ func (a *Admin) Handler() http.Handler {
 		_, _ = w.Write([]byte("alive\n"))
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.process.Metrics, promhttp.HandlerOpts{
+		Registry: a.process.Metrics, EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+	}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

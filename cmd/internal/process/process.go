@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"golang.org/x/net/netutil"
 )
@@ -26,6 +28,8 @@ const watchInterval = time.Second
 // Process is a running process. What it starts is stopped in reverse order.
 type Process struct {
 	Log zerolog.Logger
+	// Metrics are what /metrics shows.
+	Metrics *prometheus.Registry
 
 	stopTimeout time.Duration
 
@@ -44,7 +48,9 @@ type stop struct {
 
 // New returns a process that has started nothing yet. stopTimeout is how long Stop lets things finish, all together.
 func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
-	return &Process{Log: log, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
 }
 
 // Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
