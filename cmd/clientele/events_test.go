@@ -1,0 +1,174 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"clientele/publisher/publishertest"
+
+	"github.com/go-json-experiment/json"
+)
+
+func TestEventsTail(t *testing.T) {
+	t.Parallel()
+	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	api, natsURL := serve.api(), serve.says(natsIsAt)
+	tail := func(args ...string) string {
+		t.Helper()
+		status, stdout, stderr := runLine(t, append([]string{"events", "tail", "--nats-url", natsURL, "--no-follow"}, args...)...)
+		if status != exitOK {
+			t.Fatalf("%d: %s%s", status, stdout, stderr)
+		}
+		return stdout
+	}
+	if out := tail("--since=24h"); out != "" {
+		t.Errorf("there is nothing: %s", out)
+	}
+	live := start(t, program(t, "clientele"), "events", "tail", "--nats-url", natsURL)
+	js := jetStream(t, natsURL)
+	publishertest.Eventually(t, "it follows", func() bool {
+		stream, err := js.Stream(t.Context(), "CLIENT_EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.Consumers == 1
+	})
+	var ids, records []string
+	for range 3 {
+		operation := accepted(t, api, jane, "")
+		ids = append(ids, operation[strings.LastIndex(operation, "/")+1:])
+		records = append(records, succeeded(t, api, operation))
+	}
+	for _, id := range ids {
+		live.says(`client\.created\s+(` + id + `)`)
+	}
+	if strings.Contains(live.output(), "Smith") {
+		t.Errorf("a client in %s", live.output())
+	}
+	live.stop()
+	if out := tail("--since=1h"); strings.Count(out, "\n") != 3 {
+		t.Errorf("%s", out)
+	}
+	if out := tail("--since=2000-01-01T00:00:00Z", "--id", strings.ToUpper(ids[1])); strings.Count(out, "\n") != 1 || !strings.Contains(out, ids[1]) {
+		t.Errorf("%s", out)
+	}
+	var event cloudEvent
+	if err := json.Unmarshal([]byte(tail("--since=1h", "--json", "--id", ids[2])), &event); err != nil || event.Subject != ids[2] ||
+		event.Type != "client.created" || event.SpecVersion != "1.0" || string(event.Data) != records[2] {
+		t.Errorf("%v: %+v", err, event)
+	}
+	serve.stop()
+}
+
+// receiver is a subscriber without NATS.
+type receiver struct {
+	mu     sync.Mutex
+	status int
+	got    []*http.Request
+	bodies []string
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, _ := io.ReadAll(request.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got, r.bodies = append(r.got, request), append(r.bodies, string(body))
+	w.WriteHeader(r.status)
+}
+
+func (r *receiver) n() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.got)
+}
+
+func (r *receiver) answers(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
+}
+
+func TestEventsForward(t *testing.T) {
+	t.Parallel()
+	serve := clientele(t, "serve", "--data-dir", t.TempDir())
+	api, natsURL := serve.api(), serve.says(natsIsAt)
+	r := &receiver{status: http.StatusServiceUnavailable}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("whsec_"+base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"events", "forward", server.URL + "/hook", "--secret-file", file, "--nats-url", natsURL, "--admin-listen=127.0.0.1:0", "--log-format=json"}
+	forward := start(t, program(t, "clientele"), args...)
+	forward.says("forwarding events")
+	operation := accepted(t, api, jane, "")
+	record := succeeded(t, api, operation)
+	publishertest.Eventually(t, "a first attempt", func() bool { return r.n() > 0 })
+	// It is away when the receiver is well again, and comes back: nothing is lost.
+	forward.stop()
+	r.answers(http.StatusNoContent)
+	later := accepted(t, api, jane, "")
+	succeeded(t, api, later)
+	before := r.n()
+	forward = start(t, program(t, "clientele"), args...)
+	publishertest.Eventually(t, "both events", func() bool { return r.n() >= before+2 })
+	forward.stop()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	request, body := r.got[0], r.bodies[0]
+	id := operation[strings.LastIndex(operation, "/")+1:]
+	if request.URL.Path != "/hook" || body != record || request.Header.Get("Ce-Subject") != id || request.Header.Get("Ce-Type") != "client.created" ||
+		request.Header.Get("Content-Type") != "application/json" || request.Header.Get("Webhook-Id") != request.Header.Get("Ce-Id") {
+		t.Errorf("%v: %s", request.Header, body)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(request.Header.Get("Webhook-Id") + "." + request.Header.Get("Webhook-Timestamp") + "." + body))
+	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); request.Header.Get("Webhook-Signature") != want {
+		t.Errorf("signature %s, want %s", request.Header.Get("Webhook-Signature"), want)
+	}
+	subjects := map[string]int{}
+	for _, request := range r.got {
+		subjects[request.Header.Get("Ce-Subject")]++
+	}
+	if len(subjects) != 2 || strings.Contains(forward.output(), "Smith") {
+		t.Errorf("%v: %s", subjects, forward.output())
+	}
+	serve.stop()
+}
+
+func TestEventsErrors(t *testing.T) {
+	t.Parallel()
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		want   string
+		status int
+		args   []string
+	}{
+		{"the URL must be like", exitUsage, []string{"forward", "ftp://x"}},
+		{"--name has", exitUsage, []string{"forward", "http://x", "--name=a.b"}},
+		{"--in-flight", exitUsage, []string{"forward", "http://x", "--in-flight=0"}},
+		{"at least 16 bytes", exitError, []string{"forward", "http://x", "--secret-file", short}},
+		{"cannot reach NATS", exitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
+		{"--since", exitUsage, []string{"tail", "--since=soon"}},
+	} {
+		if status, _, stderr := runLine(t, append([]string{"events"}, c.args...)...); status != c.status || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: %d, want %d and %s: %s", c.args, status, c.status, c.want, stderr)
+		}
+	}
+}
+
