@@ -57,6 +57,11 @@ func (c *eventsTailCmd) Run(e env) error {
 	if err != nil {
 		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
 	}
+	defer func() { // else the server keeps it for minutes
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = js.DeleteConsumer(ctx, domain.StreamEvents, consumer.CachedInfo().Name)
+	}()
 	info, err := consumer.Info(e.ctx)
 	if err != nil {
 		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
@@ -130,6 +135,3 @@ func (c *eventsTailCmd) print(w io.Writer, msg jetstream.Msg) error {
 	_, err = w.Write(append(line, '\n'))
 	return err
 }
-
-// forwardTimeout bounds one attempt to hand an event over.
-const forwardTimeout = 30 * time.Second

@@ -153,7 +153,10 @@ type forwarder struct {
 	log    zerolog.Logger
 }
 
-const maxForwardPause = 5 * time.Minute
+const (
+	forwardTimeout  = 30 * time.Second // of one attempt
+	maxForwardPause = 5 * time.Minute
+)
 
 // forward posts an event, and has it delivered again after a while if that fails.
 func (f *forwarder) forward(msg jetstream.Msg) {
