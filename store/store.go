@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"clientele/domain"
 
@@ -25,6 +26,13 @@ type Store interface {
 
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
+
+	// Count returns how many clients were created at from or later, and before to.
+	Count(ctx context.Context, from, to time.Time) (int, error)
+
+	// Page returns up to n of those clients, the first in the order of their ids whose ids are greater than after. As does
+	// Count, it reads all clients: there is no index on the time, which each Create would pay for.
+	Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error)
 
 	// Delete removes the client with this id, if there is one, and what the database alone decides to keep of it for a
 	// while. It is for erasure: nothing else deletes.

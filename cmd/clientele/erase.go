@@ -1,31 +1,23 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/store"
-	"clientele/store/postgres"
-	"clientele/store/sqlite"
 
 	"github.com/google/uuid"
 )
 
 // eraseCmd carries out a person's request to be erased (UK GDPR, article 17), everywhere that Clientele keeps data.
 type eraseCmd struct {
-	ID      string `arg:"" name:"id" help:"Id of the client."`
-	Yes     bool   `short:"y" help:"Do not ask."`
-	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of the clientele serve that has the clients; unused with --database-url (${default})."`
+	ID  string `arg:"" name:"id" help:"Id of the client."`
+	Yes bool   `short:"y" help:"Do not ask."`
 
 	operatorFlags `embed:""`
-	databaseFlags `embed:""`
+	clientsFlags  `embed:""`
 }
 
 // Run erases a client.
@@ -37,7 +29,7 @@ func (c *eraseCmd) Run(e env) error {
 	if !c.Yes && !isTerminal(e.stdin) {
 		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
 	}
-	clients, err := c.open(e.ctx)
+	clients, err := c.openClients(e.ctx)
 	if err != nil {
 		return err
 	}
@@ -62,22 +54,6 @@ func (c *eraseCmd) Run(e env) error {
 		}
 	}
 	return erase(e, id, clients, streams)
-}
-
-// open returns the store that has the clients. It makes none.
-func (c *eraseCmd) open(ctx context.Context) (store.Store, error) {
-	if c.DatabaseURL != "" {
-		clients, err := postgres.Open(ctx, postgres.Config{URL: c.DatabaseURL})
-		if err != nil {
-			return nil, fmt.Errorf("--database-url: %w", err)
-		}
-		return clients, nil
-	}
-	path := filepath.Join(c.DataDir, "clientele.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not there: give the --data-dir of the clientele serve that has the clients, or --database-url", path)
-	}
-	return sqlite.Open(ctx, sqlite.Config{Path: path})
 }
 
 // erase takes the row first and the messages after it: whoever reads the events cannot look up more than they say.

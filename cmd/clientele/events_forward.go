@@ -92,7 +92,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 			return err
 		}
 		slots := make(chan struct{}, c.InFlight)
-		subscription, err := consumer.Consume(func(msg jetstream.Msg) {
+		subscription, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the order to stop
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()

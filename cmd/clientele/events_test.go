@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"clientele/publisher/publishertest"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 )
 
 func TestEventsTail(t *testing.T) {
@@ -148,6 +150,69 @@ func TestEventsForward(t *testing.T) {
 	serve.stop()
 }
 
+func TestEventsReplay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	api, natsURL := serve.api(), serve.says(natsIsAt)
+	ids := map[string]bool{}
+	for range 3 {
+		operation := accepted(t, api, jane, "")
+		succeeded(t, api, operation)
+		ids[operation[strings.LastIndex(operation, "/")+1:]] = true
+	}
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	listener, err := nc.SubscribeSync("client.replay.mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	replay := func(args ...string) (int, string) {
+		t.Helper()
+		status, stdout, stderr := runLine(t, append([]string{"events", "replay", "--nats-url", natsURL, "--data-dir", dir}, args...)...)
+		return status, stdout + stderr
+	}
+	if status, out := replay("--since=1h", "--until=30m", "--yes"); status != exitOK || !strings.Contains(out, ": 0\n") {
+		t.Errorf("%d: %s", status, out)
+	}
+	if status, out := replay("--since=1h", "--yes", "--subject=client.replay.mailer"); status != exitOK || !strings.Contains(out, "listens on client.replay.mailer: 3\n") {
+		t.Errorf("%d: %s", status, out)
+	}
+	if status, out := replay("--since=1h", "--yes"); status != exitOK || !strings.Contains(out, "subscriber of client.created: 3\n") {
+		t.Errorf("%d: %s", status, out)
+	}
+	status, out, _ := runLine(t, "events", "tail", "--nats-url", natsURL, "--since=1h", "--no-follow", "--json")
+	events := map[string]int{}
+	for line := range strings.Lines(out) {
+		events[line]++
+	}
+	if status != exitOK || len(events) != 3 {
+		t.Errorf("%d: %d different events, want 3: %s", status, len(events), out)
+	}
+	for event, n := range events {
+		if n != 2 {
+			t.Errorf("%d times, want 2: %s", n, event)
+		}
+	}
+	for range 3 {
+		msg, err := listener.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ids[msg.Header.Get("ce-subject")] || msg.Header.Get("ce-type") != "client.created" {
+			t.Errorf("%v", msg.Header)
+		}
+		delete(ids, msg.Header.Get("ce-subject"))
+	}
+	serve.stop()
+}
+
 func TestEventsErrors(t *testing.T) {
 	t.Parallel()
 	short := filepath.Join(t.TempDir(), "short")
@@ -164,6 +229,10 @@ func TestEventsErrors(t *testing.T) {
 		{"--in-flight", exitUsage, []string{"forward", "http://x", "--in-flight=0"}},
 		{"at least 16 bytes", exitError, []string{"forward", "http://x", "--secret-file", short}},
 		{"cannot reach NATS", exitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
+		{"--since", exitUsage, []string{"replay"}},
+		{"--subject must", exitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},
+		{"pass --yes", exitUsage, []string{"replay", "--since=1h"}},
+		{"is not there", exitError, []string{"replay", "--since=1h", "--yes", "--data-dir", t.TempDir()}},
 		{"--since", exitUsage, []string{"tail", "--since=soon"}},
 	} {
 		if status, _, stderr := runLine(t, append([]string{"events"}, c.args...)...); status != c.status || !strings.Contains(stderr, c.want) {
@@ -171,4 +240,3 @@ func TestEventsErrors(t *testing.T) {
 		}
 	}
 }
-

@@ -46,7 +46,7 @@ type cli struct {
 	Keys       keysCmd       `cmd:"" help:"Make, list and revoke API keys."`
 	Erase      eraseCmd      `cmd:"" help:"Erase a client and every message about it, for good, and tell subscribers."`
 	Import     importCmd     `cmd:"" help:"Take in the clients of a CSV or NDJSON file, through the API."`
-	Events     eventsCmd     `cmd:"" help:"Follow client.created, or forward it to an HTTP URL."`
+	Events     eventsCmd     `cmd:"" help:"Follow client.created, forward it to an HTTP URL, or send it again."`
 	Bench      benchCmd      `cmd:"" help:"Measure a running Clientele from outside. It takes clients in for good."`
 	Version    versionCmd    `cmd:"" help:"Print the version, then end."`
 }

@@ -235,7 +235,8 @@ func (f *fortress) permissions(t *testing.T) {
 		{"subscriber", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
 
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
-		{"operator", "publish an event", false, request(domain.SubjectCreated, "x")},
+		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
+		{"operator", "publish anything else", false, request("orders", "x")},
 		{"operator", "DELETE clients", true, query(remove)},
 		{"operator", "INSERT clients", false, query(insert)},
 		{"operator", "DROP clients", false, query(drop)},

@@ -90,6 +90,27 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	return c, nil
 }
 
+// Count returns how many clients were created at from or later, and before to.
+func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM clients WHERE created_at >= $1 AND created_at < $2`, from, to).Scan(&n)
+	if err != nil {
+		return 0, s.failure("count clients", err)
+	}
+	return n, nil
+}
+
+// Page returns the next n of those clients in the order of their ids, as store.Store has it.
+func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error) {
+	// Of an error here CollectRows tells.
+	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM clients WHERE id > $1 AND created_at >= $2 AND created_at < $3 ORDER BY id LIMIT $4`,
+		[16]byte(after), from, to, n)
+	clients, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
+	if err != nil {
+		return nil, s.failure("read clients", err)
+	}
+	return clients, nil
+}
+
 func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	if !strings.HasPrefix(cfg.URL, "postgres://") && !strings.HasPrefix(cfg.URL, "postgresql://") {
 		return nil, errors.New("URL: must begin with postgres:// or postgresql://")

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -100,7 +99,7 @@ func values(c *domain.Client) []any {
 }
 
 // scan reads the columns of a client.
-func scan(row *sql.Row) (domain.Client, error) {
+func scan(row interface{ Scan(dest ...any) error }) (domain.Client, error) {
 	var (
 		c                       domain.Client
 		id                      string

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"clientele/domain"
 	"clientele/store"
@@ -95,6 +96,41 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 		return domain.Client{}, fmt.Errorf("get a client: %w", err)
 	}
 	return c, nil
+}
+
+// Count returns how many clients were created at from or later, and before to.
+func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error) {
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	err = s.readers.QueryRowContext(ctx, `SELECT count(*) FROM clients WHERE created_at >= ? AND created_at < ?`,
+		from.UnixMicro(), to.UnixMicro()).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count clients: %w", err)
+	}
+	return n, nil
+}
+
+// Page returns the next n of those clients in the order of their ids, as store.Store has it.
+func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) (clients []domain.Client, err error) {
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+columns+` FROM clients
+		WHERE id > ? AND created_at >= ? AND created_at < ? ORDER BY id LIMIT ?`, after.String(), from.UnixMicro(), to.UnixMicro(), n)
+	if err != nil {
+		return nil, fmt.Errorf("read clients: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read clients: %w", err)
+		}
+		clients = append(clients, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read clients: %w", err)
+	}
+	return clients, nil
 }
 
 // Delete removes the client with this id, if there is one, from the file and from the write-ahead log.

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"a cancelled batch is stored whole or not":        s.cancelled,
 		"an unknown id is not found":                      s.notFound,
 		"a deleted client is gone":                        s.deleted,
+		"clients can be paged by when they were created":  s.pages,
 		"a store without a schema says so":                s.noSchema,
 		"migrating twice does nothing":                    s.migrateTwice,
 		"several programs may migrate at once":            s.migrateAtOnce,
@@ -355,6 +357,37 @@ func (s suite) deleted(t *testing.T) {
 	}
 	if _, err := s.st.Get(t.Context(), stays.ID); err != nil {
 		t.Errorf("the other one: %v", err)
+	}
+}
+
+// pages has a time of its own, beside the clients of other tests.
+func (s suite) pages(t *testing.T) {
+	from := time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC)
+	to := from.Add(time.Second)
+	clients := Clients(7)
+	for i := range clients {
+		clients[i].CreatedAt = from.Add(time.Duration(i) * 200 * time.Millisecond) // the last two are too late
+	}
+	create(t, s.st, clients...)
+	if n, err := s.st.Count(t.Context(), from, to); err != nil || n != 5 {
+		t.Errorf("Count returned %d and %v, want 5", n, err)
+	}
+	var after uuid.UUID
+	got := map[uuid.UUID]domain.Client{}
+	for _, size := range []int{2, 2, 1, 0} {
+		page, err := s.st.Page(t.Context(), from, to, after, 2)
+		if err != nil || len(page) != size {
+			t.Fatalf("a page of %d and %v, want %d", len(page), err, size)
+		}
+		for _, c := range page {
+			if bytes.Compare(c.ID[:], after[:]) <= 0 {
+				t.Errorf("%s comes after %s", c.ID, after)
+			}
+			after, got[c.ID] = c.ID, c
+		}
+	}
+	for _, c := range clients[:5] {
+		wantClient(t, got[c.ID], c)
 	}
 }
 

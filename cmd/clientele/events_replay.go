@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/store"
+
+	"github.com/google/uuid"
+)
+
+type eventsReplayCmd struct {
+	Since   moment `required:"" placeholder:"TIME" help:"Clients created then or later: by RFC 3339, or a duration ago such as 24h."`
+	Until   moment `placeholder:"TIME" help:"Clients created before then (now)."`
+	Subject string `placeholder:"SUBJECT" help:"Whoever listens on this subject now gets the events, and no stream. Under client.replay. the operator of deploy/nats may do so."`
+	Yes     bool   `short:"y" help:"Do not ask."`
+
+	operatorFlags `embed:""`
+	clientsFlags  `embed:""`
+}
+
+// replaySubject is a subject without wildcards.
+var replaySubject = regexp.MustCompile(`^[^\s.*>$]+(\.[^\s.*>]+)*$`)
+
+// Validate is called by the parser.
+func (c *eventsReplayCmd) Validate() error {
+	if c.Subject != "" && (!replaySubject.MatchString(c.Subject) || c.Subject == domain.SubjectCreated) {
+		return errors.New("--subject must be one without wildcards, such as client.replay.mailer; without it the events go to their stream")
+	}
+	return nil
+}
+
+// Run publishes the events of clients once more.
+func (c *eventsReplayCmd) Run(e env) error {
+	if c.Until.IsZero() {
+		c.Until.Time = time.Now()
+	}
+	if !c.Yes && !isTerminal(e.stdin) {
+		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+	}
+	clients, err := c.openClients(e.ctx)
+	if err != nil {
+		return err
+	}
+	defer clients.Close()
+	nc, err := natsFlags(c.operatorFlags).connectNow("operator")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	streams, err := publisher.OpenStreams(e.ctx, nc)
+	if err != nil {
+		return err
+	}
+	n, err := clients.Count(e.ctx, c.Since.Time, c.Until.Time)
+	if err != nil {
+		return err
+	}
+	to := "every subscriber of " + domain.SubjectCreated
+	if c.Subject != "" {
+		to = "whoever listens on " + c.Subject
+	}
+	if n > 0 && !c.Yes {
+		yes, err := confirm(e.ctx, e.stdin, e.stderr, fmt.Sprintf("Send %s of %d clients to %s?", domain.SubjectCreated, n, to))
+		if err != nil {
+			return err
+		}
+		if !yes {
+			n = 0
+		}
+	}
+	done := 0
+	if n > 0 {
+		done, err = c.replay(e.ctx, clients, streams)
+	}
+	fmt.Fprintf(e.stdout, "events sent to %s: %d\n", to, done)
+	return err
+}
+
+// replay publishes a page of events at a time, and returns how many it has published.
+func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, streams *publisher.Streams) (done int, err error) {
+	const size = 500
+	var after uuid.UUID
+	for {
+		page, err := clients.Page(ctx, c.Since.Time, c.Until.Time, after, size)
+		if err != nil || len(page) == 0 {
+			return done, err
+		}
+		events := make([]domain.Event, len(page))
+		for i := range page {
+			if events[i], err = domain.NewEvent(page[i]); err != nil {
+				return done, err
+			}
+		}
+		if err := streams.Replay(ctx, events, c.Subject); err != nil {
+			return done, err
+		}
+		done += len(page)
+		after = page[len(page)-1].ID
+	}
+}
