@@ -25,7 +25,6 @@ var points = []patch{
 	{"consumer/batch.go", "\tif len(rejections) == 0 {", "\tfaults.Reached(`after-event`)\n\tif len(rejections) == 0 {"},
 	{"consumer/batch.go", "\t\tacknowledge := msg.Ack\n", "\t\tfaults.Reached(`before-ack`)\n\t\tacknowledge := msg.Ack\n"},
 	{"consumer/batch.go", "time.Now()", "faults.Now()"},
-	{"consumer/batch.go", "\t\"time\"\n", ""},
 	{"consumer/trim.go", "time.Now()", "faults.Now()"},
 	{"publisher/ingress/ingress.go", "time.Now()", "faults.Now()"},
 }

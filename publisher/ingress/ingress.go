@@ -95,6 +95,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	// Who takes clients in may see what became of them, too. An operation holds nothing of the client.
 	handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
+	servePages(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problemNotFound.write(w, "there is nothing at this path")
 	}))

@@ -55,7 +55,7 @@ func newHouse(t *testing.T) *house {
 	if _, _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()}))
+	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})))
 	t.Cleanup(api.Close)
 	return &house{t, server, log, db, api}
 }

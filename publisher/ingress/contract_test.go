@@ -1,0 +1,149 @@
+package ingress_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher/ingress"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/go-json-experiment/json"
+)
+
+// contract is the description of the API, with a router for it.
+var contract = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
+		return nil, err
+	}
+	return gorillamux.NewRouter(doc)
+})
+
+// recorder notes the answer that goes through it.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	r.body.Write(b)
+	return r.ResponseWriter.Write(b)
+}
+
+// byContract holds every request that succeeds, and every answer, against the description of the API: all tests of the
+// handlers are tests of it.
+func byContract(t *testing.T, handler http.Handler) http.Handler {
+	t.Helper()
+	router, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &recorder{ResponseWriter: w}
+		var sent bytes.Buffer
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(r.Body, &sent), r.Body}
+		handler.ServeHTTP(answer, r)
+		if r.Method == http.MethodHead || r.Context().Err() != nil {
+			return
+		}
+		route, parameters, err := router.FindRoute(r)
+		if err != nil {
+			pages := strings.HasPrefix(r.URL.Path, "/docs") || r.URL.Path == "/problems/" // are for people
+			if answer.status != http.StatusNotFound && answer.status != http.StatusMethodNotAllowed && !pages {
+				t.Errorf("%s %s is not described, and answered with %d", r.Method, r.URL.Path, answer.status)
+			}
+			return
+		}
+		again := r.Clone(context.Background())
+		again.Body = io.NopCloser(&sent)
+		isJSON := strings.Contains(answer.Header().Get("Content-Type"), "json")
+		request := &openapi3filter.RequestValidationInput{Request: again, PathParams: parameters, Route: route, Options: &openapi3filter.Options{
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, ExcludeResponseBody: !isJSON,
+		}}
+		if answer.status < http.StatusMultipleChoices {
+			if err := openapi3filter.ValidateRequest(context.Background(), request); err != nil {
+				t.Errorf("%s %s is not as described: %v", r.Method, r.URL.Path, err)
+			}
+		}
+		response := &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: request, Status: answer.status, Header: answer.Header(), Options: request.Options,
+		}
+		response.SetBodyBytes(answer.body.Bytes())
+		if err := openapi3filter.ValidateResponse(context.Background(), response); err != nil {
+			t.Errorf("the answer to %s %s is not as described: %v", r.Method, r.URL.Path, err)
+		}
+	})
+}
+
+// TestContract holds what is described against what is there.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, example := range doc.Paths.Value("/api/v2/clients").Post.RequestBody.Value.Content["application/json"].Examples {
+		body, err := json.Marshal(example.Value.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := domain.Parse(body, time.Now()); err != nil {
+			t.Errorf("example %s: %v", name, err)
+		}
+		if a := h.post(string(body)); a.StatusCode != http.StatusAccepted {
+			t.Errorf("example %s: %s", name, a.body)
+		}
+	}
+	var described []string
+	for _, name := range doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Enum {
+		described = append(described, name.(string))
+	}
+	var there []string
+	for _, match := range regexp.MustCompile(`href="(/problems/[a-z-]+)"`).FindAllStringSubmatch(string(h.request(http.MethodGet, "/problems/", "").body), -1) {
+		there = append(there, match[1])
+	}
+	slices.Sort(described)
+	slices.Sort(there)
+	if len(there) == 0 || !slices.Equal(described, there) {
+		t.Errorf("problems described: %v, there: %v", described, there)
+	}
+	for path, want := range map[string]string{"/openapi.yaml": "openapi: 3.1", "/asyncapi.yaml": "asyncapi: 3."} {
+		a := h.request(http.MethodGet, path, "")
+		if a.StatusCode != http.StatusOK || !strings.HasPrefix(string(a.body), want) || a.Header.Get("Content-Type") != "application/yaml" {
+			t.Errorf("%s: %s %v", path, a.Status, a.Header)
+		}
+		if again := h.request(http.MethodGet, path, "", "If-None-Match", a.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+			t.Errorf("%s: %s to who has it", path, again.Status)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package ingress
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"html/template"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+// The contracts of the API and of the messages, as they are served.
+var (
+	//go:embed site/openapi.yaml
+	OpenAPI []byte
+	//go:embed site/asyncapi.yaml
+	AsyncAPI []byte
+)
+
+//go:embed site/docs.html site/docs.css site/docs.js site/redoc.standalone.js.gz
+var site embed.FS
+
+// docsSecurityPolicy lets the page load what it is made of from where it is, and nothing from elsewhere; nor can it send
+// anything there. Redoc writes styles into the page.
+const docsSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// servePages adds what people and their tools read: the contracts, and pages for them.
+func servePages(handle func(route string, handler http.Handler)) {
+	handle("GET /openapi.yaml", content("application/yaml", OpenAPI))
+	handle("GET /asyncapi.yaml", content("application/yaml", AsyncAPI))
+	page := template.Must(template.ParseFS(site, "site/docs.html"))
+	for route, events := range map[string]bool{"GET /docs": false, "GET /docs/events": true} {
+		var html bytes.Buffer
+		if err := page.Execute(&html, struct{ Events bool }{events}); err != nil {
+			panic(err) // the template is wrong
+		}
+		served := content("text/html; charset=utf-8", html.Bytes())
+		handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Security-Policy", docsSecurityPolicy)
+			w.Header().Set("Referrer-Policy", "no-referrer")
+			served.ServeHTTP(w, r)
+		}))
+	}
+	for name, mediaType := range map[string]string{"docs.css": "text/css; charset=utf-8", "docs.js": "text/javascript; charset=utf-8"} {
+		handle("GET /docs/"+name, content(mediaType, file(name)))
+	}
+	handle("GET /docs/redoc.standalone.js", redoc())
+}
+
+func file(name string) []byte {
+	b, err := site.ReadFile(path.Join("site", name))
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return b
+}
+
+// content serves bytes that change with the program only.
+func content(mediaType string, body []byte) http.Handler {
+	sum := sha256.Sum256(body)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", mediaType)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache") // ask whether it has changed
+		w.Header().Set("ETag", tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	})
+}
+
+// redoc serves the script that shows the contracts. It is compressed; who does not take that gets it as it was.
+func redoc() http.Handler {
+	const mediaType = "text/javascript; charset=utf-8"
+	compressed := file("redoc.standalone.js.gz")
+	served := content(mediaType, compressed)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Accept-Encoding")
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+			served.ServeHTTP(w, r)
+			return
+		}
+		plain, err := gzip.NewReader(bytes.NewReader(compressed))
+		if err != nil {
+			problemInternal.write(w, problemInternal.Detail)
+			return
+		}
+		w.Header().Set("Content-Type", mediaType)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = io.Copy(w, plain) //nolint:gosec // it is ours
+	})
+}
