@@ -90,7 +90,7 @@ func TestPowerLoss(t *testing.T) {
 		name  string
 		patch patch
 	}{
-		{"the log is not synced", patch{"cmd/internal/embedded/nats.go", "SyncAlways: true", "SyncAlways: false"}},
+		{"the log is not synced", patch{"cmd/internal/embedded/nats.go", "opts.SyncAlways = true", "opts.SyncAlways = false"}},
 		{"the database is not synced", patch{"store/sqlite/sqlite.go", "_synchronous=FULL", "_synchronous=OFF"}},
 	} {
 		t.Run("control: "+c.name, func(t *testing.T) {

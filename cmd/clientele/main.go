@@ -38,18 +38,32 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Serve      serveCmd      `cmd:"" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
-	Ingress    ingressCmd    `cmd:"" help:"Run the HTTP side only, on a NATS and a PostgreSQL of yours."`
-	Worker     workerCmd     `cmd:"" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
-	Migrate    migrateCmd    `cmd:"" help:"Bring the streams and the database schema to this version, then end."`
-	Rejections rejectionsCmd `cmd:"" help:"Look at the commands that were rejected, and retry or drop them."`
-	Keys       keysCmd       `cmd:"" help:"Make, list and revoke API keys."`
-	Erase      eraseCmd      `cmd:"" help:"Erase a client and every message about it, for good, and tell subscribers."`
-	Import     importCmd     `cmd:"" help:"Take in the clients of a CSV or NDJSON file, through the API."`
-	Events     eventsCmd     `cmd:"" help:"Follow client.created, forward it to an HTTP URL, or send it again."`
-	Bench      benchCmd      `cmd:"" help:"Measure a running Clientele from outside. It takes clients in for good."`
-	Version    versionCmd    `cmd:"" help:"Print the version, then end."`
+	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
+	Ingress ingressCmd `cmd:"" group:"run" help:"Run the HTTP side only, on a NATS and a PostgreSQL of yours."`
+	Worker  workerCmd  `cmd:"" group:"run" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
+	Migrate migrateCmd `cmd:"" group:"run" help:"Bring the streams and the database schema to this version, then end."`
+
+	Import importCmd `cmd:"" group:"use" help:"Take in the clients of a CSV or NDJSON file, through the API."`
+	Events eventsCmd `cmd:"" group:"use" help:"Follow client.created, forward it to an HTTP URL, or send it again."`
+
+	Keys       keysCmd       `cmd:"" group:"look" help:"Make, list and revoke API keys."`
+	Rejections rejectionsCmd `cmd:"" group:"look" help:"Look at the commands that were rejected, and retry or drop them."`
+	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
+	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`
+
+	Version versionCmd `cmd:"" group:"other" help:"Print the version, then end."`
 }
+
+const description = `Clientele takes in new clients: 202 means on disk, and it will happen.
+
+  # Everything in one process, on http://127.0.0.1:8080, with a page at /docs
+  clientele serve
+
+  # Take the clients of a file in, and see what comes of it
+  clientele import clients.csv
+  clientele events tail --since 1h
+
+Every flag has an environment twin: --nats-url is CLIENTELE_NATS_URL.`
 
 // env is what a command has of the world around it.
 type env struct {
@@ -73,7 +87,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	context.AfterFunc(ctx, stop) // the second signal ends the process as if there were no handler
 	parser, err := kong.New(&cli{},
 		kong.Name("clientele"),
-		kong.Description("Clientele takes in new clients: 202 means on disk, and it will happen."),
+		kong.Description(description),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "run", Title: "Run it:"},
+			{Key: "use", Title: "Clients in, events out:"},
+			{Key: "look", Title: "Look after it:"},
+			{Key: "other", Title: "Other:"},
+		}),
 		kong.DefaultEnvars("CLIENTELE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
