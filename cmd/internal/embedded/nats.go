@@ -204,6 +204,7 @@ func diskSize(dir string) (int64, error) {
 func (n *NATS) Stop() {
 	n.Shutdown()
 	n.WaitForShutdown()
+	n.SetLoggerV2(nil, false, false, false) // some of it goes on for a moment, and the last line is the program's to say why it ends
 	if n.staging != "" {
 		_ = os.RemoveAll(n.staging) // the next start does it too
 	}
