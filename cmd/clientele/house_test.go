@@ -37,7 +37,7 @@ var programs string
 func TestMain(m *testing.M) {
 	// A connection that was made in advance and carried nothing is closed by the server after the 5 s that it gives a header:
 	// never use one that is about to be.
-	http.DefaultTransport.(*http.Transport).IdleConnTimeout = 4 * time.Second //nolint:forcetypeassert // it is documented
+	http.DefaultTransport.(*http.Transport).IdleConnTimeout = 4 * time.Second
 	os.Exit(func() int {
 		var err error
 		if programs, err = os.MkdirTemp("", "clientele-test-"); err != nil {
