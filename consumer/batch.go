@@ -19,10 +19,12 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 	defer w.held.hold(msgs)()
 	w.metrics.received(msgs)
 
+	ctx, spans := w.begin(ctx, msgs)
 	verdicts, err := w.judge(ctx, msgs)
 	if err == nil {
-		err = w.publish(ctx, msgs, verdicts)
+		err = w.publish(ctx, msgs, verdicts, spans)
 	}
+	spans.end(verdicts, err)
 	if err != nil {
 		w.cfg.Log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped with commands in hand, they stay on the log")
 		for _, msg := range msgs {
@@ -97,8 +99,10 @@ func (w *Worker) create(ctx context.Context, clients []domain.Client) ([]verdict
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 		defer cancel()
 		began := time.Now()
-		var err error
-		results, err = w.cfg.Store.Create(ctx, clients)
+		err := w.step(ctx, "store clients", func() (err error) {
+			results, err = w.cfg.Store.Create(ctx, clients)
+			return err
+		})
 		w.metrics.create.Observe(time.Since(began).Seconds())
 		if domain.CodeOf(err) == domain.CodeUnstorable {
 			refusal, err = err, nil
@@ -127,7 +131,7 @@ func (w *Worker) create(ctx context.Context, clients []domain.Client) ([]verdict
 }
 
 // publish puts the events and rejections of a judged batch on disk, for as long as that takes.
-func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict) error {
+func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict, spans spans) error {
 	var events []domain.Event
 	var rejections []domain.Rejection
 	for i, v := range verdicts {
@@ -139,9 +143,13 @@ func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []v
 		if err != nil {
 			return err
 		}
+		event.Traceparent = spans.traceparent(ctx, i)
 		events = append(events, event)
 	}
-	if err := w.retry(ctx, "publish events", func() error { return w.cfg.Outcomes.PublishEvents(events) }); err != nil {
+	err := w.retry(ctx, "publish events", func() error {
+		return w.step(ctx, "send client.created", func() error { return w.cfg.Outcomes.PublishEvents(events) })
+	})
+	if err != nil {
 		return err
 	}
 	w.metrics.events.Add(float64(len(events)))

@@ -20,6 +20,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -52,6 +54,8 @@ type Config struct {
 	History time.Duration
 	// Metrics is where the worker registers its metrics, or nil.
 	Metrics prometheus.Registerer
+	// Traces take spans of each batch and of each command; nil is for none.
+	Traces trace.TracerProvider
 }
 
 // The defaults of Config.
@@ -79,6 +83,7 @@ type Worker struct {
 	js       jetstream.JetStream
 	consumer jetstream.Consumer
 	metrics  metrics
+	tracer   trace.Tracer
 	held     held
 	turn     sync.Mutex // held by the lane that fetches, and see lane
 }
@@ -127,7 +132,11 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{cfg: cfg, js: js, consumer: consumer, metrics: newMetrics(cfg.Metrics)}, nil
+	w := &Worker{cfg: cfg, js: js, consumer: consumer, metrics: newMetrics(cfg.Metrics), tracer: noop.Tracer{}}
+	if cfg.Traces != nil {
+		w.tracer = cfg.Traces.Tracer("clientele/consumer")
+	}
+	return w, nil
 }
 
 // Ready returns nil when the server answers and has the consumer that Migrate makes.

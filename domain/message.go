@@ -37,6 +37,9 @@ const (
 	HeaderAcceptedAt  = "Clientele-Accepted-At" // RFC 3339
 )
 
+// HeaderTraceparent is the trace that a command or an event belongs to (W3C Trace Context, section 3.2), if it does.
+const HeaderTraceparent = "traceparent"
+
 // Event is client.created: the record of a client that is now in the store.
 type Event struct {
 	// ID is the same each time the event of a client is published; subscribers tell repetitions by it.
@@ -44,6 +47,8 @@ type Event struct {
 	Client Client
 	// Body is the record as JSON.
 	Body []byte
+	// Traceparent is what HeaderTraceparent should be, or "". It is no part of the event: repetitions differ in it.
+	Traceparent string
 }
 
 // NewEvent returns the event of a client. Equal clients give equal events.

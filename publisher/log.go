@@ -14,6 +14,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Log is the command log as an ingress sees it: it appends commands and looks up what became of one.
@@ -27,6 +32,7 @@ type Log struct {
 	maxBatch   int
 	batch      prometheus.Histogram
 	duration   prometheus.Histogram
+	tracer     trace.Tracer
 	wake       chan struct{} // holds a token while the pool may have requests in it
 	done       chan struct{}
 
@@ -54,6 +60,8 @@ type LogConfig struct {
 	MaxBatch int
 	// Metrics is where the log registers its metrics, or nil.
 	Metrics prometheus.Registerer
+	// Traces take a span of each command that is published; nil is for none.
+	Traces trace.TracerProvider
 }
 
 // OpenLog returns the log of the server that the connection leads to, or a *MissingStreamError.
@@ -62,7 +70,10 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &Log{maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1), done: make(chan struct{}), tracer: noop.Tracer{}}
+	if cfg.Traces != nil {
+		l.tracer = cfg.Traces.Tracer("clientele/publisher")
+	}
 	if l.maxBatch == 0 {
 		l.maxBatch = maxBatch
 	}
@@ -104,11 +115,25 @@ func (l *Log) Close() {
 // domain.CodeLogFull if the command was not accepted; domain.CodeUnknown if it may have been, as the log did not answer
 // before the context ended or within four seconds.
 func (l *Log) Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
-	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command) })
+	ctx, span := l.tracer.Start(ctx, "send client.create", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		semconv.MessagingSystemKey.String("nats"),
+		semconv.MessagingOperationTypeSend,
+		semconv.MessagingDestinationName(domain.StreamCommands),
+		semconv.MessagingMessageID(command.ID.String()),
+	))
+	defer span.End()
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, carrier[domain.HeaderTraceparent]) })
 	if errors.Is(err, errDuplicate) {
-		return l.original(ctx, command)
+		acceptedAt, err = l.original(ctx, command)
+	} else {
+		acceptedAt = command.AcceptedAt
 	}
-	return command.AcceptedAt, err
+	if err != nil {
+		span.SetStatus(codes.Error, string(domain.CodeOf(err)))
+	}
+	return acceptedAt, err
 }
 
 // publish puts a message into the pool and waits until it is on disk.
@@ -306,8 +331,8 @@ func sameOutcome(err error) error {
 	return err
 }
 
-func commandMessage(c domain.CreateClient) *nats.Msg {
-	return &nats.Msg{
+func commandMessage(c domain.CreateClient, traceparent string) *nats.Msg {
+	msg := &nats.Msg{
 		Subject: domain.SubjectCreate + c.ID.String(),
 		Data:    c.Body,
 		Header: nats.Header{
@@ -316,4 +341,8 @@ func commandMessage(c domain.CreateClient) *nats.Msg {
 			domain.HeaderAcceptedAt:  {c.AcceptedAt.Format(time.RFC3339Nano)},
 		},
 	}
+	if traceparent != "" {
+		msg.Header[domain.HeaderTraceparent] = []string{traceparent}
+	}
+	return msg
 }

@@ -102,6 +102,9 @@ func erasedMessage(client uuid.UUID, at time.Time) *nats.Msg {
 func eventMessage(e domain.Event) *nats.Msg {
 	msg := cloudEvent(domain.SubjectCreated, e.ID, e.Client.ID, e.Client.CreatedAt, e.Body)
 	msg.Header["ce-dataschema"] = []string{eventDataSchema}
+	if e.Traceparent != "" {
+		msg.Header[domain.HeaderTraceparent] = []string{e.Traceparent}
+	}
 	return msg
 }
 

@@ -83,7 +83,7 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 		streamFlags:  streamFlags{EventRetention: time.Hour, LogMaxBytes: 1 << 31, Replicas: 1},
 		workerFlags:  workerFlags{History: time.Hour, BatchSize: storeBatch, Concurrency: concurrency},
 	}
-	natsURL, err := serve.start(context.Background(), p)
+	natsURL, err := serve.start(context.Background(), p, env{stdout: io.Discard})
 	if err != nil {
 		b.Fatal(err)
 	}

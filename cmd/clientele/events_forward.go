@@ -58,7 +58,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 	}
 	p := process.New(c.logger(e), c.ShutdownTimeout)
 	return p.Run(e.ctx, func(ctx context.Context) error {
-		admin, err := c.processFlags.start(p)
+		admin, err := c.processFlags.start(ctx, p, e)
 		if err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func (f *forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 		return err
 	}
 	for name, values := range msg.Headers() {
-		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" { // which is Content-Type in HTTP
+		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" || name == domain.HeaderTraceparent { // the former is Content-Type in HTTP
 			request.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}

@@ -62,7 +62,7 @@ func (f externalFlags) run(e env, pf *processFlags, role string,
 ) error {
 	p := process.New(pf.logger(e), pf.ShutdownTimeout)
 	return p.Run(e.ctx, func(ctx context.Context) error {
-		admin, err := pf.start(p)
+		admin, err := pf.start(ctx, p, e)
 		if err != nil {
 			return err
 		}

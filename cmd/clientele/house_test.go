@@ -212,13 +212,18 @@ func (p *proc) ready() {
 // clientele starts the program under test on free ports.
 func clientele(t testing.TB, command string, args ...string) *proc {
 	t.Helper()
+	return clienteleWith(t, nil, command, args...)
+}
+
+func clienteleWith(t testing.TB, environment []string, command string, args ...string) *proc {
+	t.Helper()
 	fixed := map[string][]string{
 		"serve":   {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0"},
 		"ingress": {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"},
 		"worker":  {"--admin-listen=127.0.0.1:0"},
 	}[command]
 	args = slices.Concat([]string{command, "--log-format=json"}, fixed, args)
-	return start(t, program(t, "clientele"), args...)
+	return startWith(t, environment, program(t, "clientele"), args...)
 }
 
 // natsServer is a nats-server process with the configuration that deploy has for it.

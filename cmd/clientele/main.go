@@ -63,7 +63,7 @@ const description = `Clientele takes in new clients: 202 means on disk, and it w
   clientele import clients.csv
   clientele events tail --since 1h
 
-Every flag has an environment twin: --nats-url is CLIENTELE_NATS_URL.`
+Every flag has an environment twin: --nats-url is CLIENTELE_NATS_URL. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says.`
 
 // env is what a command has of the world around it.
 type env struct {

@@ -38,14 +38,15 @@ func TestPersonalData(t *testing.T) {
 	token := newKey(t, keys, "pipeline", "clients:write,clients:read")
 	database := storetest.StartPostgres(t)
 	s := newSiteOn(t, database.URL())
+	traces := []string{"OTEL_TRACES_EXPORTER=console"}
 	debug := func(role string, flags ...string) *proc {
-		p := clientele(t, role, append(append([]string{"--log-level=debug"}, flags...), s.flags...)...)
+		p := clienteleWith(t, traces, role, append(append([]string{"--log-level=debug"}, flags...), s.flags...)...)
 		p.ready()
 		return p
 	}
 	ingress, worker := debug("ingress", "--keys-file", keys, "--rate-limit=1000"), debug("worker")
 	dir := t.TempDir()
-	serve := clientele(t, "serve", "--data-dir", dir, "--log-level=debug", "--keys-file", keys)
+	serve := clienteleWith(t, traces, "serve", "--data-dir", dir, "--log-level=debug", "--keys-file", keys)
 	serve.ready()
 
 	var problems strings.Builder
@@ -171,8 +172,13 @@ func TestPersonalData(t *testing.T) {
 		p.stop()
 	}
 	written := map[string]string{
-		"the ingress's output": ingress.output(), "the worker's output": worker.output(), "serve's output": serve.output(),
+		"the ingress's output, spans too": ingress.output(), "the worker's output": worker.output(), "serve's output": serve.output(),
 		"nats-server's output": s.nats.output(), "problem documents and commands' output": problems.String(), "subjects, headers and metrics": headers.String(),
+	}
+	for _, p := range []*proc{ingress, worker, serve} {
+		if !strings.Contains(p.output(), `"SpanContext"`) {
+			t.Error("there are no spans: what was looked at?")
+		}
 	}
 	for where, text := range written {
 		if len(text) == 0 {

@@ -29,6 +29,7 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 			Concurrency: f.Concurrency,
 			History:     f.History,
 			Metrics:     p.Metrics,
+			Traces:      p.Traces,
 		})
 		return err
 	})
@@ -46,11 +47,13 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 // maxAdminConnections is more than whoever watches a process needs.
 const maxAdminConnections = 64
 
-// start serves the admin endpoints. They answer from the first moment, so that whoever watches a process that waits for
+// start begins to trace, and serves the admin endpoints. They answer from the first moment, so that whoever watches a process that waits for
 // its servers sees that it lives, and what it waits for.
-func (f *processFlags) start(p *process.Process) (*process.Admin, error) {
-	admin := process.NewAdmin(p)
-	var err error
+func (f *processFlags) start(ctx context.Context, p *process.Process, e env) (admin *process.Admin, err error) {
+	if err := p.StartTracing(ctx, buildVersion(), e.stdout); err != nil {
+		return nil, err
+	}
+	admin = process.NewAdmin(p)
 	f.AdminListen, err = p.Serve(process.HTTP{Flag: "--admin-listen", Address: f.AdminListen, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
 	return admin, err
 }

@@ -27,7 +27,7 @@ func (c *serveCmd) Validate() error {
 func (c *serveCmd) Run(e env) error {
 	p := process.New(c.logger(e), c.ShutdownTimeout)
 	return p.Run(e.ctx, func(ctx context.Context) error {
-		natsURL, err := c.start(ctx, p)
+		natsURL, err := c.start(ctx, p, e)
 		if err == nil {
 			authorization := ""
 			if c.hasAuth() {
@@ -54,8 +54,8 @@ Try it:
 `
 
 // start starts everything, and returns the URL at which subscribers find NATS.
-func (c *serveCmd) start(ctx context.Context, p *process.Process) (natsURL string, err error) {
-	admin, err := c.processFlags.start(p)
+func (c *serveCmd) start(ctx context.Context, p *process.Process, e env) (natsURL string, err error) {
+	admin, err := c.processFlags.start(ctx, p, e)
 	if err != nil {
 		return "", err
 	}

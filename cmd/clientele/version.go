@@ -12,8 +12,14 @@ var version string
 
 type versionCmd struct{}
 
-// Run prints the version, else the commit that the program was built from, and what it was built with.
+// Run prints the version, and what the program was built with.
 func (versionCmd) Run(e env) error {
+	_, err := fmt.Fprintf(e.stdout, "clientele %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+// buildVersion returns the version, else the commit that the program was built from.
+func buildVersion() string {
 	v := version
 	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
 		v = info.Main.Version
@@ -23,6 +29,5 @@ func (versionCmd) Run(e env) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(e.stdout, "clientele %s %s %s/%s\n", cmp.Or(v, "(devel)"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return cmp.Or(v, "(devel)")
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Log is the command log.
@@ -70,6 +72,8 @@ type Config struct {
 	Stopping <-chan struct{}
 	// Metrics is where the handler registers its metrics, or nil.
 	Metrics prometheus.Registerer
+	// Traces take a span of each request; nil is for none.
+	Traces trace.TracerProvider
 }
 
 // NewHandler returns the handler of the API.
@@ -87,8 +91,13 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its answer, the wait that a caller prefers included.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 	}, []string{"route", "method", "code"})
+	var tracer trace.Tracer = noop.Tracer{}
+	if cfg.Traces != nil {
+		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
+	}
 	handle := func(route string, handler http.Handler) {
-		mux.Handle(route, promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler))
+		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
+		mux.Handle(route, traced(tracer, route, handler))
 	}
 	handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
 	handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})

@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/net/netutil"
 )
 
@@ -30,6 +32,8 @@ type Process struct {
 	Log zerolog.Logger
 	// Metrics are what /metrics shows.
 	Metrics *prometheus.Registry
+	// Traces take the spans of what the process does. Until StartTracing they are dropped.
+	Traces trace.TracerProvider
 
 	stopTimeout time.Duration
 
@@ -50,7 +54,10 @@ type stop struct {
 func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
+	return &Process{
+		Log: log, Metrics: metrics, Traces: noop.NewTracerProvider(),
+		stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {},
+	}
 }
 
 // Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
