@@ -48,6 +48,15 @@ growth: ## How it does with more of everything, and over time; GROWTH_SCALE=1 SO
 siege: ## What attacks do to a caller who means well, and to memory; BENCH_SECONDS=6. Linux
 	BENCH_SECONDS=$(BENCH_SECONDS) go test -tags bench -count=1 -timeout 20m -v -run TestSiege ./cmd/clientele
 
+.PHONY: browser
+browser: ## Look at the pages in a headless Chromium
+	.ci/install chromium
+	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
+
+.PHONY: node
+node: ## Lint the contracts, and subscribe from JavaScript; takes Node.js 20.19 or newer, and npm's registry
+	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/clientele
+
 GOVULNCHECK_VERSION := v1.9.0
 
 .PHONY: vulnerabilities

@@ -16,6 +16,7 @@ import (
 
 	"clientele/publisher/publishertest"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 )
@@ -134,6 +135,16 @@ func TestEventsForward(t *testing.T) {
 	if request.URL.Path != "/hook" || body != record || request.Header.Get("Ce-Subject") != id || request.Header.Get("Ce-Type") != "client.created" ||
 		request.Header.Get("Content-Type") != "application/json" || request.Header.Get("Webhook-Id") != request.Header.Get("Ce-Id") {
 		t.Errorf("%v: %s", request.Header, body)
+	}
+	// The SDK of CloudEvents takes it for one.
+	request.Body = io.NopCloser(strings.NewReader(body))
+	event, err := cloudevents.NewEventFromHTTPRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := event.Validate(); err != nil || event.Type() != "client.created" || event.Subject() != id || string(event.Data()) != record ||
+		event.DataSchema() == "" || event.DataContentType() != "application/json" || event.Time().IsZero() {
+		t.Errorf("%v: %v", err, event)
 	}
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(request.Header.Get("Webhook-Id") + "." + request.Header.Get("Webhook-Timestamp") + "." + body))
