@@ -26,7 +26,20 @@ type benchCmd struct {
 	Token       string        `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
-	operatorFlags `embed:""`
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*benchCmd) Help() string {
+	return `Examples:
+
+  # As fast as it goes
+  clientele bench --connections 256 --duration 30s
+
+  # At a rate, where a request counts from when it was due
+  clientele bench --rate 2000 --duration 60s --keys
+
+The exit status is 1 if anything was lost or came twice.`
 }
 
 // Validate is called by the parser.

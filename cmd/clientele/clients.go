@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"clientele/publisher"
 	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/sqlite"
@@ -17,7 +18,38 @@ import (
 type clientsFlags struct {
 	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of the clientele serve that has the clients; unused with --database-url (${default})."`
 
-	databaseFlags `embed:""`
+	databaseFlags `embed:"" group:"database"`
+}
+
+// askFlags are those of a command that changes what cannot be changed back.
+type askFlags struct {
+	Yes bool `short:"y" help:"Do not ask."`
+
+	operatorFlags `embed:"" group:"nats"`
+	clientsFlags  `embed:"" group:"database"`
+}
+
+// open returns the clients, and the streams with the messages about them, given that somebody can be asked where that has to
+// be. The caller calls closeAll.
+func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Streams, closeAll func(), err error) {
+	if !f.Yes && !isTerminal(e.stdin) {
+		return nil, nil, nil, &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+	}
+	if clients, err = f.openClients(e.ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	nc, err := natsFlags(f.operatorFlags).connectNow("operator")
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, clients.Close())
+	}
+	closeAll = func() {
+		nc.Close()
+		_ = clients.Close()
+	}
+	if streams, err = publisher.OpenStreams(e.ctx, nc); err != nil {
+		closeAll()
+	}
+	return clients, streams, closeAll, err
 }
 
 // openClients returns the store that has the clients. It makes none.

@@ -13,11 +13,19 @@ import (
 
 // eraseCmd carries out a person's request to be erased (UK GDPR, article 17), everywhere that Clientele keeps data.
 type eraseCmd struct {
-	ID  string `arg:"" name:"id" help:"Id of the client."`
-	Yes bool   `short:"y" help:"Do not ask."`
+	ID string `arg:"" name:"id" help:"Id of the client."`
 
-	operatorFlags `embed:""`
-	clientsFlags  `embed:""`
+	askFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*eraseCmd) Help() string {
+	return `Examples:
+
+  clientele erase 01a1f0de-7c5e-7000-8000-000000000000
+  clientele erase ID --nats-url nats://… --database-url postgres://…
+
+Events that subscribers have, and backups, are theirs to erase: they are told with client.erased.`
 }
 
 // Run erases a client.
@@ -26,23 +34,11 @@ func (c *eraseCmd) Run(e env) error {
 	if err != nil {
 		return &usageError{"the id is not a UUID"}
 	}
-	if !c.Yes && !isTerminal(e.stdin) {
-		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
-	}
-	clients, err := c.openClients(e.ctx)
+	clients, streams, closeAll, err := c.open(e)
 	if err != nil {
 		return err
 	}
-	defer clients.Close()
-	nc, err := natsFlags(c.operatorFlags).connectNow("operator")
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	streams, err := publisher.OpenStreams(e.ctx, nc)
-	if err != nil {
-		return err
-	}
+	defer closeAll()
 	if !c.Yes {
 		yes, err := confirm(e.ctx, e.stdin, e.stderr, fmt.Sprintf("Erase everything about client %s, for good?", id))
 		if err != nil {

@@ -29,7 +29,16 @@ type eventsTailCmd struct {
 	JSON     bool   `name:"json" help:"Print whole events, with the clients in them: CloudEvents in JSON, one a line."`
 	NoFollow bool   `help:"End with the last event that is there."`
 
-	operatorFlags `embed:""`
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*eventsTailCmd) Help() string {
+	return `Examples:
+
+  clientele events tail
+  clientele events tail --since 24h --json | jq .data.emailAddress
+  clientele events tail --since 24h --id ID --no-follow`
 }
 
 // Run prints events until it is stopped.

@@ -27,14 +27,24 @@ import (
 type eventsForwardCmd struct {
 	URL        string `arg:"" help:"Where events are posted, as CloudEvents in HTTP's binary mode."`
 	Name       string `default:"default" placeholder:"NAME" help:"Name of this way out. Each name has every event once, from when it was first used (${default})."`
-	SecretFile string `type:"path" placeholder:"FILE" help:"Secret with which events are signed, by Standard Webhooks: whsec_ and base64, or any text."`
+	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Secret with which events are signed, by Standard Webhooks: whsec_ and base64, or any text."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Requests under way at once (${default})."`
 
-	processFlags  `embed:""`
-	operatorFlags `embed:""`
+	processFlags  `embed:"" group:"process"`
+	operatorFlags `embed:"" group:"nats"`
 }
 
 var forwardName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Help is printed by --help.
+func (*eventsForwardCmd) Help() string {
+	return `Examples:
+
+  clientele events forward https://crm.example.com/clients --secret-file secret
+
+Each event is sent until it is answered with 2xx. What was sent is remembered by --name, on the side of NATS: it can be
+stopped and started again, and run twice.`
+}
 
 // Validate is called by the parser.
 func (c *eventsForwardCmd) Validate() error {

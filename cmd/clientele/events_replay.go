@@ -18,14 +18,25 @@ type eventsReplayCmd struct {
 	Since   moment `required:"" placeholder:"TIME" help:"Clients created then or later: by RFC 3339, or a duration ago such as 24h."`
 	Until   moment `placeholder:"TIME" help:"Clients created before then (now)."`
 	Subject string `placeholder:"SUBJECT" help:"Whoever listens on this subject now gets the events, and no stream. Under client.replay. the operator of deploy/nats may do so."`
-	Yes     bool   `short:"y" help:"Do not ask."`
 
-	operatorFlags `embed:""`
-	clientsFlags  `embed:""`
+	askFlags `embed:""`
 }
 
 // replaySubject is a subject without wildcards.
 var replaySubject = regexp.MustCompile(`^[^\s.*>$]+(\.[^\s.*>]+)*$`)
+
+// Help is printed by --help.
+func (*eventsReplayCmd) Help() string {
+	return `Examples:
+
+  # After a restore: everybody gets the events once more of the clients of the last two days
+  clientele events replay --since 48h
+
+  # For a subscriber that lost its data, which listens to client.replay.mailer now
+  clientele events replay --since 2026-01-01T00:00:00Z --subject client.replay.mailer
+
+It says how many, and asks.`
+}
 
 // Validate is called by the parser.
 func (c *eventsReplayCmd) Validate() error {
@@ -40,23 +51,11 @@ func (c *eventsReplayCmd) Run(e env) error {
 	if c.Until.IsZero() {
 		c.Until.Time = time.Now()
 	}
-	if !c.Yes && !isTerminal(e.stdin) {
-		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
-	}
-	clients, err := c.openClients(e.ctx)
+	clients, streams, closeAll, err := c.open(e)
 	if err != nil {
 		return err
 	}
-	defer clients.Close()
-	nc, err := natsFlags(c.operatorFlags).connectNow("operator")
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	streams, err := publisher.OpenStreams(e.ctx, nc)
-	if err != nil {
-		return err
-	}
+	defer closeAll()
 	n, err := clients.Count(e.ctx, c.Since.Time, c.Until.Time)
 	if err != nil {
 		return err

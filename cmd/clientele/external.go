@@ -13,9 +13,18 @@ import (
 // The commands that run on servers outside.
 
 type ingressCmd struct {
-	listenFlags   `embed:""`
-	processFlags  `embed:""`
+	listenFlags   `embed:"" group:"api"`
+	processFlags  `embed:"" group:"process"`
 	externalFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*ingressCmd) Help() string {
+	return `Examples:
+
+  clientele ingress --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
+
+As many as wanted, behind any load balancer. Run clientele migrate first.`
 }
 
 // Validate is called by the parser.
@@ -34,9 +43,18 @@ func (c *ingressCmd) Run(e env) error {
 }
 
 type workerCmd struct {
-	processFlags  `embed:""`
+	processFlags  `embed:"" group:"process"`
 	externalFlags `embed:""`
-	workerFlags   `embed:""`
+	workerFlags   `embed:"" group:"worker"`
+}
+
+// Help is printed by --help.
+func (*workerCmd) Help() string {
+	return `Examples:
+
+  clientele worker --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
+
+As many as wanted: they share the log. Run clientele migrate first.`
 }
 
 // Validate is called by the parser.

@@ -16,13 +16,13 @@ import (
 type listenFlags struct {
 	Listen string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API is served (${default})."`
 
-	KeysFile       string `type:"path" placeholder:"FILE" help:"API keys that may be used, as clientele keys new prints them. Read again when it changes."`
+	KeysFile       string `type:"path" predictor:"file" placeholder:"FILE" help:"API keys that may be used, as clientele keys new prints them. Read again when it changes."`
 	OIDCIssuer     string `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose tokens may be used, as it is in their iss."`
 	OIDCAudience   string `name:"oidc-audience" placeholder:"NAME" help:"What such a token must have in its aud."`
 	InsecureNoAuth bool   `help:"Serve whoever reaches the API. Without keys or issuer it is served on loopback only."`
 
-	TLSCert string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain of the API, PEM. Read again when it changes."`
-	TLSKey  string `name:"tls-key" type:"path" placeholder:"FILE" help:"Its private key, PEM."`
+	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain of the API, PEM. Read again when it changes."`
+	TLSKey  string `name:"tls-key" type:"path" predictor:"file" placeholder:"FILE" help:"Its private key, PEM."`
 
 	RateLimit      float64 `placeholder:"N" help:"Requests a second that each caller may make; any number unless given."`
 	MaxRequests    int     `default:"2048" placeholder:"N" help:"Requests under way at once, beyond which 503 is answered (${default})."`
@@ -34,9 +34,9 @@ type listenFlags struct {
 
 // processFlags are those of a process that goes on until it is told to stop.
 type processFlags struct {
-	AdminListen     string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez and /readyz are served (${default})."`
+	AdminListen     string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez, /readyz, /metrics and /debug/pprof are served (${default})."`
 	ShutdownTimeout time.Duration `default:"20s" help:"How long requests and batches in hand may take to finish after SIGTERM (${default})."`
-	logFlags        `embed:""`
+	logFlags        `embed:"" group:"process"`
 }
 
 // validate returns what is wrong with the flags.
@@ -54,18 +54,18 @@ type natsFlags struct {
 
 // natsTLSFlags say how to be sure of a NATS server, and it of us.
 type natsTLSFlags struct {
-	NatsCreds string `name:"nats-creds" type:"path" placeholder:"FILE" help:"Credentials file for NATS. User and password may be in the URL instead."`
-	NatsCA    string `name:"nats-ca" type:"path" placeholder:"FILE" help:"Certificate authorities of the NATS servers, PEM; those of the system unless given."`
-	NatsCert  string `name:"nats-cert" type:"path" placeholder:"FILE" help:"Certificate to show to NATS servers, PEM."`
-	NatsKey   string `name:"nats-key" type:"path" placeholder:"FILE" help:"Its private key, PEM."`
+	NatsCreds string `name:"nats-creds" type:"path" predictor:"file" placeholder:"FILE" help:"Credentials file for NATS. User and password may be in the URL instead."`
+	NatsCA    string `name:"nats-ca" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate authorities of the NATS servers, PEM; those of the system unless given."`
+	NatsCert  string `name:"nats-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate to show to NATS servers, PEM."`
+	NatsKey   string `name:"nats-key" type:"path" predictor:"file" placeholder:"FILE" help:"Its private key, PEM."`
 }
 
 // dataDirFlags are of what serve has inside.
 type dataDirFlags struct {
 	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Where the embedded NATS and SQLite keep their files (${default})."`
 	NatsListen            string `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where subscribers reach the embedded NATS (${default}); unused with --nats-url."`
-	NatsConfig            string `type:"path" placeholder:"FILE" help:"Users and TLS of the embedded NATS, as nats-server has them in its configuration; needed where others than this machine reach it."`
-	NatsEncryptionKeyFile string `type:"path" placeholder:"FILE" help:"Key that encrypts what the embedded NATS keeps on disk. Without it the log is lost."`
+	NatsConfig            string `type:"path" predictor:"file" placeholder:"FILE" help:"Users and TLS of the embedded NATS, as nats-server has them in its configuration; needed where others than this machine reach it."`
+	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts what the embedded NATS keeps on disk. Without it the log is lost."`
 }
 
 type databaseFlags struct {
@@ -147,8 +147,8 @@ func isTerminal(w any) bool {
 
 // externalFlags are those of the commands that need servers outside.
 type externalFlags struct {
-	natsFlags     `embed:""`
-	databaseFlags `embed:""`
+	natsFlags     `embed:"" group:"nats"`
+	databaseFlags `embed:"" group:"database"`
 }
 
 // validate returns what is wrong with the flags.

@@ -21,15 +21,33 @@ import (
 
 // importCmd takes the clients of a file in, through the API.
 type importCmd struct {
-	File        string            `arg:"" help:"File to import, - for standard input."`
+	File        string            `arg:"" predictor:"file" help:"File to import, - for standard input."`
 	URL         string            `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The API (${default})."`
 	Token       string            `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
 	Format      string            `default:"auto" enum:"auto,csv,ndjson" placeholder:"FORMAT" help:"csv, ndjson, or auto: by the file's name, else by how it begins (${default})."`
 	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"What a column is called in the API, as in E-Mail=emailAddress; = alone leaves it out. May be given again."`
 	Delimiter   string            `default:"," placeholder:"CHAR" help:"What separates columns of a CSV file (${default})."`
-	Rejects     string            `type:"path" placeholder:"FILE" help:"Where rejected rows go, with their reasons; FILE.rejects unless given."`
+	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"Where rejected rows go, with their reasons; beside the file unless given: clients.rejects.csv, or stdin.rejects."`
 	Connections int               `default:"64" placeholder:"N" help:"Requests under way at once (${default})."`
 	DryRun      bool              `help:"Validate only, here, and send nothing."`
+}
+
+// Help is printed by --help.
+func (*importCmd) Help() string {
+	return `Examples:
+
+  # See what is wrong with a file, then import what is right, mend the rest and import that
+  clientele import clients.csv --dry-run
+  clientele import clients.csv
+  clientele import clients.rejects.csv
+
+  # Columns that are called otherwise
+  clientele import crm.csv --delimiter ';' --map 'E-Mail=emailAddress' --map 'Notes='
+
+  # From another program, an object a line
+  crm-export | clientele import - --format ndjson
+
+It can be interrupted, and run again: nothing is taken in twice. The exit status is 1 while rows are rejected.`
 }
 
 // Validate is called by the parser.
@@ -42,8 +60,6 @@ func (c *importCmd) Validate() error {
 		return errors.New("--connections must be from 1 to 1000")
 	case len([]rune(c.Delimiter)) != 1:
 		return errors.New("--delimiter must be one character")
-	case c.File == "-" && c.Rejects == "":
-		return errors.New("--rejects is needed with standard input")
 	}
 	return nil
 }
@@ -214,6 +230,9 @@ func (c *importCmd) rows(file *bufio.Reader) (rows, error) {
 func (c *importCmd) rejectsPath() string {
 	if c.Rejects != "" {
 		return c.Rejects
+	}
+	if c.File == "-" {
+		return "stdin.rejects"
 	}
 	extension := filepath.Ext(c.File)
 	return strings.TrimSuffix(c.File, extension) + ".rejects" + extension

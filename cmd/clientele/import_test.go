@@ -138,7 +138,6 @@ func TestImportErrors(t *testing.T) {
 		{`--map names a column "x"`, exitError, []string{write("c.csv", "firstName\n"), "--map", "x=lastName"}},
 		{"row 3: ", exitError, []string{write("d.csv", "firstName\nJane\n\"x\"y\n"), "--dry-run"}},
 		{"it is no client", exitError, []string{write("e.ndjson", strings.Repeat("x", 2<<20)), "--dry-run"}},
-		{"--rejects is needed", exitUsage, []string{"-"}},
 		{"--delimiter", exitUsage, []string{"x", "--delimiter=ab"}},
 		{"--url must be like", exitUsage, []string{"x", "--url=ftp://x"}},
 	} {

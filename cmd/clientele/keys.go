@@ -30,7 +30,15 @@ type keysNewCmd struct {
 	Name     string `required:"" placeholder:"NAME" help:"Name of the caller. Its idempotency keys belong to the name, whichever key it uses."`
 	Scope    string `required:"" placeholder:"SCOPE,…" help:"What the caller may do: clients:write, clients:read, or both with a comma."`
 	Expires  expiry `placeholder:"TIME" help:"When the key expires: by RFC 3339, or a duration from now such as 2160h or 90d; never unless given."`
-	KeysFile string `type:"path" placeholder:"FILE" help:"Add the key's line to this file, which is made if it is not there. Else the line is printed."`
+	KeysFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Add the key's line to this file, which is made if it is not there. Else the line is printed."`
+}
+
+// Help is printed by --help.
+func (*keysNewCmd) Help() string {
+	return `Examples:
+
+  clientele keys new --name crm --scope clients:write,clients:read --expires 365d --keys-file keys
+  clientele serve --keys-file keys`
 }
 
 // Run prints a new key.
@@ -72,7 +80,14 @@ func (c *keysNewCmd) Run(e env) error {
 }
 
 type keysLsCmd struct {
-	KeysFile string `required:"" type:"path" placeholder:"FILE" help:"The keys file."`
+	KeysFile string `required:"" type:"path" predictor:"file" placeholder:"FILE" help:"The keys file."`
+}
+
+// Help is printed by --help.
+func (*keysLsCmd) Help() string {
+	return `Examples:
+
+  clientele keys ls --keys-file keys`
 }
 
 // Run lists the keys.
@@ -95,8 +110,15 @@ func (c *keysLsCmd) Run(e env) error {
 }
 
 type keysRevokeCmd struct {
-	KeysFile string   `required:"" type:"path" placeholder:"FILE" help:"The keys file."`
+	KeysFile string   `required:"" type:"path" predictor:"file" placeholder:"FILE" help:"The keys file."`
 	IDs      []string `arg:"" name:"id" help:"Ids of keys, as clientele keys ls lists them."`
+}
+
+// Help is printed by --help.
+func (*keysRevokeCmd) Help() string {
+	return `Examples:
+
+  clientele keys revoke --keys-file keys ID`
 }
 
 // Run takes the keys out of the file. Either all of them are there, or nothing changes.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/posener/complete"
 )
 
 func main() {
@@ -51,7 +53,8 @@ type cli struct {
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`
 
-	Version versionCmd `cmd:"" group:"other" help:"Print the version, then end."`
+	Completion kongcompletion.Completion `cmd:"" group:"other" help:"Print what completes commands and flags in bash, zsh or fish."`
+	Version    versionCmd                `cmd:"" group:"other" help:"Print the version, then end."`
 }
 
 const description = `Clientele takes in new clients: 202 means on disk, and it will happen.
@@ -93,6 +96,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			{Key: "use", Title: "Clients in, events out:"},
 			{Key: "look", Title: "Look after it:"},
 			{Key: "other", Title: "Other:"},
+			{Key: "api", Title: "The API:"},
+			{Key: "process", Title: "The process:"},
+			{Key: "inside", Title: "What is inside:"},
+			{Key: "nats", Title: "NATS:"},
+			{Key: "database", Title: "The database:"},
+			{Key: "streams", Title: "The streams:"},
+			{Key: "worker", Title: "The worker:"},
 		}),
 		kong.DefaultEnvars("CLIENTELE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -110,6 +120,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			status = exitOK
 		}
 	}()
+	// A shell that wants to complete a command line asks with COMP_LINE, and gets its answer here.
+	kongcompletion.Register(parser, kongcompletion.WithPredictor("file", complete.PredictFiles("*")))
 	command, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "clientele: %v; see clientele --help\n", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"clientele/cmd/internal/process"
@@ -18,11 +19,25 @@ import (
 
 type migrateCmd struct {
 	DataDir               string `placeholder:"DIR" help:"Data directory of a clientele serve that is stopped, for what is not on servers of yours."`
-	NatsEncryptionKeyFile string `type:"path" placeholder:"FILE" help:"Key that encrypts what is in it."`
-	natsFlags             `embed:""`
-	databaseFlags         `embed:""`
-	streamFlags           `embed:""`
-	logFlags              `embed:""`
+	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts what is in it."`
+	natsFlags             `embed:"" group:"nats"`
+	databaseFlags         `embed:"" group:"database"`
+	streamFlags           `embed:"" group:"streams"`
+	logFlags              `embed:"" group:"process"`
+}
+
+// Help is printed by --help.
+func (*migrateCmd) Help() string {
+	return `Examples:
+
+  # Servers of yours, before the first ingress and worker, and before those of a new version
+  clientele migrate --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
+
+  # Three NATS servers keep each message
+  clientele migrate --replicas 3 --nats-url … --database-url …
+
+  # What a serve that is stopped has lost, anew
+  clientele migrate --data-dir clientele-data`
 }
 
 // Validate is called by the parser.
@@ -37,6 +52,11 @@ func (c *migrateCmd) Validate() error {
 func (c *migrateCmd) Run(e env) error {
 	p := process.New(c.logger(e), 20*time.Second)
 	migrated := false
+	if c.DataDir != "" {
+		if _, err := os.Stat(c.DataDir); err != nil {
+			return fmt.Errorf("--data-dir: %w: give the one of a clientele serve that is stopped", err)
+		}
+	}
 	err := p.Run(e.ctx, func(ctx context.Context) error {
 		h, err := home{c.natsFlags, c.databaseFlags, dataDirFlags{
 			DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,

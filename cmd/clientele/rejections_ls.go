@@ -23,7 +23,15 @@ const (
 type rejectionsLsCmd struct {
 	filterFlags   `embed:""`
 	JSON          bool `name:"json" help:"Print a JSON object a line instead of a table."`
-	operatorFlags `embed:""`
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*rejectionsLsCmd) Help() string {
+	return `Examples:
+
+  clientele rejections ls --since 24h
+  clientele rejections ls --reason unstorable,undecodable --json`
 }
 
 // Validate is called by the parser.

@@ -19,6 +19,14 @@ const settleTimeout = 15 * time.Second
 
 type rejectionsRetryCmd struct{ settleFlags }
 
+// Help is printed by --help.
+func (*rejectionsRetryCmd) Help() string {
+	return `Examples:
+
+  clientele rejections retry ID
+  clientele rejections retry --reason unstorable --since 24h`
+}
+
 // Run retries the rejections that the flags select.
 func (c *rejectionsRetryCmd) Run(e env) error {
 	return c.settle(e, settlement{
@@ -29,6 +37,14 @@ func (c *rejectionsRetryCmd) Run(e env) error {
 }
 
 type rejectionsDropCmd struct{ settleFlags }
+
+// Help is printed by --help.
+func (*rejectionsDropCmd) Help() string {
+	return `Examples:
+
+  clientele rejections drop ID
+  clientele rejections drop --reason invalid --until 720h`
+}
 
 // Run drops the rejections that the flags select.
 func (c *rejectionsDropCmd) Run(e env) error {
@@ -52,7 +68,7 @@ type settleFlags struct {
 	filterFlags   `embed:""`
 	All           bool `help:"Every rejection."`
 	Yes           bool `help:"Do not ask."`
-	operatorFlags `embed:""`
+	operatorFlags `embed:"" group:"nats"`
 }
 
 // Validate is called by the parser.

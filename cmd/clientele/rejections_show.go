@@ -16,7 +16,15 @@ type rejectionsShowCmd struct {
 	ID            string `arg:"" name:"id" help:"The id of the command."`
 	Body          bool   `help:"Show the body of the command, too: it is personal data."`
 	JSON          bool   `name:"json" help:"Print a JSON object, with the body in base64."`
-	operatorFlags `embed:""`
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*rejectionsShowCmd) Help() string {
+	return `Examples:
+
+  clientele rejections show ID
+  clientele rejections show ID --body`
 }
 
 // Run shows the rejection, with its command's body only if that was asked for.

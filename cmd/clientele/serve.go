@@ -9,13 +9,28 @@ import (
 )
 
 type serveCmd struct {
-	listenFlags   `embed:""`
-	processFlags  `embed:""`
-	dataDirFlags  `embed:""`
-	natsFlags     `embed:""`
-	databaseFlags `embed:""`
-	streamFlags   `embed:""`
-	workerFlags   `embed:""`
+	listenFlags   `embed:"" group:"api"`
+	processFlags  `embed:"" group:"process"`
+	dataDirFlags  `embed:"" group:"inside"`
+	natsFlags     `embed:"" group:"nats"`
+	databaseFlags `embed:"" group:"database"`
+	streamFlags   `embed:"" group:"streams"`
+	workerFlags   `embed:"" group:"worker"`
+}
+
+// Help is printed by --help.
+func (*serveCmd) Help() string {
+	return `Examples:
+
+  # All there is, with its data in ./clientele-data
+  clientele serve
+
+  # For a network: a key for each caller, and TLS
+  clientele keys new --name crm --scope clients:write,clients:read --keys-file keys
+  clientele serve --listen 0.0.0.0:8443 --keys-file keys --tls-cert api.crt --tls-key api.key
+
+  # With a NATS or a PostgreSQL of yours
+  clientele serve --database-url postgres://clientele@db.example.com/clientele`
 }
 
 // Validate is called by the parser.
