@@ -53,6 +53,10 @@ browser: ## Look at the pages in a headless Chromium
 	.ci/install chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
+.PHONY: manifests
+manifests: ## Hold deploy/kubernetes against what will read it
+	cd deploy/kubernetes/check && go vet ./... && go test -count=1 ./...
+
 .PHONY: node
 node: ## Lint the contracts, and subscribe from JavaScript; takes Node.js 20.19 or newer, and npm's registry
 	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/clientele
