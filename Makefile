@@ -54,8 +54,8 @@ browser: ## Look at the pages in a headless Chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
 .PHONY: manifests
-manifests: ## Hold deploy/kubernetes against what will read it
-	cd deploy/kubernetes/check && go vet ./... && go test -count=1 ./...
+manifests: ## Hold docker-compose.yml and deploy/kubernetes against what will read them
+	cd deploy/check && go vet ./... && go test -count=1 ./...
 
 .PHONY: node
 node: ## Lint the contracts, and subscribe from JavaScript; takes Node.js 20.19 or newer, and npm's registry

@@ -1,4 +1,5 @@
-// Package check holds the manifests against what will read them. It is a module of its own, as Kubernetes' types are large.
+// Package check holds docker-compose.yml and the manifests in kubernetes against what will read them. It is a module of its
+// own, as Kubernetes' types are large.
 package check
 
 import (
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -39,7 +41,7 @@ func TestOverlays(t *testing.T) {
 		"production":  "Deployment Deployment Job NetworkPolicy NetworkPolicy PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
 	} {
 		t.Run(overlay, func(t *testing.T) {
-			resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("../overlays", overlay))
+			resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("../kubernetes/overlays", overlay))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +87,7 @@ func TestOverlays(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
-	text, err := os.ReadFile("../postgres.yaml")
+	text, err := os.ReadFile("../kubernetes/postgres.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,12 +207,7 @@ func restricted(t *testing.T, pod corev1.PodTemplateSpec) {
 func configured(t *testing.T, pod corev1.PodSpec) {
 	t.Helper()
 	container := pod.Containers[0]
-	run := exec.Command("go", append([]string{"run", "./cmd/clientele"}, append(container.Args, "--help")...)...)
-	run.Dir = "../../.."
-	help, err := run.Output()
-	if err != nil {
-		t.Fatal(container.Args, err)
-	}
+	help := help(t, container.Args)
 	var mounts []string
 	for _, m := range container.VolumeMounts {
 		mounts = append(mounts, m.MountPath)
@@ -219,7 +216,7 @@ func configured(t *testing.T, pod corev1.PodSpec) {
 		}
 	}
 	for _, e := range container.Env {
-		if strings.HasPrefix(e.Name, "CLIENTELE_") && !strings.Contains(string(help), "$"+e.Name+")") {
+		if strings.HasPrefix(e.Name, "CLIENTELE_") && !strings.Contains(help, "$"+e.Name+")") {
 			t.Errorf("%v has no setting %s", container.Args, e.Name)
 		}
 		for word := range strings.FieldsFuncSeq(e.Value, func(r rune) bool { return r == '=' || r == '&' }) {
@@ -230,6 +227,58 @@ func configured(t *testing.T, pod corev1.PodSpec) {
 		for name := range strings.SplitSeq(e.Value, "$(") {
 			if name, _, ok := strings.Cut(name, ")"); ok && !slices.ContainsFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == name }) {
 				t.Errorf("%v: %s needs %s", container.Args, e.Name, name)
+			}
+		}
+	}
+}
+
+// help is what clientele says of a command.
+func help(t *testing.T, args []string) string {
+	t.Helper()
+	run := exec.Command("go", slices.Concat([]string{"run", "./cmd/clientele"}, args, []string{"--help"})...)
+	run.Dir = "../.."
+	out, err := run.Output()
+	if err != nil {
+		t.Fatal(args, err)
+	}
+	return string(out)
+}
+
+// TestCompose reads docker-compose.yml as docker compose does, with every profile.
+func TestCompose(t *testing.T) {
+	options, err := cli.NewProjectOptions([]string{"../../docker-compose.yml"}, cli.WithProfiles([]string{"*"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := project.ServiceNames(); strings.Join(names, " ") != "grafana ingress jaeger migrate nats postgres prometheus worker" {
+		t.Errorf("it has %v", names)
+	}
+	for name, service := range project.Services {
+		for _, port := range service.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s: who is not on this machine reaches port %s", name, port.Published)
+			}
+		}
+		for _, volume := range service.Volumes {
+			if volume.Type != "bind" {
+				continue
+			}
+			if _, err := os.Stat(volume.Source); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if service.Image != "clientele:local" {
+			continue
+		}
+		help := help(t, service.Command)
+		for setting := range service.Environment {
+			// migrate, which has all settings that the roles share, needs no admin listener.
+			if strings.HasPrefix(setting, "CLIENTELE_") && setting != "CLIENTELE_ADMIN_LISTEN" && !strings.Contains(help, "$"+setting+")") {
+				t.Errorf("%s has no setting %s", name, setting)
 			}
 		}
 	}
