@@ -1,5 +1,33 @@
 // Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It owns the
 // definition of the three streams.
+//
+// # Subjects
+//
+// What each says, and the stream that keeps it. ID is the id of the command, of its operation and of the client.
+//
+//	client.create.ID    CLIENT_COMMANDS    create this client: the normalised request; one for each id
+//	client.sync.ID      CLIENT_COMMANDS    nothing: its acknowledgement says that all before it is on disk
+//	client.created      CLIENT_EVENTS      there is a client: its record; at least once for each
+//	client.erased       CLIENT_EVENTS      forget a client: {"id": ID}
+//	client.rejected.ID  CLIENT_REJECTIONS  there will be no client: the command, and why
+//	client.ended.ID     none               nothing: the command has its outcome, for whoever waits
+//	client.replay.…     none               client.created once more, for who listens there now
+//
+// # Headers
+//
+// NATS minds the case of their names.
+//
+//	of a command: Clientele-Fingerprint   SHA-256 of the body, hexadecimal
+//	              Clientele-Caller        name of the key, or subject of the token, with which it was sent
+//	              Clientele-Accepted-At   when the ingress took the request (RFC 3339)
+//	of an event:  ce-specversion, ce-id, ce-type, ce-source, ce-subject, ce-time, ce-datacontenttype, ce-dataschema:
+//	              CloudEvents 1.0.2 in binary mode; ce-id is the same each time the event comes, ce-subject is the client's id
+//	              Nats-Msg-Id             the ce-id, by which the stream drops repetitions; what is replayed has none
+//	of both:      traceparent             the trace they belong to (W3C Trace Context), if they do
+//	of all but commands: Content-Type     application/json
+//
+// How to subscribe is in README.md, and as a program that runs in cmd/clientele/example_test.go. The bodies' JSON Schemas are in
+// ingress/site/asyncapi.yaml.
 package publisher
 
 import (
