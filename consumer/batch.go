@@ -94,15 +94,13 @@ func (w *Worker) create(ctx context.Context, clients []domain.Client) ([]verdict
 	}
 	var results []domain.CreateResult
 	var refusal error
-	err := w.retry(ctx, "store clients", func() error {
+	err := w.retry(ctx, attemptStore, func() error {
 		// A batch in hand is finished even when the worker is told to stop.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 		defer cancel()
 		began := time.Now()
-		err := w.step(ctx, "store clients", func() (err error) {
-			results, err = w.cfg.Store.Create(ctx, clients)
-			return err
-		})
+		var err error
+		results, err = w.cfg.Store.Create(ctx, clients)
 		w.metrics.create.Observe(time.Since(began).Seconds())
 		if domain.CodeOf(err) == domain.CodeUnstorable {
 			refusal, err = err, nil
@@ -146,10 +144,7 @@ func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []v
 		event.Traceparent = spans.traceparent(ctx, i)
 		events = append(events, event)
 	}
-	err := w.retry(ctx, "publish events", func() error {
-		return w.step(ctx, "send client.created", func() error { return w.cfg.Outcomes.PublishEvents(events) })
-	})
-	if err != nil {
+	if err := w.retry(ctx, attemptEvents, func() error { return w.cfg.Outcomes.PublishEvents(events) }); err != nil {
 		return err
 	}
 	w.metrics.events.Add(float64(len(events)))
@@ -160,7 +155,7 @@ func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []v
 		w.cfg.Log.Warn().Str("id", r.ID).Str("reason", string(r.Reason)).Msg("rejected a command")
 		w.metrics.rejections.WithLabelValues(string(r.Reason)).Inc()
 	}
-	return w.retry(ctx, "publish rejections", func() error { return w.cfg.Outcomes.PublishRejections(rejections) })
+	return w.retry(ctx, attemptRejections, func() error { return w.cfg.Outcomes.PublishRejections(rejections) })
 }
 
 func rejection(msg jetstream.Msg, v verdict) domain.Rejection {

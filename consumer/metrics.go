@@ -26,7 +26,7 @@ type metrics struct {
 // newMetrics makes the metrics, and registers them unless registerer is nil.
 func newMetrics(registerer prometheus.Registerer) metrics {
 	with := promauto.With(registerer)
-	return metrics{
+	m := metrics{
 		batch: with.NewHistogram(prometheus.HistogramOpts{
 			Name: "clientele_worker_batch_commands", Help: "Commands in a batch.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
@@ -51,6 +51,14 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 			Name: "clientele_log_trimmed_commands_total", Help: "Commands that were dropped from the log after they were done.",
 		}),
 	}
+	// They are there before they happen, so that the first one is seen as an increase.
+	for _, reason := range []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable} {
+		m.rejections.WithLabelValues(string(reason))
+	}
+	for _, attempt := range []string{attemptStore, attemptEvents, attemptRejections} {
+		m.retries.WithLabelValues(attempt)
+	}
+	return m
 }
 
 // received counts a batch that came from the log.

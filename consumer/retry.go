@@ -28,11 +28,18 @@ func (b *backoff) wait(ctx context.Context) {
 	}
 }
 
+// What is attempted, in logs, metrics and traces.
+const (
+	attemptStore      = "store clients"
+	attemptEvents     = "publish events"
+	attemptRejections = "publish rejections"
+)
+
 // retry calls f until it succeeds. It gives up only when the context ends.
 func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
 	backoff := newBackoff()
 	for attempt := 1; ; attempt++ {
-		err := f()
+		err := w.traced(ctx, what, f)
 		if err == nil {
 			if attempt > 1 {
 				w.cfg.Log.Info().Int("attempts", attempt).Msg(what + ": works again")

@@ -71,8 +71,8 @@ func (s spans) traceparent(ctx context.Context, i int) string {
 	return carrier[domain.HeaderTraceparent]
 }
 
-// step runs f in a span below the one of the context.
-func (w *Worker) step(ctx context.Context, name string, f func() error) error {
+// traced runs f in a span below the one of the context.
+func (w *Worker) traced(ctx context.Context, name string, f func() error) error {
 	_, span := w.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	err := f()

@@ -95,7 +95,7 @@ func (c *importCmd) Run(e env) error {
 	}
 	defer file.Close()
 	source := &counter{Reader: file}
-	rows, err := c.rows(bufio.NewReaderSize(source, 1<<20))
+	rows, err := c.rows(bufio.NewReaderSize(source, 64<<10))
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ const authorizationLine = `    --header 'Authorization: Bearer KEY' \
 
 const banner = `Clientele takes in clients on %[1]s (readiness: http://%[2]s/readyz).
 Subscribers find client.created on %[3]s.
+What the API takes and answers is on %[1]s/docs.
 
 Try it:
 

@@ -96,7 +96,7 @@ func TestTrace(t *testing.T) {
 	process := below("process client.create", trace, id(send.GetSpanId()))
 	batch := c.one(t, "process batch of client.create")
 	below("store clients", id(batch.GetTraceId()), id(batch.GetSpanId()))
-	below("send client.created", id(batch.GetTraceId()), id(batch.GetSpanId()))
+	below("publish events", id(batch.GetTraceId()), id(batch.GetSpanId()))
 	linked := func(from, to *otlp.Span) {
 		t.Helper()
 		if links := from.GetLinks(); len(links) != 1 || id(links[0].GetSpanId()) != id(to.GetSpanId()) || id(links[0].GetTraceId()) != id(to.GetTraceId()) {
