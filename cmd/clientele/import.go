@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"clientele/domain"
@@ -101,13 +102,13 @@ func (c *importCmd) Run(e env) error {
 	}
 	rejects := &rejects{path: c.rejectsPath(), rows: rows}
 	defer rejects.close()
-	post := newImporter(c, e.stderr).post
+	progress := newImportProgress(e.stderr, size)
+	post := newImporter(c, progress.say).post
 	if c.DryRun {
 		post = dryRun
 	}
 	ctx, stop := context.WithCancelCause(e.ctx)
 	defer stop(nil)
-	progress := newImportProgress(e.stderr, size)
 	work := make(chan row, c.Connections)
 	var senders sync.WaitGroup
 	for range c.Connections {
@@ -124,14 +125,14 @@ func (c *importCmd) Run(e env) error {
 					stop(err)
 					continue // the others are let go of as well
 				}
-				progress.add(source.n(), len(reasons) > 0)
+				progress.add(source.n.Load(), len(reasons) > 0)
 			}
 		})
 	}
 	readErr := readRows(ctx, rows, work)
 	close(work)
 	senders.Wait()
-	progress.end()
+	progress.end(readErr == nil && ctx.Err() == nil)
 	return c.report(e, progress, rejects, errors.Join(rejects.close(), readErr, context.Cause(ctx)))
 }
 
@@ -276,22 +277,13 @@ func (x *rejects) close() error {
 type counter struct {
 	io.Reader
 
-	mu   sync.Mutex
-	read int64
+	n atomic.Int64
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.read += int64(n)
+	c.n.Add(int64(n))
 	return n, err
-}
-
-func (c *counter) n() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.read
 }
 
 // importProgress counts rows, and shows how far the file is read: as a bar on a terminal, as a line every 10 s else.
@@ -332,20 +324,35 @@ func (p *importProgress) add(read int64, rejected bool) {
 	}
 	if p.bar != nil {
 		p.bar.Describe(p.line())
-		_ = p.bar.Set64(min(read, p.size))
+		_ = p.bar.Set64(min(read, p.size-1)) // it is full when the last row is answered
 	} else if time.Since(p.said) > progressInterval {
 		p.said = time.Now()
 		fmt.Fprintln(p.w, p.line())
 	}
 }
 
+// say prints a line of its own.
+func (p *importProgress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	fmt.Fprintln(p.w, text)
+}
+
 func (p *importProgress) line() string {
 	return fmt.Sprintf("%d accepted, %d rejected, %.0f/s", p.accepted, p.rejected, float64(p.accepted+p.rejected)/time.Since(p.began).Seconds())
 }
 
-func (p *importProgress) end() {
-	if p.bar != nil {
-		_ = p.bar.Exit()
-		fmt.Fprintln(p.w)
+// end leaves the bar as it is, full if all rows are done.
+func (p *importProgress) end(all bool) {
+	if p.bar == nil {
+		return
 	}
+	if all {
+		p.bar.Describe(p.line())
+		_ = p.bar.Finish()
+	}
+	fmt.Fprintln(p.w)
 }

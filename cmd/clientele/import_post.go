@@ -23,18 +23,18 @@ import (
 type importer struct {
 	url, token string
 	client     *http.Client
-	stderr     io.Writer
+	say        func(text string) // to whoever watches
 	complain   sync.Once
 }
 
-func newImporter(c *importCmd, stderr io.Writer) *importer {
+func newImporter(c *importCmd, say func(string)) *importer {
 	return &importer{
 		url:   strings.TrimSuffix(c.URL, "/") + "/api/v2/clients",
 		token: c.Token,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: c.Connections, ForceAttemptHTTP2: true,
 		}},
-		stderr: stderr,
+		say: say,
 	}
 }
 
@@ -57,7 +57,7 @@ func (i *importer) post(ctx context.Context, r row) (reasons []string, err error
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err != nil:
-			i.complain.Do(func() { fmt.Fprintf(i.stderr, "no answer, trying again: %v\n", err) })
+			i.complain.Do(func() { i.say(fmt.Sprintf("no answer, trying again: %v", err)) })
 		case status == http.StatusAccepted || status == http.StatusCreated:
 			return nil, nil
 		case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
