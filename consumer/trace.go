@@ -42,6 +42,10 @@ func (w *Worker) begin(ctx context.Context, msgs []jetstream.Msg) (context.Conte
 		trace.WithLinks(links...), trace.WithAttributes(semconv.MessagingBatchMessageCount(len(msgs))))...)
 	link := trace.WithLinks(trace.LinkFromContext(ctx))
 	for i := range msgs {
+		if w.cfg.Traces == nil { // the event is in the trace that the command is in
+			s.commands[i] = trace.SpanFromContext(parents[i])
+			continue
+		}
 		_, s.commands[i] = w.tracer.Start(parents[i], "process client.create", append(attributes, link)...)
 	}
 	return ctx, s
@@ -66,6 +70,9 @@ func (s spans) end(verdicts []verdict, err error) {
 
 // traceparent is what the event of command i carries.
 func (s spans) traceparent(ctx context.Context, i int) string {
+	if !s.commands[i].SpanContext().IsValid() {
+		return ""
+	}
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(trace.ContextWithSpan(ctx, s.commands[i]), carrier)
 	return carrier[domain.HeaderTraceparent]

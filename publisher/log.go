@@ -115,16 +115,23 @@ func (l *Log) Close() {
 // domain.CodeLogFull if the command was not accepted; domain.CodeUnknown if it may have been, as the log did not answer
 // before the context ended or within four seconds.
 func (l *Log) Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
-	ctx, span := l.tracer.Start(ctx, "send client.create", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		semconv.MessagingSystemKey.String("nats"),
-		semconv.MessagingOperationTypeSend,
-		semconv.MessagingDestinationName(domain.StreamCommands),
-		semconv.MessagingMessageID(command.ID.String()),
-	))
+	ctx, span := l.tracer.Start(ctx, "send client.create", trace.WithSpanKind(trace.SpanKindProducer))
 	defer span.End()
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, carrier[domain.HeaderTraceparent]) })
+	if span.IsRecording() {
+		span.SetAttributes(
+			semconv.MessagingSystemKey.String("nats"),
+			semconv.MessagingOperationTypeSend,
+			semconv.MessagingDestinationName(domain.StreamCommands),
+			semconv.MessagingMessageID(command.ID.String()),
+		)
+	}
+	traceparent := ""
+	if span.SpanContext().IsValid() {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		traceparent = carrier[domain.HeaderTraceparent]
+	}
+	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, traceparent) })
 	if errors.Is(err, errDuplicate) {
 		acceptedAt, err = l.original(ctx, command)
 	} else {

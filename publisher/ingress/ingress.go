@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Log is the command log.
@@ -91,7 +90,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its answer, the wait that a caller prefers included.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 	}, []string{"route", "method", "code"})
-	var tracer trace.Tracer = noop.Tracer{}
+	var tracer trace.Tracer
 	if cfg.Traces != nil {
 		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"clientele/domain"
+
 	"github.com/felixge/httpsnoop"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -13,26 +15,27 @@ import (
 
 // traced has each request in a span, in the trace that its traceparent names (W3C Trace Context). The span tells the route,
 // the method and the status, and no path, address or agent, as OpenTelemetry's own handler would: callers may put anything
-// there, people's names too.
+// there, people's names too. Without a tracer the trace goes on as it came.
 func traced(tracer trace.Tracer, route string, next http.Handler) http.Handler {
 	path := route[strings.IndexByte(route, '/'):]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(domain.HeaderTraceparent) != "" {
+			r = r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
+		}
+		if tracer == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
 		method := semconv.HTTPRequestMethodOther
 		name := "HTTP"
 		switch r.Method {
 		case http.MethodGet, http.MethodHead, http.MethodPost:
 			method, name = semconv.HTTPRequestMethodKey.String(r.Method), r.Method
 		}
-		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-		ctx, span := tracer.Start(ctx, name+" "+path, trace.WithSpanKind(trace.SpanKindServer),
+		ctx, span := tracer.Start(r.Context(), name+" "+path, trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(method, semconv.HTTPRoute(path)))
 		defer span.End()
-		r = r.WithContext(ctx)
-		if !span.IsRecording() {
-			next.ServeHTTP(w, r)
-			return
-		}
-		answer := httpsnoop.CaptureMetrics(next, w, r)
+		answer := httpsnoop.CaptureMetrics(next, w, r.WithContext(ctx))
 		span.SetAttributes(semconv.HTTPResponseStatusCode(answer.Code))
 		if answer.Code >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, "")

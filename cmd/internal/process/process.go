@@ -20,7 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/net/netutil"
 )
 
@@ -32,7 +31,7 @@ type Process struct {
 	Log zerolog.Logger
 	// Metrics are what /metrics shows.
 	Metrics *prometheus.Registry
-	// Traces take the spans of what the process does. Until StartTracing they are dropped.
+	// Traces take the spans of what the process does. It is nil while nobody asks for them.
 	Traces trace.TracerProvider
 
 	stopTimeout time.Duration
@@ -54,10 +53,7 @@ type stop struct {
 func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Process{
-		Log: log, Metrics: metrics, Traces: noop.NewTracerProvider(),
-		stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {},
-	}
+	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
 }
 
 // Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
