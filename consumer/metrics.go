@@ -80,6 +80,10 @@ var (
 	ackPending  = prometheus.NewDesc("clientele_worker_ack_pending_commands", "Commands that workers have in hand.", nil, nil)
 	oldest      = prometheus.NewDesc("clientele_worker_oldest_command_age_seconds",
 		"Age of the oldest command without an outcome; 0 if there is none.", nil, nil)
+	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
+		"Messages that a stream has ever taken. It falls when NATS has lost the last of them.", []string{"stream"}, nil)
+	missing = prometheus.NewDesc("clientele_stream_missing_messages",
+		"Messages between a stream's first and last that are not there: erased, retried, or lost by NATS.", []string{"stream"}, nil)
 )
 
 // collectTimeout bounds a look at the log.
@@ -87,7 +91,7 @@ const collectTimeout = 2 * time.Second
 
 // Describe is of prometheus.Collector.
 func (w *Worker) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{logCommands, logBytes, logMaxBytes, pending, ackPending, oldest} {
+	for _, d := range []*prometheus.Desc{logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, missing} {
 		descriptions <- d
 	}
 }
@@ -97,14 +101,19 @@ func (w *Worker) Describe(descriptions chan<- *prometheus.Desc) {
 func (w *Worker) Collect(values chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	gauge := func(d *prometheus.Desc, value float64) {
-		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	stream, err := w.js.Stream(ctx, domain.StreamCommands)
-	if err != nil {
-		return
+	var log *jetstream.StreamInfo
+	for _, name := range []string{domain.StreamEvents, domain.StreamRejections, domain.StreamCommands} {
+		stream, err := w.js.Stream(ctx, name)
+		if err != nil {
+			return
+		}
+		log = stream.CachedInfo()
+		gauge(lastSequence, float64(log.State.LastSeq), name)
+		gauge(missing, float64(log.State.NumDeleted), name)
 	}
-	log := stream.CachedInfo()
 	gauge(logCommands, float64(log.State.Msgs))
 	gauge(logBytes, float64(log.State.Bytes))
 	gauge(logMaxBytes, float64(log.Config.MaxBytes))

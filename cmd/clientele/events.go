@@ -126,6 +126,7 @@ type cloudEvent struct {
 	Time            string         `json:"time"`
 	DataContentType string         `json:"datacontenttype"`
 	DataSchema      string         `json:"dataschema,omitzero"`
+	Traceparent     string         `json:"traceparent,omitzero"` // of CloudEvents' distributed tracing extension
 	Data            jsontext.Value `json:"data"`
 }
 
@@ -137,7 +138,7 @@ func (c *eventsTailCmd) print(w io.Writer, msg jetstream.Msg) error {
 	}
 	line, err := json.Marshal(cloudEvent{
 		get("ce-specversion"), get("ce-id"), get("ce-source"), get("ce-type"), get("ce-subject"), get("ce-time"),
-		get("ce-datacontenttype"), get("ce-dataschema"), jsontext.Value(msg.Data()),
+		get("ce-datacontenttype"), get("ce-dataschema"), get(domain.HeaderTraceparent), jsontext.Value(msg.Data()),
 	})
 	if err != nil {
 		return fmt.Errorf("event %s: %w", display(get("ce-id")), err)

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
+	"clientele/domain"
 	"clientele/publisher/publishertest"
 
 	"github.com/VictoriaMetrics/metricsql"
@@ -59,21 +61,43 @@ func TestMetrics(t *testing.T) {
 	publishertest.Eventually(t, "everything is worked off", s.drained)
 	publishertest.Eventually(t, "the log is seen to be done", func() bool { return metric(t, worker.admin(), "clientele_worker_oldest_command_age_seconds") == 0 })
 	is(worker, map[string]float64{
-		"clientele_events_published_total":                 3,
-		`clientele_rejections_total{reason="undecodable"}`: 1,
-		"clientele_worker_batch_commands_sum":              4,
-		"clientele_log_commands":                           4,
-		"clientele_worker_pending_commands":                0,
-		"clientele_worker_ack_pending_commands":            0,
-		"clientele_log_max_bytes":                          2 << 30,
+		"clientele_events_published_total":                            3,
+		`clientele_rejections_total{reason="undecodable"}`:            1,
+		"clientele_worker_batch_commands_sum":                         4,
+		"clientele_log_commands":                                      4,
+		"clientele_worker_pending_commands":                           0,
+		"clientele_worker_ack_pending_commands":                       0,
+		"clientele_log_max_bytes":                                     2 << 30,
+		"clientele_ready":                                             1,
+		`clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`:    4,
+		`clientele_stream_missing_messages{stream="CLIENT_COMMANDS"}`: 0,
 	})
 	if r := get(t, worker.admin()+"/debug/pprof/goroutine?debug=1"); !strings.Contains(r.body, "goroutine profile") {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 	s.nats.kill()
+	is(worker, map[string]float64{"clientele_ready": 0})
+	blocks, err := filepath.Glob(filepath.Join(s.nats.data, "jetstream/*/streams", domain.StreamCommands, "msgs/*.blk"))
+	if err != nil || len(blocks) != 1 {
+		t.Fatal(err, blocks)
+	}
 	if age := metric(t, worker.admin(), "clientele_worker_oldest_command_age_seconds"); age != -1 {
 		t.Errorf("a log that cannot be seen has a command %v s old", age)
 	}
+	// NATS goes on without what it cannot read, and does not say so.
+	block, err := os.ReadFile(blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	block[len(block)/2] ^= 0xff
+	if err := os.WriteFile(blocks[0], block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.nats.restart(t)
+	publishertest.Eventually(t, "loss is seen", func() bool {
+		last := metric(t, worker.admin(), `clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`)
+		return last >= 0 && last < 4
+	})
 	worker.kill()
 }
 
@@ -91,8 +115,6 @@ func TestDashboardAndAlerts(t *testing.T) {
 			have[match[1]+"_bucket"], have[match[1]+"_sum"], have[match[1]+"_count"] = true, true, true
 		}
 	}
-	// They come with their first label.
-	have["clientele_rejections_total"], have["clientele_worker_retries_total"] = true, true
 
 	var dashboard struct {
 		Panels []struct{ Targets []struct{ Expr string } }

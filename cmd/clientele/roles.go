@@ -53,7 +53,7 @@ func (f *processFlags) start(ctx context.Context, p *process.Process, e env) (ad
 	if err := p.StartTracing(ctx, buildVersion(), e.stdout); err != nil {
 		return nil, err
 	}
-	admin = process.NewAdmin(p)
+	admin = process.NewAdmin(p) //nolint:contextcheck // nor has a look at its metrics one
 	f.AdminListen, err = p.Serve(process.HTTP{Flag: "--admin-listen", Address: f.AdminListen, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
 	return admin, err
 }

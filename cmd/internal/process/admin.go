@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 )
@@ -36,7 +38,18 @@ type Admin struct {
 }
 
 // NewAdmin returns an Admin of the process: alive, but not ready.
-func NewAdmin(p *Process) *Admin { return &Admin{process: p} }
+func NewAdmin(p *Process) *Admin {
+	a := &Admin{process: p}
+	promauto.With(p.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "clientele_ready", Help: "Whether the process can do its work: 1, or 0 with the reason at /readyz.",
+	}, func() float64 {
+		if a.report(context.Background()).Ready {
+			return 1
+		}
+		return 0
+	})
+	return a
+}
 
 // Start makes it ready for as long as the checks say so, until the process stops.
 func (a *Admin) Start(checks []Check) {
