@@ -86,8 +86,8 @@ func TestTrace(t *testing.T) {
 	below := func(name, trace, parent string) *otlp.Span {
 		t.Helper()
 		span := c.one(t, name)
-		if id(span.GetTraceId()) != trace || id(span.GetParentSpanId()) != parent {
-			t.Errorf("%s is in trace %x below %x, want %s below %s", name, span.GetTraceId(), span.GetParentSpanId(), trace, parent)
+		if id(span.GetTraceId()) != trace || id(span.GetParentSpanId()) != parent || span.GetTraceState() != "" {
+			t.Errorf("%s is in trace %x below %x, want %s below %s, without %q", name, span.GetTraceId(), span.GetParentSpanId(), trace, parent, span.GetTraceState())
 		}
 		return span
 	}

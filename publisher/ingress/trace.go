@@ -15,12 +15,12 @@ import (
 
 // traced has each request in a span, in the trace that its traceparent names (W3C Trace Context). The span tells the route,
 // the method and the status, and no path, address or agent, as OpenTelemetry's own handler would: callers may put anything
-// there, people's names too. Without a tracer the trace goes on as it came.
+// there, people's names too, and in tracestate, which is dropped. Without a tracer the trace goes on as it came.
 func traced(tracer trace.Tracer, route string, next http.Handler) http.Handler {
 	path := route[strings.IndexByte(route, '/'):]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get(domain.HeaderTraceparent) != "" {
-			r = r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
+		if parent := r.Header.Get(domain.HeaderTraceparent); parent != "" {
+			r = r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.MapCarrier{domain.HeaderTraceparent: parent}))
 		}
 		if tracer == nil {
 			next.ServeHTTP(w, r)
