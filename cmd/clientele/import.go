@@ -324,7 +324,10 @@ func (p *importProgress) add(read int64, rejected bool) {
 	}
 	if p.bar != nil {
 		p.bar.Describe(p.line())
-		_ = p.bar.Set64(min(read, p.size-1)) // it is full when the last row is answered
+		if p.size > 0 {
+			read = min(read, p.size-1) // it is full when the last row is answered
+		}
+		_ = p.bar.Set64(read)
 	} else if time.Since(p.said) > progressInterval {
 		p.said = time.Now()
 		fmt.Fprintln(p.w, p.line())
