@@ -85,9 +85,20 @@ type helped struct{}
 
 // run runs the command line until it is done, the context ends or a signal asks to stop, and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal ends the process as if there were no handler
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case <-signals:
+			// The second signal ends the process as if there were no handler: before anybody is told so.
+			signal.Stop(signals)
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	parser, err := kong.New(&cli{},
 		kong.Name("clientele"),
 		kong.Description(description),
