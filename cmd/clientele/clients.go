@@ -21,7 +21,7 @@ type clientsFlags struct {
 	databaseFlags `embed:"" group:"database"`
 }
 
-// askFlags are those of a command that changes what cannot be changed back.
+// askFlags are those of a command that works on clients and their messages, and asks before.
 type askFlags struct {
 	Yes bool `short:"y" help:"Do not ask."`
 
