@@ -34,6 +34,10 @@ type Store interface {
 	// Count, it reads all clients: there is no index on the time, which each Create would pay for.
 	Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error)
 
+	// Find returns the clients that match the query: the first n in the order of their ids, and how many match in all. It
+	// reads the names of all clients, as there is no index on them, which each Create would pay for.
+	Find(ctx context.Context, q Query, n int) (clients []domain.Client, total int, err error)
+
 	// Delete removes the client with this id, if there is one, and what the database alone decides to keep of it for a
 	// while. It is for erasure: nothing else deletes.
 	Delete(ctx context.Context, id uuid.UUID) error

@@ -7,12 +7,41 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"clientele/domain"
 	"clientele/publisher"
 	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/sqlite"
+
+	"github.com/google/uuid"
 )
+
+// clientsCmd are the operator's commands for clients.
+type clientsCmd struct {
+	Find clientsFindCmd `cmd:"" help:"Find clients by e-mail address or name, without showing personal data."`
+	Show clientsShowCmd `cmd:"" help:"Show one client."`
+}
+
+// clientFacts are what is known of a client beside personal data.
+type clientFacts struct {
+	ID         uuid.UUID     `json:"id"`
+	Status     domain.Status `json:"status"`
+	AcceptedAt time.Time     `json:"acceptedAt"`
+	CreatedAt  time.Time     `json:"createdAt"`
+	// Record is personal data: it is set on request only.
+	Record *domain.Client `json:"record,omitzero"`
+}
+
+// newClientFacts returns the facts, with the record if body is true.
+func newClientFacts(c domain.Client, body bool) clientFacts {
+	facts := clientFacts{ID: c.ID, Status: c.Status, AcceptedAt: c.AcceptedAt, CreatedAt: c.CreatedAt}
+	if body {
+		facts.Record = &c
+	}
+	return facts
+}
 
 // clientsFlags say where the clients are, for the operator's tools.
 type clientsFlags struct {
@@ -52,8 +81,19 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Streams,
 	return clients, streams, closeAll, err
 }
 
-// openClients returns the store that has the clients. It makes none.
+// openClients returns the store that has the clients, with the schema of this program. It makes none.
 func (f *clientsFlags) openClients(ctx context.Context) (store.Store, error) {
+	clients, err := f.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := clients.Ready(ctx); err != nil {
+		return nil, errors.Join(err, clients.Close())
+	}
+	return clients, nil
+}
+
+func (f *clientsFlags) openStore(ctx context.Context) (store.Store, error) {
 	if f.DatabaseURL != "" {
 		clients, err := postgres.Open(ctx, postgres.Config{URL: f.DatabaseURL})
 		if err != nil {

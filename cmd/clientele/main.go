@@ -49,6 +49,7 @@ type cli struct {
 	Events eventsCmd `cmd:"" group:"use" help:"Follow client.created, forward it to an HTTP URL, or send it again."`
 
 	Keys       keysCmd       `cmd:"" group:"look" help:"Make, list and revoke API keys."`
+	Clients    clientsCmd    `cmd:"" group:"look" help:"Find clients by e-mail address or name, and show them."`
 	Rejections rejectionsCmd `cmd:"" group:"look" help:"Look at the commands that were rejected, and retry or drop them."`
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`

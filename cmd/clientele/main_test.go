@@ -109,6 +109,13 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"erase without a terminal", []string{"erase", domain.KeyedID("a", "b").String()}, 2, "pass --yes"},
 		{"erase where", []string{"erase", "--yes", domain.KeyedID("a", "b").String(), "--data-dir=/nonexistent"}, 1, "or --database-url"},
 
+		{"find whom", []string{"clients", "find"}, 2, "give --email or --name"},
+		{"find nobody", []string{"clients", "find", "--email= ", "--name= "}, 2, "give --email or --name"},
+		{"find none", []string{"clients", "find", "--name=x", "--limit=0"}, 2, "--limit must be at least 1"},
+		{"find where", []string{"clients", "find", "--name=x", "--data-dir=/nonexistent"}, 1, "or --database-url"},
+		{"show whom", []string{"clients", "show"}, 2, "<id>"},
+		{"show a name", []string{"clients", "show", "Jane"}, 2, "the id is not a UUID"},
+
 		{"no command", nil, 2, "--help"},
 		{"unknown command", []string{"sing"}, 2, "--help"},
 		{"unknown flag", []string{"serve", "--loud"}, 2, "--loud"},

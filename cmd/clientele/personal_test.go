@@ -151,12 +151,18 @@ func TestPersonalData(t *testing.T) {
 	publishertest.Eventually(t, "the ingress accepts again", func() bool { return get(t, ingress.admin()+"/readyz").status == http.StatusOK })
 	send(ingress.api(), http.MethodPost, "/api/v2/clients", good)
 
-	// What operators see, save for rejections show, which is for looking.
+	// What operators see without --body, which is for looking.
+	erased := domain.KeyedID("pipeline", "zqmark").String()
 	for _, line := range [][]string{
 		{"rejections", "ls", "--nats-url", s.nats.url},
 		{"rejections", "retry", "--all", "--yes", "--nats-url", s.nats.url},
 		{"keys", "ls", "--keys-file", keys},
-		{"erase", "--yes", domain.KeyedID("pipeline", "zqmark").String(), "--data-dir", dir, "--nats-url", serve.says(natsIsAt)},
+		{"clients", "find", "--name", "Zqmark", "--data-dir", dir},
+		{"clients", "find", "--email", "zqmark@example.com", "--data-dir", dir, "--json"},
+		{"clients", "find", "--email", "zqmark", "--data-dir", dir},
+		{"clients", "show", erased, "--data-dir", dir},
+		{"clients", "show", erased, "--data-dir", dir, "--json"},
+		{"erase", "--yes", erased, "--data-dir", dir, "--nats-url", serve.says(natsIsAt)},
 	} {
 		_, stdout, stderr := runLine(t, line...)
 		fmt.Fprintln(&problems, stdout, stderr)
@@ -213,6 +219,13 @@ func TestErase(t *testing.T) {
 	succeeded(t, api, gone)
 	record := succeeded(t, api, stays)
 	id := gone[strings.LastIndex(gone, "/")+1:]
+	find := func() (status int, stdout string) {
+		status, stdout, _ = runLine(t, "clients", "find", "--name", "Zqmark Zqmark", "--email", "zqmark@example.com", "--data-dir", dir, "--body")
+		return status, stdout
+	}
+	if status, stdout := find(); status != exitOK || !strings.Contains(stdout, id) {
+		t.Errorf("before: %d %s", status, stdout)
+	}
 	var stdout string
 	publishertest.Eventually(t, "the client is erased", func() bool {
 		var status int
@@ -237,6 +250,9 @@ func TestErase(t *testing.T) {
 	}
 	if status, _, stderr := runLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", natsURL); status != exitError || !strings.Contains(stderr, "nothing here is about") {
 		t.Errorf("again: %d %s", status, stderr)
+	}
+	if status, stdout := find(); status != exitOK || strings.Contains(stdout, id) || !strings.Contains(stdout, stays[strings.LastIndex(stays, "/")+1:]) {
+		t.Errorf("after: %d %s, want only the neighbour", status, stdout)
 	}
 	// On the disk is one Neighbour, with its marks; and no last name Zqmark.
 	found := func(what string) (n int) {

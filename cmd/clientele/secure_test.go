@@ -118,6 +118,9 @@ func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
 	if status, stdout, stderr := runLine(t, append([]string{"rejections", "ls"}, operator...)...); status != exitOK {
 		t.Errorf("%d: %s%s", status, stdout, stderr)
 	}
+	if status, stdout, stderr := runLine(t, "clients", "find", "--name", "Smith Jane", "--database-url", f.databaseURL("operator")); status != exitOK || !strings.Contains(stdout, id) {
+		t.Errorf("find: %d: %s%s", status, stdout, stderr)
+	}
 	publishertest.Eventually(t, "the client is erased", func() bool {
 		status, stdout, stderr := runLine(t, append([]string{"erase", "--yes", id}, f.flags("operator", "operator")...)...)
 		if status != exitOK && !strings.Contains(stderr, "still being taken in") {
@@ -237,6 +240,8 @@ func (f *fortress) permissions(t *testing.T) {
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
 		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
 		{"operator", "publish anything else", false, request("orders", "x")},
+		{"operator", "SELECT clients", true, query(read)},
+		{"operator", "UPDATE clients", false, query(update)},
 		{"operator", "DELETE clients", true, query(remove)},
 		{"operator", "INSERT clients", false, query(insert)},
 		{"operator", "DROP clients", false, query(drop)},

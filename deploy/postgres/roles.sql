@@ -24,8 +24,8 @@ BEGIN
 
 	-- After a migration:
 	IF to_regclass('public.clients') IS NOT NULL THEN
-		-- clientele ingress reads clients, clientele worker adds them, and clientele erase removes them. Each looks at the version
-		-- of the schema. Nobody changes a client.
+		-- clientele ingress reads clients, clientele worker adds them, clientele clients finds them, and clientele erase removes
+		-- them. Each reads the version of the schema. No role changes a client.
 		GRANT SELECT ON clients, clientele_schema TO clientele_ingress, clientele_worker, clientele_operator;
 		GRANT INSERT ON clients TO clientele_worker;
 		GRANT DELETE ON clients TO clientele_operator;

@@ -52,6 +52,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"an unknown id is not found":                      s.notFound,
 		"a deleted client is gone":                        s.deleted,
 		"clients can be paged by when they were created":  s.pages,
+		"clients can be found by e-mail and name":         s.find,
+		"a client that is deleted is not found":           s.findDeleted,
 		"a store without a schema says so":                s.noSchema,
 		"migrating twice does nothing":                    s.migrateTwice,
 		"several programs may migrate at once":            s.migrateAtOnce,
