@@ -104,10 +104,12 @@ func TestImportKeysAreContent(t *testing.T) {
 			`"communicationPreferences.sms","lastName","firstName","address.postcode","emailAddress","address.line_1"` + "\r\n" +
 			`"true","Smith","Jane","SW1A 1AA","jane@example.com","1 High Street"` + "\r\n" +
 			`"","Zoë","John","","john@example.com",""` + "\r\n" + `"FALSE","Smith","Jill","","jill@example.com",""` + "\r\n", 3, 4},
-		{"the file is NDJSON with members in another order", "other.ndjson",
+		{
+			"the file is NDJSON with members in another order", "other.ndjson",
 			`{"lastName":"Zo\u00eb", "emailAddress":"john@example.com","firstName":"John"}` + "\n" +
 				`{ "communicationPreferences": {"sms": true}, "address": {"postcode":"SW1A 1AA", "line_1":"1 High Street"},` +
-				`"emailAddress":"jane@example.com", "lastName":"Smith", "firstName":"Jane" }`, 2, 4},
+				`"emailAddress":"jane@example.com", "lastName":"Smith", "firstName":"Jane" }`, 2, 4,
+		},
 		{"a row is inserted", "clients.csv", head + jane + "Joan,Smith,joan@example.com,,,\n" + john + john + jill, 5, 5},
 		{"an equal row is added", "clients.csv", head + jane + john + jane + john + jill, 5, 6},
 	} {

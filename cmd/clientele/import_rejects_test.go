@@ -131,3 +131,24 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 		t.Errorf("overwritten: %s", got)
 	}
 }
+
+// A file of rejects that is edited while it is imported is left as it is.
+func TestRejectsAreEditedMeanwhile(t *testing.T) {
+	t.Parallel()
+	i := &importTest{t: t, dir: t.TempDir()}
+	const rejects = "firstName,lastName,emailAddress,import_row,import_errors\nJane,Smith,jane@example.com,2,reason\n"
+	i.write("clients.rejects.csv", rejects)
+	address := freeAddress(t)
+	p := start(t, program(t, "clientele"), "import", i.path("clients.rejects.csv"), "--url", "http://"+address)
+	p.says("no answer, trying again")
+	edited := rejects + "John,Smith,john@example.com,3,reason\n"
+	i.write("clients.rejects.csv", edited)
+	serve := clientele(t, "serve", "--data-dir", t.TempDir(), "--listen="+address)
+	if status := p.wait(); status != exitOK || !strings.Contains(p.output(), "accepted 1, rejected 0") {
+		t.Errorf("%d: %s", status, p.output())
+	}
+	if got := i.read("clients.rejects.csv"); got != edited {
+		t.Errorf("changed:\n%s", got)
+	}
+	serve.stop()
+}

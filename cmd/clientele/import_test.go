@@ -152,15 +152,16 @@ func TestImportErrors(t *testing.T) {
 	serve.stop()
 }
 
-// An import that is killed on its way, twice, and run again makes each client once.
+// An import that is killed on its way, twice, and run again makes each client once. It leaves no rows of clients behind.
 func TestImportIsKilled(t *testing.T) {
 	t.Parallel()
 	const n = 4000
 	dir := t.TempDir()
 	serve := clientele(t, "serve", "--data-dir", dir)
 	api, natsURL := serve.api(), serve.says(natsIsAt)
-	path := filepath.Join(t.TempDir(), "clients.csv")
-	csvFile(t, path, n, nil)
+	files := t.TempDir()
+	path := filepath.Join(files, "clients.csv")
+	csvFile(t, path, n+1, map[int][]string{3: {"Jane", "", "", "", "", "", ""}})
 	args := []string{"import", path, "--url", api, "--map", "E-Mail=emailAddress", "--map", "note="}
 	js := jetStream(t, natsURL)
 	for _, killedAt := range []uint64{500, 2000} {
@@ -173,9 +174,12 @@ func TestImportIsKilled(t *testing.T) {
 			return stream.CachedInfo().State.LastSeq >= killedAt
 		})
 		p.kill()
+		if left, err := os.ReadDir(files); err != nil || len(left) != 1 {
+			t.Errorf("%v beside the file: %v", left, err)
+		}
 	}
 	p := start(t, program(t, "clientele"), args...)
-	if status := p.wait(); status != 0 || !strings.Contains(p.output(), fmt.Sprintf("accepted %d, rejected 0", n)) {
+	if status := p.wait(); status != exitError || !strings.Contains(p.output(), fmt.Sprintf("accepted %d, rejected 1", n)) {
 		t.Fatalf("%d: %s", status, p.output())
 	}
 	publishertest.Eventually(t, "all clients", func() bool { return len(events(t, natsURL)) >= n })

@@ -124,7 +124,7 @@ func (c *csvRows) next() (row, error) {
 	}
 	if err != nil {
 		r.err = fmt.Sprintf("the row has %d columns, the header has %d", len(record), len(c.header))
-		return r, nil
+		return r, nil //nolint:nilerr // the row is rejected
 	}
 	if c.keyAt >= 0 {
 		r.id = record[c.keyAt]
