@@ -1,10 +1,8 @@
-package main
+package importer
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,45 +17,38 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// importer posts rows to the API.
-type importer struct {
+// poster posts rows to the API.
+type poster struct {
 	url, token string
 	client     *http.Client
-	say        func(text string) // to whoever watches
+	say        func(text string) // to the person at the terminal
 	complain   sync.Once
 }
 
-func newImporter(c *importCmd, say func(string)) *importer {
-	return &importer{
-		url:   strings.TrimSuffix(c.URL, "/") + "/api/v2/clients",
-		token: c.Token,
+func newPoster(cfg Config, say func(string)) *poster {
+	return &poster{
+		url:   strings.TrimSuffix(cfg.URL, "/") + "/api/v2/clients",
+		token: cfg.Token,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: c.Connections, ForceAttemptHTTP2: true,
+			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.Connections, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS,
 		}},
 		say: say,
 	}
 }
 
-// rowKey is the idempotency key of a row: of its content and number, so that two equal rows are two clients.
-func rowKey(r row) string {
-	hash := sha256.New()
-	fmt.Fprintf(hash, "%d\n%s", r.number, r.body)
-	return "import-" + hex.EncodeToString(hash.Sum(nil)[:16])
-}
-
 const maxPause = 30 * time.Second
 
-// post returns why the row was rejected, or nothing when it was accepted. What is not the row's fault it tries again, until
-// the context ends; an error says that no row will be accepted.
-func (i *importer) post(ctx context.Context, r row) (reasons []string, err error) {
+// post returns why the row was rejected, or nothing when it was accepted. It retries what is not the row's fault, until the
+// context ends. An error says that no row will be accepted.
+func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) {
 	pause := 100 * time.Millisecond
 	for {
-		status, header, body, err := i.once(ctx, r)
+		status, header, body, err := p.once(ctx, r)
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err != nil:
-			i.complain.Do(func() { i.say(fmt.Sprintf("no answer, trying again: %v", err)) })
+			p.complain.Do(func() { p.say(fmt.Sprintf("no answer, trying again: %v", err)) })
 		case status == http.StatusAccepted || status == http.StatusCreated:
 			return nil, nil
 		case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
@@ -67,7 +58,7 @@ func (i *importer) post(ctx context.Context, r row) (reasons []string, err error
 		case status == http.StatusUnprocessableEntity || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge:
 			return problemReasons(body), nil
 		default:
-			return nil, fmt.Errorf("%s answers %d %s: see --url and --token", i.url, status, strings.Join(problemReasons(body), "; "))
+			return nil, fmt.Errorf("%s answers %d %s: see --url and --token", p.url, status, strings.Join(problemReasons(body), "; "))
 		}
 		select {
 		case <-ctx.Done():
@@ -78,17 +69,17 @@ func (i *importer) post(ctx context.Context, r row) (reasons []string, err error
 	}
 }
 
-func (i *importer) once(ctx context.Context, r row) (int, http.Header, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, i.url, bytes.NewReader(r.body))
+func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(r.body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Idempotency-Key", rowKey(r))
-	if i.token != "" {
-		request.Header.Set("Authorization", "Bearer "+i.token)
+	request.Header.Set("Idempotency-Key", r.key)
+	if p.token != "" {
+		request.Header.Set("Authorization", "Bearer "+p.token)
 	}
-	response, err := i.client.Do(request)
+	response, err := p.client.Do(request)
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -111,4 +102,12 @@ func problemReasons(body []byte) []string {
 		return reasonsOf(problem.Errors)
 	}
 	return []string{strings.TrimSpace(problem.Title + ": " + problem.Detail)}
+}
+
+func reasonsOf(violations []domain.Violation) []string {
+	reasons := make([]string, len(violations))
+	for i, v := range violations {
+		reasons[i] = strings.TrimPrefix(v.Pointer, "/") + " " + v.Detail
+	}
+	return reasons
 }

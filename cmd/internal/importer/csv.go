@@ -1,0 +1,229 @@
+package importer
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+)
+
+// csvRows are the rows of a CSV file (RFC 4180) with a header.
+type csvRows struct {
+	reader    *csv.Reader
+	delimiter rune
+	header    []string
+	members   []string // of each column, "" for one that is not sent
+	keyColumn string
+	keyAt     int // the key column, -1 for none
+	rowAt     int // the column with the number of a rejected row, -1 for none
+	order     int
+	number    int
+	line      int // the last line of the file that is read; blank lines after it are not
+}
+
+func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColumn string) (*csvRows, error) {
+	c := &csvRows{reader: csv.NewReader(file), delimiter: delimiter, keyColumn: keyColumn}
+	c.reader.Comma = delimiter
+	header, err := c.reader.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("the file is empty: its first line names the columns, such as firstName,lastName,emailAddress,address.line_1")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the header: %w", err)
+	}
+	c.count(header)
+	c.header = header
+	for _, column := range header {
+		member, err := c.memberOf(column, names)
+		if err != nil {
+			return nil, err
+		}
+		if member != "" && slices.Contains(c.members, member) {
+			return nil, fmt.Errorf("two columns are %s", member)
+		}
+		c.members = append(c.members, member)
+	}
+	for name := range names {
+		if !slices.Contains(header, name) {
+			return nil, fmt.Errorf("--map names a column %q, and the file has none", name)
+		}
+	}
+	if c.rowAt, err = c.column(columnRow); err != nil {
+		return nil, err
+	}
+	if c.keyAt, err = c.column(keyColumn); err != nil {
+		return nil, err
+	}
+	if keyColumn != "" && c.keyAt < 0 {
+		return nil, fmt.Errorf("--key-column names a column %q, and the file has none", keyColumn)
+	}
+	return c, nil
+}
+
+// memberOf returns what a column is in the API, "" for one that is not sent.
+func (c *csvRows) memberOf(column string, names map[string]string) (string, error) {
+	if !utf8.ValidString(column) {
+		return "", errors.New("the header is not UTF-8: save the file as UTF-8")
+	}
+	member, mapped := names[column]
+	if !mapped {
+		member = strings.TrimSpace(column)
+	}
+	if isBookkeeping(member) || member == c.keyColumn {
+		return "", nil
+	}
+	if _, ok := members[member]; !ok && member != "" {
+		return "", fmt.Errorf("column %q is nothing that a client has: rename it, or give --map %q; a client has %s", column,
+			column+"=member", memberNames())
+	}
+	return member, nil
+}
+
+// column returns where a column is, -1 if the header does not have it.
+func (c *csvRows) column(name string) (int, error) {
+	at := -1
+	for i, column := range c.header {
+		if strings.TrimSpace(column) != name {
+			continue
+		}
+		if at >= 0 && name != "" {
+			return 0, fmt.Errorf("two columns are %s", name)
+		}
+		at = i
+	}
+	return at, nil
+}
+
+// count counts a record as a spreadsheet does: one row, whatever its lines, and one for each blank line before it.
+func (c *csvRows) count(record []string) {
+	start, _ := c.reader.FieldPos(0)
+	end, _ := c.reader.FieldPos(len(record) - 1)
+	c.number += start - c.line
+	c.line = end + strings.Count(record[len(record)-1], "\n")
+}
+
+func (c *csvRows) next() (row, error) {
+	record, err := c.reader.Read()
+	if broken, ok := errors.AsType[*csv.ParseError](err); ok && !errors.Is(err, csv.ErrFieldCount) {
+		return row{}, fmt.Errorf("row %d: %w", c.number+broken.StartLine-c.line, err)
+	}
+	if err != nil && !errors.Is(err, csv.ErrFieldCount) {
+		return row{}, err // io.EOF among them
+	}
+	c.count(record)
+	c.order++
+	r := row{order: c.order, number: c.number, raw: record}
+	if c.rowAt >= 0 && c.rowAt < len(record) {
+		r.number = originalNumber(record[c.rowAt], r.number)
+	}
+	if err != nil {
+		r.err = fmt.Sprintf("the row has %d columns, the header has %d", len(record), len(c.header))
+		return r, nil //nolint:nilerr // the row is rejected
+	}
+	if c.keyAt >= 0 {
+		r.id = record[c.keyAt]
+	}
+	client, reason := c.client(record)
+	if reason != "" {
+		r.err = reason
+		return r, nil
+	}
+	r.body, err = json.Marshal(client)
+	return r, err
+}
+
+// originalNumber returns the number that a rejected row had in the first file.
+func originalNumber(text string, otherwise int) int {
+	if number, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && number > 0 {
+		return number
+	}
+	return otherwise
+}
+
+// client returns the request that a record is, or why it is none.
+func (c *csvRows) client(record []string) (client map[string]any, reason string) {
+	client = map[string]any{}
+	for i, value := range record {
+		member := c.members[i]
+		if value == "" || member == "" {
+			continue
+		}
+		if !utf8.ValidString(value) {
+			return nil, member + " is not UTF-8"
+		}
+		var typed any = value
+		if members[member] {
+			yes, err := parseBool(value)
+			if err != nil {
+				return nil, member + " must be true or false"
+			}
+			typed = yes
+		}
+		object := client
+		if outer, inner, nested := strings.Cut(member, "."); nested {
+			if _, ok := client[outer]; !ok {
+				client[outer] = map[string]any{}
+			}
+			object, member = client[outer].(map[string]any), inner //nolint:forcetypeassert // the line above
+		}
+		object[member] = typed
+	}
+	return client, ""
+}
+
+func parseBool(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "yes", "y":
+		return true, nil
+	case "no", "n":
+		return false, nil
+	default:
+		return strconv.ParseBool(strings.ToLower(s))
+	}
+}
+
+func (c *csvRows) areRejects() bool {
+	errorsAt, err := c.column(columnErrors)
+	return c.rowAt >= 0 && errorsAt >= 0 && err == nil
+}
+
+func (c *csvRows) head(w io.Writer) error {
+	return c.write(w, append(c.own(c.header), columnRow, columnErrors))
+}
+
+// reject writes surplus columns last, so that the others stay below their names.
+func (c *csvRows) reject(w io.Writer, r row, reasons []string) error {
+	record, _ := r.raw.([]string)
+	named, surplus := record, []string(nil)
+	if len(record) > len(c.header) {
+		named, surplus = record[:len(c.header)], record[len(c.header):]
+	}
+	padded := append(slices.Clone(named), make([]string, len(c.header)-len(named))...)
+	out := append(c.own(padded), strconv.Itoa(r.number), strings.Join(reasons, "; "))
+	return c.write(w, append(out, surplus...))
+}
+
+// own returns the values of the columns that the file had at first.
+func (c *csvRows) own(record []string) []string {
+	var kept []string
+	for i, value := range record {
+		if !isBookkeeping(strings.TrimSpace(c.header[i])) {
+			kept = append(kept, value)
+		}
+	}
+	return kept
+}
+
+func (c *csvRows) write(w io.Writer, record []string) error {
+	out := csv.NewWriter(w)
+	out.Comma = c.delimiter
+	_ = out.Write(record) // the writer keeps the error
+	out.Flush()
+	return out.Error()
+}

@@ -1,0 +1,187 @@
+package importer
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// rejects collects the rejected rows, in a file without a name until the import is complete.
+type rejects struct {
+	path string
+	rows rows
+
+	mu    sync.Mutex
+	spool *os.File
+	size  int64
+	index []spooled
+}
+
+// spooled is where a rejected row is in the spool. Rows are answered in any order.
+type spooled struct {
+	order  int
+	offset int64
+	size   int64
+}
+
+func (x *rejects) add(r row, reasons []string) (err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.spool == nil {
+		if x.spool, err = createTemp(x.path); err != nil {
+			return fmt.Errorf("a row was rejected, and its file cannot be written, choose another with --rejects: %w", err)
+		}
+		_ = os.Remove(x.spool.Name()) // nothing stays behind if the import is killed; Windows removes it in close
+	}
+	counted := &writer{Writer: x.spool}
+	if err := x.rows.reject(counted, r, reasons); err != nil {
+		return fmt.Errorf("write a rejected row: %w", err)
+	}
+	x.index = append(x.index, spooled{r.order, x.size, counted.n})
+	x.size += counted.n
+	return nil
+}
+
+// createTemp creates a file beside another. Nobody else may read it.
+func createTemp(beside string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(beside), ".clientele-import-*")
+}
+
+// close forgets the rows.
+func (x *rejects) close() {
+	if x.spool != nil {
+		_ = x.spool.Close()
+		_ = os.Remove(x.spool.Name())
+	}
+}
+
+// writeTo writes the rows in the order of the file that they are from.
+func (x *rejects) writeTo(w io.Writer) error {
+	slices.SortFunc(x.index, func(a, b spooled) int { return cmp.Compare(a.order, b.order) })
+	out := bufio.NewWriter(w)
+	if err := x.rows.head(out); err != nil {
+		return err
+	}
+	for _, r := range x.index {
+		if _, err := io.Copy(out, io.NewSectionReader(x.spool, r.offset, r.size)); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// create writes the rows to a new file, and returns its name. If files have that name and those after it, taken is the last of
+// them. One that has the same rows, as after the same import, is not written again.
+func (x *rejects) create() (path, taken string, err error) {
+	sum := sha256.New()
+	if err := x.writeTo(sum); err != nil {
+		return "", "", err
+	}
+	for n := 1; ; n++ {
+		path = numbered(x.path, n)
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err == nil {
+			return path, taken, x.fill(file)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", "", err
+		}
+		if same, err := hasSum(path, sum.Sum(nil)); same || err != nil {
+			return path, taken, err
+		}
+		taken = path
+	}
+}
+
+// replace writes the rows in place of a file.
+func (x *rejects) replace(path string) error {
+	file, err := createTemp(path)
+	if err != nil {
+		return err
+	}
+	if err := x.fill(file); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+// fill writes the rows to a file of our making, and removes it if that is not possible.
+func (x *rejects) fill(file *os.File) error {
+	if err := errors.Join(x.writeTo(file), file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
+}
+
+// numbered returns the n-th name of a file: clients.rejects.csv, clients.rejects.2.csv, ….
+func numbered(path string, n int) string {
+	if n == 1 {
+		return path
+	}
+	stem, extension := split(path)
+	return fmt.Sprintf("%s.%d%s", stem, n, extension)
+}
+
+// hasSum reports whether a regular file has this content.
+func hasSum(path string, sum []byte) (bool, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, fmt.Errorf("%s is not a regular file: choose another with --rejects", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	content := sha256.New()
+	_, err = io.Copy(content, file)
+	return slices.Equal(content.Sum(nil), sum), err
+}
+
+func split(path string) (stem, extension string) {
+	extension = filepath.Ext(path)
+	if extension == ".rejects" {
+		extension = ""
+	}
+	return path[:len(path)-len(extension)], extension
+}
+
+// writer is a writer that counts.
+type writer struct {
+	io.Writer
+
+	n int64
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.n += int64(n)
+	return n, err
+}
+
+// settle leaves in the files what is still to do. A file of rejects that was imported keeps the rows that are rejected again,
+// and is removed when there are none. All else is written to a new file.
+func settle(in *input, out *rejects, result *Result) (err error) {
+	switch imported := in.areRejects(); {
+	case imported && result.Rejected == 0:
+		result.Removed = in.cfg.Path
+		return os.Remove(in.cfg.Path)
+	case imported:
+		result.RejectsPath = in.cfg.Path
+		return out.replace(in.cfg.Path)
+	case result.Rejected > 0:
+		result.RejectsPath, result.RejectsTaken, err = out.create()
+	}
+	return err
+}
