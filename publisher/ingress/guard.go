@@ -91,6 +91,7 @@ func (g guard) authenticate(w http.ResponseWriter, r *http.Request) (auth.Caller
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 		problemUnauthorized.write(w, problemUnauthorized.Detail)
+	case hungUp(w, r):
 	default:
 		g.logger.Warn().Err(err).Msg("cannot authenticate callers")
 		problemUnavailable.write(w, "callers cannot be authenticated now; nothing was changed; try again later")

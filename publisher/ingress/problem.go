@@ -54,7 +54,7 @@ var (
 	problemMediaType = problemType("unsupported-media-type", "Unsupported media type", http.StatusUnsupportedMediaType, "")
 	problemTimeout   = problemType("timeout", "The request took too long", http.StatusRequestTimeout, "")
 
-	problemUnauthorized = problemType("unauthorized", "Who are you?", http.StatusUnauthorized,
+	problemUnauthorized = problemType("unauthorized", "Authentication required", http.StatusUnauthorized,
 		"send an API key, or a token of the issuer, as Authorization: Bearer")
 	problemForbidden = problemType("forbidden", "You may not do this", http.StatusForbidden, "")
 	problemTooMany   = problemType("too-many-requests", "Too many requests", http.StatusTooManyRequests,
