@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"bytes"
-	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,54 +57,31 @@ var problemHelp = []struct {
 	{problemInternal, "Something is wrong with the service itself.", "Tell who runs it, with the time of your request."},
 }
 
-// contentSecurityPolicy lets a page have its own style, and nothing else.
-const contentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-var problemPage = template.Must(template.New("problem").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{{with .One}}{{.Title}}{{else}}Problems{{end}} · Clientele</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; background: #fff }
-code { font-size: .9em; color: #555 }
-a { color: #0b57d0 }
-@media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #161616 } a { color: #8ab4f8 } code { color: #aaa } }
-</style>
-{{with .One}}<h1>{{.Title}}</h1>
-<p><code>{{.Status}} {{.Type}}</code></p>
-<p>{{$.Meaning}}</p>
-<h2>What to do</h2>
-<p>{{$.Remedy}}</p>
-<p><a href="/problems/">All problems</a></p>
-{{else}}<h1>Problems</h1>
-<p>What an answer of the API may say is wrong.</p>
-<ul>{{range .All}}
-<li><a href="{{.Type}}">{{.Title}}</a> <code>{{.Status}}</code></li>{{end}}
-</ul>
-{{end}}</html>
-`))
+// contentSecurityPolicy lets a page have the style of the site, and nothing else.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // problems is GET /problems/{type}: a page about one type of problem, or a list of all.
 func problems(w http.ResponseWriter, r *http.Request) {
-	var page struct {
+	content := struct {
+		page
 		All             []problem
 		One             *problem
 		Meaning, Remedy string
-	}
+	}{page: page{"Problems", "problems"}}
 	for _, h := range problemHelp {
-		page.All = append(page.All, h.problem)
+		content.All = append(content.All, h.problem)
 	}
 	if name := strings.TrimPrefix(r.URL.Path, "/problems/"); name != "" {
-		i := slices.IndexFunc(page.All, func(p problem) bool { return p.Type == "/problems/"+name })
+		i := slices.IndexFunc(content.All, func(p problem) bool { return p.Type == "/problems/"+name })
 		if i < 0 {
 			problemNotFound.write(w, "there is no such type of problem; /problems/ lists them")
 			return
 		}
-		page.One, page.Meaning, page.Remedy = &page.All[i], problemHelp[i].meaning, problemHelp[i].remedy
+		content.One, content.Meaning, content.Remedy = &content.All[i], problemHelp[i].meaning, problemHelp[i].remedy
+		content.Title = content.One.Title
 	}
 	var body bytes.Buffer
-	if err := problemPage.Execute(&body, page); err != nil {
+	if err := pages.ExecuteTemplate(&body, "problems.html", content); err != nil {
 		problemInternal.write(w, problemInternal.Detail)
 		return
 	}
