@@ -102,7 +102,7 @@ func TestDocsInABrowser(t *testing.T) {
 }
 
 // errorsOf returns what the browser has complained of so far, such as what a Content-Security-Policy stopped.
-func errorsOf(t *testing.T, ctx context.Context) func() []string {
+func errorsOf(ctx context.Context, t *testing.T) func() []string {
 	t.Helper()
 	var mu sync.Mutex
 	var texts []string
@@ -128,7 +128,7 @@ func errorsOf(t *testing.T, ctx context.Context) func() []string {
 }
 
 // evaluate returns the value of an expression in the page.
-func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
+func evaluate[T any](ctx context.Context, t *testing.T, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -138,7 +138,7 @@ func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
 }
 
 // until waits until an expression is true in the page.
-func until(t *testing.T, ctx context.Context, expression string) {
+func until(ctx context.Context, t *testing.T, expression string) {
 	t.Helper()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(200*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))); err != nil {
 		t.Errorf("%s: %v", expression, err)
@@ -153,11 +153,11 @@ func TestQuickStartInABrowser(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
 		t.Fatal(err)
 	}
-	example := evaluate[string](t, ctx, "document.querySelector('header pre code').textContent")
+	example := evaluate[string](ctx, t, "document.querySelector('header pre code').textContent")
 	if !strings.HasPrefix(example, "curl -i "+h.api.URL+"/api/v2/clients ") {
 		t.Error(example)
 	}
-	wrapped := evaluate[int](t, ctx, `[...document.querySelectorAll('header pre code')].filter(code => {
+	wrapped := evaluate[int](ctx, t, `[...document.querySelectorAll('header pre code')].filter(code => {
 		const style = getComputedStyle(code)
 		const lines = (code.clientHeight - 2 * parseFloat(style.paddingTop)) / parseFloat(style.lineHeight)
 		return Math.round(lines) > code.textContent.split('\n').length
@@ -165,7 +165,7 @@ func TestQuickStartInABrowser(t *testing.T) {
 	if wrapped != 0 {
 		t.Errorf("%d examples wrap", wrapped)
 	}
-	if over := evaluate[int](t, ctx, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+	if over := evaluate[int](ctx, t, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 		t.Errorf("the page is %d pixels too wide", over)
 	}
 }
@@ -176,18 +176,18 @@ func TestResponsesInABrowser(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	ctx, _ := browse(t)
-	errors := errorsOf(t, ctx)
+	errors := errorsOf(ctx, t)
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
 		t.Fatal(err)
 	}
 	for _, section := range []string{"createclient", "getclient", "getoperation"} {
-		until(t, ctx, `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
+		until(ctx, t, `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
 			document.querySelector('[data-section-id$=`+section+`]')?.textContent.includes('Response'))`)
 	}
 	const chosen = `[...document.querySelectorAll('[data-section-id$=createclient] [data-response-codes-tablist] [aria-selected=true]')].map(tab => tab.textContent)`
-	until(t, ctx, chosen+`.join() === '202'`)
-	until(t, ctx, `[...document.querySelectorAll('.panel-response-samples')].some(panel => panel.textContent.includes('"pending"'))`)
-	if images := evaluate[int](t, ctx, "document.querySelectorAll('redoc img').length"); images != 0 {
+	until(ctx, t, chosen+`.join() === '202'`)
+	until(ctx, t, `[...document.querySelectorAll('.panel-response-samples')].some(panel => panel.textContent.includes('"pending"'))`)
+	if images := evaluate[int](ctx, t, "document.querySelectorAll('redoc img').length"); images != 0 {
 		t.Errorf("%d images", images)
 	}
 	if texts := errors(); len(texts) > 0 {
@@ -211,10 +211,10 @@ func TestColoursInABrowser(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.HasPrefix(path, "/docs") {
-				until(t, ctx, "document.querySelectorAll('[data-section-id]').length > 2")
+				until(ctx, t, "document.querySelectorAll('[data-section-id]').length > 2")
 			}
 			// What fills a good part of the window is a background, and not a box of code.
-			all := evaluate[[]string](t, ctx, `[...document.querySelectorAll('body, main, redoc *')].filter(e => {
+			all := evaluate[[]string](ctx, t, `[...document.querySelectorAll('body, main, redoc *')].filter(e => {
 				const box = e.getBoundingClientRect()
 				return e === document.body || box.width * box.height > innerWidth * innerHeight / 8
 			}).map(e => getComputedStyle(e).backgroundColor).filter(colour => colour !== 'rgba(0, 0, 0, 0)')`)
@@ -224,7 +224,7 @@ func TestColoursInABrowser(t *testing.T) {
 			for _, colour := range all {
 				backgrounds[colour] = true
 			}
-			if text := evaluate[string](t, ctx, "document.querySelector('header nav').textContent"); !strings.Contains(text, "asyncapi.yaml") {
+			if text := evaluate[string](ctx, t, "document.querySelector('header nav').textContent"); !strings.Contains(text, "asyncapi.yaml") {
 				t.Errorf("%s has another header: %s", path, text)
 			}
 		}

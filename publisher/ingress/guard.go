@@ -52,7 +52,7 @@ func (g guard) allow(handler http.HandlerFunc, oneOf ...auth.Scope) http.Handler
 		}
 		if !caller.May(oneOf...) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="clientele", error="insufficient_scope", scope="`+string(oneOf[0])+`"`)
-			problemForbidden.write(w, "this takes the scope "+string(oneOf[0]))
+			problemForbidden.write(w, "this requires the scope "+string(oneOf[0]))
 			return
 		}
 		if g.limits != nil && !g.limits.admit(w, caller.Name) {

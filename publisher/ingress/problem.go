@@ -58,8 +58,8 @@ var (
 		"send an API key, or a token of the issuer, as Authorization: Bearer")
 	problemForbidden = problemType("forbidden", "You may not do this", http.StatusForbidden, "")
 	problemTooMany   = problemType("too-many-requests", "Too many requests", http.StatusTooManyRequests,
-		"you send more than your share; go on after Retry-After seconds")
-	problemBusy = problemType("busy", "The service has too many requests under way", http.StatusServiceUnavailable,
+		"you sent more requests than your share; wait for Retry-After seconds")
+	problemBusy = problemType("busy", "The service has too many requests in progress", http.StatusServiceUnavailable,
 		"nothing was changed; try again later")
 )
 
