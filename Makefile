@@ -54,11 +54,11 @@ browser: ## Look at the pages in a headless Chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
 .PHONY: manifests
-manifests: ## Hold docker-compose.yml and deploy/kubernetes against what will read them
+manifests: ## Check docker-compose.yml, deploy/kubernetes and the contract with what will read them
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 
 .PHONY: node
-node: ## Lint the contracts, and subscribe from JavaScript; takes Node.js 20.19 or newer, and npm's registry
+node: ## Lint the contracts, and use them from TypeScript and JavaScript; requires Node.js 20.19 or newer, and npm's registry
 	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/clientele
 
 GOVULNCHECK_VERSION := v1.9.0

@@ -43,9 +43,13 @@ func decode(subject string, header func(string) string, body []byte) (domain.Cre
 	undecodable := func(err error) (domain.CreateClient, error) {
 		return domain.CreateClient{}, &domain.Error{Code: domain.CodeUndecodable, Err: err}
 	}
-	id, err := domain.ParseID(strings.TrimPrefix(subject, domain.SubjectCreate))
+	token := strings.TrimPrefix(subject, domain.SubjectCreate)
+	id, err := domain.ParseID(token)
 	if err != nil {
 		return undecodable(err)
+	}
+	if token != id.String() { // one id has one subject, on which the log refuses a second command
+		return undecodable(errors.New("the id in the subject is not in lower case"))
 	}
 	fingerprint, err := domain.ParseFingerprint(header(domain.HeaderFingerprint))
 	if err != nil {

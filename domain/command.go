@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -89,12 +90,12 @@ func KeyedID(caller, key string) uuid.UUID {
 	return uuid.NewSHA1(keyNamespace, []byte(caller+"\x00"+key))
 }
 
-// ParseID reads an id in its canonical form: 36 characters, lower case. Other spellings of the same UUID are refused,
-// so that one client has one address. The error does not repeat s.
+// ParseID reads an id in the form of RFC 9562, section 4: 36 characters, in either case. Forms that the RFC does not have,
+// such as braces or no hyphens, are refused. The error does not repeat s.
 func ParseID(s string) (uuid.UUID, error) {
 	id, err := uuid.Parse(s)
-	if err != nil || id.String() != s {
-		return uuid.Nil, errors.New("id is not a UUID in canonical form: 36 characters, lower case")
+	if err != nil || !strings.EqualFold(id.String(), s) {
+		return uuid.Nil, errors.New("the id is not a UUID of 36 characters")
 	}
 	return id, nil
 }

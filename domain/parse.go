@@ -91,8 +91,7 @@ func (r *reader) document() (Details, error) {
 		case "pronouns":
 			return true, r.nullable(&d.Pronouns)
 		case "communicationPreferences":
-			d.CommunicationPreferences = new(CommunicationPreferences)
-			return true, r.preferences(d.CommunicationPreferences)
+			return true, nullableObject(r, &d.CommunicationPreferences, r.preferences)
 		case "avatarUrl":
 			return true, r.nullable(&d.AvatarURL)
 		case "dob":
@@ -104,8 +103,7 @@ func (r *reader) document() (Details, error) {
 		case "occupation":
 			return true, r.nullable(&d.Occupation)
 		case "address":
-			d.Address = new(Address)
-			return true, r.address(d.Address)
+			return true, nullableObject(r, &d.Address, r.address)
 		}
 		return false, nil
 	})
@@ -177,6 +175,15 @@ func (r *reader) object(member func(name []byte) (known bool, err error)) error 
 	}
 	_, err := r.dec.ReadToken()
 	return err
+}
+
+// nullableObject reads an object with read, or null.
+func nullableObject[T any](r *reader, object **T, read func(*T) error) error {
+	if r.dec.PeekKind() == 'n' {
+		return r.dec.SkipValue()
+	}
+	*object = new(T)
+	return read(*object)
 }
 
 // text reads a string.

@@ -126,9 +126,6 @@ func TestParseInvalid(t *testing.T) {
 		{"unknown preference", minimal(`"communicationPreferences": {"fax": true}`), violations{
 			{"/communicationPreferences/fax", unknown},
 		}},
-		{"objects that are null", minimal(`"address": null, "communicationPreferences": null`), violations{
-			{"/address", object}, {"/communicationPreferences", object},
-		}},
 		{"objects that are none", minimal(`"address": ["SW1Y 4JH"], "communicationPreferences": true`), violations{
 			{"/address", object}, {"/communicationPreferences", object},
 		}},
@@ -219,6 +216,10 @@ func TestParseNull(t *testing.T) {
 		} else if got := at(t, parse(t, []byte(body)), pointer); got != nil {
 			t.Errorf("%s: null became %q", pointer, *got)
 		}
+	}
+	d := parse(t, []byte(minimal(`"address": null, "communicationPreferences": null`)))
+	if d.Address != nil || d.CommunicationPreferences != nil {
+		t.Errorf("null became %+v and %+v", d.Address, d.CommunicationPreferences)
 	}
 }
 

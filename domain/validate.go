@@ -148,7 +148,10 @@ func emailForm(s string, _ time.Time) string {
 // telephoneForm wants a number in E.164 that its numbering plan has room for. Whether it is allotted is not asked:
 // plans grow faster than releases, and a client must not be lost to that.
 func telephoneForm(s string, _ time.Time) string {
-	const want = "must be a telephone number in E.164 form, such as +442079460958"
+	const (
+		example = "+442079460958"
+		want    = "must be a telephone number in E.164 form, such as " + example
+	)
 	if isPossibleUK(s) {
 		return ""
 	}
@@ -161,7 +164,7 @@ func telephoneForm(s string, _ time.Time) string {
 	switch {
 	case s == e164 && len(s) <= maxE164 && phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE:
 		return ""
-	case s != e164 && phonenumbers.IsValidNumber(number):
+	case s != e164 && e164 != example && phonenumbers.IsValidNumber(number):
 		return want + "; did you mean " + e164 + "?"
 	default:
 		return want
@@ -224,23 +227,24 @@ func canonicalPostcode(s string) string {
 	return compact[:len(compact)-3] + " " + compact[len(compact)-3:]
 }
 
-// niNumber is a National Insurance number without its spaces, in the letters that HMRC allots: neither of the first two
-// is D, F, I, Q, U or V, the second is not O either, and the suffix is A to D (HMRC manual page NIM39110).
+// niNumber is a National Insurance number in the letters that HMRC allots: neither of the first two is D, F, I, Q, U or V,
+// the second is not O either, and the suffix is A to D (HMRC manual page NIM39110).
 var niNumber = regexp.MustCompile(`^[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]$`)
 
 // unallottedNIPrefixes are never used (NIM39110).
 var unallottedNIPrefixes = []string{"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
 
+// canonicalNINumber writes a National Insurance number as its nine characters in capitals, the form in which HMRC's APIs
+// exchange it and which NIM39110 describes: two letters, six digits, one letter. The spaces of printed numbers are for reading.
 func canonicalNINumber(s string) string {
-	compact := compactUpper(s)
-	if !niNumber.MatchString(compact) {
-		return s
+	if compact := compactUpper(s); niNumber.MatchString(compact) {
+		return compact
 	}
-	return compact[:2] + " " + compact[2:4] + " " + compact[4:6] + " " + compact[6:8] + " " + compact[8:]
+	return s
 }
 
 func niNumberForm(s string, _ time.Time) string {
-	if !niNumber.MatchString(compactUpper(s)) || slices.Contains(unallottedNIPrefixes, s[:2]) {
+	if !niNumber.MatchString(s) || slices.Contains(unallottedNIPrefixes, s[:2]) {
 		return "must be a National Insurance number: a prefix that HMRC uses, six digits, and a letter from A to D"
 	}
 	return ""

@@ -128,9 +128,10 @@ func TestTelephoneNumbers(t *testing.T) {
 		accepted(t, pointer, unchanged("+442079460958", "+447700900123", "+12025550123", "+33123456789", "+390612345678",
 			"+2901234", "+80012345678"))
 		accepted(t, pointer, map[string]string{" +442079460958 ": "+442079460958"})
-		refused(t, pointer, want+"; did you mean +442079460958?",
-			"020 7946 0958", "+44 20 7946 0958", "+44 (0)20 7946-0958", "00442079460958", "+4402079460958",
-			"tel:+442079460958", "+442079460958 ext. 5", "＋４４２０７９４６０９５８")
+		refused(t, pointer, want+"; did you mean +442079460123?",
+			"020 7946 0123", "+44 20 7946 0123", "+44 (0)20 7946-0123", "00442079460123", "+4402079460123",
+			"tel:+442079460123", "+442079460123 ext. 5", "＋４４２０７９４６０１２３")
+		refused(t, pointer, want, "020 7946 0958") // the example would be suggested
 		refused(t, pointer, want, "+", "none", "+44", "+44999", "112", "12345", "07700 90012", "+999123456789",
 			"+4479460958", "+15551234", // without their area codes
 			"+4420794609581234", "+442079460958+442079460958", "+4915123456789012") // the last has 16 digits
@@ -155,10 +156,10 @@ func TestDOB(t *testing.T) {
 // TestNINumber follows HMRC's manual page NIM39110.
 func TestNINumber(t *testing.T) {
 	accepted(t, "/niNumber", map[string]string{
-		"AB 12 34 56 C":         "AB 12 34 56 C",
-		"AB123456C":             "AB 12 34 56 C",
-		"ab 123 456 c":          "AB 12 34 56 C",
-		"  a b 1 2 3 4 5 6 c  ": "AB 12 34 56 C",
+		"AB 12 34 56 C":         "AB123456C",
+		"AB123456C":             "AB123456C",
+		"ab 123 456 c":          "AB123456C",
+		"  a b 1 2 3 4 5 6 c  ": "AB123456C",
 	})
 	const want = "must be a National Insurance number: a prefix that HMRC uses, six digits, and a letter from A to D"
 	unallotted := []string{"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
@@ -169,12 +170,12 @@ func TestNINumber(t *testing.T) {
 				slices.Contains(unallotted, prefix) {
 				refused(t, "/niNumber", want, prefix+"123456A", strings.ToLower(prefix)+" 12 34 56 a")
 			} else {
-				accepted(t, "/niNumber", map[string]string{prefix + "123456A": prefix + " 12 34 56 A"})
+				accepted(t, "/niNumber", map[string]string{prefix + "123456A": prefix + "123456A"})
 			}
 		}
 	}
 	for suffix := 'A'; suffix <= 'Z'; suffix++ {
-		value := fmt.Sprintf("AB 12 34 56 %c", suffix)
+		value := fmt.Sprintf("AB123456%c", suffix)
 		if suffix <= 'D' {
 			accepted(t, "/niNumber", unchanged(value))
 		} else {

@@ -29,7 +29,7 @@ func packages(t *testing.T) string {
 	return dir
 }
 
-// TestNode has the contracts read by a linter, and the events by a subscriber that is not in Go.
+// TestNode has the contracts read by a linter and by a generator of TypeScript, and the events by a subscriber that is not in Go.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	dir := packages(t)
@@ -46,6 +46,16 @@ func TestNode(t *testing.T) {
 		out, err := lint.CombinedOutput()
 		if err != nil || strings.Contains(string(out), "You have") || !strings.Contains(string(out), "asyncapi.yaml: validated") {
 			t.Errorf("%v: %s", err, out)
+		}
+		for _, args := range [][]string{
+			{"openapi-typescript", "openapi.yaml", "--output", "api.ts"},
+			{"tsc", "--noEmit", "--strict", "--allowImportingTsExtensions", "--module", "nodenext", "client.ts"},
+		} {
+			generate := exec.Command("node_modules/.bin/"+args[0], args[1:]...)
+			generate.Dir = dir
+			if out, err := generate.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %v: %s", args, err, out)
+			}
 		}
 	})
 	t.Run("subscriber", func(t *testing.T) {

@@ -65,7 +65,8 @@ Try it:
 
   curl -i %[1]s/api/v2/clients \
 %[4]s    --header 'Content-Type: application/json' \
-    --data '{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}'
+    --header 'Idempotency-Key: onboarding-4712' \
+    --data '{"firstName": "John", "lastName": "Smith", "emailAddress": "john@example.com"}'
 
 `
 

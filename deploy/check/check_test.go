@@ -1,5 +1,5 @@
-// Package check holds docker-compose.yml and the manifests in kubernetes against what will read them. It is a module of its
-// own, as Kubernetes' types are large.
+// Package check has docker-compose.yml, the manifests in kubernetes and the contract of the API read by what will read them. It is
+// a module of its own, as Kubernetes' types are large.
 package check
 
 import (

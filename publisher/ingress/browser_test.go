@@ -10,11 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 )
 
@@ -50,9 +55,8 @@ func browse(t *testing.T) (browser context.Context, elsewhere *atomic.Int64) {
 	return ctx, elsewhere
 }
 
-// find opens the first operation and scrolls until a text is on the page: redoc shows what it has when it is looked at.
-const find = `([...document.querySelectorAll('redoc a')].find(a => a.textContent.includes('/api/v2/clients'))?.click(),
-	scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
+// find scrolls until a text is on the page: redoc shows what it has when it is looked at.
+const find = `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
 	document.body.textContent.includes(%q))`
 
 // TestDocsInABrowser: the pages show both contracts, on a desk and on a telephone, without a request to elsewhere. Screenshots
@@ -62,8 +66,9 @@ func TestDocsInABrowser(t *testing.T) {
 	h := newHouse(t)
 	ctx, elsewhere := browse(t)
 	for path, shows := range map[string][]string{
-		"/docs":        {"Take a client in", "/api/v2/operations/{id}", "communicationPreferences", "Idempotency-Key"},
-		"/docs/events": {"See events go by", "client.created", "ce-subject"},
+		"/":            {"Create a client", "/api/v2/operations/{id}", "communicationPreferences", "Idempotency-Key"},
+		"/docs/events": {"Print events", "client.created", "ce-subject"},
+		"/problems/":   {"Problems", "Authentication required"},
 	} {
 		for _, width := range []int64{1400, 390} {
 			name := fmt.Sprintf("%s at %d", path, width)
@@ -91,15 +96,140 @@ func TestDocsInABrowser(t *testing.T) {
 			}
 		}
 	}
-	// The examples are for the place that the page is from.
-	if err := chromedp.Do(ctx, chromedp.Navigate(h.api.URL+"/docs")); err != nil {
-		t.Fatal(err)
-	}
-	example, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.querySelector('header pre code').textContent"))
-	if err != nil || !strings.HasPrefix(example, "curl -i "+h.api.URL+"/api/v2/clients ") {
-		t.Errorf("%v: %s", err, example)
-	}
 	if n := elsewhere.Load(); n != 0 {
 		t.Errorf("%d requests went elsewhere", n)
+	}
+}
+
+// errorsOf returns what the browser has complained of so far, such as what a Content-Security-Policy stopped.
+func errorsOf(ctx context.Context, t *testing.T) func() []string {
+	t.Helper()
+	var mu sync.Mutex
+	var texts []string
+	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	entries := chromedp.Events(ctx, log.EntryAdded)
+	go func() {
+		for e, err := range entries {
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			texts = append(texts, e.Entry.Text+" "+e.Entry.URL)
+			mu.Unlock()
+		}
+	}()
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(texts)
+	}
+}
+
+// evaluate returns the value of an expression in the page.
+func evaluate[T any](ctx context.Context, t *testing.T, expression string) T {
+	t.Helper()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		t.Fatal(expression, err)
+	}
+	return value
+}
+
+// until waits until an expression is true in the page.
+func until(ctx context.Context, t *testing.T, expression string) {
+	t.Helper()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(200*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))); err != nil {
+		t.Errorf("%s: %v", expression, err)
+	}
+}
+
+// TestQuickStartInABrowser checks that commands do not wrap, but scroll, on a telephone, and name the place that the page is from.
+func TestQuickStartInABrowser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, _ := browse(t)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
+		t.Fatal(err)
+	}
+	example := evaluate[string](ctx, t, "document.querySelector('header pre code').textContent")
+	if !strings.HasPrefix(example, "curl -i "+h.api.URL+"/api/v2/clients ") {
+		t.Error(example)
+	}
+	wrapped := evaluate[int](ctx, t, `[...document.querySelectorAll('header pre code')].filter(code => {
+		const style = getComputedStyle(code)
+		const lines = (code.clientHeight - 2 * parseFloat(style.paddingTop)) / parseFloat(style.lineHeight)
+		return Math.round(lines) > code.textContent.split('\n').length
+	}).length`)
+	if wrapped != 0 {
+		t.Errorf("%d examples wrap", wrapped)
+	}
+	if over := evaluate[int](ctx, t, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+		t.Errorf("the page is %d pixels too wide", over)
+	}
+}
+
+// TestResponsesInABrowser checks that every operation is expanded, that 202 is the response of create that is shown first, and
+// that nothing on the page is broken.
+func TestResponsesInABrowser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, _ := browse(t)
+	errors := errorsOf(ctx, t)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
+		t.Fatal(err)
+	}
+	for _, section := range []string{"createclient", "getclient", "getoperation"} {
+		until(ctx, t, `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
+			document.querySelector('[data-section-id$=`+section+`]')?.textContent.includes('Response'))`)
+	}
+	const chosen = `[...document.querySelectorAll('[data-section-id$=createclient] [data-response-codes-tablist] [aria-selected=true]')].map(tab => tab.textContent)`
+	until(ctx, t, chosen+`.join() === '202'`)
+	until(ctx, t, `[...document.querySelectorAll('.panel-response-samples')].some(panel => panel.textContent.includes('"pending"'))`)
+	if images := evaluate[int](ctx, t, "document.querySelectorAll('redoc img').length"); images != 0 {
+		t.Errorf("%d images", images)
+	}
+	if texts := errors(); len(texts) > 0 {
+		t.Errorf("errors: %q", texts)
+	}
+}
+
+// TestColoursInABrowser checks that each page has one background, also in dark mode, and that all pages have the same one.
+func TestColoursInABrowser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, _ := browse(t)
+	for _, scheme := range []string{"light", "dark"} {
+		params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, params); err != nil {
+			t.Fatal(err)
+		}
+		backgrounds := map[string]bool{}
+		for _, path := range []string{"/docs", "/docs/events", "/problems/", "/problems/invalid"} {
+			if err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate(h.api.URL+path)); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(path, "/docs") {
+				until(ctx, t, "document.querySelectorAll('[data-section-id]').length > 2")
+			}
+			// What fills a good part of the window is a background, and not a box of code.
+			all := evaluate[[]string](ctx, t, `[...document.querySelectorAll('body, main, redoc *')].filter(e => {
+				const box = e.getBoundingClientRect()
+				return e === document.body || box.width * box.height > innerWidth * innerHeight / 8
+			}).map(e => getComputedStyle(e).backgroundColor).filter(colour => colour !== 'rgba(0, 0, 0, 0)')`)
+			if len(all) == 0 {
+				t.Errorf("%s has no background", path)
+			}
+			for _, colour := range all {
+				backgrounds[colour] = true
+			}
+			if text := evaluate[string](ctx, t, "document.querySelector('header nav').textContent"); !strings.Contains(text, "asyncapi.yaml") {
+				t.Errorf("%s has another header: %s", path, text)
+			}
+		}
+		if len(backgrounds) != 1 {
+			t.Errorf("%s: backgrounds %v", scheme, backgrounds)
+		}
 	}
 }

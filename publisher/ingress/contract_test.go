@@ -10,16 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"clientele/domain"
 	"clientele/publisher/ingress"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
-	"github.com/go-json-experiment/json"
 )
 
 // contract is the description of the API, with a router for it.
@@ -31,8 +28,19 @@ var contract = sync.OnceValues(func() (routers.Router, error) {
 	if err := doc.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
 		return nil, err
 	}
+	closeSchemas(doc)
 	return gorillamux.NewRouter(doc)
 })
+
+// closeSchemas forbids members that are not described. The contract allows them, so that later versions may add some; the tests
+// do not, so that none is added without a description.
+func closeSchemas(doc *openapi3.T) {
+	for _, schema := range doc.Components.Schemas {
+		if len(schema.Value.Properties) > 0 {
+			schema.Value.AdditionalProperties.Has = new(false)
+		}
+	}
+}
 
 // recorder notes the answer that goes through it.
 type recorder struct {
@@ -77,7 +85,7 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 		}
 		route, parameters, err := router.FindRoute(r)
 		if err != nil {
-			pages := strings.HasPrefix(r.URL.Path, "/docs") || r.URL.Path == "/problems/" // are for people
+			pages := strings.HasPrefix(r.URL.Path, "/docs") || r.URL.Path == "/problems/" || r.URL.Path == "/" // are for people
 			if answer.status != http.StatusNotFound && answer.status != http.StatusMethodNotAllowed && !pages {
 				t.Errorf("%s %s is not described, and answered with %d", r.Method, r.URL.Path, answer.status)
 			}
@@ -112,15 +120,9 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, example := range doc.Paths.Value("/api/v2/clients").Post.RequestBody.Value.Content["application/json"].Examples {
-		body, err := json.Marshal(example.Value.Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := domain.Parse(body, time.Now()); err != nil {
-			t.Errorf("example %s: %v", name, err)
-		}
-		if a := h.post(string(body)); a.StatusCode != http.StatusAccepted {
+	for _, name := range []string{"least", "full"} {
+		example := doc.Paths.Value("/api/v2/clients").Post.RequestBody.Value.Content["application/json"].Examples[name]
+		if a := h.post(marshal(t, example.Value.Value)); a.StatusCode != http.StatusAccepted {
 			t.Errorf("example %s: %s", name, a.body)
 		}
 	}

@@ -52,7 +52,7 @@ func (g guard) allow(handler http.HandlerFunc, oneOf ...auth.Scope) http.Handler
 		}
 		if !caller.May(oneOf...) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="clientele", error="insufficient_scope", scope="`+string(oneOf[0])+`"`)
-			problemForbidden.write(w, "this takes the scope "+string(oneOf[0]))
+			problemForbidden.write(w, "this requires the scope "+string(oneOf[0]))
 			return
 		}
 		if g.limits != nil && !g.limits.admit(w, caller.Name) {
@@ -91,6 +91,7 @@ func (g guard) authenticate(w http.ResponseWriter, r *http.Request) (auth.Caller
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 		problemUnauthorized.write(w, problemUnauthorized.Detail)
+	case hungUp(w, r):
 	default:
 		g.logger.Warn().Err(err).Msg("cannot authenticate callers")
 		problemUnavailable.write(w, "callers cannot be authenticated now; nothing was changed; try again later")

@@ -64,7 +64,9 @@ func TestAuthorization(t *testing.T) {
 			t.Errorf("%q: %s", ok, a.body)
 		}
 	}
-	serve(handler).problem(t, http.StatusUnauthorized, "unauthorized")
+	if p := serve(handler).problem(t, http.StatusUnauthorized, "unauthorized"); p["title"] != "Authentication required" {
+		t.Errorf("title: %s", p["title"])
+	}
 	for _, bad := range []string{"a", "Basic a", "Bearer", "Bearer ", "Bearer " + strings.Repeat("a", 9000)} {
 		a := serve(handler, "Authorization", bad)
 		a.problem(t, http.StatusUnauthorized, "unauthorized")

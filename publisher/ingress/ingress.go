@@ -135,18 +135,18 @@ func (in *Ingress) create(w http.ResponseWriter, r *http.Request) {
 	}
 	details, err := domain.Parse(body, now)
 	if err != nil {
-		in.fail(w, err)
+		in.fail(w, r, err)
 		return
 	}
 	caller := callerOf(r).Name
 	id, err := commandID(caller, key)
 	if err != nil {
-		in.fail(w, err)
+		in.fail(w, r, err)
 		return
 	}
 	command, err := domain.NewCreateClient(id, caller, now, details)
 	if err != nil {
-		in.fail(w, err)
+		in.fail(w, r, err)
 		return
 	}
 	preference := prefer(w, r)
@@ -154,13 +154,13 @@ func (in *Ingress) create(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	watch, err := in.watch(preference, id)
 	if err != nil {
-		in.fail(w, err)
+		in.fail(w, r, err)
 		return
 	}
 	defer watch.stop()
 	acceptedAt, err := in.accept(ctx, command, key != "")
 	if err != nil {
-		in.failCommand(w, id, err)
+		in.failCommand(w, r, id, err)
 		return
 	}
 	if preference.wait > 0 && in.createEnded(w, r, watch, id, key != "") {
@@ -212,7 +212,7 @@ func (in *Ingress) client(w http.ResponseWriter, r *http.Request) {
 	case domain.CodeOf(err) == domain.CodeNotFound:
 		problemNotFound.write(w, "there is no client with this id")
 	case err != nil:
-		in.fail(w, domain.Errorf(domain.CodeUnavailable, "get client: %w", err))
+		in.fail(w, r, domain.Errorf(domain.CodeUnavailable, "get client: %w", err))
 	default:
 		writeJSON(w, http.StatusOK, "application/json", client)
 	}
@@ -227,7 +227,7 @@ func (in *Ingress) operation(w http.ResponseWriter, r *http.Request) {
 	}
 	watch, err := in.watch(prefer(w, r), id)
 	if err != nil {
-		in.fail(w, err)
+		in.fail(w, r, err)
 		return
 	}
 	defer watch.stop()
@@ -240,7 +240,7 @@ func (in *Ingress) operation(w http.ResponseWriter, r *http.Request) {
 		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
 		return
 	case err != nil:
-		in.fail(w, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
+		in.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
 		return
 	}
 	if op.Status == domain.OperationPending {
@@ -311,10 +311,25 @@ func (in *Ingress) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, 
 	return op, err
 }
 
+// statusHungUp is what metrics and traces show for a request whose caller hung up. It is nginx's number; nobody receives it.
+const statusHungUp = 499
+
+// hungUp reports whether the caller has hung up, in which case the request is done: what failed for it, failed because of that.
+func hungUp(w http.ResponseWriter, r *http.Request) bool {
+	if r.Context().Err() == nil {
+		return false
+	}
+	w.WriteHeader(statusHungUp)
+	return true
+}
+
 // fail answers with the problem that the error's code stands for.
-func (in *Ingress) fail(w http.ResponseWriter, err error) {
+func (in *Ingress) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
+		if hungUp(w, r) {
+			return
+		}
 		in.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
 	}
 	if e, ok := errors.AsType[*domain.Error](err); ok {
@@ -328,9 +343,12 @@ func (in *Ingress) fail(w http.ResponseWriter, err error) {
 }
 
 // failCommand answers for a command that was not accepted, or may have been: then the problem names the operation.
-func (in *Ingress) failCommand(w http.ResponseWriter, id uuid.UUID, err error) {
+func (in *Ingress) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
+		if hungUp(w, r) {
+			return
+		}
 		in.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
 	}
 	if domain.CodeOf(err) == domain.CodeUnknown {

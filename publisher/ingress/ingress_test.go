@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -218,6 +219,13 @@ func TestAccepted(t *testing.T) {
 	if record.Header.Get("Cache-Control") != "no-store" || record.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers: %v", record.Header)
 	}
+	capitals := h.request(http.MethodGet, "/api/v2/clients/"+strings.ToUpper(id.String()), "")
+	if string(capitals.body) != string(record.body) {
+		t.Errorf("the id in capitals: %s: %s", capitals.Status, capitals.body)
+	}
+	if a := h.request(http.MethodGet, "/api/v2/operations/"+strings.ToUpper(id.String()), ""); string(a.body) != string(operation.body) {
+		t.Errorf("the id in capitals: %s: %s", a.Status, a.body)
+	}
 	head := h.request(http.MethodHead, "/api/v2/clients/"+id.String(), "")
 	if head.StatusCode != http.StatusOK || len(head.body) != 0 {
 		t.Errorf("HEAD: %s %q", head.Status, head.body)
@@ -257,7 +265,8 @@ func TestRefused(t *testing.T) {
 		{"unknown operation", "GET", "/api/v2/operations" + someID, "", nil, 404, "not-found", "detail", "operation"},
 		{"client that is no UUID", "GET", clients + "/x", "", nil, 404, "not-found", "detail", "client"},
 		{"operation that is no UUID", "GET", "/api/v2/operations/x", "", nil, 404, "not-found", "detail", "operation"},
-		{"client in capitals", "GET", clients + strings.ToUpper(someID), "", nil, 404, "not-found", "detail", "client"},
+		{"client without hyphens", "GET", clients + strings.ReplaceAll(someID, "-", ""), "", nil, 404, "not-found", "detail", "client"},
+		{"operation in braces", "GET", "/api/v2/operations/{" + someID[1:] + "}", "", nil, 404, "not-found", "detail", "operation"},
 		{"no such path", "GET", "/api/v1/clients", "", nil, 404, "not-found", "detail", "path"},
 		{"empty key", "POST", clients, jane, []string{"Idempotency-Key", `""`}, 400, "invalid-idempotency-key", "detail", "empty"},
 		{"long key", "POST", clients, jane, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, "invalid-idempotency-key", "detail", "255"},
@@ -410,6 +419,54 @@ func TestABodyThatDoesNotArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer{response, read}.problem(t, http.StatusRequestTimeout, "timeout")
+}
+
+// waitingClients are in a store that answers nobody.
+type waitingClients struct{}
+
+func (waitingClients) Get(ctx context.Context, _ uuid.UUID) (domain.Client, error) {
+	<-ctx.Done()
+	return domain.Client{}, ctx.Err()
+}
+
+// TestTheCallerHangsUp checks that a request whose caller has gone is neither a warning in the log nor a 5xx in the metrics.
+func TestTheCallerHangsUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const id = "01a2094a-ae7f-79f4-934c-b301506a32bf"
+	for name, c := range map[string]struct {
+		authenticator auth.Authenticator
+		log           ingress.Log
+		method, path  string
+	}{
+		"authenticate":  {waitingAuthenticator{}, h.log, http.MethodPost, "/api/v2/clients"},
+		"create":        {auth.Anyone{}, silentLog{h.log}, http.MethodPost, "/api/v2/clients"},
+		"wait":          {auth.Anyone{}, slowLog{Log: h.log}, http.MethodPost, "/api/v2/clients"},
+		"get client":    {auth.Anyone{}, h.log, http.MethodGet, "/api/v2/clients/" + id},
+		"get operation": {auth.Anyone{}, h.log, http.MethodGet, "/api/v2/operations/" + id},
+	} {
+		var logged bytes.Buffer
+		handler := ingress.NewHandler(c.log, waitingClients{}, ingress.Config{Authenticator: c.authenticator, Logger: zerolog.New(&logged)})
+		ctx, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		r := httptest.NewRequestWithContext(ctx, c.method, c.path, strings.NewReader(jane))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "key")
+		r.Header.Set("Prefer", "wait=10")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if logged.Len() > 0 || w.Code >= http.StatusInternalServerError || w.Code < http.StatusBadRequest {
+			t.Errorf("%s: %d, logged %s", name, w.Code, &logged)
+		}
+	}
+}
+
+// waitingAuthenticator asks an issuer that answers nobody.
+type waitingAuthenticator struct{}
+
+func (waitingAuthenticator) Authenticate(ctx context.Context, _ string) (auth.Caller, error) {
+	<-ctx.Done()
+	return auth.Caller{}, ctx.Err()
 }
 
 // silentLog is a log that accepts the request and never answers it.

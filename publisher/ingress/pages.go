@@ -2,110 +2,86 @@ package ingress
 
 import (
 	"bytes"
-	"html/template"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// problemHelp says of each type of problem what to do about it, for people.
+// problemHelp says what each type of problem means and what to do about it, for people.
 var problemHelp = []struct {
 	problem problem
 	meaning string
 	remedy  string
 }{
 	{
-		problemMalformed, "The body is not JSON, or not one JSON object in UTF-8, or a member has a value of the wrong type or is there twice.",
-		"Look at offset, which counts bytes from 0, and at pointer, the member in which it was noticed. Mend the body and send it again.",
+		problemMalformed, "The body is not one JSON object in UTF-8, or a member is repeated.",
+		"offset is the position of the error in bytes from 0, and pointer is the member. Fix the body and send it again.",
 	},
 	{
-		problemInvalid, "The body is JSON, and breaks at least one rule. errors lists every member that does, by JSON Pointer, with what is wanted.",
-		"Mend all of them and send the request again. Nothing was taken in.",
+		problemInvalid, "The body is JSON, and at least one member breaks a rule. errors lists each of them, by JSON Pointer, with the rule.",
+		"Fix all of them and send the request again. Nothing was stored.",
 	},
 	{
 		problemKeyReused, "Another request was sent under this Idempotency-Key before.",
-		"If it is the same client that you want, send the same body as then. For another client choose a new key.",
+		"For the same client, send the body that you sent then. For another client, choose a new key.",
 	},
 	{
-		problemIdempotencyKey, "The Idempotency-Key is empty, too long, there twice, or has characters that it may not have.",
+		problemIdempotencyKey, "The Idempotency-Key is empty, longer than 255 characters, repeated, or has characters that are not allowed.",
 		"Send one key of up to 255 printable ASCII characters.",
 	},
 	{
-		problemUnauthorized, "There is no token, or it is nobody's: mistyped, expired, or revoked.",
-		"Send Authorization: Bearer and an API key, or a token of the issuer. Who runs the service has keys for you.",
+		problemUnauthorized, "The request has no token, or its token is mistyped, expired or revoked.",
+		"Send Authorization: Bearer with an API key or a token of the issuer. The operators of the service issue API keys.",
 	},
-	{problemForbidden, "The token is good, and does not have the scope that this takes.", "Ask who runs the service for a key with that scope."},
+	{problemForbidden, "The token is valid, but lacks the scope that this request requires.", "Ask the operators for a key with that scope."},
 	{
-		problemNotFound, "There is nothing here: no such path, client or operation. An operation that was rejected is forgotten after 90 days.",
-		"Look at the address. A client is there when its operation has succeeded.",
+		problemNotFound, "No path, client or operation has this address. A rejected operation is forgotten after 90 days.",
+		"Check the address. A client exists when its operation has succeeded.",
 	},
-	{problemMethod, "The path is right and the method is not.", "Allow lists the methods that the path takes."},
-	{problemAccept, "Accept leaves out what the service answers with.", "Send Accept: application/json, or none."},
-	{problemTimeout, "The body did not arrive within the time for a request.", "Send it again, from nearer by or in one go."},
-	{problemTooLarge, "The body has more than 64 KiB.", "A client has less. Send one client a request."},
-	{problemMediaType, "The body is not said to be JSON, or is compressed.", "Send Content-Type: application/json and no Content-Encoding."},
+	{problemMethod, "The path does not have this method.", "Use one of the methods that Allow lists."},
+	{problemAccept, "Accept excludes JSON, in which the service answers.", "Send Accept: application/json, or no Accept."},
+	{problemTimeout, "The body did not arrive in time.", "Send the request again."},
+	{problemTooLarge, "The body is larger than 64 KiB.", "Send one client in each request."},
+	{problemMediaType, "The Content-Type is not JSON, or the body is compressed.", "Send Content-Type: application/json and no Content-Encoding."},
 	{
 		problemTooMany, "You have sent more requests than your share.",
-		"Wait for Retry-After seconds. RateLimit says in every answer what is left, RateLimit-Policy what your share is.",
+		"Wait for Retry-After seconds. RateLimit shows what is left in every answer, RateLimit-Policy what your share is.",
 	},
-	{problemBusy, "The service has as many requests under way as it takes.", "Wait for Retry-After seconds, and send the request again."},
-	{problemUnavailable, "Something that the service needs is away. Nothing was changed.", "Wait for Retry-After seconds, and send the request again."},
-	{problemLogFull, "More clients came in than could be worked off. This one was not taken in.", "Wait for Retry-After seconds or longer, and send the request again."},
+	{problemBusy, "The service has too many requests in progress.", "Wait for Retry-After seconds, and send the request again."},
+	{problemUnavailable, "Something that the service needs is unavailable. Nothing was changed.", "Wait for Retry-After seconds, and send the request again."},
+	{problemLogFull, "Clients arrive faster than they are processed. This one was not accepted.", "Wait for Retry-After seconds or longer, and send the request again."},
 	{
-		problemUnknown, "The request was passed on, and no answer came: the client may be taken in, or not.",
-		"Look at operation, or send the same request under the same Idempotency-Key: that never makes a second client. Without a key it may.",
+		problemUnknown, "The log did not answer in time, so the client may or may not have been accepted.",
+		"Look at operation, or send the same request under the same Idempotency-Key, which never creates a second client. Without a key it may.",
 	},
-	{problemInternal, "Something is wrong with the service itself.", "Tell who runs it, with the time of your request."},
+	{problemInternal, "The service has a defect.", "Tell the operators the time of your request."},
 }
 
-// contentSecurityPolicy lets a page have its own style, and nothing else.
-const contentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-var problemPage = template.Must(template.New("problem").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{{with .One}}{{.Title}}{{else}}Problems{{end}} · Clientele</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; background: #fff }
-code { font-size: .9em; color: #555 }
-a { color: #0b57d0 }
-@media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #161616 } a { color: #8ab4f8 } code { color: #aaa } }
-</style>
-{{with .One}}<h1>{{.Title}}</h1>
-<p><code>{{.Status}} {{.Type}}</code></p>
-<p>{{$.Meaning}}</p>
-<h2>What to do</h2>
-<p>{{$.Remedy}}</p>
-<p><a href="/problems/">All problems</a></p>
-{{else}}<h1>Problems</h1>
-<p>What an answer of the API may say is wrong.</p>
-<ul>{{range .All}}
-<li><a href="{{.Type}}">{{.Title}}</a> <code>{{.Status}}</code></li>{{end}}
-</ul>
-{{end}}</html>
-`))
+// contentSecurityPolicy lets a page have the style of the site, and nothing else.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // problems is GET /problems/{type}: a page about one type of problem, or a list of all.
 func problems(w http.ResponseWriter, r *http.Request) {
-	var page struct {
+	content := struct {
+		page
 		All             []problem
 		One             *problem
 		Meaning, Remedy string
-	}
+	}{page: page{"Problems", "problems"}}
 	for _, h := range problemHelp {
-		page.All = append(page.All, h.problem)
+		content.All = append(content.All, h.problem)
 	}
 	if name := strings.TrimPrefix(r.URL.Path, "/problems/"); name != "" {
-		i := slices.IndexFunc(page.All, func(p problem) bool { return p.Type == "/problems/"+name })
+		i := slices.IndexFunc(content.All, func(p problem) bool { return p.Type == "/problems/"+name })
 		if i < 0 {
 			problemNotFound.write(w, "there is no such type of problem; /problems/ lists them")
 			return
 		}
-		page.One, page.Meaning, page.Remedy = &page.All[i], problemHelp[i].meaning, problemHelp[i].remedy
+		content.One, content.Meaning, content.Remedy = &content.All[i], problemHelp[i].meaning, problemHelp[i].remedy
+		content.Title = content.One.Title
 	}
 	var body bytes.Buffer
-	if err := problemPage.Execute(&body, page); err != nil {
+	if err := pages.ExecuteTemplate(&body, "problems.html", content); err != nil {
 		problemInternal.write(w, problemInternal.Detail)
 		return
 	}

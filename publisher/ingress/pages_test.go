@@ -54,5 +54,9 @@ func TestProblemPages(t *testing.T) {
 	if pages < 15 {
 		t.Errorf("%d pages", pages)
 	}
+	if a := get("/"); a.StatusCode != http.StatusFound || a.Header.Get("Location") != "/docs" {
+		t.Errorf("/: %s %v", a.Status, a.Header)
+	}
+	get("/elsewhere").problem(t, http.StatusNotFound, "not-found")
 	get("/problems/else").problem(t, http.StatusNotFound, "not-found")
 }

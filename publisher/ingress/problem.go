@@ -54,12 +54,12 @@ var (
 	problemMediaType = problemType("unsupported-media-type", "Unsupported media type", http.StatusUnsupportedMediaType, "")
 	problemTimeout   = problemType("timeout", "The request took too long", http.StatusRequestTimeout, "")
 
-	problemUnauthorized = problemType("unauthorized", "Who are you?", http.StatusUnauthorized,
+	problemUnauthorized = problemType("unauthorized", "Authentication required", http.StatusUnauthorized,
 		"send an API key, or a token of the issuer, as Authorization: Bearer")
 	problemForbidden = problemType("forbidden", "You may not do this", http.StatusForbidden, "")
 	problemTooMany   = problemType("too-many-requests", "Too many requests", http.StatusTooManyRequests,
-		"you send more than your share; go on after Retry-After seconds")
-	problemBusy = problemType("busy", "The service has too many requests under way", http.StatusServiceUnavailable,
+		"you sent more requests than your share; wait for Retry-After seconds")
+	problemBusy = problemType("busy", "The service has too many requests in progress", http.StatusServiceUnavailable,
 		"nothing was changed; try again later")
 )
 

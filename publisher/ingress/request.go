@@ -28,7 +28,7 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			allow = append(allow, http.MethodHead)
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))
-		problemMethod.write(w, "this path takes "+strings.Join(allow, ", "))
+		problemMethod.write(w, "the methods of this path are "+strings.Join(allow, ", "))
 		return
 	}
 	if !acceptsJSON(r.Header.Values("Accept")) {
@@ -56,7 +56,7 @@ func acceptsJSON(values []string) bool {
 	return accepted || strings.TrimSpace(strings.Join(values, "")) == ""
 }
 
-var tooLargeDetail = "a body has " + strconv.Itoa(maxBody) + " bytes at the most"
+var tooLargeDetail = "a body may have up to " + strconv.Itoa(maxBody) + " bytes"
 
 // readBody returns the body of a request, or answers it and returns false.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
@@ -111,7 +111,7 @@ func idempotencyKey(header http.Header) (string, error) {
 	case key == "":
 		return "", errors.New("the Idempotency-Key is empty")
 	case len(key) > maxKey:
-		return "", errors.New("an Idempotency-Key has " + strconv.Itoa(maxKey) + " characters at the most")
+		return "", errors.New("an Idempotency-Key may have up to " + strconv.Itoa(maxKey) + " characters")
 	case strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }):
 		return "", errors.New("an Idempotency-Key has printable ASCII characters only")
 	}

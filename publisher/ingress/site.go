@@ -22,8 +22,13 @@ var (
 	AsyncAPI []byte
 )
 
-//go:embed site/docs.html site/docs.css site/docs.js site/redoc.standalone.js.gz
+//go:embed site/page.html site/docs.html site/problems.html site/docs.css site/docs.js site/redoc.standalone.js.gz
 var site embed.FS
+
+var pages = template.Must(template.ParseFS(site, "site/*.html"))
+
+// page is what every page has: its title, and which one it is.
+type page struct{ Title, Page string }
 
 // docsSecurityPolicy lets the page load what it is made of from where it is, and nothing from elsewhere; nor can it send
 // anything there. Redoc writes styles into the page.
@@ -34,10 +39,10 @@ const docsSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'se
 func servePages(handle func(route string, handler http.Handler)) {
 	handle("GET /openapi.yaml", content("application/yaml", OpenAPI))
 	handle("GET /asyncapi.yaml", content("application/yaml", AsyncAPI))
-	page := template.Must(template.ParseFS(site, "site/docs.html"))
-	for route, events := range map[string]bool{"GET /docs": false, "GET /docs/events": true} {
+	handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
+	for route, page := range map[string]page{"GET /docs": {"API", "api"}, "GET /docs/events": {"Events", "events"}} {
 		var html bytes.Buffer
-		if err := page.Execute(&html, struct{ Events bool }{events}); err != nil {
+		if err := pages.ExecuteTemplate(&html, "docs.html", page); err != nil {
 			panic(err) // the template is wrong
 		}
 		served := content("text/html; charset=utf-8", html.Bytes())

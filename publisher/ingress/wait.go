@@ -92,12 +92,14 @@ func (in *Ingress) createEnded(w http.ResponseWriter, r *http.Request, watch wat
 		before = false
 		op, err := in.lookUpTwice(r.Context(), id)
 		switch {
+		case err != nil && hungUp(w, r):
+			return true
 		case err != nil: // It is accepted, whatever we can see of it: that is the answer.
 			in.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
 		case op.Status == domain.OperationSucceeded:
 			return in.created(r.Context(), w, id)
 		case op.Status == domain.OperationRejected:
-			in.fail(w, &domain.Error{Code: op.Reason, Violations: op.Errors})
+			in.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
 			return true
 		case op.Status == domain.OperationFailed: // An operator may mend that, long after this answer.
 			return false

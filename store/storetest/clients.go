@@ -85,7 +85,7 @@ func fullDetails() domain.Details {
 		AvatarURL:                new("https://example.com/jane.png"),
 		DOB:                      new("1985-10-26"),
 		Nationality:              new("British"),
-		NINumber:                 new("QQ 12 34 56 C"),
+		NINumber:                 new("AB123456C"),
 		Occupation:               new("Engineer"),
 		Address: &domain.Address{
 			Line1:    "Flat 1",
