@@ -60,7 +60,7 @@ func (c *benchCmd) Validate() error {
 // database that is dear to you.
 func (c *benchCmd) Run(e env) error {
 	ledger := newLedger()
-	stop, err := c.follow(e.ctx, ledger)
+	stop, err := c.follow(e, ledger)
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,8 @@ func (c *benchCmd) Run(e env) error {
 
 // follow has the ledger told of every event from now on, by an ordered consumer of the stream: what it does not see was not
 // kept.
-func (c *benchCmd) follow(ctx context.Context, ledger *ledger) (stop func(), err error) {
-	nc, err := natsFlags(c.operatorFlags).connectNow("subscriber")
+func (c *benchCmd) follow(e env, ledger *ledger) (stop func(), err error) {
+	nc, err := natsFlags(c.operatorFlags).connectNow(e, "subscriber")
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +108,12 @@ func (c *benchCmd) follow(ctx context.Context, ledger *ledger) (stop func(), err
 	if err != nil {
 		return nil, err
 	}
-	stream, err := js.Stream(ctx, domain.StreamEvents)
+	stream, err := js.Stream(e.ctx, domain.StreamEvents)
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("stream %s: %w", domain.StreamEvents, err)
 	}
-	consumer, err := js.OrderedConsumer(ctx, domain.StreamEvents, jetstream.OrderedConsumerConfig{
+	consumer, err := js.OrderedConsumer(e.ctx, domain.StreamEvents, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   stream.CachedInfo().State.LastSeq + 1,
 		HeadersOnly:   true,
