@@ -126,6 +126,11 @@ func certificateRefused(err error) bool {
 	return ok && alert.Op == "remote error" && strings.Contains(alert.Err.Error(), "certificate")
 }
 
+// untrustedAPI returns the error about the certificate of the API, with what to do.
+func untrustedAPI(err error) error {
+	return &advisedError{err.Error() + ": name the certificate authorities of the API with --ca", err}
+}
+
 // disconnected reports whether a request was not sent because there is no connection to NATS.
 func disconnected(err error) bool {
 	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrDisconnected)

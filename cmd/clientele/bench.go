@@ -26,6 +26,7 @@ type benchCmd struct {
 	Token       string        `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
+	apiTLSFlags   `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 }
 
@@ -59,6 +60,10 @@ func (c *benchCmd) Validate() error {
 // Run measures until the requests are sent and their events are there. It takes clients in for good: never run it on a
 // database that is dear to you.
 func (c *benchCmd) Run(e env) error {
+	certificates, err := c.config()
+	if err != nil {
+		return err
+	}
 	ledger := newLedger()
 	stop, err := c.follow(e, ledger)
 	if err != nil {
@@ -66,12 +71,13 @@ func (c *benchCmd) Run(e env) error {
 	}
 	defer stop()
 
-	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(e.ctx)
+	defer cancel(nil)
 	if c.Count == 0 {
-		time.AfterFunc(c.Duration, cancel)
+		time.AfterFunc(c.Duration, func() { cancel(nil) })
 	}
 	load := newLoad(c, ledger)
+	load.client.TLSConfig, load.fail = certificates, cancel
 	before := processorTime()
 	began := time.Now()
 	stopProgress := c.progress(e.stderr, load, ledger)
@@ -79,6 +85,9 @@ func (c *benchCmd) Run(e env) error {
 	sent := time.Since(began)
 	ledger.settle(e.ctx)
 	stopProgress()
+	if err := context.Cause(ctx); untrusted(err) {
+		return untrustedAPI(err)
+	}
 
 	r := c.result(load, ledger, sent, time.Since(began))
 	r.ProcessorShare = (processorTime() - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())

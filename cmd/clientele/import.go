@@ -31,6 +31,7 @@ type importCmd struct {
 	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"Where rejected rows go, with their reasons; beside the file unless given: clients.rejects.csv, or stdin.rejects."`
 	Connections int               `default:"64" placeholder:"N" help:"Requests under way at once (${default})."`
 	DryRun      bool              `help:"Validate only, here, and send nothing."`
+	apiTLSFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -103,7 +104,11 @@ func (c *importCmd) Run(e env) error {
 	rejects := &rejects{path: c.rejectsPath(), rows: rows}
 	defer rejects.close()
 	progress := newImportProgress(e.stderr, size)
-	post := newImporter(c, progress.say).post
+	importer, err := newImporter(c, progress.say)
+	if err != nil {
+		return err
+	}
+	post := importer.post
 	if c.DryRun {
 		post = dryRun
 	}

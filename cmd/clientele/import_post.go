@@ -27,15 +27,20 @@ type importer struct {
 	complain   sync.Once
 }
 
-func newImporter(c *importCmd, say func(string)) *importer {
+func newImporter(c *importCmd, say func(string)) (*importer, error) {
+	certificates, err := c.config()
+	if err != nil {
+		return nil, err
+	}
 	return &importer{
 		url:   strings.TrimSuffix(c.URL, "/") + "/api/v2/clients",
 		token: c.Token,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: c.Connections, ForceAttemptHTTP2: true,
+			TLSClientConfig: certificates,
 		}},
 		say: say,
-	}
+	}, nil
 }
 
 // rowKey is the idempotency key of a row: of its content and number, so that two equal rows are two clients.
@@ -56,6 +61,8 @@ func (i *importer) post(ctx context.Context, r row) (reasons []string, err error
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case untrusted(err):
+			return nil, untrustedAPI(err)
 		case err != nil:
 			i.complain.Do(func() { i.say(fmt.Sprintf("no answer, trying again: %v", err)) })
 		case status == http.StatusAccepted || status == http.StatusCreated:
