@@ -41,6 +41,9 @@ func (w *Worker) trim(ctx context.Context) {
 func (w *Worker) Trim(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()
+	if !w.js.Conn().IsConnected() {
+		return errUnreachable
+	}
 	stream, err := w.js.Stream(ctx, domain.StreamCommands)
 	if err != nil {
 		return fmt.Errorf("look up stream %s: %w", domain.StreamCommands, err)

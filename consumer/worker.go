@@ -148,7 +148,13 @@ func Ready(ctx context.Context, js jetstream.JetStream) error {
 // Ready returns nil when the worker's server answers and has the consumer.
 func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 
+// errUnreachable is why nothing is sent while there is no connection.
+var errUnreachable = errors.New("NATS cannot be reached")
+
 func lookUp(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	if !js.Conn().IsConnected() {
+		return nil, errUnreachable
+	}
 	consumer, err := js.Consumer(ctx, domain.StreamCommands, domain.ConsumerWorker)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, &MissingConsumerError{}
@@ -209,6 +215,9 @@ func (w *Worker) lane(ctx context.Context) {
 
 // fetch returns what is on the log, up to a batch; if nothing is, it waits a while for one command.
 func (w *Worker) fetch() ([]jetstream.Msg, error) {
+	if !w.js.Conn().IsConnected() {
+		return nil, errUnreachable
+	}
 	msgs, err := collect(w.consumer.FetchNoWait(w.cfg.BatchSize))
 	if len(msgs) > 0 || err != nil {
 		return msgs, err

@@ -46,7 +46,7 @@ func (s stream) publish(n int, build func(i int) *nats.Msg) []error {
 	errs := make([]error, n)
 	if !s.js.Conn().IsConnected() {
 		for i := range errs {
-			errs[i] = domain.Errorf(domain.CodeUnavailable, "not connected to NATS")
+			errs[i] = domain.Errorf(domain.CodeUnavailable, "NATS cannot be reached")
 		}
 		return errs
 	}

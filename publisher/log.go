@@ -248,8 +248,11 @@ func (l *Log) Ready(ctx context.Context) error {
 }
 
 func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {
-	if !js.Conn().IsConnected() {
-		return errors.New("not connected to NATS")
+	if nc := js.Conn(); !nc.IsConnected() {
+		if refused := nc.LastError(); refused != nil {
+			return fmt.Errorf("NATS cannot be reached: %w", refused)
+		}
+		return errors.New("NATS cannot be reached")
 	}
 	for _, name := range names {
 		if _, err := openStream(ctx, js, name); err != nil {

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"clientele/domain"
@@ -19,17 +20,7 @@ func (s *Streams) Replay(ctx context.Context, events []domain.Event, subject str
 		return msg
 	}
 	if subject != "" {
-		for i := range events {
-			msg := again(i)
-			msg.Subject = subject
-			if err := s.js.Conn().PublishMsg(msg); err != nil {
-				return fmt.Errorf("publish to %s: %w", subject, err)
-			}
-		}
-		if err := s.js.Conn().FlushWithContext(ctx); err != nil {
-			return fmt.Errorf("publish to %s: %w", subject, err)
-		}
-		return nil
+		return replayTo(ctx, s.js.Conn(), subject, len(events), again)
 	}
 	to, err := newStream(s.js.Conn(), *s.events.CachedInfo())
 	if err != nil {
@@ -39,6 +30,28 @@ func (s *Streams) Replay(ctx context.Context, events []domain.Event, subject str
 		if err != nil {
 			return fmt.Errorf("publish %d events: %w", len(events), err)
 		}
+	}
+	return nil
+}
+
+// replayTo publishes messages to a subject that no stream keeps, and returns when the server has processed them. It returns a
+// nats.ErrPermissionViolation if the server refused one.
+func replayTo(ctx context.Context, nc *nats.Conn, subject string, n int, build func(i int) *nats.Msg) error {
+	for i := range n {
+		msg := build(i)
+		msg.Subject = subject
+		if err := nc.PublishMsg(msg); err != nil {
+			return fmt.Errorf("publish to %s: %w", subject, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout) // a flush requires a deadline
+	defer cancel()
+	err := nc.FlushWithContext(ctx)
+	if refused := nc.LastError(); err == nil && errors.Is(refused, nats.ErrPermissionViolation) {
+		err = refused // a refusal arrives before the end of the flush
+	}
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", subject, err)
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ type benchCmd struct {
 	Token       string        `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
+	apiTLSFlags   `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 }
 
@@ -59,19 +60,24 @@ func (c *benchCmd) Validate() error {
 // Run measures until the requests are sent and their events are there. It takes clients in for good: never run it on a
 // database that is dear to you.
 func (c *benchCmd) Run(e env) error {
+	certificates, err := c.config()
+	if err != nil {
+		return err
+	}
 	ledger := newLedger()
-	stop, err := c.follow(e.ctx, ledger)
+	stop, err := c.follow(e, ledger)
 	if err != nil {
 		return err
 	}
 	defer stop()
 
-	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(e.ctx)
+	defer cancel(nil)
 	if c.Count == 0 {
-		time.AfterFunc(c.Duration, cancel)
+		time.AfterFunc(c.Duration, func() { cancel(nil) })
 	}
 	load := newLoad(c, ledger)
+	load.client.TLSConfig, load.fail = certificates, cancel
 	before := processorTime()
 	began := time.Now()
 	stopProgress := c.progress(e.stderr, load, ledger)
@@ -79,6 +85,9 @@ func (c *benchCmd) Run(e env) error {
 	sent := time.Since(began)
 	ledger.settle(e.ctx)
 	stopProgress()
+	if err := context.Cause(ctx); untrusted(err) {
+		return untrustedAPI(err)
+	}
 
 	r := c.result(load, ledger, sent, time.Since(began))
 	r.ProcessorShare = (processorTime() - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
@@ -99,8 +108,8 @@ func (c *benchCmd) Run(e env) error {
 
 // follow has the ledger told of every event from now on, by an ordered consumer of the stream: what it does not see was not
 // kept.
-func (c *benchCmd) follow(ctx context.Context, ledger *ledger) (stop func(), err error) {
-	nc, err := natsFlags(c.operatorFlags).connectNow("subscriber")
+func (c *benchCmd) follow(e env, ledger *ledger) (stop func(), err error) {
+	nc, err := natsFlags(c.operatorFlags).connectNow(e, "subscriber")
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +117,12 @@ func (c *benchCmd) follow(ctx context.Context, ledger *ledger) (stop func(), err
 	if err != nil {
 		return nil, err
 	}
-	stream, err := js.Stream(ctx, domain.StreamEvents)
+	stream, err := js.Stream(e.ctx, domain.StreamEvents)
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("stream %s: %w", domain.StreamEvents, err)
 	}
-	consumer, err := js.OrderedConsumer(ctx, domain.StreamEvents, jetstream.OrderedConsumerConfig{
+	consumer, err := js.OrderedConsumer(e.ctx, domain.StreamEvents, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   stream.CachedInfo().State.LastSeq + 1,
 		HeadersOnly:   true,

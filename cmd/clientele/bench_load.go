@@ -29,6 +29,7 @@ type load struct {
 	acceptedStatus int    // of the answer to a request that is accepted
 	nonce          string // makes the keys of this run its own
 	next           atomic.Int64
+	fail           func(error) // ends the load: no request will be answered
 
 	accepted, refused atomic.Int64
 
@@ -57,6 +58,7 @@ func newLoad(c *benchCmd, ledger *ledger) *load {
 			MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
 		},
 		acceptedStatus: fasthttp.StatusAccepted,
+		fail:           func(error) {},
 		nonce:          hex.EncodeToString(random),
 		latency:        newHistogram(),
 		byAnswer:       map[string]int{},
@@ -141,6 +143,9 @@ const benchBody = `{"firstName": "Bench", "lastName": "Mark", "emailAddress": "b
 // send returns the id under which the request was accepted, and what to count the answer as.
 func (l *load) send(request *fasthttp.Request, response *fasthttp.Response) (uuid.UUID, string) {
 	if err := l.client.Do(request, response); err != nil {
+		if untrusted(err) {
+			l.fail(err)
+		}
 		return uuid.Nil, "no answer"
 	}
 	answer := strconv.Itoa(response.StatusCode())

@@ -67,7 +67,7 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Streams,
 	if clients, err = f.openClients(e.ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	nc, err := natsFlags(f.operatorFlags).connectNow("operator")
+	nc, err := natsFlags(f.operatorFlags).connectNow(e, "operator")
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, clients.Close())
 	}

@@ -43,7 +43,7 @@ func (*eventsTailCmd) Help() string {
 
 // Run prints events until it is stopped.
 func (c *eventsTailCmd) Run(e env) error {
-	nc, err := natsFlags(c.operatorFlags).connectNow("subscriber")
+	nc, err := natsFlags(c.operatorFlags).connectNow(e, "subscriber")
 	if err != nil {
 		return err
 	}

@@ -122,10 +122,10 @@ func (c *eventsForwardCmd) Run(e env) error {
 			}
 			return nil
 		})
-		admin.Start([]process.Check{{Name: "events", Missing: func(ctx context.Context) error {
+		admin.Start(advised([]process.Check{{Name: "events", Missing: func(ctx context.Context) error {
 			_, err := js.Consumer(ctx, domain.StreamEvents, "forward-"+c.Name)
 			return err
-		}}})
+		}}}))
 		p.Log.Info().Str("to", redact(c.URL)).Msg("forwarding events")
 		return nil
 	})

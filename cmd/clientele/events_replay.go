@@ -12,6 +12,7 @@ import (
 	"clientele/store"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 )
 
 type eventsReplayCmd struct {
@@ -96,7 +97,12 @@ func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, strea
 				return done, err
 			}
 		}
-		if err := streams.Replay(ctx, events, c.Subject); err != nil {
+		err = streams.Replay(ctx, events, c.Subject)
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			<-ctx.Done() // the connection is about to say which right is lacking
+			err = fmt.Errorf("publish to %s: %w", c.Subject, ctx.Err())
+		}
+		if err != nil {
 			return done, err
 		}
 		done += len(page)

@@ -224,6 +224,52 @@ func TestEventsReplay(t *testing.T) {
 	serve.stop()
 }
 
+// A replay of several pages to a subject reaches its listener whole.
+func TestEventsReplayManyToASubject(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	natsURL := serve.says(natsIsAt)
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	const clients = 1200
+	fill(t, nc, clients)
+	publishertest.Eventually(t, "all clients are created", func() bool { return len(events(t, natsURL)) == clients })
+	var mu sync.Mutex
+	got := map[string]int{}
+	if _, err := nc.Subscribe("client.replay.mailer", func(msg *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[msg.Header.Get("ce-subject")]++
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	replay := start(t, program(t, "clientele"), "events", "replay", "--nats-url", natsURL, "--data-dir", dir,
+		"--since=1h", "--yes", "--subject=client.replay.mailer")
+	if status := replay.wait(); status != exitOK || !strings.Contains(replay.output(), "client.replay.mailer: 1200\n") {
+		t.Fatalf("%d: %s", status, replay.output())
+	}
+	publishertest.Eventually(t, "the listener has all events", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(got) == clients
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for id, n := range got {
+		if n != 1 {
+			t.Errorf("client %s: %d events", id, n)
+		}
+	}
+	serve.stop()
+}
+
 func TestEventsErrors(t *testing.T) {
 	t.Parallel()
 	short := filepath.Join(t.TempDir(), "short")

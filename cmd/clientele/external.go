@@ -96,7 +96,7 @@ func (f externalFlags) run(e env, pf *processFlags, role string,
 		if err != nil {
 			return err
 		}
-		admin.Start(checks)
+		admin.Start(advised(checks))
 		p.Log.Info().Msg("ready")
 		return nil
 	})

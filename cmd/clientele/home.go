@@ -76,7 +76,7 @@ func (h home) openNATS(ctx context.Context, p *process.Process, o *opened) (err 
 	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
 	p.Watch(ctx, "embedded NATS", server.Health)
 	o.server, o.natsURL = server, server.ClientURL()
-	o.conn, err = connect(ctx, p, o.natsURL, server.Option())
+	o.conn, err = connect(ctx, p, o.natsURL, "serve", server.Option())
 	return err
 }
 

@@ -21,6 +21,7 @@ type importCmd struct {
 	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; clients.rejects.csv beside clients.csv unless given. An existing file is kept, and the name gets a number."`
 	Connections int               `default:"64" placeholder:"N" help:"Requests under way at once (${default})."`
 	DryRun      bool              `help:"Validate only, here: send nothing, write no file, and print the row numbers and reasons."`
+	apiTLSFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -66,6 +67,10 @@ func (c *importCmd) Validate() error {
 
 // Run imports the file.
 func (c *importCmd) Run(e env) error {
+	certificates, err := c.config()
+	if err != nil {
+		return err
+	}
 	result, err := importer.Run(e.ctx, importer.Config{
 		Path:        c.File,
 		Stdin:       e.stdin,
@@ -78,6 +83,7 @@ func (c *importCmd) Run(e env) error {
 		Token:       c.Token,
 		Connections: c.Connections,
 		DryRun:      c.DryRun,
+		TLS:         certificates,
 		Output:      e.stdout,
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),
@@ -94,6 +100,8 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 	switch {
 	case e.ctx.Err() != nil:
 		return errors.New("interrupted: import the file again for the rest; no client is created twice")
+	case untrusted(err):
+		return untrustedAPI(err)
 	case err != nil:
 		return err
 	case r.Removed != "":

@@ -118,7 +118,10 @@ func (f *listenFlags) authenticator(ctx context.Context, p *process.Process) (au
 		err := p.Await(ctx, "the issuer "+f.OIDCIssuer, func(ctx context.Context) (err error) {
 			either.OIDC, err = auth.OpenOIDC(ctx, f.OIDCIssuer, f.OIDCAudience)
 			return err
-		}, func(error) bool { return false })
+		}, untrusted)
+		if untrusted(err) {
+			return nil, fmt.Errorf("--oidc-issuer: %w: add its certificate authority to those of the system", err)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -72,6 +73,7 @@ Every flag has an environment twin: --nats-url is CLIENTELE_NATS_URL. Traces go 
 // env is what a command has of the world around it.
 type env struct {
 	ctx            context.Context //nolint:containedctx // kong hands one value to every command
+	fail           func(error)     // ends ctx, and the command with this error
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -86,8 +88,8 @@ type helped struct{}
 
 // run runs the command line until it is done, the context ends or a signal asks to stop, and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -96,7 +98,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		case <-signals:
 			// The second signal ends the process as if there were no handler: before anybody is told so.
 			signal.Stop(signals)
-			stop()
+			fail(nil)
 		case <-ctx.Done():
 		}
 	}()
@@ -139,7 +141,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "clientele: %v; see clientele --help\n", err)
 		return exitUsage
 	}
-	if err := command.Run(env{ctx, stdin, stdout, stderr}); err != nil {
+	if err := explain(ctx, command.Run(env{ctx, fail, stdin, stdout, stderr})); err != nil {
 		fmt.Fprintf(stderr, "clientele: %v\n", err)
 		if _, ok := errors.AsType[*usageError](err); ok {
 			return exitUsage
@@ -147,4 +149,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitError
 	}
 	return exitOK
+}
+
+// explain returns the error of a command in the words of an operator. If the command lacked a right, that is the error:
+// what the command noticed is only that its context ended.
+func explain(ctx context.Context, err error) error {
+	lacking, ok := errors.AsType[*permissionError](context.Cause(ctx))
+	if !ok {
+		return advise(err)
+	}
+	if doing, ended := strings.CutSuffix(fmt.Sprint(err), context.Canceled.Error()); ended {
+		return fmt.Errorf("%s%w", doing, lacking)
+	}
+	return lacking
 }

@@ -26,8 +26,10 @@ func runLine(t *testing.T, args ...string) (status int, stdout, stderr string) {
 func runLineWith(t *testing.T, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	// Without a deadline, as the context of a process.
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	defer time.AfterFunc(20*time.Second, cancel).Stop()
 	status = run(ctx, args, stdin, &out, &errs)
 	if ctx.Err() != nil {
 		t.Fatalf("%v: did not end: %s%s", args, out.String(), errs.String())

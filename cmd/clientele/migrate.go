@@ -18,8 +18,9 @@ import (
 )
 
 type migrateCmd struct {
-	DataDir               string `placeholder:"DIR" help:"Data directory of a clientele serve that is stopped, for what is not on servers of yours."`
-	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts what is in it."`
+	Timeout               time.Duration `default:"60s" help:"How long to wait for servers that cannot be reached (${default})."`
+	DataDir               string        `placeholder:"DIR" help:"Data directory of a clientele serve that is stopped, for what is not on servers of yours."`
+	NatsEncryptionKeyFile string        `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts what is in it."`
 	natsFlags             `embed:"" group:"nats"`
 	databaseFlags         `embed:"" group:"database"`
 	streamFlags           `embed:"" group:"streams"`
@@ -45,6 +46,9 @@ func (c *migrateCmd) Validate() error {
 	if c.DataDir == "" && (c.NatsURL == "" || c.DatabaseURL == "") {
 		return errors.New("--nats-url and --database-url are needed, or the --data-dir of a clientele serve")
 	}
+	if c.Timeout <= 0 {
+		return errors.New("--timeout must be positive")
+	}
 	return c.streamFlags.validate()
 }
 
@@ -58,13 +62,13 @@ func (c *migrateCmd) Run(e env) error {
 		}
 	}
 	err := p.Run(e.ctx, func(ctx context.Context) error {
-		h, err := home{c.natsFlags, c.databaseFlags, dataDirFlags{
-			DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,
-		}}.open(ctx, p)
-		if err != nil {
-			return err
+		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+		err := c.migrate(ctx, p)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
+			return fmt.Errorf("gave up after %s (--timeout): %w", c.Timeout, err)
 		}
-		if err := migrate(ctx, p, h.conn, h.db, c.config()); err != nil {
+		if err != nil {
 			return err
 		}
 		p.Log.Info().Msg("database, streams and consumer are at this version")
@@ -76,6 +80,16 @@ func (c *migrateCmd) Run(e env) error {
 		return errors.New("interrupted before everything was migrated; run this again")
 	}
 	return err
+}
+
+func (c *migrateCmd) migrate(ctx context.Context, p *process.Process) error {
+	h, err := home{c.natsFlags, c.databaseFlags, dataDirFlags{
+		DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,
+	}}.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, p, h.conn, h.db, c.config())
 }
 
 // migrate brings the streams, the consumer and the database to this version, waiting for servers that are away. The

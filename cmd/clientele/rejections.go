@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -27,12 +26,12 @@ type operatorFlags struct {
 }
 
 // open returns the rejections of the servers that the flags name, and the connection, for the caller to close.
-func (f operatorFlags) open(ctx context.Context) (*publisher.Rejections, *nats.Conn, error) {
-	nc, err := natsFlags(f).connectNow("operator")
+func (f operatorFlags) open(e env) (*publisher.Rejections, *nats.Conn, error) {
+	nc, err := natsFlags(f).connectNow(e, "operator")
 	if err != nil {
 		return nil, nil, err
 	}
-	rejections, err := publisher.OpenRejections(ctx, nc)
+	rejections, err := publisher.OpenRejections(e.ctx, nc)
 	if err != nil {
 		nc.Close()
 		return nil, nil, err

@@ -40,7 +40,7 @@ func (c *rejectionsLsCmd) Validate() error { return c.filterFlags.validate() }
 // Run lists the rejections that match, oldest first. It shows which members are wrong and not how: that can hold a
 // telephone number.
 func (c *rejectionsLsCmd) Run(e env) error {
-	rejections, nc, err := c.open(e.ctx)
+	rejections, nc, err := c.open(e)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	if !f.Yes && !isTerminal(e.stdin) {
 		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
 	}
-	rejections, nc, err := f.open(e.ctx)
+	rejections, nc, err := f.open(e)
 	if err != nil {
 		return err
 	}

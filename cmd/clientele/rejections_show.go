@@ -29,7 +29,7 @@ func (*rejectionsShowCmd) Help() string {
 
 // Run shows the rejection, with its command's body only if that was asked for.
 func (c *rejectionsShowCmd) Run(e env) error {
-	rejections, nc, err := c.open(e.ctx)
+	rejections, nc, err := c.open(e)
 	if err != nil {
 		return err
 	}

@@ -168,7 +168,7 @@ func (r *benchReport) measureEvents(t *testing.T, server *natsServer, nc *nats.C
 
 	ledger := newLedger()
 	bench := &benchCmd{operatorFlags: operatorFlags{NatsURL: server.url}}
-	stop, err := bench.follow(t.Context(), ledger)
+	stop, err := bench.follow(env{ctx: t.Context(), fail: func(error) {}}, ledger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,11 +64,12 @@ func refuseSchema(ctx context.Context, p *process.Process, db store.Store) error
 	first, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	err := db.Ready(first)
-	if err == nil || wrongSetup(err) {
+	if err == nil || permanent(err) {
 		return err
 	}
 	p.Go(ctx, "wait for the database", func(ctx context.Context) {
-		if err := await(ctx, p, "the database; commands are accepted meanwhile", db.Ready); wrongSetup(err) {
+		// It accepts commands by now: a password that PostgreSQL refuses does not end it.
+		if err := awaitUnless(ctx, p, "the database; commands are accepted meanwhile", db.Ready, wrongSetup); wrongSetup(err) {
 			p.Fatal(err)
 		}
 	})

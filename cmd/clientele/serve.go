@@ -96,6 +96,6 @@ func (c *serveCmd) start(ctx context.Context, p *process.Process, e env) (natsUR
 	if err != nil {
 		return "", err
 	}
-	admin.Start(append(checks, workerChecks...))
+	admin.Start(advised(append(checks, workerChecks...)))
 	return h.natsURL, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,16 +13,13 @@ import (
 	"time"
 
 	"clientele/cmd/internal/process"
-	"clientele/consumer"
-	"clientele/publisher"
-	"clientele/store"
 
 	"github.com/nats-io/nats.go"
 )
 
 // connect returns a connection to NATS, waiting for the servers where they are away. It reconnects by itself for ever,
 // and the process closes it.
-func connect(ctx context.Context, p *process.Process, servers string, extra ...nats.Option) (*nats.Conn, error) {
+func connect(ctx context.Context, p *process.Process, servers, role string, extra ...nats.Option) (*nats.Conn, error) {
 	options := append([]nats.Option{
 		nats.Name("clientele"),
 		nats.Timeout(2 * time.Second),
@@ -39,15 +37,20 @@ func connect(ctx context.Context, p *process.Process, servers string, extra ...n
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { p.Log.Info().Msg("reconnected to NATS") }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			p.Log.Warn().Err(err).Msg("NATS reports an error")
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			lacking := lackingRight(nc, role, err)
+			if lacking != nil && p.Starting() {
+				p.Fatal(lacking)
+				return
+			}
+			p.Log.Warn().Err(cmp.Or(lacking, advise(err))).Msg("NATS reports an error")
 		}),
 	}, extra...)
 	var nc *nats.Conn
 	err := p.Await(ctx, "NATS at "+redact(servers), func(context.Context) (err error) {
 		nc, err = nats.Connect(servers, options...)
 		return err
-	}, func(err error) bool { return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, os.ErrNotExist) })
+	}, func(err error) bool { return permanent(err) || errors.Is(err, os.ErrNotExist) })
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +67,12 @@ func (f natsFlags) connect(ctx context.Context, p *process.Process, role string)
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, p, f.NatsURL, options...)
+	return connect(ctx, p, f.NatsURL, role, options...)
 }
 
-// connectNow returns a connection to the servers that the flags name, or within a few seconds an error. It does not come
-// back once it is lost: it is for commands that a person waits for. The caller closes it.
-func (f natsFlags) connectNow(role string) (*nats.Conn, error) {
+// connectNow returns a connection to the servers that the flags name, or within a few seconds an error. It does not
+// reconnect: it is for commands that a person waits for. A right that it lacks ends the command. The caller closes it.
+func (f natsFlags) connectNow(e env, role string) (*nats.Conn, error) {
 	options, err := f.options(role)
 	if err != nil {
 		return nil, err
@@ -78,11 +81,17 @@ func (f natsFlags) connectNow(role string) (*nats.Conn, error) {
 		nats.Name("clientele"),
 		nats.Timeout(2*time.Second),
 		nats.NoReconnect(),
-		// What the server refuses comes back as the error of whoever asked; else the library prints it, too.
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			if lacking := lackingRight(nc, role, err); lacking != nil {
+				e.fail(lacking)
+			}
+		}),
 	)...)
+	if err != nil && permanent(err) {
+		return nil, fmt.Errorf("NATS at %s: %w", redact(f.NatsURL), err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach NATS at %s, see --nats-url, --nats-creds and --nats-ca: %w", redact(f.NatsURL), err)
+		return nil, fmt.Errorf("cannot reach NATS at %s, see --nats-url: %w", redact(f.NatsURL), err)
 	}
 	return nc, nil
 }
@@ -121,6 +130,15 @@ func (f natsFlags) options(role string) ([]nats.Option, error) {
 	return options, nil
 }
 
+// userOf returns the user of a URL, "" if there is none.
+func userOf(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return ""
+	}
+	return u.User.Username()
+}
+
 // redact takes user names and passwords out of a list of URLs.
 func redact(urls string) string {
 	var out []string
@@ -133,22 +151,15 @@ func redact(urls string) string {
 	return strings.Join(out, ", ")
 }
 
-// wrongSetup says whether an error is of a server that answers but is not set up for this program. Waiting does not mend
-// that; a person does.
-func wrongSetup(err error) bool {
-	_, schema := errors.AsType[*store.SchemaError](err)
-	_, refusedStream := errors.AsType[*publisher.RefusedStreamError](err)
-	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
-	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
-	_, lost := errors.AsType[*lostError](err)
-	return schema || refusedStream || missingStream || missingConsumer || lost
+// await waits until f succeeds. It gives up with an error that is permanent.
+func await(ctx context.Context, p *process.Process, what string, f func(context.Context) error) error {
+	return awaitUnless(ctx, p, what, f, permanent)
 }
 
-// await waits until f succeeds; a wrong setup is final.
-func await(ctx context.Context, p *process.Process, what string, f func(context.Context) error) error {
+func awaitUnless(ctx context.Context, p *process.Process, what string, f func(context.Context) error, final func(error) bool) error {
 	return p.Await(ctx, what, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return f(ctx)
-	}, wrongSetup)
+		return advise(f(ctx))
+	}, final)
 }

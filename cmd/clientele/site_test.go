@@ -152,6 +152,9 @@ func TestNATSIsAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	ingress, worker := s.clientele("ingress"), s.clientele("worker")
+	forward := start(t, program(t, "clientele"), "events", "forward", "http://127.0.0.1:1", "--nats-url", s.nats.url,
+		"--admin-listen=127.0.0.1:0", "--log-format=json")
+	forward.ready()
 	operations := []string{accepted(t, ingress.api(), jane, "")}
 	refused := func(how string) {
 		t.Helper()
@@ -182,8 +185,9 @@ func TestNATSIsAway(t *testing.T) {
 
 	s.nats.kill()
 	refused("killed")
-	for _, p := range []*proc{ingress, worker} {
-		if r := get(t, p.admin()+"/readyz"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "NATS") {
+	for _, p := range []*proc{ingress, worker, forward} {
+		if r := get(t, p.admin()+"/readyz"); r.status != http.StatusServiceUnavailable ||
+			!strings.Contains(r.body, "NATS cannot be reached") || strings.Contains(r.body, "buffer limit") {
 			t.Errorf("readyz: %d %s", r.status, r.body)
 		}
 	}

@@ -3,6 +3,8 @@ package importer
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -47,6 +49,8 @@ func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) 
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case untrusted(err):
+			return nil, err
 		case err != nil:
 			p.complain.Do(func() { p.say(fmt.Sprintf("no answer, trying again: %v", err)) })
 		case status == http.StatusAccepted || status == http.StatusCreated:
@@ -67,6 +71,12 @@ func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) 
 		}
 		pause = min(2*pause, maxPause)
 	}
+}
+
+// untrusted reports whether the API's certificate does not verify, which no retry changes.
+func untrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
 }
 
 func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, error) {

@@ -38,7 +38,8 @@ type Process struct {
 
 	fatal   chan error
 	giveUp  context.CancelFunc // ends the start, if it is still under way
-	waiting atomic.Value       // of string: what Await waits for, "" for nothing
+	started atomic.Bool
+	waiting atomic.Value // of string: what Await waits for, "" for nothing
 
 	mu    sync.Mutex
 	stops []stop
@@ -63,6 +64,7 @@ func (p *Process) Run(ctx context.Context, start func(context.Context) error) er
 	defer cancel()
 	p.giveUp = cancel
 	err := start(running)
+	p.started.Store(true)
 	if err == nil {
 		<-running.Done()
 	} else if running.Err() != nil {
@@ -108,6 +110,9 @@ func (p *Process) Fatal(err error) {
 	default: // one reason is enough
 	}
 }
+
+// Starting reports whether the start is still under way.
+func (p *Process) Starting() bool { return !p.started.Load() }
 
 // Done has Run stop without an error: there is nothing more to do.
 func (p *Process) Done() { p.giveUp() }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -12,7 +13,7 @@ const (
 )
 
 // Await calls f until it succeeds; meanwhile the log, every ten seconds, and readiness say that it waits for what. It
-// gives up when the context ends, or with the first error that is final: one that waiting does not mend.
+// gives up when the context ends, with an error that says what it waited for, or with the first error that is final.
 func (p *Process) Await(ctx context.Context, what string, f func(context.Context) error, final func(error) bool) error {
 	defer p.waiting.Store("")
 	ticker := time.NewTicker(waitInterval)
@@ -36,7 +37,7 @@ func (p *Process) Await(ctx context.Context, what string, f func(context.Context
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("waiting for %s: %w", what, err)
 		case <-ticker.C:
 		}
 	}
