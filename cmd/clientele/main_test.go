@@ -149,7 +149,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"worker", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "--help"}, {"worker", "--help"}} {
 		if status, stdout, stderr := runLine(t, args...); status != 0 || !strings.Contains(stdout, "Usage: clientele") {
 			t.Errorf("%v: %d %q %q", args, status, stdout, stderr)
 		}

@@ -57,7 +57,7 @@ func TestSeparateProcessesByTheREADME(t *testing.T) {
 	for path, content := range map[string]string{
 		"go.mod":                    string(read("../../go.mod")),
 		"go.sum":                    string(read("../../go.sum")),
-		"deploy/nats/local.conf":     ports.Replace(string(read("../../deploy/nats/local.conf"))),
+		"deploy/nats/local.conf":    ports.Replace(string(read("../../deploy/nats/local.conf"))),
 		"deploy/nats/users.conf":    string(read("../../deploy/nats/users.conf")),
 		"deploy/postgres/roles.sql": string(read("../../deploy/postgres/roles.sql")),
 		"bin/sudo":                  "#!/bin/sh\nshift 2\nexec \"$@\"\n",
@@ -66,7 +66,7 @@ func TestSeparateProcessesByTheREADME(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o700); err != nil { //nolint:gosec // sudo is a program
+		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
