@@ -52,8 +52,7 @@ type clientsFlags struct {
 
 // askFlags are those of a command that works on clients and their messages, and asks before.
 type askFlags struct {
-	Yes bool `short:"y" help:"Do not ask."`
-
+	confirmFlags  `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 	clientsFlags  `embed:"" group:"database"`
 }
@@ -61,8 +60,8 @@ type askFlags struct {
 // open returns the clients, and the streams with the messages about them, given that somebody can be asked where that has to
 // be. The caller calls closeAll.
 func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Streams, closeAll func(), err error) {
-	if !f.Yes && !isTerminal(e.stdin) {
-		return nil, nil, nil, &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+	if err := f.checkTerminal(e); err != nil {
+		return nil, nil, nil, err
 	}
 	if clients, err = f.openClients(e.ctx); err != nil {
 		return nil, nil, nil, err

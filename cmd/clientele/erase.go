@@ -39,15 +39,8 @@ func (c *eraseCmd) Run(e env) error {
 		return err
 	}
 	defer closeAll()
-	if !c.Yes {
-		yes, err := confirm(e.ctx, e.stdin, e.stderr, fmt.Sprintf("Erase everything about client %s, for good?", id))
-		if err != nil {
-			return err
-		}
-		if !yes {
-			fmt.Fprintln(e.stdout, "nothing was erased")
-			return nil
-		}
+	if yes, err := c.confirmed(e, fmt.Sprintf("Erase everything about client %s, for good?", id), "erased"); !yes {
+		return err
 	}
 	return erase(e, id, clients, streams)
 }

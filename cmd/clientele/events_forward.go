@@ -30,7 +30,8 @@ type eventsForwardCmd struct {
 	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Secret with which events are signed, by Standard Webhooks: whsec_ and base64, or any text."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Requests under way at once (${default})."`
 
-	processFlags  `embed:"" group:"process"`
+	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Where /livez, /readyz, /metrics and /debug/pprof are served; nowhere unless given."`
+	runFlags      `embed:"" group:"process"`
 	operatorFlags `embed:"" group:"nats"`
 }
 
@@ -57,7 +58,7 @@ func (c *eventsForwardCmd) Validate() error {
 	case c.InFlight < 1 || c.InFlight > 1000:
 		return errors.New("--in-flight must be from 1 to 1000")
 	}
-	return c.processFlags.validate()
+	return c.runFlags.validate()
 }
 
 // Run forwards events until it is stopped.
@@ -68,7 +69,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 	}
 	p := process.New(c.logger(e), c.ShutdownTimeout)
 	return p.Run(e.ctx, func(ctx context.Context) error {
-		admin, err := c.processFlags.start(ctx, p, e)
+		admin, _, err := startProcess(ctx, p, e, c.AdminListen)
 		if err != nil {
 			return err
 		}
@@ -197,6 +198,7 @@ func (f *forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 			request.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
+	request.Header.Set("User-Agent", userAgent())
 	request.Header.Set("Content-Type", msg.Headers().Get("Content-Type"))
 	if f.secret != nil {
 		f.sign(request, msg.Headers().Get("ce-id"), msg.Data())

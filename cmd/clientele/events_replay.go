@@ -65,17 +65,11 @@ func (c *eventsReplayCmd) Run(e env) error {
 	if c.Subject != "" {
 		to = "whoever listens on " + c.Subject
 	}
-	if n > 0 && !c.Yes {
-		yes, err := confirm(e.ctx, e.stdin, e.stderr, fmt.Sprintf("Send %s of %d clients to %s?", domain.SubjectCreated, n, to))
-		if err != nil {
-			return err
-		}
-		if !yes {
-			n = 0
-		}
-	}
 	done := 0
 	if n > 0 {
+		if yes, err := c.confirmed(e, fmt.Sprintf("Send %s of %d clients to %s?", domain.SubjectCreated, n, to), "sent"); !yes {
+			return err
+		}
 		done, err = c.replay(e.ctx, clients, streams)
 	}
 	fmt.Fprintf(e.stdout, "events sent to %s: %d\n", to, done)

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -112,7 +114,7 @@ func TestEventsForward(t *testing.T) {
 	if err := os.WriteFile(file, []byte("whsec_"+base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"events", "forward", server.URL + "/hook", "--secret-file", file, "--nats-url", natsURL, "--admin-listen=127.0.0.1:0", "--log-format=json"}
+	args := []string{"events", "forward", server.URL + "/hook", "--secret-file", file, "--nats-url", natsURL, "--log-format=json"}
 	forward := start(t, program(t, "clientele"), args...)
 	forward.says("forwarding events")
 	operation := accepted(t, api, jane, "")
@@ -120,11 +122,15 @@ func TestEventsForward(t *testing.T) {
 	publishertest.Eventually(t, "a first attempt", func() bool { return r.n() > 0 })
 	// It is away when the receiver is well again, and comes back: nothing is lost.
 	forward.stop()
+	if strings.Contains(forward.output(), "listening for") {
+		t.Errorf("it has an admin listener that nobody asked for: %s", forward.output())
+	}
 	r.answers(http.StatusNoContent)
 	later := accepted(t, api, jane, "")
 	succeeded(t, api, later)
 	before := r.n()
-	forward = start(t, program(t, "clientele"), args...)
+	forward = start(t, program(t, "clientele"), append(args, "--admin-listen=127.0.0.1:0")...)
+	forward.ready()
 	publishertest.Eventually(t, "both events", func() bool { return r.n() >= before+2 })
 	forward.stop()
 
@@ -135,6 +141,14 @@ func TestEventsForward(t *testing.T) {
 	if request.URL.Path != "/hook" || body != record || request.Header.Get("Ce-Subject") != id || request.Header.Get("Ce-Type") != "client.created" ||
 		request.Header.Get("Content-Type") != "application/json" || request.Header.Get("Webhook-Id") != request.Header.Get("Ce-Id") {
 		t.Errorf("%v: %s", request.Header, body)
+	}
+	version, err := exec.Command(program(t, "clientele"), "version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := request.Header.Get("User-Agent")
+	if agent != "Clientele/"+strings.Trim(strings.Fields(string(version))[1], "()") || !httpProduct.MatchString(agent) {
+		t.Errorf("User-Agent %q, version %s", agent, version)
 	}
 	// The SDK of CloudEvents takes it for one.
 	request.Body = io.NopCloser(strings.NewReader(body))
@@ -160,6 +174,9 @@ func TestEventsForward(t *testing.T) {
 	}
 	serve.stop()
 }
+
+// httpProduct is a product with its version by RFC 9110, section 10.1.5.
+var httpProduct = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 func TestEventsReplay(t *testing.T) {
 	t.Parallel()
@@ -288,7 +305,6 @@ func TestEventsErrors(t *testing.T) {
 		{"cannot reach NATS", exitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
 		{"--since", exitUsage, []string{"replay"}},
 		{"--subject must", exitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},
-		{"pass --yes", exitUsage, []string{"replay", "--since=1h"}},
 		{"is not there", exitError, []string{"replay", "--since=1h", "--yes", "--data-dir", t.TempDir()}},
 		{"--since", exitUsage, []string{"tail", "--since=soon"}},
 	} {

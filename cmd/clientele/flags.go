@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -32,15 +31,28 @@ type listenFlags struct {
 	maxBatch int
 }
 
-// processFlags are those of a process that goes on until it is told to stop.
+// processFlags are those of a server: serve, ingress and worker.
 type processFlags struct {
-	AdminListen     string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez, /readyz, /metrics and /debug/pprof are served (${default})."`
+	AdminListen string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Where /livez, /readyz, /metrics and /debug/pprof are served (${default})."`
+	runFlags    `embed:"" group:"process"`
+}
+
+// validate returns what is wrong with the flags.
+func (f *processFlags) validate() error {
+	if f.AdminListen == "" {
+		return errors.New("--admin-listen must be HOST:PORT")
+	}
+	return f.runFlags.validate()
+}
+
+// runFlags are those of a process that runs until it is told to stop.
+type runFlags struct {
 	ShutdownTimeout time.Duration `default:"20s" help:"How long requests and batches in hand may take to finish after SIGTERM (${default})."`
 	logFlags        `embed:"" group:"process"`
 }
 
 // validate returns what is wrong with the flags.
-func (f *processFlags) validate() error {
+func (f *runFlags) validate() error {
 	if f.ShutdownTimeout < 0 {
 		return errors.New("--shutdown-timeout must not be negative")
 	}
@@ -134,15 +146,6 @@ func (f logFlags) logger(e env) zerolog.Logger {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
-}
-
-func isTerminal(w any) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // externalFlags are those of the commands that need servers outside.

@@ -18,7 +18,7 @@ import (
 
 // keysCmd are the operator's commands for API keys. They work on a file; whoever serves with it reads it again.
 type keysCmd struct {
-	New    keysNewCmd    `cmd:"" help:"Make an API key, and print it: it cannot be had again."`
+	New    keysNewCmd    `cmd:"" help:"Make an API key and print it. It is shown this once."`
 	Ls     keysLsCmd     `cmd:"" help:"List the keys of a keys file."`
 	Revoke keysRevokeCmd `cmd:"" help:"Take keys out of a keys file. Who serves with it refuses them within seconds."`
 }
@@ -30,7 +30,7 @@ type keysNewCmd struct {
 	Name     string `required:"" placeholder:"NAME" help:"Name of the caller. Its idempotency keys belong to the name, whichever key it uses."`
 	Scope    string `required:"" placeholder:"SCOPE,…" help:"What the caller may do: clients:write, clients:read, or both with a comma."`
 	Expires  expiry `placeholder:"TIME" help:"When the key expires: by RFC 3339, or a duration from now such as 2160h or 90d; never unless given."`
-	KeysFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Add the key's line to this file, which is made if it is not there. Else the line is printed."`
+	KeysFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Add the key's line, which holds a hash of the key, to this file; create the file if it is missing. Without it the line is printed on standard error."`
 }
 
 // Help is printed by --help.
@@ -38,7 +38,11 @@ func (*keysNewCmd) Help() string {
 	return `Examples:
 
   clientele keys new --name crm --scope clients:write,clients:read --expires 365d --keys-file keys
-  clientele serve --keys-file keys`
+  clientele serve --keys-file keys
+
+Standard output holds the key and nothing else:
+
+  KEY=$(clientele keys new --name crm --scope clients:read --keys-file keys)`
 }
 
 // Run prints a new key.
@@ -53,8 +57,7 @@ func (c *keysNewCmd) Run(e env) error {
 	}
 	key, token := auth.NewKey(auth.Caller{Name: name, Scopes: scopes}, c.Expires.Time)
 	if c.KeysFile == "" {
-		fmt.Fprintf(e.stdout, "The key, for the caller. It is shown this once:\n\n  %s\n\nIts line, for the keys file:\n\n  %s\n", token, key)
-		return nil
+		return printKey(e, token, fmt.Sprintf("Add this line to the keys file:\n\n%s", key))
 	}
 	file, keys, err := readKeys(c.KeysFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -75,8 +78,16 @@ func (c *keysNewCmd) Run(e env) error {
 	if err := replaceFile(c.KeysFile, append(file, key.String()+"\n"...)); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "The key, for the caller. It is shown this once:\n\n  %s\n\n%s has its line.\n", token, c.KeysFile)
-	return nil
+	return printKey(e, token, c.KeysFile+" has its line.")
+}
+
+// printKey prints the key alone on standard output, for a script to keep, and the rest beside it.
+func printKey(e env, token, line string) error {
+	if _, err := fmt.Fprintln(e.stdout, token); err != nil {
+		return fmt.Errorf("print the key: %w", err)
+	}
+	_, err := fmt.Fprintf(e.stderr, "Give this key to the caller: it is not shown again. %s\n", line)
+	return err
 }
 
 type keysLsCmd struct {

@@ -15,8 +15,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	kongcompletion "github.com/jotaen/kong-completion"
-	"github.com/posener/complete"
 )
 
 func main() {
@@ -55,8 +53,11 @@ type cli struct {
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`
 
-	Completion kongcompletion.Completion `cmd:"" group:"other" help:"Print what completes commands and flags in bash, zsh or fish."`
-	Version    versionCmd                `cmd:"" group:"other" help:"Print the version, then end."`
+	Completion completionCmd `cmd:"" group:"other" help:"Print the code that completes commands, flags and files in bash, zsh or fish."`
+	Help       helpCmd       `cmd:"" group:"other" help:"Show the help of a command."`
+	Version    versionCmd    `cmd:"" group:"other" help:"Print the version, then end."`
+
+	VersionFlag kong.VersionFlag `name:"version" env:"-" help:"Print the version, then end."`
 }
 
 const description = `Clientele takes in new clients: 202 means on disk, and it will happen.
@@ -120,22 +121,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}),
 		kong.DefaultEnvars("CLIENTELE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": versionLine()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { panic(helped{}) }),
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
+	printed := exitOK // the status after the parser has printed what it was asked for
 	defer func() {
 		if r := recover(); r != nil {
 			if _, ok := r.(helped); !ok {
 				panic(r)
 			}
-			status = exitOK
+			status = printed
 		}
 	}()
 	// A shell that wants to complete a command line asks with COMP_LINE, and gets its answer here.
-	kongcompletion.Register(parser, kongcompletion.WithPredictor("file", complete.PredictFiles("*")))
+	registerCompletion(parser)
+	if isGroup(parser.Model.Node, args) {
+		args = append(args, "--help")
+		printed = exitUsage
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "clientele: %v; see clientele --help\n", err)

@@ -29,6 +29,16 @@ func packages(t *testing.T) string {
 	return dir
 }
 
+// What the example leaves behind is not committed.
+func TestNodeLeftoversAreIgnored(t *testing.T) {
+	t.Parallel()
+	leftovers := []string{"testdata/node/node_modules/x", "testdata/node/welcomed.txt"}
+	out, err := exec.Command("git", append([]string{"check-ignore"}, leftovers...)...).CombinedOutput()
+	if err != nil || strings.Count(string(out), "\n") != len(leftovers) {
+		t.Errorf("%v: git ignores only %s", err, out)
+	}
+}
+
 // TestNode has the contracts read by a linter and by a generator of TypeScript, and the events by a subscriber that is not in Go.
 func TestNode(t *testing.T) {
 	t.Parallel()
@@ -81,6 +91,10 @@ func TestNode(t *testing.T) {
 			succeeded(t, api, accepted(t, api, jane, ""))
 		}
 		publishertest.Eventually(t, "two are welcomed", func() bool { return lines() == 2 })
+		first.says(`waiting for client\.created; \S+ holds the 0 events that are done\nwelcomed client [0-9a-f-]{36}\nwelcomed client [0-9a-f-]{36}\n`)
+		if strings.Contains(first.output(), "Jane") {
+			t.Errorf("a client in %s", first.output())
+		}
 		first.kill()
 		succeeded(t, api, accepted(t, api, jane, ""))
 		if status, stdout, stderr := runLine(t, "events", "replay", "--since=1h", "--yes", "--nats-url", natsURL, "--data-dir", serveDir); status != exitOK {

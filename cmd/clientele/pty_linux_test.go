@@ -127,16 +127,56 @@ func TestNobodyAnswersAQuestion(t *testing.T) {
 	t.Parallel()
 	d := newOffice(t)
 	d.rejected("a")
-	null, err := os.Open(os.DevNull) // which is no terminal, but looks like one
-	if err != nil {
-		t.Fatal(err)
+	keyboard, screen := terminal(t)
+	stderr := &typing{f: func() {
+		if _, err := keyboard.WriteString("\x04"); err != nil { // the end of what is typed
+			t.Error(err)
+		}
+	}}
+	var stdout bytes.Buffer
+	status := run(t.Context(), []string{"rejections", "drop", "--all", "--nats-url", d.url}, screen, &stdout, stderr)
+	if status != exitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: give one, or --yes\n") || len(d.ids()) != 1 {
+		t.Errorf("exit status %d: %q %q", status, stdout.String(), stderr.String())
 	}
-	defer null.Close()
-	status, stdout, stderr := runLineWith(t, null, "rejections", "drop", "--all", "--nats-url", d.url)
-	if status != exitError || !strings.HasSuffix(stderr, "\nclientele: no answer on standard input: give one, or --yes\n") || len(d.ids()) != 1 {
-		t.Errorf("exit status %d: %q %q", status, stdout, stderr)
+	if status, _, _ := runLine(t, "rejections", "drop", "--all", "-y", "--nats-url", d.url); status != exitOK || len(d.ids()) != 0 {
+		t.Errorf("with -y: exit status %d, rejections of %v", status, d.ids())
 	}
-	if status, _, _ := runLineWith(t, null, "rejections", "drop", "--all", "--yes", "--nats-url", d.url); status != exitOK || len(d.ids()) != 0 {
-		t.Errorf("with --yes: exit status %d, rejections of %v", status, d.ids())
+}
+
+func TestEraseAndReplayOnlyOnAYes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := clientele(t, "serve", "--data-dir", dir)
+	operation := accepted(t, serve.api(), jane, "")
+	succeeded(t, serve.api(), operation)
+	id := operation[strings.LastIndex(operation, "/")+1:]
+	for _, c := range []struct {
+		typed  string
+		args   []string
+		status int
+		says   string
+	}{
+		{"n\n", []string{"events", "replay", "--since=1h"}, exitOK, "nothing was sent\n"},
+		{"y\n", []string{"events", "replay", "--since=1h"}, exitOK, "events sent to every subscriber of client.created: 1\n"},
+		{"n\n", []string{"erase", id}, exitOK, "nothing was erased\n"},
+		{"", []string{"erase", id}, exitError, "clientele: interrupted: nothing was erased\n"},
+		{"y\n", []string{"erase", id}, exitOK, "erased " + id + ": rows 1, commands 1, rejections 0, events 2; subscribers are told with client.erased\n"},
+	} {
+		keyboard, screen := terminal(t)
+		ctx, interrupt := context.WithCancel(t.Context())
+		stderr := &typing{f: func() {
+			if c.typed == "" {
+				interrupt()
+			}
+			if _, err := keyboard.WriteString(c.typed); err != nil {
+				t.Error(err)
+			}
+		}}
+		var stdout bytes.Buffer
+		status := run(ctx, append(c.args, "--nats-url", serve.says(natsIsAt), "--data-dir", dir), screen, &stdout, stderr)
+		if status != c.status || !strings.HasSuffix(stderr.String()+stdout.String(), c.says) {
+			t.Errorf("%v %q: exit status %d: %q %q", c.args, c.typed, status, stdout.String(), stderr.String())
+		}
+		interrupt()
 	}
 }

@@ -16,8 +16,8 @@ import (
 const (
 	// tableRows is how many rows are aligned with each other. More would have to be kept in memory.
 	tableRows = 256
-	// tablePointers is how many pointers a row shows.
-	tablePointers = 5
+	// maxWrong is how many errors a row shows.
+	maxWrong = 5
 )
 
 type rejectionsLsCmd struct {
@@ -37,8 +37,8 @@ func (*rejectionsLsCmd) Help() string {
 // Validate is called by the parser.
 func (c *rejectionsLsCmd) Validate() error { return c.filterFlags.validate() }
 
-// Run lists the rejections that match, oldest first. It shows which members are wrong and not how: that can hold a
-// telephone number.
+// Run lists the rejections that match, oldest first. Of a member it shows that it is wrong and not how, which can hold a
+// telephone number. What is wrong with a command as a whole holds no value of it, see domain.Error.
 func (c *rejectionsLsCmd) Run(e env) error {
 	rejections, nc, err := c.open(e)
 	if err != nil {
@@ -79,19 +79,20 @@ func printRow(table *tabwriter.Writer, row int, r publisher.StoredRejection) err
 		fmt.Fprintln(table, "ID\tREASON\tREJECTED AT\tDELIVERIES\tWRONG")
 	}
 	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", display(r.ID), display(string(r.Reason)),
-		r.RejectedAt.UTC().Format(time.RFC3339), r.Deliveries, pointers(r.Errors))
+		r.RejectedAt.UTC().Format(time.RFC3339), r.Deliveries, wrong(r.Errors))
 	return err
 }
 
-// pointers returns where the violations are, a few of them.
-func pointers(violations []domain.Violation) string {
+// wrong returns what is wrong, in a few places: the members that break a rule, or what is said of the command as a whole.
+func wrong(violations []domain.Violation) string {
 	var shown []string
 	more := 0
 	for _, v := range violations {
 		switch {
-		case v.Pointer == "": // the command as a whole
-		case len(shown) == tablePointers:
+		case len(shown) == maxWrong:
 			more++
+		case v.Pointer == "":
+			shown = append(shown, display(v.Detail))
 		default:
 			shown = append(shown, display(v.Pointer))
 		}
@@ -109,6 +110,7 @@ func pointers(violations []domain.Violation) string {
 func (c *rejectionsLsCmd) printJSON(e env, r publisher.StoredRejection) error {
 	type violation struct {
 		Pointer string `json:"pointer"`
+		Detail  string `json:"detail,omitzero"` // of the command as a whole
 	}
 	line := struct {
 		ID         string      `json:"id"`
@@ -118,7 +120,11 @@ func (c *rejectionsLsCmd) printJSON(e env, r publisher.StoredRejection) error {
 		Errors     []violation `json:"errors"`
 	}{ID: display(r.ID), Reason: r.Reason, RejectedAt: r.RejectedAt.UTC(), Deliveries: r.Deliveries}
 	for _, v := range r.Errors {
-		line.Errors = append(line.Errors, violation{Pointer: v.Pointer})
+		shown := violation{Pointer: v.Pointer}
+		if v.Pointer == "" {
+			shown.Detail = v.Detail
+		}
+		line.Errors = append(line.Errors, shown)
 	}
 	return printJSON(e, line)
 }

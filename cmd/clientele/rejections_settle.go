@@ -67,7 +67,7 @@ type settleFlags struct {
 	IDs           []string `arg:"" optional:"" name:"id" help:"The ids of the commands."`
 	filterFlags   `embed:""`
 	All           bool `help:"Every rejection."`
-	Yes           bool `help:"Do not ask."`
+	confirmFlags  `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 }
 
@@ -91,8 +91,8 @@ func (f *settleFlags) Validate() error {
 
 // settle counts the rejections that the flags select, asks, and settles them one by one.
 func (f *settleFlags) settle(e env, s settlement) error {
-	if !f.Yes && !isTerminal(e.stdin) {
-		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+	if err := f.checkTerminal(e); err != nil {
+		return err
 	}
 	rejections, nc, err := f.open(e)
 	if err != nil {
@@ -116,15 +116,8 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	for _, reason := range slices.Sorted(maps.Keys(selected.reasons)) {
 		fmt.Fprintf(e.stdout, "%s: %d\n", display(string(reason)), selected.reasons[reason])
 	}
-	if !f.Yes {
-		yes, err := confirm(e.ctx, e.stdin, e.stderr, fmt.Sprintf(s.question, countOf(selected.total, "rejected command")))
-		if err != nil {
-			return cmp.Or(interrupted(e.ctx, nothing), err)
-		}
-		if !yes {
-			fmt.Fprintf(e.stdout, "nothing was %s\n", s.done)
-			return nil
-		}
+	if yes, err := f.confirmed(e, fmt.Sprintf(s.question, countOf(selected.total, "rejected command")), s.done); !yes {
+		return err
 	}
 	return cmp.Or(s.each(e, rejections, selected), missing)
 }

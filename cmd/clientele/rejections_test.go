@@ -125,19 +125,19 @@ func TestRejectionsLs(t *testing.T) {
 	if stdout, stderr := o.prints("ls"); stdout != "" || stderr != "no rejections\n" {
 		t.Errorf("%q %q", stdout, stderr)
 	}
-	o.reject(one(), domain.Rejection{ID: "x", Reason: domain.CodeUndecodable, Errors: []domain.Violation{{Detail: "garbage"}}})
+	o.reject(one(), domain.Rejection{ID: "x", Reason: domain.CodeUndecodable, Errors: []domain.Violation{{Detail: "no fingerprint"}}})
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"ls"}, `
 ID    REASON       REJECTED AT           DELIVERIES  WRONG
-0193  invalid      2026-11-23T18:00:00Z  3           /telephoneNumber, /a, /b, /c, /d, and 2 more
-x     undecodable  0001-01-01T00:00:00Z  0           -
+0193  invalid      2026-11-23T18:00:00Z  3           /telephoneNumber, /a, /b, /c, /d, and 3 more
+x     undecodable  0001-01-01T00:00:00Z  0           no fingerprint
 `},
 		{[]string{"ls", "--reason=invalid,unstorable", "--since=2026-11-23T18:00:00Z", "--until=2026-11-23T19:00:01+01:00", "--json"}, `
 {"id":"0193","reason":"invalid","rejectedAt":"2026-11-23T18:00:00.123456Z","deliveries":3,"errors":[{"pointer":"/telephoneNumber"},` +
-			`{"pointer":"/a"},{"pointer":"/b"},{"pointer":"/c"},{"pointer":"/d"},{"pointer":"/e"},{"pointer":"/f"},{"pointer":""}]}
+			`{"pointer":"/a"},{"pointer":"/b"},{"pointer":"/c"},{"pointer":"/d"},{"pointer":"/e"},{"pointer":"/f"},{"pointer":"","detail":"as a whole"}]}
 `},
 		{[]string{"ls", "--reason=unstorable"}, "\n"},
 		{[]string{"ls", "--until=2026-11-23T18:00:00Z", "--reason=invalid"}, "\n"},

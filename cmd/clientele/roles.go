@@ -47,15 +47,24 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 // maxAdminConnections is more than whoever watches a process needs.
 const maxAdminConnections = 64
 
-// start begins to trace, and serves the admin endpoints. They answer from the first moment, so that whoever watches a process that waits for
-// its servers sees that it lives, and what it waits for.
+// start is startProcess with the flags. Afterwards they have the port, where that was left to choose.
 func (f *processFlags) start(ctx context.Context, p *process.Process, e env) (admin *process.Admin, err error) {
+	admin, f.AdminListen, err = startProcess(ctx, p, e, f.AdminListen)
+	return admin, err
+}
+
+// startProcess begins to trace, and serves the admin endpoints at the address; "" is nowhere. They answer at once, so that a
+// monitor sees what a process waits for. It returns the address with its port.
+func startProcess(ctx context.Context, p *process.Process, e env, address string) (admin *process.Admin, bound string, err error) {
 	if err := p.StartTracing(ctx, buildVersion(), e.stdout); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	admin = process.NewAdmin(p) //nolint:contextcheck // nor has a look at its metrics one
-	f.AdminListen, err = p.Serve(process.HTTP{Flag: "--admin-listen", Address: f.AdminListen, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
-	return admin, err
+	if address == "" {
+		return admin, "", nil
+	}
+	bound, err = p.Serve(process.HTTP{Flag: "--admin-listen", Address: address, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
+	return admin, bound, err
 }
 
 // refuseSchema returns an error if the database answers and its schema is not this program's. If the database is away,

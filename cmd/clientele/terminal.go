@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
 // What comes from whoever published a message, and may be anything, made fit to be printed on a terminal.
@@ -60,6 +63,42 @@ func escape(s string, escaped func(rune) bool) string {
 		}
 	}
 	return b.String()
+}
+
+// isTerminal reports whether a person sees what is written to w, or types what is read from it.
+func isTerminal(w any) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// confirmFlags are those of a command that asks before it acts.
+type confirmFlags struct {
+	Yes bool `short:"y" help:"Do not ask."`
+}
+
+// checkTerminal returns an error if the command must ask and nobody can answer. Call it first: an answer in a pipe is an answer to
+// a question that its author has not read.
+func (f confirmFlags) checkTerminal(e env) error {
+	if !f.Yes && !isTerminal(e.stdin) {
+		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+	}
+	return nil
+}
+
+// confirmed asks the question unless --yes was given, and reports whether to go on. If not, it tells the reader that nothing
+// was done: dropped, for example.
+func (f confirmFlags) confirmed(e env, question, done string) (bool, error) {
+	if f.Yes {
+		return true, nil
+	}
+	yes, err := confirm(e.ctx, e.stdin, e.stderr, question)
+	switch {
+	case e.ctx.Err() != nil:
+		return false, fmt.Errorf("interrupted: nothing was %s", done)
+	case err == nil && !yes:
+		fmt.Fprintf(e.stdout, "nothing was %s\n", done)
+	}
+	return yes, err
 }
 
 // confirm asks a question and says whether the answer was yes. Anything else is no; no answer at all, or the end of the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // version is set by builds that know it better than the build information does.
@@ -14,9 +15,16 @@ type versionCmd struct{}
 
 // Run prints the version, and what the program was built with.
 func (versionCmd) Run(e env) error {
-	_, err := fmt.Fprintf(e.stdout, "clientele %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintln(e.stdout, versionLine())
 	return err
 }
+
+func versionLine() string {
+	return fmt.Sprintf("clientele %s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// userAgent returns the name and version that HTTP servers see. HTTP allows no parentheses in a version.
+func userAgent() string { return "Clientele/" + strings.Trim(buildVersion(), "()") }
 
 // buildVersion returns the version, else the commit that the program was built from.
 func buildVersion() string {

@@ -12,12 +12,14 @@ const seen = new Set(readFileSync(welcomed, 'utf8').split('\n').map((line) => li
 
 function welcome(event, client) {
   appendFileSync(welcomed, `${event} welcome, ${client.firstName}\n`, { flush: true })
+  console.log(`welcomed client ${client.id}`)
 }
 
 const nc = await connect({ servers: process.env.NATS_URL ?? 'nats://127.0.0.1:4222' })
 await (await jetstreamManager(nc)).consumers.add('CLIENT_EVENTS', {
   durable_name: 'welcomer', filter_subject: 'client.created', ack_policy: AckPolicy.Explicit,
 })
+console.log(`waiting for client.created; ${welcomed} holds the ${seen.size - 1} events that are done`)
 const consumer = await jetstream(nc).consumers.get('CLIENT_EVENTS', 'welcomer')
 for await (const event of await consumer.consume()) {
   const id = event.headers.get('ce-id')
