@@ -51,6 +51,8 @@ type cli struct {
 	Keys       keysCmd       `cmd:"" group:"look" help:"Make, list and revoke API keys."`
 	Rejections rejectionsCmd `cmd:"" group:"look" help:"Look at the commands that were rejected, and retry or drop them."`
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
+	Backup     backupCmd     `cmd:"" group:"look" help:"Copy everything into a directory, while Clientele runs or is stopped."`
+	Restore    restoreCmd    `cmd:"" group:"look" help:"Fill empty servers, or an empty data directory, with a backup."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`
 
 	Completion kongcompletion.Completion `cmd:"" group:"other" help:"Print what completes commands and flags in bash, zsh or fish."`
