@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,12 +88,12 @@ func TestBackupAsOperator(t *testing.T) { //nolint:paralleltest // passwords are
 	worker.stop()
 	for _, want := range []string{strings.TrimPrefix(pending, "/api/v2/operations/"), ""} {
 		msg, err := published.NextMsg(time.Second)
-		if got := ""; err == nil {
-			if got = msg.Header.Get("ce-subject"); got != want {
-				t.Errorf("the event of %q was published, want %q", got, want)
-			}
-		} else if want != "" {
-			t.Error(err)
+		got := ""
+		if err == nil {
+			got = msg.Header.Get("ce-subject")
+		}
+		if got != want {
+			t.Errorf("the event of %q was published, want that of %q: %v", got, want, err)
 		}
 	}
 }
@@ -171,7 +172,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 	publishertest.Eventually(t, "clients are stored", func() bool { return from.rows() > 200 })
 	mu.Lock()
-	before := promised[:len(promised):len(promised)]
+	before := slices.Clip(promised)
 	mu.Unlock()
 	dir := filepath.Join(t.TempDir(), "backup")
 	if status, stdout, stderr := runLine(t, append([]string{"backup", dir}, from.flags...)...); status != exitOK {

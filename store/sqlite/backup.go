@@ -51,7 +51,7 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 	if used {
 		return 0, store.ErrNotEmpty
 	}
-	insert, err := tx.PrepareContext(ctx, insertClient)
+	insert, err := tx.PrepareContext(ctx, insertClient) //nolint:sqlclosecheck // it is closed below, the loop confuses the check
 	if err != nil {
 		return 0, failure("load clients", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,7 +116,7 @@ func (s suite) loadRefused(t *testing.T) {
 			}
 			yield(domain.Client{}, broken)
 		},
-		"an id twice": all(append(clients[:len(clients):len(clients)], clients[0])),
+		"an id twice": all(append(slices.Clip(clients), clients[0])),
 	} {
 		if n, err := st.Load(t.Context(), source); err == nil || n != 0 {
 			t.Errorf("%s: Load returned %d, %v", name, n, err)

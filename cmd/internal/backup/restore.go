@@ -193,8 +193,8 @@ func (r restore) publishMissing(ctx context.Context) error {
 	}
 	var events []domain.Event
 	var failed error
-	publish := func() bool {
-		failed = outcomes.PublishEvents(events) //nolint:contextcheck // it has a timeout of its own
+	publish := func() bool { //nolint:contextcheck // publishing has a timeout of its own
+		failed = outcomes.PublishEvents(events)
 		events = events[:0]
 		return failed == nil
 	}
