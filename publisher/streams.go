@@ -63,6 +63,8 @@ type StreamsConfig struct {
 	LogMaxBytes int64
 	// EventRetention is how long client.created events are kept.
 	EventRetention time.Duration
+	// Created is called with the name of each stream that is created, unless it is nil.
+	Created func(stream string)
 }
 
 // The defaults of StreamsConfig.
@@ -109,25 +111,30 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			MaxMsgsPerSubject: 1,
 		},
 	} {
-		if err := complete(ctx, js, &stream); err != nil {
+		exists, err := complete(ctx, js, &stream)
+		if err != nil {
 			return err
 		}
 		stream.Storage = jetstream.FileStorage
 		stream.AllowDirect = true
 		stream.AllowAtomicPublish = true
-		_, err := js.CreateOrUpdateStream(ctx, stream)
+		_, err = js.CreateOrUpdateStream(ctx, stream)
 		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code != http.StatusServiceUnavailable {
 			return &RefusedStreamError{Stream: stream.Name, Err: err}
 		}
 		if err != nil {
 			return fmt.Errorf("stream %s: %w", stream.Name, err)
 		}
+		if !exists && cfg.Created != nil {
+			cfg.Created(stream.Name)
+		}
 	}
 	return nil
 }
 
-// complete gives a stream the settings that it has, or else the defaults, where none were chosen.
-func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamConfig) error {
+// complete gives a stream the settings that it has, or else the defaults, where none were chosen. It reports whether the stream
+// exists.
+func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamConfig) (exists bool, err error) {
 	there := jetstream.StreamConfig{Replicas: DefaultReplicas}
 	switch stream.Name {
 	case domain.StreamCommands:
@@ -137,15 +144,15 @@ func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.Str
 	}
 	s, err := openStream(ctx, js, stream.Name)
 	if _, missing := errors.AsType[*MissingStreamError](err); err != nil && !missing {
-		return err
+		return false, err
 	}
-	if err == nil {
+	if exists = err == nil; exists {
 		there = s.CachedInfo().Config
 	}
 	stream.Replicas = cmp.Or(stream.Replicas, there.Replicas)
 	stream.MaxBytes = cmp.Or(stream.MaxBytes, there.MaxBytes)
 	stream.MaxAge = cmp.Or(stream.MaxAge, there.MaxAge)
-	return nil
+	return exists, nil
 }
 
 // RefusedStreamError is a stream whose settings the server does not take: too large for its disk, more replicas than it has

@@ -51,6 +51,8 @@ type cli struct {
 	Clients    clientsCmd    `cmd:"" group:"look" help:"Find clients by e-mail address or name, and show them."`
 	Rejections rejectionsCmd `cmd:"" group:"look" help:"Look at the commands that were rejected, and retry or drop them."`
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
+	Backup     backupCmd     `cmd:"" group:"look" help:"Copy everything into a directory, while Clientele runs or is stopped."`
+	Restore    restoreCmd    `cmd:"" group:"look" help:"Fill empty servers, or an empty data directory, with a backup."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print the code that completes commands, flags and files in bash, zsh or fish."`

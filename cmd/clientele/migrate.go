@@ -10,6 +10,7 @@ import (
 
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
+	"clientele/domain"
 	"clientele/publisher"
 	"clientele/store"
 
@@ -102,11 +103,19 @@ func migrate(ctx context.Context, p *process.Process, conn *nats.Conn, db store.
 	if err := await(ctx, p, "the database", func(ctx context.Context) error { return refuseNewer(ctx, db) }); err != nil {
 		return err
 	}
+	cfg.Created = func(stream string) { p.Log.Info().Str("stream", stream).Msg("created a stream, empty") }
 	err = await(ctx, p, "the streams", func(ctx context.Context) error {
 		if err := publisher.MigrateStreams(ctx, js, cfg); err != nil {
 			return err
 		}
-		return consumer.Migrate(ctx, js)
+		_, missing := errors.AsType[*consumer.MissingConsumerError](consumer.Ready(ctx, js))
+		if err := consumer.Migrate(ctx, js); err != nil {
+			return err
+		}
+		if missing {
+			p.Log.Info().Str("consumer", domain.ConsumerWorker).Msg("created a consumer, which begins with the first command on the log")
+		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.C
 		return nil, nil
 	}
 	rows := distinct(clients)
-	inserted, err := s.insert(ctx, rows)
+	inserted, err := insert(ctx, s.pool, rows)
 	if err != nil {
 		return nil, s.failure(fmt.Sprintf("insert batch of %d", len(clients)), err)
 	}
@@ -82,9 +82,14 @@ const columns = `id, first_name, last_name, email_address, title, middle_name, c
 	ni_number, occupation, address_line_1, address_line_2, address_line_3, address_post_town, address_county,
 	address_postcode, address_uprn, status, fingerprint, accepted_at, created_at`
 
+// querier is a pool, or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
 // insert stores the rows whose ids are not there yet and returns those ids, in any order. Dates go out as text, so that
 // it is the server who refuses a wrong one.
-func (s *Store) insert(ctx context.Context, rows []*domain.Client) ([][16]byte, error) {
+func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte, error) {
 	const insertClients = `INSERT INTO clients (` + columns + `)
 		SELECT ` + columns + `
 		FROM unnest(
@@ -114,7 +119,7 @@ func (s *Store) insert(ctx context.Context, rows []*domain.Client) ([][16]byte, 
 			return value(c.Address)
 		})
 	}
-	ids, err := s.pool.Query(ctx, insertClients,
+	ids, err := db.Query(ctx, insertClients,
 		column(rows, func(c *domain.Client) [16]byte { return c.ID }),
 		text(func(c *domain.Client) string { return c.FirstName }),
 		text(func(c *domain.Client) string { return c.LastName }),

@@ -1,0 +1,169 @@
+package backup
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"clientele/domain"
+	"clientele/store"
+
+	"github.com/go-json-experiment/json"
+)
+
+// row is a client as a line of the file: the record, and what callers and subscribers do not see of it.
+type row struct {
+	domain.Client
+
+	Fingerprint string    `json:"fingerprint"`
+	AcceptedAt  time.Time `json:"acceptedAt"`
+	CreatedAt   time.Time `json:"createdAt"`
+	// EventMissing is a client whose event is not in the backup.
+	EventMissing bool `json:"eventMissing,omitzero"`
+}
+
+func encode(c domain.Client, eventMissing bool) ([]byte, error) {
+	line, err := json.Marshal(row{
+		Client: c, Fingerprint: c.Fingerprint.String(), AcceptedAt: c.AcceptedAt, CreatedAt: c.CreatedAt, EventMissing: eventMissing,
+	})
+	return append(line, '\n'), err
+}
+
+// decode is strict: a member that it does not know would be lost. Its errors do not repeat values.
+func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
+	var r row
+	if json.Unmarshal(line, &r, json.RejectUnknownMembers(true)) != nil {
+		return c, false, errors.New("is no client that this version knows")
+	}
+	c = r.Client
+	c.AcceptedAt, c.CreatedAt = r.AcceptedAt, r.CreatedAt
+	c.Fingerprint, err = domain.ParseFingerprint(r.Fingerprint)
+	return c, r.EventMissing, err
+}
+
+// content is the SHA-256 of clients in the order of their ids.
+type content struct {
+	hash hash.Hash
+	rows int
+}
+
+func newContent() *content { return &content{hash: sha256.New()} }
+
+func (c *content) add(client domain.Client) error {
+	line, err := encode(client, false)
+	c.hash.Write(line)
+	c.rows++
+	return err
+}
+
+func (c *content) String() string { return hex.EncodeToString(c.hash.Sum(nil)) }
+
+// contentOf returns the content of a database.
+func contentOf(ctx context.Context, cfg Config, part string, total int) (*content, error) {
+	c := newContent()
+	err := cfg.Clients.Export(ctx, func(client domain.Client) error {
+		cfg.Progress(part, int64(c.rows), int64(total))
+		return c.add(client)
+	})
+	return c, err
+}
+
+// count returns how many clients a database has.
+func count(ctx context.Context, db store.Store) (int, error) {
+	return db.Count(ctx, time.Time{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+// writeClients writes all clients into their file. eventMissing reports whether the event of one is not in the backup.
+func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing func(domain.Client) bool) error {
+	total, err := count(ctx, cfg.Clients)
+	if err != nil {
+		return err
+	}
+	file, err := newFileWriter(cfg.Dir, clientsFile, nil)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	zip, err := gzip.NewWriterLevel(file, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	content := newContent()
+	err = cfg.Clients.Export(ctx, func(c domain.Client) error {
+		if err := content.add(c); err != nil {
+			return err
+		}
+		missing := eventMissing(c)
+		if missing {
+			m.EventsMissing++
+		}
+		line, err := encode(c, missing)
+		if err != nil {
+			return err
+		}
+		cfg.Progress(Clients, int64(content.rows), int64(total))
+		_, err = zip.Write(line)
+		return err
+	})
+	if err = errors.Join(err, zip.Close(), file.Close()); err != nil {
+		return fmt.Errorf("copy the clients: %w", err)
+	}
+	m.Rows, m.Content = content.rows, content.String()
+	m.Files = append(m.Files, file.entry())
+	return nil
+}
+
+// readClients yields the clients of a backup, and whether the event of each is missing from it.
+func readClients(ctx context.Context, dir string, yield func(c domain.Client, eventMissing bool) bool) error {
+	file, err := os.Open(filepath.Join(dir, clientsFile))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	zip, err := gzip.NewReader(&meter{Reader: bufio.NewReaderSize(file, 1<<20), ctx: ctx, read: func(int64) {}})
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewReaderSize(zip, 1<<20)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("line %d of %s: %w", number, clientsFile, err)
+		}
+		c, missing, err := decode(line)
+		if err != nil {
+			return fmt.Errorf("line %d of %s %w", number, clientsFile, err)
+		}
+		if !yield(c, missing) {
+			return nil
+		}
+	}
+}
+
+// clientsOf is readClients as Store.Load reads it.
+func clientsOf(ctx context.Context, cfg Config, m Manifest) iter.Seq2[domain.Client, error] {
+	return func(yield func(domain.Client, error) bool) {
+		n := 0
+		err := readClients(ctx, cfg.Dir, func(c domain.Client, _ bool) bool {
+			n++
+			cfg.Progress(Clients, int64(n), int64(m.Rows))
+			return yield(c, nil)
+		})
+		if err != nil {
+			yield(domain.Client{}, err)
+		}
+	}
+}

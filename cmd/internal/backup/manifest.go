@@ -1,0 +1,146 @@
+// Package backup copies the streams and the clients of a Clientele into a directory, and from there into empty servers.
+// ARCHITECTURE.md says why the copy is consistent.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"clientele/domain"
+	"clientele/store"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// format changes when an older program could not restore what a newer one writes.
+	format       = 1
+	manifestFile = "manifest.json"
+	clientsFile  = "clients.ndjson.gz"
+)
+
+// Config configures Create and Restore.
+type Config struct {
+	// Dir is the directory of the backup.
+	Dir string
+	// Conn leads to the server with the streams. The inboxes that it makes are those that its user may listen on.
+	Conn    *nats.Conn
+	Clients store.Store
+	// Version is that of this program, for the manifest.
+	Version string
+	// Progress is told how far a part is: bytes of a stream, or clients. total is 0 where it is not known.
+	Progress func(part string, done, total int64)
+}
+
+// Clients is the part of a backup that Progress is told of beside the streams.
+const Clients = "clients"
+
+// Manifest says what a backup holds. It is written last: a directory without it is not a backup.
+type Manifest struct {
+	Format    int       `json:"format"`
+	ID        string    `json:"id"`
+	Clientele string    `json:"clientele"`
+	Began     time.Time `json:"began"`
+	Ended     time.Time `json:"ended"`
+	Streams   []Stream  `json:"streams"`
+	Rows      int       `json:"rows"`
+	// Content is the SHA-256 of all clients, uncompressed: equal clients give an equal one, in every database.
+	Content string `json:"content"`
+	// EventsMissing counts the clients whose event was published after the events were copied. A restore publishes it.
+	EventsMissing int    `json:"eventsMissing"`
+	Files         []File `json:"files"`
+}
+
+// Stream is what the copy of a stream holds.
+type Stream struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	FirstSeq uint64 `json:"firstSequence"`
+	LastSeq  uint64 `json:"lastSequence"`
+	// Consumers is the number of its durable consumers: the workers', and those of subscribers.
+	Consumers int `json:"consumers"`
+}
+
+// File is a file of a backup.
+type File struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// streams are copied in this order, and restored in the opposite one: see Create and Restore.
+var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents}
+
+// ReadManifest returns the manifest of a backup. It says what is wrong with a directory that holds none.
+func ReadManifest(dir string) (m Manifest, err error) {
+	content, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(dir); err != nil {
+			return m, err
+		}
+		return m, fmt.Errorf("%s is not a complete backup: it has no %s, which clientele backup writes last", dir, manifestFile)
+	}
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(content, &m); err != nil {
+		return m, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, manifestFile), err)
+	}
+	if m.Format != format {
+		return m, fmt.Errorf("%s was made by clientele %s in format %d, this program reads format %d: restore it with that version",
+			dir, m.Clientele, m.Format, format)
+	}
+	if len(m.Streams) != len(streams) {
+		return m, fmt.Errorf("%s is damaged: %d streams, want %d", filepath.Join(dir, manifestFile), len(m.Streams), len(streams))
+	}
+	return m, nil
+}
+
+// write puts the manifest in its place at once: there is a whole one, or none.
+func (m Manifest) write(dir string) error {
+	content, err := json.Marshal(m, jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	w, err := newFileWriter(dir, manifestFile+".new", nil)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(append(content, '\n')); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, manifestFile)
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// verify compares every file with its checksum.
+func (m Manifest) verify(ctx context.Context, cfg Config) error {
+	for _, file := range m.Files {
+		if filepath.Base(file.Name) != file.Name {
+			return fmt.Errorf("%s is damaged: it names the file %q", manifestFile, file.Name)
+		}
+		got, err := sum(ctx, cfg, file)
+		if err != nil {
+			return fmt.Errorf("check %s: %w", file.Name, err)
+		}
+		if got != file {
+			return fmt.Errorf("%s is damaged: its size or its SHA-256 is not that in %s; nothing was restored",
+				filepath.Join(cfg.Dir, file.Name), manifestFile)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/store"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// markRestore is in the metadata of a stream while a restore is not done with it, with the id of the backup, and with done
+// behind that until the whole restore is done. The settings that clientele migrate gives a stream remove it.
+const (
+	markRestore = "clientele-restore"
+	done        = " done"
+)
+
+// RestoreConfig configures Restore.
+type RestoreConfig struct {
+	Config
+
+	// Replicas is the number of NATS servers that keep each message; 0 means as many as it was.
+	Replicas int
+}
+
+// Restore fills empty servers with a backup, and compares them with it. Run it again with the same backup after an
+// interruption: it keeps what is complete and replaces what is not. The caller migrates the streams afterwards.
+//
+// The log comes last: without it no worker and no ingress starts, so nobody works on half of a restore.
+func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
+	if m, err = ReadManifest(cfg.Dir); err != nil {
+		return m, err
+	}
+	if err := m.verify(ctx, cfg.Config); err != nil {
+		return m, err
+	}
+	js, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return m, err
+	}
+	r := restore{RestoreConfig: cfg, m: m, js: js}
+	var missing []string // streams to restore
+	for _, s := range slices.Backward(m.Streams) {
+		complete, err := r.inspect(ctx, s)
+		if err != nil {
+			return m, err
+		}
+		if !complete {
+			missing = append(missing, s.Name)
+		}
+	}
+	if err := r.clients(ctx); err != nil {
+		return m, err
+	}
+	// Rejections go before events: to publish an event takes both.
+	for _, name := range []string{domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {
+		if !slices.Contains(missing, name) {
+			continue
+		}
+		if err := r.stream(ctx, name); err != nil {
+			return m, fmt.Errorf("restore stream %s: %w", name, err)
+		}
+	}
+	return m, nil
+}
+
+// restore is a restore under way.
+type restore struct {
+	RestoreConfig
+
+	m  Manifest
+	js jetstream.JetStream
+}
+
+// inspect reports whether an earlier run has restored the stream. One that somebody uses is an error.
+func (r restore) inspect(ctx context.Context, s Stream) (complete bool, err error) {
+	stream, err := r.js.Stream(ctx, s.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up stream %s: %w", s.Name, err)
+	}
+	info := stream.CachedInfo()
+	switch mark := info.Config.Metadata[markRestore]; {
+	case mark == r.m.ID+done:
+		return true, nil
+	case mark == r.m.ID && !info.State.LastTime.After(r.m.Ended):
+		return false, nil
+	case info.State.LastSeq == 0:
+		return false, nil
+	}
+	return false, fmt.Errorf("stream %s is in use: it has %d messages, up to sequence %d; restore into an empty NATS",
+		s.Name, info.State.Msgs, info.State.LastSeq)
+}
+
+// clients restores the database, all of it or nothing.
+func (r restore) clients(ctx context.Context) error {
+	if _, _, err := r.Clients.Migrate(ctx); err != nil {
+		return err
+	}
+	n, err := r.Clients.Load(ctx, clientsOf(ctx, r.Config, r.m))
+	used := errors.Is(err, store.ErrNotEmpty)
+	if used {
+		n, err = count(ctx, r.Clients)
+	}
+	if err != nil {
+		return fmt.Errorf("restore the clients: %w", err)
+	}
+	got := newContent()
+	if n == r.m.Rows {
+		if got, err = contentOf(ctx, r.Config, "check "+Clients, n); err != nil {
+			return err
+		}
+	}
+	equal := got.rows == r.m.Rows && got.String() == r.m.Content
+	switch {
+	case used && !equal:
+		return fmt.Errorf("the database has %d clients that are not those of the backup; restore into an empty database", n)
+	case !equal:
+		return errors.New("the database does not have the clients of the backup after they were restored; restore into another one")
+	}
+	return nil
+}
+
+// stream restores one stream, and replaces what an interrupted run has left of it.
+func (r restore) stream(ctx context.Context, name string) error {
+	held := r.m.Streams[slices.IndexFunc(r.m.Streams, func(s Stream) bool { return s.Name == name })]
+	s, err := openCopy(r.Config, name)
+	if err != nil {
+		return err
+	}
+	if err := r.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("replace what is empty or was interrupted: %w", err)
+	}
+	settings := s.config
+	settings.Metadata = maps.Clone(settings.Metadata)
+	if settings.Metadata == nil {
+		settings.Metadata = map[string]string{}
+	}
+	settings.Metadata[markRestore] = r.m.ID
+	if r.Replicas > 0 {
+		settings.Replicas = r.Replicas
+	}
+	if err := s.restore(ctx, r.Config, settings); err != nil {
+		return err
+	}
+	stream, err := r.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	info := stream.CachedInfo()
+	if err := compare(held, *info); err != nil {
+		return err
+	}
+	if name == domain.StreamEvents {
+		if err := r.publishMissing(ctx); err != nil {
+			return err
+		}
+	}
+	info.Config.Metadata[markRestore] = r.m.ID + done
+	_, err = r.js.UpdateStream(ctx, info.Config)
+	return err
+}
+
+// compare returns how a restored stream differs from its copy. What is older than its retention is removed at once.
+func compare(want Stream, got jetstream.StreamInfo) error {
+	expired := got.Config.MaxAge > 0 && got.State.Msgs < want.Messages && (got.State.FirstSeq > want.FirstSeq || got.State.Msgs == 0)
+	if got.State.LastSeq != want.LastSeq || got.State.Msgs != want.Messages && !expired {
+		return fmt.Errorf("it has %d messages up to sequence %d, want %d up to %d",
+			got.State.Msgs, got.State.LastSeq, want.Messages, want.LastSeq)
+	}
+	if got.State.Consumers < want.Consumers { // others end when nobody uses them
+		return fmt.Errorf("it has %d durable consumers, want %d", got.State.Consumers, want.Consumers)
+	}
+	return nil
+}
+
+// publishMissing publishes the events of clients whose events are not in the backup.
+func (r restore) publishMissing(ctx context.Context) error {
+	if r.m.EventsMissing == 0 {
+		return nil
+	}
+	outcomes, err := publisher.OpenOutcomes(ctx, r.Conn)
+	if err != nil {
+		return err
+	}
+	var events []domain.Event
+	var failed error
+	publish := func() bool { //nolint:contextcheck // publishing has a timeout of its own
+		failed = outcomes.PublishEvents(events)
+		events = events[:0]
+		return failed == nil
+	}
+	err = readClients(ctx, r.Dir, func(c domain.Client, eventMissing bool) bool {
+		if !eventMissing {
+			return true
+		}
+		event, err := domain.NewEvent(c)
+		if err != nil {
+			failed = err
+			return false
+		}
+		events = append(events, event)
+		return len(events) < 500 || publish()
+	})
+	if err == nil && failed == nil {
+		publish()
+	}
+	return errors.Join(err, failed)
+}

@@ -1,0 +1,195 @@
+package backup
+
+import (
+	"context"
+	"encoding/json" // as the server and jsm write it
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/nats-io/jsm.go"
+	"github.com/nats-io/jsm.go/api"
+	"github.com/nats-io/nats-server/v2/server/archive"
+	"github.com/nats-io/nats.go"
+)
+
+// patience is how long a server may be silent. It gives up a copy itself after 5 s without our acknowledgement.
+const patience = 30 * time.Second
+
+// streamCopy is the copy of a stream: its messages and consumers in one file, its settings in another.
+type streamCopy struct {
+	name   string
+	config api.StreamConfig
+	size   int64
+}
+
+func (s streamCopy) data() string { return s.name + ".s2" }
+func (s streamCopy) meta() string { return s.name + ".json" }
+
+// snapshot copies a stream with its consumers.
+func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s streamCopy, err error) {
+	s.name = name
+	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(patience))
+	if err != nil {
+		return s, err
+	}
+	stream, err := js.LoadStream(name)
+	if err != nil {
+		return s, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(patience, func() { cancel(fmt.Errorf("NATS has sent nothing for %s", patience)) })
+	defer silent.Stop()
+	data, err := newFileWriter(cfg.Dir, s.data(), func(size int64) {
+		silent.Reset(patience)
+		cfg.Progress(name, size, 0)
+	})
+	if err != nil {
+		return s, err
+	}
+	defer data.Close()
+	meta, err := newFileWriter(cfg.Dir, s.meta(), nil)
+	if err != nil {
+		return s, err
+	}
+	defer meta.Close()
+	if _, err := stream.SnapshotToBuffer(ctx, keepOpen{data}, keepOpen{meta}, jsm.SnapshotConsumers()); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if strings.HasPrefix(err.Error(), "408") {
+			err = fmt.Errorf("%w: NATS has not received our acknowledgements; may the user publish to $JS.SNAPSHOT.ACK.>, "+
+				"as in deploy/nats/users.conf?", err)
+		}
+		return s, err
+	}
+	if err := errors.Join(data.Close(), meta.Close()); err != nil {
+		return s, err
+	}
+	m.Files = append(m.Files, data.entry(), meta.entry())
+	return openCopy(cfg, name)
+}
+
+// keepOpen is a file that somebody else closes, and so learns whether it is on disk.
+type keepOpen struct{ io.Writer }
+
+// Close does nothing.
+func (keepOpen) Close() error { return nil }
+
+// openCopy returns the copy of a stream that the directory holds.
+func openCopy(cfg Config, name string) (s streamCopy, err error) {
+	s.name = name
+	var meta api.JSApiStreamRestoreRequest
+	content, err := os.ReadFile(filepath.Join(cfg.Dir, s.meta()))
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(content, &meta); err != nil {
+		return s, fmt.Errorf("%s: %w", s.meta(), err)
+	}
+	s.config = meta.Config
+	info, err := os.Stat(filepath.Join(cfg.Dir, s.data()))
+	if err == nil {
+		s.size = info.Size()
+	}
+	return s, err
+}
+
+// message is one message of a copy.
+type message struct {
+	time    time.Time
+	headers []byte
+}
+
+// header returns a header of the message, "" if it has none.
+func (m message) header(name string) string {
+	if len(m.headers) == 0 {
+		return ""
+	}
+	header, err := nats.DecodeHeadersMsg(m.headers)
+	if err != nil {
+		return ""
+	}
+	return header.Get(name)
+}
+
+// read reads the whole copy from disk, calls yield with each message, and returns what it holds.
+func (s streamCopy) read(ctx context.Context, cfg Config, yield func(message)) (Stream, error) {
+	held := Stream{Name: s.name}
+	file, err := os.Open(filepath.Join(cfg.Dir, s.data()))
+	if err != nil {
+		return held, err
+	}
+	defer file.Close()
+	entries := archive.NewReader(s2.NewReader(&meter{Reader: file, ctx: ctx, read: func(n int64) { cfg.Progress("check "+s.name, n, s.size) }}))
+	for {
+		entry, err := entries.Next()
+		if err != nil {
+			return held, err // it ends with an empty entry
+		}
+		switch {
+		case entry.Sequence > 0:
+			msg := message{time: time.Unix(0, entry.Timestamp), headers: make([]byte, entry.HeaderSize)}
+			if _, err := io.ReadFull(entries, msg.headers); err != nil {
+				return held, err
+			}
+			held.Messages++
+			held.Bytes += uint64(entry.HeaderSize + entry.PayloadSize)
+			yield(msg)
+		case entry.Name == "":
+			return held, nil
+		case strings.HasPrefix(entry.Name, "consumers/"):
+			var consumer struct {
+				Config api.ConsumerConfig `json:"config"`
+			}
+			if err := json.NewDecoder(entries).Decode(&consumer); err != nil {
+				return held, err
+			}
+			if consumer.Config.Durable != "" {
+				held.Consumers++
+			}
+		default: // the state of the stream
+			var state api.StreamState
+			if err := json.NewDecoder(entries).Decode(&state); err != nil {
+				return held, err
+			}
+			held.FirstSeq, held.LastSeq = state.FirstSeq, state.LastSeq
+		}
+	}
+}
+
+// restore makes the stream of the copy, with these settings.
+func (s streamCopy) restore(ctx context.Context, cfg Config, settings api.StreamConfig) error {
+	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(patience))
+	if err != nil {
+		return err
+	}
+	data, err := os.Open(filepath.Join(cfg.Dir, s.data()))
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	meta, err := os.Open(filepath.Join(cfg.Dir, s.meta()))
+	if err != nil {
+		return err
+	}
+	defer meta.Close()
+	// The server may be busy with the last part for long, and jsm waits for it without a context.
+	defer context.AfterFunc(ctx, cfg.Conn.Close)()
+	source := &meter{Reader: data, ctx: ctx, read: func(n int64) { cfg.Progress(s.name, n, s.size) }}
+	_, err = js.RestoreSnapshotFromBuffer(ctx, s.name, io.NopCloser(source), meta,
+		jsm.RestoreConfiguration(settings), jsm.SnapshotChunkSize(256<<10))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrPermissionViolation) {
+		return fmt.Errorf("%w: NATS has not answered; may the user publish to $JS.SNAPSHOT.RESTORE.>, as in deploy/nats/users.conf?", err)
+	}
+	return err
+}

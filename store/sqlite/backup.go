@@ -1,0 +1,76 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"clientele/domain"
+	"clientele/store"
+)
+
+// Export calls yield with every client, as store.Store has it. One statement is one read transaction, and so sees one
+// snapshot.
+func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+columns+` FROM clients ORDER BY id`)
+	if err != nil {
+		return fmt.Errorf("read all clients: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c, err := scan(rows)
+		if err != nil {
+			return fmt.Errorf("read all clients: %w", err)
+		}
+		if err := yield(c); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read all clients: %w", err)
+	}
+	return nil
+}
+
+// Load stores the clients in an empty database, as store.Store has it. Other writers wait meanwhile.
+func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (n int, err error) {
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, failure("load clients", err)
+	}
+	defer tx.Rollback() // does nothing after the commit
+	var used bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM clients)`).Scan(&used); err != nil {
+		return 0, failure("load clients", err)
+	}
+	if used {
+		return 0, store.ErrNotEmpty
+	}
+	insert, err := tx.PrepareContext(ctx, insertClient) //nolint:sqlclosecheck // it is closed below, the loop confuses the check
+	if err != nil {
+		return 0, failure("load clients", err)
+	}
+	defer insert.Close()
+	for c, err := range clients {
+		if err != nil {
+			return 0, err
+		}
+		done, err := insert.ExecContext(ctx, values(&c)...)
+		if err != nil {
+			return 0, failure("load clients", err)
+		}
+		if inserted, err := done.RowsAffected(); err != nil || inserted != 1 {
+			return 0, errors.Join(errors.New("load clients: an id occurs twice"), err)
+		}
+		n++
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, failure("load clients", err)
+	}
+	return n, nil
+}
