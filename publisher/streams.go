@@ -54,6 +54,9 @@ const (
 	deduplication = 2 * time.Minute
 )
 
+// MinEventRetention is the shortest retention of events: NATS refuses one shorter than its memory of ids.
+const MinEventRetention = deduplication
+
 // StreamsConfig are the settings of the streams that an operator may choose. What is zero stays as it is; for a stream that
 // is made it is the default.
 type StreamsConfig struct {

@@ -83,6 +83,7 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 	request.SetRequestURI(strings.TrimSuffix(l.cmd.URL, "/") + "/api/v2/clients")
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetContentType("application/json")
+	request.Header.SetUserAgent(userAgent())
 	if l.cmd.Token != "" {
 		request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+l.cmd.Token)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -97,8 +98,8 @@ func (f streamFlags) validate() error {
 	if f.LogMaxBytes != 0 && f.LogMaxBytes < 1<<20 {
 		return errors.New("--log-max-bytes must be at least 1048576")
 	}
-	if f.EventRetention != 0 && f.EventRetention < time.Minute {
-		return errors.New("--event-retention must be at least 1m")
+	if f.EventRetention != 0 && f.EventRetention < publisher.MinEventRetention {
+		return fmt.Errorf("--event-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
 	}
 	if !slices.Contains([]int{0, 1, 3, 5}, f.Replicas) {
 		return errors.New("--replicas must be 1, 3 or 5")

@@ -84,6 +84,7 @@ func (c *importCmd) Run(e env) error {
 		Connections: c.Connections,
 		DryRun:      c.DryRun,
 		TLS:         certificates,
+		UserAgent:   userAgent(),
 		Output:      e.stdout,
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),

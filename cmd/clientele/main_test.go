@@ -124,7 +124,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"batch size", []string{"serve", "--batch-size=0"}, 2, "--batch-size must be from 1 to 1000"},
 		{"concurrency", []string{"serve", "--concurrency=65"}, 2, "--concurrency must be from 1 to 64"},
 		{"history", []string{"serve", "--history=-1h"}, 2, "--history must not be negative"},
-		{"retention", []string{"serve", "--event-retention=1s"}, 2, "--event-retention must be at least 1m"},
+		{"retention", []string{"serve", "--event-retention=1m"}, 2, "--event-retention must be at least 2m"},
 		{"log size", []string{"serve", "--log-max-bytes=1"}, 2, "--log-max-bytes must be at least"},
 		{"replicas", []string{"serve", "--replicas=2"}, 2, "--replicas"},
 		{"level", []string{"serve", "--log-level=loud"}, 2, "--log-level"},

@@ -80,3 +80,11 @@ func (m *moment) UnmarshalText(text []byte) error {
 	m.Time = t
 	return nil
 }
+
+// rejectionID returns the id that an operator typed as the stream has it: a UUID in lower case, anything else unquoted.
+func rejectionID(typed string) string {
+	if id, err := domain.ParseID(typed); err == nil {
+		return id.String()
+	}
+	return parseDisplayed(typed)
+}

@@ -149,7 +149,7 @@ func (f *settleFlags) choose(e env, rejections *publisher.Rejections) (selection
 	if len(f.IDs) > 0 {
 		ids := make([]string, 0, len(f.IDs))
 		for _, id := range f.IDs {
-			if id = parseDisplayed(id); !slices.Contains(ids, id) {
+			if id = rejectionID(id); !slices.Contains(ids, id) {
 				ids = append(ids, id)
 			}
 		}

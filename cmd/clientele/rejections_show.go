@@ -34,9 +34,9 @@ func (c *rejectionsShowCmd) Run(e env) error {
 		return err
 	}
 	defer nc.Close()
-	r, err := rejections.Get(e.ctx, parseDisplayed(c.ID))
+	r, err := rejections.Get(e.ctx, rejectionID(c.ID))
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		return fmt.Errorf("no rejection has the id %s", display(parseDisplayed(c.ID)))
+		return fmt.Errorf("no rejection has the id %s", display(rejectionID(c.ID)))
 	}
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 		}
 		done, err := insert.ExecContext(ctx, values(&c)...)
 		if err != nil {
-			return 0, failure("load clients", err)
+			return 0, failure("load clients", cause(ctx, err))
 		}
 		if inserted, err := done.RowsAffected(); err != nil || inserted != 1 {
 			return 0, errors.Join(errors.New("load clients: an id occurs twice"), err)
@@ -70,7 +70,15 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 		n++
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, failure("load clients", err)
+		return 0, failure("load clients", cause(ctx, err))
 	}
 	return n, nil
+}
+
+// cause returns why a transaction failed: database/sql ends it with its context, and then says only that it is closed.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }

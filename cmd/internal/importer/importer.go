@@ -37,6 +37,8 @@ type Config struct {
 
 	// URL is that of the API, and Token the credential to send.
 	URL, Token string
+	// UserAgent is the name and version that the API sees.
+	UserAgent string
 	// TLS is for a URL with https. The authorities of the system are trusted if it is nil.
 	TLS *tls.Config
 	// Connections is the number of requests in flight at once.

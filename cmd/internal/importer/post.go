@@ -21,16 +21,16 @@ import (
 
 // poster posts rows to the API.
 type poster struct {
-	url, token string
-	client     *http.Client
-	say        func(text string) // to the person at the terminal
-	complain   sync.Once
+	url, token, userAgent string
+	client                *http.Client
+	say                   func(text string) // to the person at the terminal
+	complain              sync.Once
 }
 
 func newPoster(cfg Config, say func(string)) *poster {
 	return &poster{
 		url:   strings.TrimSuffix(cfg.URL, "/") + "/api/v2/clients",
-		token: cfg.Token,
+		token: cfg.Token, userAgent: cfg.UserAgent,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.Connections, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS,
 		}},
@@ -85,6 +85,7 @@ func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, err
 		return 0, nil, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", p.userAgent)
 	request.Header.Set("Idempotency-Key", r.key)
 	if p.token != "" {
 		request.Header.Set("Authorization", "Bearer "+p.token)
