@@ -40,14 +40,7 @@ type Store interface {
 	// reads the names of all clients, as there is no index on them, which each Create would pay for.
 	Find(ctx context.Context, q Query, n int) (clients []domain.Client, total int, err error)
 
-	// Export calls yield with every client, in the order of their ids, as all of them were at one moment during the call.
-	// An error of yield ends it, and is returned.
-	Export(ctx context.Context, yield func(domain.Client) error) error
-
-	// Load stores the clients exactly as they are, in one transaction, and returns how many. It is for restoring a backup:
-	// it returns ErrNotEmpty if the database has a client already. An error of the sequence ends it, and is returned. After
-	// an error nothing is stored.
-	Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (int, error)
+	Archiver
 
 	// Delete removes the client with this id, if there is one, and what the database alone decides to keep of it for a
 	// while. It is for erasure: nothing else deletes.
@@ -63,6 +56,18 @@ type Store interface {
 
 	// Close waits for calls in progress and frees what the store holds.
 	Close() error
+}
+
+// Archiver copies all clients out of a database and into an empty one, for backups.
+type Archiver interface {
+	// Export calls yield with every client, in the order of their ids, as all of them were at one moment during the call.
+	// An error of yield ends it, and is returned.
+	Export(ctx context.Context, yield func(domain.Client) error) error
+
+	// Load stores the clients exactly as they are, in one transaction, and returns how many. It is for restoring a backup:
+	// it returns ErrNotEmpty if the database has a client already. An error of the sequence ends it, and is returned. After
+	// an error nothing is stored.
+	Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (int, error)
 }
 
 // ErrNotEmpty is what Load returns for a database that has clients.
