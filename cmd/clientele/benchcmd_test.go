@@ -3,10 +3,10 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
+
+	"clientele/cmd/internal/loadtest"
 
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 )
 
 func TestBench(t *testing.T) {
@@ -23,7 +23,7 @@ func TestBench(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, stdout, stderr := runLine(t, append([]string{"bench", "--url", api, "--nats-url", natsURL, "--json"}, c.args...)...)
-			var r benchResult
+			var r loadtest.Result
 			if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != exitOK {
 				t.Fatalf("%d: %v: %s%s", status, err, stdout, stderr)
 			}
@@ -44,31 +44,5 @@ func TestBench(t *testing.T) {
 	}
 	if status, stdout, _ := runLine(t, "bench", "--url", api+"/nowhere", "--nats-url", natsURL, "--count=10", "--json"); status != exitError || !strings.Contains(stdout, `"404": 10`) {
 		t.Errorf("%d: %s", status, stdout)
-	}
-}
-
-// The ledger counts one by one, in whatever order acceptances and events come.
-func TestBenchLedger(t *testing.T) {
-	l := newLedger()
-	accept := func(id uuid.UUID) { l.accepted(id, time.Now()) }
-	first, early, lost, twice := uuid.New(), uuid.New(), uuid.New(), uuid.New()
-	accept(first)
-	l.event(first.String())
-	l.event(early.String())
-	accept(early)
-	accept(lost)
-	accept(twice)
-	l.event(twice.String())
-	l.event(twice.String())
-	l.event(uuid.NewString()) // somebody else's
-	l.event("garbage")
-	if lost, duplicated := l.audit(); lost != 1 || duplicated != 1 {
-		t.Errorf("%d lost, %d duplicated, want 1 each", lost, duplicated)
-	}
-	if n := l.outstanding.Load(); n != 1 {
-		t.Errorf("%d outstanding, want 1", n)
-	}
-	if n := l.completed.Load(); n != 3 || l.delay.TotalCount() != 3 {
-		t.Errorf("%d completed, %d measured, want 3", n, l.delay.TotalCount())
 	}
 }

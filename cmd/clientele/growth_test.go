@@ -15,6 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"clientele/cmd/internal/loadtest"
 	"clientele/domain"
 	"clientele/publisher/publishertest"
 	"clientele/store"
@@ -71,7 +72,7 @@ func (g *growth) load(t *testing.T) {
 	fmt.Fprint(g.table, "\nload\tset-up\tclients/s\tanswer p50, ms\tp99\tanswer to event p50, ms\tp99\t\n")
 	for _, setup := range setups {
 		r := setup.start(t, nil)
-		note := func(name string, b benchResult) {
+		note := func(name string, b loadtest.Result) {
 			fmt.Fprintf(g.table, "%s\t%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t\n",
 				name, setup.name, b.CompletedRate, b.Accept.P50, b.Accept.P99, b.Event.P50, b.Event.P99)
 		}

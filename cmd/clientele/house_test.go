@@ -448,3 +448,6 @@ func freeAddress(t testing.TB) string {
 	defer l.Close()
 	return l.Addr().String()
 }
+
+// patience is how long a test waits for a message.
+const patience = 15 * time.Second

@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"clientele/cmd/internal/loadtest"
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
 	"clientele/domain"
@@ -61,10 +63,10 @@ type cost struct {
 
 // measure runs a stage, which returns how many clients went through it. The server is 0 if it has none.
 func (r *benchReport) measure(t *testing.T, stage string, server int, run func() int) {
-	used, began := processorTime()+processorTimeOf(t, server), time.Now()
+	used, began := loadtest.ProcessorTime()+processorTimeOf(t, server), time.Now()
 	n := run()
 	took := time.Since(began)
-	used = processorTime() + processorTimeOf(t, server) - used
+	used = loadtest.ProcessorTime() + processorTimeOf(t, server) - used
 	if n == 0 {
 		t.Fatal("nothing went through: " + stage)
 	}
@@ -80,7 +82,7 @@ func (r *benchReport) measureStages(t *testing.T) {
 
 // benchCommand is the command that clientele bench has made.
 func benchCommand(t *testing.T) domain.CreateClient {
-	details, err := domain.Parse(fmt.Appendf(nil, benchBody, 1), time.Now())
+	details, err := domain.Parse(fmt.Appendf(nil, loadtest.Body, 1), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +104,7 @@ func (r *benchReport) measureHTTP(t *testing.T) {
 	r.measure(t, stageHTTP, 0, func() int {
 		ctx, cancel := context.WithTimeout(t.Context(), r.length)
 		defer cancel()
-		load := newLoad(&benchCmd{URL: "http://" + address, Connections: stageCallers}, newLedger())
-		load.run(ctx)
-		return int(load.accepted.Load())
+		return int(sendTo(ctx, t, loadtest.Config{URL: "http://" + address, Connections: stageCallers}, http.StatusAccepted).Accepted())
 	})
 }
 
@@ -151,4 +151,18 @@ func (r *benchReport) measureStores(t *testing.T, client domain.Client) {
 			t.Error(err)
 		}
 	}
+}
+
+// sendTo sends as fast as the service answers with the status, until the context ends.
+func sendTo(ctx context.Context, t *testing.T, cfg loadtest.Config, status int) *loadtest.Load {
+	t.Helper()
+	load, err := loadtest.NewLoad(cfg, loadtest.NewLedger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	load.AcceptedStatus = status
+	if err := load.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return load
 }

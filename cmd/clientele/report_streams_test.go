@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"clientele/cmd/internal/loadtest"
 	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher"
@@ -166,9 +167,8 @@ func (r *benchReport) measureEvents(t *testing.T, server *natsServer, nc *nats.C
 	}
 	r.measure(t, stagePublish, server.pid(), publish)
 
-	ledger := newLedger()
-	bench := &benchCmd{operatorFlags: operatorFlags{NatsURL: server.url}}
-	stop, err := bench.follow(env{ctx: t.Context(), fail: func(error) {}}, ledger)
+	ledger := loadtest.NewLedger()
+	stop, err := loadtest.Follow(t.Context(), jetStream(t, server.url).Conn(), ledger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,9 +176,7 @@ func (r *benchReport) measureEvents(t *testing.T, server *natsServer, nc *nats.C
 	r.measure(t, stageSubscribe, server.pid(), func() int {
 		n := publish()
 		publishertest.Eventually(t, "the subscriber has all events", func() bool {
-			ledger.mu.Lock()
-			defer ledger.mu.Unlock()
-			return len(ledger.entries) == n
+			return ledger.Len() == n
 		})
 		return n
 	})

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"clientele/cmd/internal/loadtest"
 )
 
 func (r *benchReport) print(w io.Writer, facts string) error {
@@ -28,17 +30,17 @@ func (r *benchReport) print(w io.Writer, facts string) error {
 		yardstick := median(r.runs[trial{setupYardstick, connections}], through)
 		for _, setup := range []string{setupYardstick, setupSeparate, setupEmbedded} {
 			results := r.runs[trial{setup, connections}]
-			of := func(value func(benchResult) float64) float64 { return median(results, value) }
+			of := func(value func(loadtest.Result) float64) float64 { return median(results, value) }
 			fmt.Fprintf(t, "%d\t%s\t%.0f\t%.0f\t%.2f\t", connections, setup,
-				of(func(b benchResult) float64 { return b.AcceptedRate }), of(through), of(through)/yardstick)
+				of(func(b loadtest.Result) float64 { return b.AcceptedRate }), of(through), of(through)/yardstick)
 			if setup != setupYardstick {
 				fmt.Fprintf(t, "%.0f", 100*of(through)/r.limit(setup))
 			}
 			fmt.Fprintf(t, "\t%.1f\t%.1f\t",
-				of(func(b benchResult) float64 { return b.Accept.P50 }), of(func(b benchResult) float64 { return b.Accept.P99 }))
+				of(func(b loadtest.Result) float64 { return b.Accept.P50 }), of(func(b loadtest.Result) float64 { return b.Accept.P99 }))
 			if setup != setupYardstick {
 				fmt.Fprintf(t, "%.1f\t%.1f\t",
-					of(func(b benchResult) float64 { return b.Event.P50 }), of(func(b benchResult) float64 { return b.Event.P99 }))
+					of(func(b loadtest.Result) float64 { return b.Event.P50 }), of(func(b loadtest.Result) float64 { return b.Event.P99 }))
 			}
 			fmt.Fprintln(t)
 		}
@@ -47,7 +49,7 @@ func (r *benchReport) print(w io.Writer, facts string) error {
 }
 
 // through is how many clients a second have their event, or from the yardstick their answer.
-func through(b benchResult) float64 { return b.CompletedRate }
+func through(b loadtest.Result) float64 { return b.CompletedRate }
 
 // processor is the processor time that a client takes in a stage, in microseconds.
 func (r *benchReport) processor(stage string) float64 {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"clientele/cmd/internal/loadtest"
 	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/postgres"
@@ -37,7 +38,7 @@ const (
 type benchReport struct {
 	length time.Duration // of one measurement
 	stages map[string][]cost
-	runs   map[trial][]benchResult
+	runs   map[trial][]loadtest.Result
 }
 
 // trial is a measurement from end to end.
@@ -65,7 +66,7 @@ func TestReport(t *testing.T) {
 	r := &benchReport{
 		length: time.Duration(seconds * float64(time.Second)),
 		stages: map[string][]cost{},
-		runs:   map[trial][]benchResult{},
+		runs:   map[trial][]loadtest.Result{},
 	}
 	for round := range rounds {
 		// Each on fresh servers, which are gone before the next.
@@ -165,7 +166,7 @@ func (r *benchReport) endToEnd(t *testing.T, setup, api, natsURL string) {
 }
 
 // runBench has clientele bench drive an API, and fails the test if a client is lost or comes twice.
-func runBench(t *testing.T, api, natsURL string, connections int, flags ...string) benchResult {
+func runBench(t *testing.T, api, natsURL string, connections int, flags ...string) loadtest.Result {
 	bench := exec.CommandContext(t.Context(), program(t, "clientele"), append([]string{
 		"bench", "--json", "--url", api,
 		"--nats-url", natsURL, "--connections", strconv.Itoa(connections),
@@ -175,7 +176,7 @@ func runBench(t *testing.T, api, natsURL string, connections int, flags ...strin
 	if err != nil {
 		t.Fatalf("bench: %v\n%s", err, out)
 	}
-	var result benchResult
+	var result loadtest.Result
 	if err := json.Unmarshal(out, &result); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func runBench(t *testing.T, api, natsURL string, connections int, flags ...strin
 	return result
 }
 
-func (r *benchReport) add(t *testing.T, setup string, connections int, result benchResult) {
+func (r *benchReport) add(t *testing.T, setup string, connections int, result loadtest.Result) {
 	if answered := len(result.Answers); answered != 1 {
 		t.Logf("%s, %d connections: answers %v", setup, connections, result.Answers)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"clientele/cmd/internal/loadtest"
 	"clientele/cmd/internal/process"
 	"clientele/domain"
 	"clientele/store/postgres"
@@ -44,15 +45,12 @@ func (r *benchReport) yardstick(t *testing.T) {
 	}
 	server := startWith(t, []string{yardstickVariable + "=" + database}, os.Args[0])
 	for _, connections := range crowds {
-		cmd := &benchCmd{URL: server.api(), Connections: connections}
 		ctx, cancel := context.WithTimeout(t.Context(), r.length)
-		load := newLoad(cmd, newLedger())
-		load.acceptedStatus = http.StatusCreated
 		began := time.Now()
-		load.run(ctx)
+		load := sendTo(ctx, t, loadtest.Config{URL: server.api(), Connections: connections}, http.StatusCreated)
 		took := time.Since(began)
 		cancel()
-		result := cmd.result(load, load.ledger, took, took)
+		result := load.Result(took, took)
 		result.CompletedRate = result.AcceptedRate // it is done when it says so
 		r.add(t, setupYardstick, connections, result)
 	}

@@ -1,4 +1,4 @@
-package main
+package loadtest
 
 import (
 	"fmt"
@@ -13,15 +13,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// benchResult is what a benchmark found. Times are in milliseconds.
-type benchResult struct {
+// Result is what a load test found. Times are in milliseconds.
+type Result struct {
 	Seconds       float64        `json:"seconds"` // in which requests were sent
 	Accepted      int64          `json:"accepted"`
 	AcceptedRate  float64        `json:"acceptedPerSecond"`
 	Completed     int64          `json:"completed"`
 	CompletedRate float64        `json:"completedPerSecond"` // until the last event
-	Accept        quantiles      `json:"acceptMilliseconds"`
-	Event         quantiles      `json:"acceptToEventMilliseconds"`
+	Accept        Quantiles      `json:"acceptMilliseconds"`
+	Event         Quantiles      `json:"acceptToEventMilliseconds"`
 	Answers       map[string]int `json:"answers"`
 	Lost          int            `json:"lost"`
 	Duplicated    int            `json:"duplicated"`
@@ -29,7 +29,8 @@ type benchResult struct {
 	ProcessorShare float64 `json:"processorShare"`
 }
 
-type quantiles struct {
+// Quantiles of times, in milliseconds.
+type Quantiles struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
 	P99  float64 `json:"p99"`
@@ -37,27 +38,29 @@ type quantiles struct {
 	Max  float64 `json:"max"`
 }
 
-func quantilesOf(h *hdrhistogram.Histogram) quantiles {
+func quantilesOf(h *hdrhistogram.Histogram) Quantiles {
 	at := func(percent float64) float64 { return float64(h.ValueAtPercentile(percent)) / 1000 }
-	return quantiles{at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
+	return Quantiles{at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
 }
 
-func (c *benchCmd) result(load *load, ledger *ledger, sent, all time.Duration) benchResult {
-	r := benchResult{
+// Result returns what the callers and their ledger found: sent is the time in which requests were sent, all the time until the last event.
+func (l *Load) Result(sent, all time.Duration) Result {
+	r := Result{
 		Seconds:   sent.Seconds(),
-		Accepted:  load.accepted.Load(),
-		Completed: ledger.completed.Load(),
-		Accept:    quantilesOf(load.latency),
-		Event:     quantilesOf(ledger.delay),
-		Answers:   load.byAnswer,
+		Accepted:  l.accepted.Load(),
+		Completed: l.ledger.completed.Load(),
+		Accept:    quantilesOf(l.latency),
+		Event:     quantilesOf(l.ledger.delay),
+		Answers:   l.byAnswer,
 	}
 	r.AcceptedRate = float64(r.Accepted) / sent.Seconds()
 	r.CompletedRate = float64(r.Completed) / all.Seconds()
-	r.Lost, r.Duplicated = ledger.audit()
+	r.Lost, r.Duplicated = l.ledger.audit()
 	return r
 }
 
-func (r benchResult) print(w io.Writer, asJSON bool) error {
+// Print writes the result as a table, or as JSON.
+func (r Result) Print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.MarshalWrite(w, r, json.Deterministic(true), jsontext.WithIndent("  "))
 	}
@@ -74,7 +77,7 @@ func (r benchResult) print(w io.Writer, asJSON bool) error {
 		return err
 	}
 	fmt.Fprintf(t, "\nmilliseconds\tp50\tp90\tp99\tp99.9\tmax\t\n")
-	row := func(name string, q quantiles) {
+	row := func(name string, q Quantiles) {
 		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t\n", name, q.P50, q.P90, q.P99, q.P999, q.Max)
 	}
 	row("request to 202", r.Accept)

@@ -1,4 +1,4 @@
-package main
+package loadtest
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 // patience is how long the ledger waits for the next event that is outstanding.
 const patience = 15 * time.Second
 
-// ledger holds each client that was accepted against its events, one by one.
-type ledger struct {
+// Ledger matches each accepted client with its events.
+type Ledger struct {
 	began       time.Time
 	completed   atomic.Int64
 	outstanding atomic.Int64 // accepted, and without an event so far
@@ -35,15 +35,18 @@ type entry struct {
 func (e entry) isAccepted() bool  { return e.acceptedAt > 0 }
 func (e entry) isCompleted() bool { return e.isAccepted() && e.events > 0 }
 
-func newLedger() *ledger {
-	return &ledger{began: time.Now(), entries: map[uuid.UUID]entry{}, delay: newHistogram()}
+// NewLedger returns an empty ledger.
+func NewLedger() *Ledger {
+	return &Ledger{began: time.Now(), entries: map[uuid.UUID]entry{}, delay: newHistogram()}
 }
 
-func (l *ledger) accepted(id uuid.UUID, at time.Time) {
+// Accepted records that a client was accepted.
+func (l *Ledger) Accepted(id uuid.UUID, at time.Time) {
 	l.update(id, func(e *entry) { e.acceptedAt = at.Sub(l.began) })
 }
 
-func (l *ledger) event(subject string) {
+// Event records an event about the client with this id. Other subjects are ignored.
+func (l *Ledger) Event(subject string) {
 	id, err := uuid.Parse(subject)
 	if err != nil {
 		return // not one of ours
@@ -57,7 +60,14 @@ func (l *ledger) event(subject string) {
 	})
 }
 
-func (l *ledger) update(id uuid.UUID, change func(*entry)) {
+// Len returns the number of ids that the ledger has seen.
+func (l *Ledger) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
+}
+
+func (l *Ledger) update(id uuid.UUID, change func(*entry)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.entries[id]
@@ -78,7 +88,7 @@ func (l *ledger) update(id uuid.UUID, change func(*entry)) {
 }
 
 // settle waits until everything accepted has its event, as long as events still come.
-func (l *ledger) settle(ctx context.Context) {
+func (l *Ledger) settle(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for l.outstanding.Load() > 0 {
@@ -97,7 +107,7 @@ func (l *ledger) settle(ctx context.Context) {
 }
 
 // audit counts the accepted clients without an event, and those with more than one.
-func (l *ledger) audit() (lost, duplicated int) {
+func (l *Ledger) audit() (lost, duplicated int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.entries {

@@ -1,9 +1,11 @@
-package main
+package loadtest
 
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -21,15 +23,16 @@ import (
 // newHistogram is of times in microseconds, up to an hour, to three digits.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, time.Hour.Microseconds(), 3) }
 
-// load are the callers. They share the machine with what they measure more often than not, so they do as little as they can.
-type load struct {
-	cmd            *benchCmd
-	ledger         *ledger
-	client         *fasthttp.HostClient
-	acceptedStatus int    // of the answer to a request that is accepted
-	nonce          string // makes the keys of this run its own
-	next           atomic.Int64
-	fail           func(error) // ends the load: no request will be answered
+// Load is the callers. They often share the machine with the service that they measure, so they do as little as possible.
+type Load struct {
+	// AcceptedStatus is the HTTP status of an accepted request, 202 unless it is set before Run.
+	AcceptedStatus int
+
+	cfg    Config
+	ledger *Ledger
+	client *fasthttp.HostClient
+	nonce  string // makes the idempotency keys of this run unique
+	next   atomic.Int64
 
 	accepted, refused atomic.Int64
 
@@ -38,10 +41,11 @@ type load struct {
 	byAnswer map[string]int
 }
 
-func newLoad(c *benchCmd, ledger *ledger) *load {
-	u, err := url.Parse(c.URL)
+// NewLoad returns callers that record accepted clients in the ledger.
+func NewLoad(cfg Config, ledger *Ledger) (*Load, error) {
+	u, err := url.Parse(cfg.URL)
 	if err != nil {
-		panic(err) // Validate has seen it
+		return nil, fmt.Errorf("URL: %w", err)
 	}
 	host := u.Host
 	if u.Port() == "" {
@@ -49,54 +53,64 @@ func newLoad(c *benchCmd, ledger *ledger) *load {
 	}
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // never fails
-	return &load{
-		cmd:    c,
+	return &Load{
+		AcceptedStatus: fasthttp.StatusAccepted,
+
+		cfg:    cfg,
 		ledger: ledger,
 		client: &fasthttp.HostClient{
-			Addr: host, IsTLS: u.Scheme == "https", MaxConns: c.Connections,
+			Addr: host, IsTLS: u.Scheme == "https", MaxConns: cfg.Connections, TLSConfig: cfg.TLS,
 			ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 			MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
 		},
-		acceptedStatus: fasthttp.StatusAccepted,
-		fail:           func(error) {},
-		nonce:          hex.EncodeToString(random),
-		latency:        newHistogram(),
-		byAnswer:       map[string]int{},
-	}
+		nonce:    hex.EncodeToString(random),
+		latency:  newHistogram(),
+		byAnswer: map[string]int{},
+	}, nil
 }
 
-// run sends until the context ends or all are sent, and returns when the last answer is there.
-func (l *load) run(ctx context.Context) {
+// Accepted returns the number of requests accepted so far.
+func (l *Load) Accepted() int64 { return l.accepted.Load() }
+
+// Run sends until the context ends or all requests are sent, and returns when the last one is answered. The error is a certificate of
+// the API that does not verify.
+func (l *Load) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	began := time.Now()
 	var wg sync.WaitGroup
-	for range l.cmd.Connections {
-		wg.Go(func() { l.caller(ctx, began) })
+	for range l.cfg.Connections {
+		wg.Go(func() { l.caller(ctx, cancel, began) })
 	}
 	wg.Wait()
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](context.Cause(ctx)); ok {
+		return untrusted
+	}
+	return nil
 }
 
 // caller is one connection. With a rate, a request counts from when it was due: one that had to wait for its connection
 // waited for the service, too (coordinated omission).
-func (l *load) caller(ctx context.Context, began time.Time) {
+func (l *Load) caller(ctx context.Context, fail context.CancelCauseFunc, began time.Time) {
 	latency, byAnswer := newHistogram(), map[string]int{}
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	request.SetRequestURI(strings.TrimSuffix(l.cmd.URL, "/") + "/api/v2/clients")
+	request.SetRequestURI(strings.TrimSuffix(l.cfg.URL, "/") + "/api/v2/clients")
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetContentType("application/json")
-	request.Header.SetUserAgent(userAgent())
-	if l.cmd.Token != "" {
-		request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+l.cmd.Token)
+	request.Header.SetUserAgent(l.cfg.UserAgent)
+	if l.cfg.Token != "" {
+		request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+l.cfg.Token)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		n := l.next.Add(1)
-		if ctx.Err() != nil || l.cmd.Count > 0 && n > int64(l.cmd.Count) {
+		if ctx.Err() != nil || l.cfg.Count > 0 && n > int64(l.cfg.Count) {
 			break
 		}
 		due := time.Now()
-		if l.cmd.Rate > 0 {
-			due = began.Add(time.Duration(float64(n-1) / l.cmd.Rate * float64(time.Second)))
+		if l.cfg.Rate > 0 {
+			due = began.Add(time.Duration(float64(n-1) / l.cfg.Rate * float64(time.Second)))
 			timer.Reset(time.Until(due))
 			select {
 			case <-timer.C:
@@ -104,11 +118,11 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 				continue
 			}
 		}
-		request.SetBody(fmt.Appendf(request.Body()[:0], benchBody, n))
-		if l.cmd.Keys {
+		request.SetBody(fmt.Appendf(request.Body()[:0], Body, n))
+		if l.cfg.Keys {
 			request.Header.Set("Idempotency-Key", l.nonce+"-"+strconv.FormatInt(n, 10))
 		}
-		id, answer := l.send(request, response)
+		id, answer := l.send(fail, request, response)
 		byAnswer[answer]++
 		if id == uuid.Nil {
 			l.refused.Add(1)
@@ -121,7 +135,7 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 		}
 		l.accepted.Add(1)
 		now := time.Now()
-		l.ledger.accepted(id, now)
+		l.ledger.Accepted(id, now)
 		_ = latency.RecordValue(now.Sub(due).Microseconds()) // an hour is the most that it takes
 	}
 	l.mu.Lock()
@@ -136,21 +150,21 @@ func (l *load) caller(ctx context.Context, began time.Time) {
 // burn a processor.
 const afterRefusal = 100 * time.Millisecond
 
-// benchBody is a client with the members that most callers send.
-const benchBody = `{"firstName": "Bench", "lastName": "Mark", "emailAddress": "bench-%d@example.com", ` +
+// Body is a format for a client with the members that most callers send. It takes the number of the client.
+const Body = `{"firstName": "Bench", "lastName": "Mark", "emailAddress": "bench-%d@example.com", ` +
 	`"telephoneNumber": "+442079460958", ` +
 	`"address": {"line_1": "1 High Street", "post_town": "London", "postcode": "SW1A 1AA"}}`
 
 // send returns the id under which the request was accepted, and what to count the answer as.
-func (l *load) send(request *fasthttp.Request, response *fasthttp.Response) (uuid.UUID, string) {
+func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, response *fasthttp.Response) (uuid.UUID, string) {
 	if err := l.client.Do(request, response); err != nil {
-		if untrusted(err) {
-			l.fail(err)
+		if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			fail(untrusted)
 		}
 		return uuid.Nil, "no answer"
 	}
 	answer := strconv.Itoa(response.StatusCode())
-	if response.StatusCode() != l.acceptedStatus {
+	if response.StatusCode() != l.AcceptedStatus {
 		return uuid.Nil, answer
 	}
 	location := response.Header.Peek(fasthttp.HeaderLocation)

@@ -1,0 +1,136 @@
+// Package loadtest drives a running Clientele and measures it from outside, as callers and subscribers see it.
+package loadtest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"runtime"
+	"syscall"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config describes a load test.
+type Config struct {
+	// URL is that of the API, and Token the credential to send.
+	URL, Token string
+	// UserAgent is the name and version that the API sees.
+	UserAgent string
+	// TLS is for a URL with https. If it is nil, the authorities of the system are trusted.
+	TLS *tls.Config
+	// Connections is the number of connections, each with one request in flight.
+	Connections int
+	// Rate is the number of requests per second, sent when due; 0 means as fast as possible.
+	Rate float64
+	// Duration is how long Run sends, unless Count is the number of requests to send.
+	Duration time.Duration
+	Count    int
+	// Keys sends an Idempotency-Key with each request.
+	Keys bool
+	// Conn is the connection on which Run follows client.created.
+	Conn *nats.Conn
+	// Progress receives a line every 5 s, or on a terminal every second.
+	Progress io.Writer
+	Terminal bool
+}
+
+// Run sends requests, waits for their events, and returns what it found. It creates clients for good. The error is a stream that cannot be
+// followed, or a *tls.CertificateVerificationError of the API. If the context ends, Run returns what it found so far.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	ledger := NewLedger()
+	stop, err := Follow(ctx, cfg.Conn, ledger)
+	if err != nil {
+		return Result{}, err
+	}
+	defer stop()
+	load, err := NewLoad(cfg, ledger)
+	if err != nil {
+		return Result{}, err
+	}
+	sending, cancel := ctx, context.CancelFunc(func() {})
+	if cfg.Count == 0 {
+		sending, cancel = context.WithTimeout(ctx, cfg.Duration)
+	}
+	defer cancel()
+	before := ProcessorTime()
+	began := time.Now()
+	stopProgress := progress(cfg, load, ledger)
+	err = load.Run(sending)
+	sent := time.Since(began)
+	if err == nil {
+		ledger.settle(ctx)
+	}
+	stopProgress()
+	r := load.Result(sent, time.Since(began))
+	r.ProcessorShare = (ProcessorTime() - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
+	return r, err
+}
+
+// Follow records every event that is published from now on in the ledger, until stop is called. It reads the stream with an ordered
+// consumer: an event that the stream does not keep does not count.
+func Follow(ctx context.Context, nc *nats.Conn, ledger *Ledger) (stop func(), err error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, domain.StreamEvents)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", domain.StreamEvents, err)
+	}
+	consumer, err := js.OrderedConsumer(ctx, domain.StreamEvents, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   stream.CachedInfo().State.LastSeq + 1,
+		HeadersOnly:   true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+	}
+	events, err := consumer.Consume(func(msg jetstream.Msg) { ledger.Event(msg.Headers().Get("ce-subject")) })
+	if err != nil {
+		return nil, fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+	}
+	return events.Stop, nil
+}
+
+// progress prints the progress, until the function that it returns is called.
+func progress(cfg Config, load *Load, ledger *Ledger) (stop func()) {
+	every, end := 5*time.Second, "\n"
+	if cfg.Terminal {
+		every, end = time.Second, "\r"
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		began := time.Now()
+		var accepted, completed int64
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			a, n := load.accepted.Load(), ledger.completed.Load()
+			fmt.Fprintf(cfg.Progress, "%4.0f s  %8.0f accepted/s  %8.0f completed/s  %8d outstanding  %d refused%s", time.Since(began).Seconds(),
+				float64(a-accepted)/every.Seconds(), float64(n-completed)/every.Seconds(), ledger.outstanding.Load(), load.refused.Load(), end)
+			accepted, completed = a, n
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// ProcessorTime returns the processor time that this process has used.
+func ProcessorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
