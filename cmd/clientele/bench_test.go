@@ -8,19 +8,25 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"clientele/cmd/internal/embedded"
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
+	"clientele/store/sqlite"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -76,17 +82,7 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	const callers = 200
 	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
 	b.Cleanup(func() { _ = p.Stop() })
-	serve := serveCmd{
-		listenFlags:  listenFlags{Listen: "127.0.0.1:0", maxBatch: publishBatch},
-		processFlags: processFlags{AdminListen: "127.0.0.1:0"},
-		dataDirFlags: dataDirFlags{DataDir: b.TempDir(), NatsListen: "127.0.0.1:0"},
-		streamFlags:  streamFlags{EventRetention: time.Hour, LogMaxBytes: 1 << 31, Replicas: 1},
-		workerFlags:  workerFlags{History: time.Hour, BatchSize: storeBatch, Concurrency: concurrency},
-	}
-	natsURL, err := serve.start(context.Background(), p, env{stdout: io.Discard})
-	if err != nil {
-		b.Fatal(err)
-	}
+	api, natsURL := embeddedService(b, p, publishBatch, consumer.Config{BatchSize: storeBatch, Concurrency: concurrency, History: time.Hour})
 	nc, err := nats.Connect(natsURL)
 	if err != nil {
 		b.Fatal(err)
@@ -107,7 +103,7 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	tokens := make(chan struct{})
 	var wg sync.WaitGroup
 	for range callers {
-		conn, err := net.Dial("tcp", serve.Listen)
+		conn, err := net.Dial("tcp", api)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -125,6 +121,47 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "clients/s")
+}
+
+// embeddedService starts what serve starts, with batches of the given sizes, and returns where its API and its NATS listen.
+func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg consumer.Config) (api, natsURL string) {
+	b.Helper()
+	ctx := context.Background()
+	must := func(err error) {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	server, err := embedded.StartNATS(embedded.NATSConfig{Dir: b.TempDir(), Listen: "127.0.0.1:0", Log: p.Log})
+	must(err)
+	p.OnStop("NATS", func(context.Context) error { server.Stop(); return nil })
+	nc, err := nats.Connect(server.ClientURL(), nats.InProcessServer(server))
+	must(err)
+	p.OnStop("connection", func(context.Context) error { nc.Close(); return nil })
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(b.TempDir(), "clientele.db")})
+	must(err)
+	p.OnStop("database", func(context.Context) error { return db.Close() })
+	js, err := jetstream.New(nc)
+	must(err)
+	must(publisher.MigrateStreams(ctx, js, publisher.StreamsConfig{EventRetention: time.Hour}))
+	must(consumer.Migrate(ctx, js))
+	must(server.StageInMemory())
+	_, _, err = db.Migrate(ctx)
+	must(err)
+
+	cfg.Conn, cfg.Store, cfg.Log = nc, db, p.Log
+	cfg.Outcomes, err = publisher.OpenOutcomes(ctx, nc)
+	must(err)
+	worker, err := consumer.New(ctx, cfg)
+	must(err)
+	p.Go(ctx, "worker", worker.Run)
+	log, err := publisher.OpenLog(ctx, publisher.LogConfig{Conn: nc, MaxBatch: publishBatch})
+	must(err)
+	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
+	api, err = p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: p.Log})})
+	must(err)
+	return api, server.ClientURL()
 }
 
 // postEach posts a client for each token, one after the other on one connection. It shares the machine with what it

@@ -27,9 +27,6 @@ type listenFlags struct {
 	RateLimit      float64 `placeholder:"N" help:"Requests a second that each caller may make; any number unless given."`
 	MaxRequests    int     `default:"2048" placeholder:"N" help:"Requests under way at once, beyond which 503 is answered (${default})."`
 	MaxConnections int     `default:"8192" placeholder:"N" help:"Callers connected at once, beyond which they wait to be let in (${default})."`
-
-	// maxBatch is the most commands published at once. Benchmarks set it to see what the group commit is worth.
-	maxBatch int
 }
 
 // processFlags are those of a server: serve, ingress and worker.

@@ -71,7 +71,7 @@ func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.
 	}
 	var log *publisher.Log
 	err = await(ctx, p, "the command log", func(ctx context.Context) (err error) {
-		log, err = publisher.OpenLog(ctx, publisher.LogConfig{Conn: conn, MaxBatch: f.maxBatch, Metrics: p.Metrics, Traces: p.Traces})
+		log, err = publisher.OpenLog(ctx, publisher.LogConfig{Conn: conn, Metrics: p.Metrics, Traces: p.Traces})
 		return err
 	})
 	if err != nil {
