@@ -32,7 +32,7 @@ BENCH_ROUNDS := 3
 bench: ## What each stage costs, and all of it from end to end; BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
 	.ci/install postgres
 	BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
-		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/clientele
+		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/internal/perftest
 
 # The sizes of growth are a million commands and five million rows, times this; and how long it is under a steady load.
 GROWTH_SCALE := 1
@@ -42,11 +42,11 @@ SOAK_MINUTES := 30
 growth: ## How it does with more of everything, and over time; GROWTH_SCALE=1 SOAK_MINUTES=30. Linux
 	.ci/install postgres
 	BENCH_SECONDS=$(BENCH_SECONDS) GROWTH_SCALE=$(GROWTH_SCALE) SOAK_MINUTES=$(SOAK_MINUTES) \
-		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/clientele
+		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/internal/perftest
 
-.PHONY: siege
-siege: ## What attacks do to a caller who means well, and to memory; BENCH_SECONDS=6. Linux
-	BENCH_SECONDS=$(BENCH_SECONDS) go test -tags bench -count=1 -timeout 20m -v -run TestSiege ./cmd/clientele
+.PHONY: overload
+overload: ## What attacks do to a caller who means well, and to memory; BENCH_SECONDS=6. Linux
+	BENCH_SECONDS=$(BENCH_SECONDS) go test -tags bench -count=1 -timeout 20m -v -run TestOverload ./cmd/internal/perftest
 
 .PHONY: browser
 browser: ## Look at the pages in a headless Chromium
@@ -59,7 +59,7 @@ manifests: ## Check docker-compose.yml, deploy/kubernetes and the contract with 
 
 .PHONY: node
 node: ## Lint the contracts, and use them from TypeScript and JavaScript; requires Node.js 20.19 or newer, and npm's registry
-	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/clientele
+	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/internal/systemtest
 
 GOVULNCHECK_VERSION := v1.9.0
 
@@ -82,11 +82,11 @@ FAULTS_SEED :=
 faults: ## Faults at random, and a check that nothing is lost; FAULTS_MINUTES=4 FAULTS_RUNS=2
 	.ci/install postgres
 	FAULTS_MINUTES=$(FAULTS_MINUTES) FAULTS_RUNS=$(FAULTS_RUNS) FAULTS_SEED=$(FAULTS_SEED) \
-		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/clientele
+		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/internal/faulttest
 
 .PHONY: powerloss
 powerloss: ## Take the power and the disk away from under serve; needs root on Linux
-	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/clientele
+	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/internal/faulttest
 
 # The targets are looked up, so that none is forgotten, and run one at a time, as go test has it. Each gets FUZZ_TIME;
 # Go would spend up to a minute of it on making one input smaller. A fuzzing process that Go kills leaves files behind, in a

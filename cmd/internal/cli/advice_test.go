@@ -1,0 +1,253 @@
+package cli_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
+	"clientele/store/postgres"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/nats-io/nats.go"
+)
+
+func TestPermanent(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{&pgconn.PgError{Code: "28P01"}, true},
+		{&pgconn.PgError{Code: "28000"}, true},
+		{&pgconn.PgError{Code: "3D000"}, true},
+		{&pgconn.PgError{Code: "42501"}, true},
+		{&pgconn.PgError{Code: "57P03"}, false}, // it is starting
+		{&pgconn.PgError{Code: "53300"}, false}, // it has too many connections
+		{&pgconn.PgError{Code: "40001"}, false},
+		{nats.ErrAuthorization, true},
+		{nats.ErrAuthExpired, true},
+		{nats.ErrAuthRevoked, true},
+		{nats.ErrAccountAuthExpired, true},
+		{nats.ErrSecureConnWanted, true},
+		{fmt.Errorf("%w: %w", nats.ErrTLS, x509.UnknownAuthorityError{}), true},
+		{nats.ErrTLS, false},
+		{nats.ErrNoServers, false},
+		{nats.ErrTimeout, false},
+		{nats.ErrReconnectBufExceeded, false},
+		{errors.New("dial tcp: connection refused"), false},
+	} {
+		if got := cli.Permanent(fmt.Errorf("look: %w", cli.Advise(c.err))); got != c.want {
+			t.Errorf("%v: permanent %v, want %v", c.err, got, c.want)
+		}
+	}
+}
+
+// What servers refuse ends each command, with an error that says what to do.
+func TestWhatServersRefuse(t *testing.T) {
+	f := testcluster.NewSecured(t)
+	stranger := testcluster.NewAuthority(t)
+	f.Sql(`CREATE ROLE clientele_stranger LOGIN PASSWORD '` + testcluster.Password + `'`)
+	owner, worker, ingress, operator := f.DatabaseURL("owner"), f.DatabaseURL("worker"), f.DatabaseURL("ingress"), f.DatabaseURL("operator")
+	users := map[string][]string{}
+	for _, user := range []string{"ingress", "worker", "operator", "subscriber"} {
+		users[user] = f.NatsFlags(user)
+	}
+	with := func(flags []string, old, other string) []string {
+		changed := slices.Clone(flags)
+		for i := range changed {
+			changed[i] = strings.Replace(changed[i], old, other, 1)
+		}
+		return changed
+	}
+	on := func(flags []string, database string) []string {
+		return append(slices.Clone(flags), "--database-url", database)
+	}
+	const some = "01a1f0de-7c5e-7000-8000-000000000000"
+	for _, c := range []struct {
+		want    string
+		command string
+		flags   []string
+	}{
+		{`password authentication failed for user "clientele_owner" (SQLSTATE 28P01): check the user and the password in --database-url`, "migrate", on(users["operator"], strings.Replace(owner, testcluster.Password, "wrong", 1))},
+		{"(SQLSTATE 28P01)", "worker", on(users["worker"], strings.Replace(worker, testcluster.Password, "wrong", 1))},
+		{"(SQLSTATE 28P01)", "ingress", on(users["ingress"], strings.Replace(ingress, testcluster.Password, "wrong", 1))},
+		{"(SQLSTATE 28P01)", "serve", append(on(users["operator"], strings.Replace(owner, testcluster.Password, "wrong", 1)), "--data-dir", t.TempDir())},
+		{"(SQLSTATE 28P01)", "erase " + some, append(on(users["operator"], strings.Replace(operator, testcluster.Password, "wrong", 1)), "--yes")},
+		{`(SQLSTATE 3D000): create the database, or name another one in --database-url`, "worker", on(users["worker"], strings.Replace(worker, "?", "_none?", 1))},
+		{`pg_hba.conf`, "worker", on(users["worker"], strings.Replace(worker, "verify-full", "disable", 1))},
+		{`(SQLSTATE 42501): name a role with this right in --database-url`, "worker", on(users["worker"], strings.Replace(worker, "clientele_worker", "clientele_stranger", 1))},
+		{"sslrootcert=FILE in --database-url", "migrate", on(users["operator"], strings.Replace(owner, f.CA.Dir, stranger.Dir, 1))},
+		{"sslrootcert=FILE in --database-url", "ingress", on(users["ingress"], strings.Replace(ingress, f.CA.Dir, stranger.Dir, 1))},
+
+		{"check the user and the password in --nats-url", "migrate", on(with(users["operator"], testcluster.Password, "wrong"), owner)},
+		{"check the user and the password in --nats-url", "worker", on(with(users["worker"], testcluster.Password, "wrong"), worker)},
+		{"check the user and the password in --nats-url", "ingress", on(with(users["ingress"], testcluster.Password, "wrong"), ingress)},
+		{"check the user and the password in --nats-url", "rejections ls", with(users["operator"], testcluster.Password, "wrong")},
+		{"name the certificate authorities of NATS with --nats-ca", "worker", on(with(users["worker"], f.CA.File("ca.crt"), stranger.File("ca.crt")), worker)},
+		{"name the certificate authorities of NATS with --nats-ca", "rejections ls", with(users["operator"], f.CA.File("ca.crt"), stranger.File("ca.crt"))},
+		{"name a certificate that NATS accepts with --nats-cert and --nats-key", "worker", on(users["worker"][:4], worker)},
+
+		{`NATS user "ingress" may not subscribe to "_INBOX_serve.`, "migrate", on(users["ingress"], owner)},
+		{`NATS user "worker" may not subscribe to "_INBOX_ingress.`, "ingress", on(users["worker"], ingress)},
+		{`use the worker's credentials (--nats-url, --nats-creds)`, "worker", on(users["subscriber"], worker)},
+		{`use the operator's credentials (--nats-url, --nats-creds)`, "serve", append(on(users["ingress"], owner), "--data-dir", t.TempDir())},
+		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "events tail", users["operator"]},
+		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "events forward http://127.0.0.1:1", append(slices.Clone(users["operator"]), "--admin-listen=127.0.0.1:0")},
+		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "bench", users["operator"]},
+		{`NATS user "subscriber" may not subscribe to "_INBOX_operator.`, "rejections ls", users["subscriber"]},
+		{`use the operator's credentials (--nats-url, --nats-creds)`, "erase " + some, append(on(users["worker"], operator), "--yes")},
+		{`use the operator's credentials (--nats-url, --nats-creds)`, "events replay", append(on(users["subscriber"], operator), "--since=1h", "--yes")},
+	} {
+		var p *testcluster.Process
+		if slices.Contains([]string{"migrate", "worker", "ingress", "serve"}, c.command) {
+			p = testcluster.Clientele(t, c.command, c.flags...)
+		} else {
+			p = testcluster.Start(t, testcluster.Program(t, "clientele"), append(strings.Fields(c.command), c.flags...)...)
+		}
+		status, out := p.Wait(), p.Output()
+		last := out[strings.LastIndex(strings.TrimSuffix(out, "\n"), "\n")+1:]
+		if status != cli.ExitError || !strings.HasPrefix(last, "clientele: ") || !strings.Contains(last, c.want) || strings.Contains(out, testcluster.Password) {
+			t.Errorf("%s %v: %d, want %s: %s", c.command, c.flags, status, c.want, out)
+		}
+	}
+}
+
+// A server that refuses a right of a role's own user misses it in its configuration.
+func TestWhatAUserMayNot(t *testing.T) {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
+	}
+	server := testcluster.StartNATSServerWith(t, nil, map[string]string{
+		`"$JS.API.STREAM.INFO.CLIENT_EVENTS"`: "",
+		`"_INBOX.>", "_INBOX_subscriber.>"`:   `"_INBOX.>", "_INBOX_subscriber.>", "_INBOX_operator.>"`,
+	})
+	as := func(user string) string {
+		return strings.Replace(server.URL, "//", "//"+user+":"+testcluster.Password+"@", 1)
+	}
+	database := storetest.Postgres(t)
+	if status := testcluster.Clientele(t, "migrate", "--nats-url", as("operator"), "--database-url", database).Wait(); status != cli.ExitOK {
+		t.Fatalf("migrate: %d", status)
+	}
+	worker := testcluster.Clientele(t, "worker", "--nats-url", as("worker"), "--database-url", database)
+	const own = `NATS user "worker" may not publish to "$JS.API.STREAM.INFO.CLIENT_EVENTS": grant it as deploy/nats/users.conf does`
+	if status := worker.Wait(); status != cli.ExitError || !strings.Contains(worker.Output(), own) {
+		t.Errorf("%d: %s", status, worker.Output())
+	}
+	const others = `clientele: look up stream CLIENT_REJECTIONS: NATS user "subscriber" may not publish to "$JS.API.STREAM.INFO.CLIENT_REJECTIONS": ` +
+		"use the operator's credentials (--nats-url, --nats-creds)\n"
+	if status, _, stderr := testcluster.RunLine(t, "rejections", "ls", "--nats-url", as("subscriber")); status != cli.ExitError || stderr != others {
+		t.Errorf("%d: %s", status, stderr)
+	}
+
+	// Nobody answers what is published to a subject that no stream keeps.
+	clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clients.Close()
+	if _, err := clients.Create(t.Context(), storetest.Clients(1)); err != nil {
+		t.Fatal(err)
+	}
+	const orders = `clientele: publish to orders: NATS user "operator" may not publish to "orders"`
+	if status, stdout, stderr := testcluster.RunLine(t, "events", "replay", "--since=1h", "--yes", "--subject=orders", "--nats-url", as("operator"),
+		"--database-url", database); status != cli.ExitError || !strings.HasPrefix(stderr, orders) || !strings.Contains(stdout, "orders: 0\n") {
+		t.Errorf("%d: %s%s", status, stdout, stderr)
+	}
+}
+
+// Passwords are changed under processes that run. They go on when they may again.
+func TestARunningProcessOutlivesARefusal(t *testing.T) {
+	f := testcluster.NewSecured(t)
+	worker := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
+	worker.Ready()
+	lock := func(password string) {
+		t.Helper()
+		f.Sql(`ALTER ROLE clientele_worker PASSWORD '` + password + `'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clientele_worker'`)
+	}
+	lock("another")
+	publishertest.Eventually(t, "the worker says what is wrong", func() bool {
+		r := testcluster.Get(t, worker.Admin()+"/readyz")
+		return r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, "28P01): check the user and the password in --database-url")
+	})
+	lock(testcluster.Password)
+	worker.Ready()
+
+	users := filepath.Join(filepath.Dir(f.NATS.Config), "users.conf")
+	deployed, err := os.ReadFile(users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"$NATS_WORKER_PASSWORD", "another-password", "NATS cannot be reached: nats: Authorization Violation: check the user and the password in --nats-url"},
+		{`"$JS.API.STREAM.INFO.CLIENT_EVENTS"`, "", ""},
+	} {
+		reload := func(content string) {
+			t.Helper()
+			if err := os.WriteFile(users, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f.NATS.Signal(syscall.SIGHUP)
+		}
+		reload(strings.ReplaceAll(string(deployed), c.old, c.new))
+		publishertest.Eventually(t, "the worker is not ready: "+c.want, func() bool {
+			r := testcluster.Get(t, worker.Admin()+"/readyz")
+			return r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, c.want)
+		})
+		reload(string(deployed))
+		worker.Ready()
+	}
+	worker.Says(`NATS user \\"worker\\" may not publish to \\"\$JS.API.STREAM.INFO.CLIENT_EVENTS\\"`)
+
+	// Neither does an ingress end that accepts commands already.
+	f.Postgres.Stop(t, true)
+	ingress := testcluster.Clientele(t, "ingress", append(f.NatsFlags("ingress"), "--database-url", strings.Replace(f.DatabaseURL("ingress"), testcluster.Password, "wrong", 1))...)
+	ingress.Ready()
+	f.Postgres.Start(t)
+	publishertest.Eventually(t, "the ingress says what is wrong", func() bool {
+		return strings.Contains(testcluster.Get(t, ingress.Admin()+"/readyz").Body, "28P01")
+	})
+	ingress.Says(`28P01[^\n]*"waiting for the database; commands are accepted meanwhile"`)
+	testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
+	ingress.Stop()
+	worker.Ready()
+	worker.Stop()
+}
+
+func TestMigrateGivesUp(t *testing.T) {
+	t.Parallel()
+	server, nobody := testcluster.StartNATSServer(t), testcluster.FreeAddress(t)
+	for want, flags := range map[string][]string{
+		"gave up after 1s (--timeout): waiting for NATS at nats://" + nobody + ": ": {"--nats-url", "nats://" + nobody, "--database-url", storetest.Postgres(t)},
+		"gave up after 1s (--timeout): waiting for the database:":                   {"--nats-url", server.URL, "--database-url", "postgres://clientele@" + nobody + "/clientele"},
+	} {
+		p := testcluster.Clientele(t, "migrate", append(flags, "--timeout=1s")...)
+		if status := p.Wait(); status != cli.ExitError || !strings.Contains(p.Output(), "clientele: "+want) {
+			t.Errorf("%d, want %s: %s", status, want, p.Output())
+		}
+	}
+	if status, _, stderr := testcluster.RunLine(t, "migrate", "--data-dir=x", "--timeout=0s"); status != cli.ExitUsage || !strings.Contains(stderr, "--timeout must be positive") {
+		t.Errorf("%d: %s", status, stderr)
+	}
+}
+
+func TestCertificateOfTheIssuer(t *testing.T) {
+	t.Parallel()
+	issuer := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(issuer.Close)
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--oidc-issuer", issuer.URL, "--oidc-audience=clientele")
+	if status := serve.Wait(); status != cli.ExitError || !strings.Contains(serve.Output(), "add its certificate authority to those of the system") {
+		t.Errorf("%d: %s", status, serve.Output())
+	}
+}

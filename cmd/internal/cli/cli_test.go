@@ -1,0 +1,10 @@
+package cli_test
+
+import (
+	"os"
+	"testing"
+
+	"clientele/cmd/internal/testcluster"
+)
+
+func TestMain(m *testing.M) { os.Exit(testcluster.Main(m)) }

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"clientele/domain"
+	"clientele/store"
+)
+
+type clientsFindCmd struct {
+	// CLIENTELE_NAME is the name of a key or of a forwarder: it must not narrow a search.
+	Email string `env:"CLIENTELE_CLIENT_EMAIL" placeholder:"ADDRESS" help:"The whole e-mail address. Case is ignored."`
+	Name  string `env:"CLIENTELE_CLIENT_NAME" placeholder:"WORDS" help:"Words in any order that each begin a word of the first, middle or last name. Case, accents and punctuation are ignored."`
+	Limit int    `default:"20" placeholder:"N" help:"Most clients to print (${default})."`
+	Body  bool   `help:"Print names, e-mail addresses, postcodes and dates of birth, too: they are personal data."`
+	JSON  bool   `name:"json" help:"Print a JSON object a line instead of a table, with the whole record if --body is given."`
+
+	clientsFlags `embed:"" group:"database"`
+}
+
+// Help is printed by --help.
+func (*clientsFindCmd) Help() string {
+	return `Examples:
+
+  clientele clients find --email jane.smith@example.com
+  clientele clients find --name 'Jane Smith' --body
+  clientele clients find --name 'smi j' --database-url postgres://…
+
+A client must match both --email and --name if you give both. Fewer or shorter words find more clients. The command reads all
+clients, and may run beside clientele serve. The exit status is 1 if no client matches.`
+}
+
+// Validate is called by the parser.
+func (c *clientsFindCmd) Validate() error {
+	switch {
+	case strings.TrimSpace(c.Email) == "" && strings.TrimSpace(c.Name) == "":
+		return errors.New("give --email or --name")
+	case c.Limit < 1:
+		return errors.New("--limit must be at least 1")
+	}
+	return nil
+}
+
+// Run prints the clients that match. Neither the output nor an error repeats what was looked for.
+func (c *clientsFindCmd) Run(e env) error {
+	db, err := c.openClients(e.ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	clients, total, err := db.Find(e.ctx, store.Query{Email: c.Email, Name: c.Name}, c.Limit)
+	if err != nil {
+		return err
+	}
+	if total == 0 {
+		return errors.New("no client matches")
+	}
+	if err := c.print(e, clients); err != nil {
+		return err
+	}
+	found := countOf(total, "client")
+	if total > c.Limit {
+		found += fmt.Sprintf(" match, the first %d are printed: raise --limit or give more words", c.Limit)
+	}
+	_, err = fmt.Fprintln(e.stderr, found)
+	return err
+}
+
+func (c *clientsFindCmd) print(e env, clients []domain.Client) error {
+	if c.JSON {
+		for _, client := range clients {
+			if err := printJSON(e, newClientFacts(client, c.Body)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	header := "ID\tSTATUS\tACCEPTED AT\tCREATED AT"
+	if c.Body {
+		header += "\tNAME\tE-MAIL\tPOSTCODE\tBORN"
+	}
+	fmt.Fprintln(table, header)
+	for _, client := range clients {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s", client.ID, display(string(client.Status)),
+			client.AcceptedAt.Format(time.RFC3339), client.CreatedAt.Format(time.RFC3339))
+		if c.Body {
+			fmt.Fprint(table, "\t"+strings.Join(personalColumns(client), "\t"))
+		}
+		fmt.Fprintln(table)
+	}
+	return table.Flush()
+}
+
+// personalColumns returns what tells clients of one name apart.
+func personalColumns(c domain.Client) []string {
+	name := c.FirstName + " "
+	if c.MiddleName != nil {
+		name += *c.MiddleName + " "
+	}
+	postcode, born := "-", "-"
+	if c.Address != nil {
+		postcode = c.Address.Postcode
+	}
+	if c.DOB != nil {
+		born = *c.DOB
+	}
+	return []string{display(name + c.LastName), display(c.EmailAddress), display(postcode), born}
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+type clientsShowCmd struct {
+	ID   string `arg:"" name:"id" help:"Id of the client."`
+	Body bool   `help:"Show the record, too: it is personal data."`
+	JSON bool   `name:"json" help:"Print a JSON object."`
+
+	clientsFlags `embed:"" group:"database"`
+}
+
+// Help is printed by --help.
+func (*clientsShowCmd) Help() string {
+	return `Examples:
+
+  clientele clients show ID
+  clientele clients show ID --body
+  clientele clients show ID --body --json | jq .record`
+}
+
+// Run shows the client, with its record only if that was asked for.
+func (c *clientsShowCmd) Run(e env) error {
+	id, err := domain.ParseID(c.ID)
+	if err != nil {
+		return &usageError{"the id is not a UUID"}
+	}
+	db, err := c.openClients(e.ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	client, err := db.Get(e.ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return fmt.Errorf("no client has the id %s", id)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(e, newClientFacts(client, c.Body))
+	}
+	return c.print(e, client)
+}
+
+func (c *clientsShowCmd) print(e env, client domain.Client) error {
+	body, err := client.JSON()
+	if err != nil {
+		return err
+	}
+	lines := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(lines, "ID:\t%s\n", client.ID)
+	fmt.Fprintf(lines, "Status:\t%s\n", display(string(client.Status)))
+	fmt.Fprintf(lines, "Accepted at:\t%s\n", client.AcceptedAt.Format(time.RFC3339Nano))
+	fmt.Fprintf(lines, "Created at:\t%s\n", client.CreatedAt.Format(time.RFC3339Nano))
+	if !c.Body {
+		fmt.Fprintf(lines, "Record:\t%s of personal data, --body shows it\n", countOf(len(body), "byte"))
+		return lines.Flush()
+	}
+	if err := lines.Flush(); err != nil {
+		return err
+	}
+	record := jsontext.Value(body)
+	if err := record.Indent(jsontext.WithIndent("  ")); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "\n%s\n", displayText(string(record)))
+	return err
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/posener/complete"
+)
+
+// completionCmd prints the code by which a shell completes command lines.
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"Your shell: ${enum}."`
+}
+
+// Help is printed by --help.
+func (*completionCmd) Help() string {
+	return `Examples:
+
+  # bash and zsh, in ~/.bashrc or ~/.zshrc
+  source <(clientele completion bash)
+  source <(clientele completion zsh)
+
+  # fish, in ~/.config/fish/config.fish
+  clientele completion fish | source`
+}
+
+// Run prints the code. It names this program by its path, which works where the PATH has another clientele or none.
+func (c *completionCmd) Run(e env) error {
+	path, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("look up this program: %w", err)
+	}
+	_, err = fmt.Fprintf(e.stdout, completionCode[c.Shell], shellQuote(path), shellQuote(shellQuote(path)))
+	return err
+}
+
+// completionCode is what each shell runs. Its verbs are the path, quoted once, and twice for a shell that evaluates it again.
+// The code of the library needs a zsh that has run compinit, and a path without spaces.
+var completionCode = map[string]string{
+	"bash": "complete -o bashdefault -o default -C %[2]s clientele\n",
+	"zsh": `(( $+functions[compdef] )) || { autoload -U compinit && compinit }
+autoload -U +X bashcompinit && bashcompinit
+complete -o bashdefault -o default -C %[2]s clientele
+`,
+	"fish": `function __complete_clientele
+    set -lx COMP_LINE (commandline -cp)
+    test -z (commandline -ct)
+    and set COMP_LINE "$COMP_LINE "
+    set -l found (%[1]s)
+    count $found >/dev/null
+    and printf '%%s\n' $found
+    or __fish_complete_path (commandline -ct)
+end
+complete -f -c clientele -a "(__complete_clientele)"
+`,
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// registerCompletion answers a shell that wants to complete a command line.
+func registerCompletion(parser *kong.Kong) {
+	commands := make([]string, len(parser.Model.Children))
+	for i, command := range parser.Model.Children {
+		commands[i] = command.Name
+	}
+	kongcompletion.Register(parser,
+		// The shells complete files where nothing else fits: they know how to quote a space, and what ~ is.
+		kongcompletion.WithPredictor("file", complete.PredictNothing),
+		kongcompletion.WithPredictor("command", complete.PredictSet(commands...)))
+}

@@ -1,0 +1,151 @@
+package cli_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+)
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	locked := t.TempDir()
+	unlock, err := process.LockDir("--data-dir", locked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve := func(args ...string) []string {
+		base := []string{
+			"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0",
+			"--data-dir=" + t.TempDir(), "--log-level=error",
+		}
+		return append(base, args...)
+	}
+	external := func(args ...string) []string {
+		return append([]string{"worker", "--admin-listen=127.0.0.1:0", "--log-level=error"}, args...)
+	}
+	rejections := func(args ...string) []string { return append([]string{"rejections"}, args...) }
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		want   string
+	}{
+		{"API port taken", serve("--listen=" + taken.Addr().String()), 1, "is in use by another program: stop it, or choose another address with --listen"},
+		{"admin port taken", serve("--admin-listen=" + taken.Addr().String()), 1, "choose another address with --admin-listen"},
+		{"NATS port taken", serve("--nats-listen=" + taken.Addr().String()), 1, "choose another address with --nats-listen"},
+		{"no address", serve("--listen=here"), 1, "HOST:PORT with --listen"},
+		{"no NATS address", serve("--nats-listen=here"), 1, "HOST:PORT with --nats-listen"},
+		{"no NATS port", serve("--nats-listen=127.0.0.1:nats-port"), 1, "--nats-listen"},
+		{"directory locked", serve("--data-dir=" + locked), 1, "is in use by another clientele: stop it, or choose another directory with --data-dir"},
+		{"directory is a file", serve("--data-dir=" + file), 1, "choose another with --data-dir"},
+		{"log larger than the disk", serve("--log-max-bytes=999999999999999"), 1, "--log-max-bytes"},
+		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url must be like nats://host:4222"},
+		{"NATS credentials", external("--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-creds"},
+		{"database URL", external("--nats-url=nats://x", "--database-url=mysql://u:secret@x/x"), 1, "--database-url"},
+
+		{"everybody", serve("--listen=0.0.0.0:0"), 2, "give --keys-file (see clientele keys new) or --oidc-issuer, or listen on 127.0.0.1"},
+		{"everybody, and IPv6", serve("--listen=[::]:0"), 2, "--insecure-no-auth does it all the same"},
+		{"everybody, and no host", []string{"ingress", "--listen=:0"}, 2, "would let everybody in"},
+		{"auth and no auth", serve("--insecure-no-auth", "--keys-file="+file), 2, "--insecure-no-auth is for"},
+		{"no keys file", serve("--keys-file=/nonexistent"), 1, "see clientele keys new --help"},
+		{"issuer alone", serve("--oidc-issuer=https://x"), 2, "go together"},
+		{"issuer without TLS", serve("--oidc-issuer=http://x.example", "--oidc-audience=a"), 2, "must be like https://"},
+		{"certificate alone", serve("--tls-cert=" + file), 2, "--tls-cert and --tls-key go together"},
+		{"certificate that is none", serve("--tls-cert="+file, "--tls-key="+file), 1, "--tls-cert and --tls-key: "},
+		{"rate", serve("--rate-limit=-1"), 2, "--rate-limit must not be negative"},
+		{"no requests", serve("--max-requests=0"), 2, "must be at least 1"},
+		{"everybody at NATS", serve("--nats-listen=0.0.0.0:0"), 1, "name its users in a configuration"},
+		{"no encryption key", serve("--nats-encryption-key-file=/nonexistent"), 1, "make a key with openssl rand -hex 32"},
+		{"short encryption key", serve("--nats-encryption-key-file=" + file), 1, "at least 32 characters"},
+		{"CA", external("--nats-url=nats://127.0.0.1:1", "--nats-ca=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-ca"},
+		{"NATS certificate", external("--nats-url=nats://127.0.0.1:1", "--nats-cert=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-cert and --nats-key go together"},
+
+		{"key name", []string{"keys", "new", "--name=a b", "--scope=clients:read"}, 2, "a name has up to 64 letters"},
+		{"key scope", []string{"keys", "new", "--name=a", "--scope=all"}, 2, "the scopes are clients:write and clients:read"},
+		{"key expired", []string{"keys", "new", "--name=a", "--scope=clients:read", "--expires=2020-01-01T00:00:00Z"}, 2, "is not in the future"},
+		{"key expiry", []string{"keys", "new", "--name=a", "--scope=clients:read", "--expires=soon"}, 2, "nor a duration, such as 90d"},
+		{"no keys", []string{"keys", "ls", "--keys-file=/nonexistent"}, 1, "/nonexistent"},
+		{"no such key", []string{"keys", "revoke", "--keys-file=" + file, "abc"}, 1, "see clientele keys ls"},
+		{"erase what", []string{"erase", "--yes", "x"}, 2, "the id is not a UUID"},
+		{"erase where", []string{"erase", "--yes", domain.KeyedID("a", "b").String(), "--data-dir=/nonexistent"}, 1, "or --database-url"},
+
+		{"find whom", []string{"clients", "find"}, 2, "give --email or --name"},
+		{"find nobody", []string{"clients", "find", "--email= ", "--name= "}, 2, "give --email or --name"},
+		{"find none", []string{"clients", "find", "--name=x", "--limit=0"}, 2, "--limit must be at least 1"},
+		{"find where", []string{"clients", "find", "--name=x", "--data-dir=/nonexistent"}, 1, "or --database-url"},
+		{"show whom", []string{"clients", "show"}, 2, "<id>"},
+		{"show a name", []string{"clients", "show", "Jane"}, 2, "the id is not a UUID"},
+
+		{"unknown command", []string{"sing"}, 2, "--help"},
+		{"unknown flag", []string{"serve", "--loud"}, 2, "--loud"},
+		{"no admin address", []string{"serve", "--admin-listen="}, 2, "--admin-listen must be HOST:PORT"},
+		{"no servers", []string{"ingress"}, 2, "--nats-url and --database-url are needed"},
+		{"batch size", []string{"serve", "--batch-size=0"}, 2, "--batch-size must be from 1 to 1000"},
+		{"concurrency", []string{"serve", "--concurrency=65"}, 2, "--concurrency must be from 1 to 64"},
+		{"history", []string{"serve", "--history=-1h"}, 2, "--history must not be negative"},
+		{"retention", []string{"serve", "--event-retention=1m"}, 2, "--event-retention must be at least 2m"},
+		{"log size", []string{"serve", "--log-max-bytes=1"}, 2, "--log-max-bytes must be at least"},
+		{"replicas", []string{"serve", "--replicas=2"}, 2, "--replicas"},
+		{"level", []string{"serve", "--log-level=loud"}, 2, "--log-level"},
+
+		{"no NATS", rejections("ls", "--nats-url=nats://u:secret@127.0.0.1:1"), 1, "cannot reach NATS at nats://127.0.0.1:1, see --nats-url"},
+		{"NATS that does not speak", rejections("ls", "--nats-url=nats://"+taken.Addr().String()), 1, "cannot reach NATS at"},
+		{"NATS URL of an operator", rejections("ls", "--nats-url=http://x"), 1, "--nats-url must be like nats://host:4222"},
+		{"NATS credentials of an operator", rejections("ls", "--nats-creds=/nonexistent"), 1, "--nats-creds"},
+		{"show nothing", rejections("show"), 2, "<id>"},
+		{"reason", rejections("ls", "--reason=bad"), 2, "--reason must be one of"},
+		{"since", rejections("ls", "--since=yesterday"), 2, "neither a time by RFC 3339, such as 2026-11-23T18:00:00Z, nor a duration ago, such as 24h"},
+		{"since the future", rejections("ls", "--since=-1h"), 2, "--since"},
+		{"until before since", rejections("ls", "--since=1h", "--until=2h"), 2, "--until must not be before --since"},
+		{"retry what", rejections("retry"), 2, "give ids, or --reason, --since or --until, or --all for every one"},
+		{"drop what", rejections("drop", "--yes"), 2, "give ids, or --reason, --since or --until, or --all for every one"},
+		{"ids and all", rejections("retry", "a", "--all"), 2, "only one of these"},
+		{"a filter and all", rejections("retry", "--since=1h", "--all"), 2, "only one of these"},
+		{"ids and a filter", rejections("drop", "a", "--reason=invalid"), 2, "only one of these"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, _, stderr := testcluster.RunLine(t, c.args...)
+			if status != c.status || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit status %d, want %d: %s", status, c.status, stderr)
+			}
+			if !strings.HasPrefix(stderr, "clientele: ") || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "secret") {
+				t.Errorf("not one line without secrets: %q", stderr)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"help"}, {"serve", "--help"}, {"worker", "--help"}} {
+		if status, stdout, stderr := testcluster.RunLine(t, args...); status != 0 || !strings.Contains(stdout, "Usage: clientele") {
+			t.Errorf("%v: %d %q %q", args, status, stdout, stderr)
+		}
+	}
+	if status, stdout, _ := testcluster.RunLine(t, "version"); status != 0 || !strings.HasPrefix(stdout, "clientele ") {
+		t.Errorf("version: %d %q", status, stdout)
+	}
+}
+
+func TestFlagsHaveEnvironmentTwins(t *testing.T) {
+	t.Setenv("CLIENTELE_BATCH_SIZE", "0")
+	if status, _, stderr := testcluster.RunLine(t, "serve"); status != 2 || !strings.Contains(stderr, "--batch-size") {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+}

@@ -1,0 +1,317 @@
+package cli_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+)
+
+func TestEventsTail(t *testing.T) {
+	t.Parallel()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
+	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	tail := func(args ...string) string {
+		t.Helper()
+		status, stdout, stderr := testcluster.RunLine(t, append([]string{"events", "tail", "--nats-url", natsURL, "--no-follow"}, args...)...)
+		if status != cli.ExitOK {
+			t.Fatalf("%d: %s%s", status, stdout, stderr)
+		}
+		return stdout
+	}
+	if out := tail("--since=24h"); out != "" {
+		t.Errorf("there is nothing: %s", out)
+	}
+	live := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "tail", "--nats-url", natsURL)
+	js := testcluster.JetStream(t, natsURL)
+	publishertest.Eventually(t, "it follows", func() bool {
+		stream, err := js.Stream(t.Context(), "CLIENT_EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.Consumers == 1
+	})
+	var ids, records []string
+	for range 3 {
+		operation := testcluster.Accepted(t, api, testcluster.Jane, "")
+		ids = append(ids, operation[strings.LastIndex(operation, "/")+1:])
+		records = append(records, testcluster.Succeeded(t, api, operation))
+	}
+	for _, id := range ids {
+		live.Says(`client\.created\s+(` + id + `)`)
+	}
+	if strings.Contains(live.Output(), "Smith") {
+		t.Errorf("a client in %s", live.Output())
+	}
+	live.Stop()
+	if out := tail("--since=1h"); strings.Count(out, "\n") != 3 {
+		t.Errorf("%s", out)
+	}
+	if out := tail("--since=2000-01-01T00:00:00Z", "--id", strings.ToUpper(ids[1])); strings.Count(out, "\n") != 1 || !strings.Contains(out, ids[1]) {
+		t.Errorf("%s", out)
+	}
+	var event cli.CloudEvent
+	if err := json.Unmarshal([]byte(tail("--since=1h", "--json", "--id", ids[2])), &event); err != nil || event.Subject != ids[2] ||
+		event.Type != "client.created" || event.SpecVersion != "1.0" || string(event.Data) != records[2] {
+		t.Errorf("%v: %+v", err, event)
+	}
+	serve.Stop()
+}
+
+// receiver is a subscriber without NATS.
+type receiver struct {
+	mu     sync.Mutex
+	status int
+	got    []*http.Request
+	bodies []string
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, _ := io.ReadAll(request.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got, r.bodies = append(r.got, request), append(r.bodies, string(body))
+	w.WriteHeader(r.status)
+}
+
+func (r *receiver) n() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.got)
+}
+
+func (r *receiver) answers(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status = status
+}
+
+func TestEventsForward(t *testing.T) {
+	t.Parallel()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
+	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	r := &receiver{status: http.StatusServiceUnavailable}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("whsec_"+base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"events", "forward", server.URL + "/hook", "--secret-file", file, "--nats-url", natsURL, "--log-format=json"}
+	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), args...)
+	forward.Says("forwarding events")
+	operation := testcluster.Accepted(t, api, testcluster.Jane, "")
+	record := testcluster.Succeeded(t, api, operation)
+	publishertest.Eventually(t, "a first attempt", func() bool { return r.n() > 0 })
+	// It is away when the receiver is well again, and comes back: nothing is lost.
+	forward.Stop()
+	if strings.Contains(forward.Output(), "listening for") {
+		t.Errorf("it has an admin listener that nobody asked for: %s", forward.Output())
+	}
+	r.answers(http.StatusNoContent)
+	later := testcluster.Accepted(t, api, testcluster.Jane, "")
+	testcluster.Succeeded(t, api, later)
+	before := r.n()
+	forward = testcluster.Start(t, testcluster.Program(t, "clientele"), append(args, "--admin-listen=127.0.0.1:0")...)
+	forward.Ready()
+	publishertest.Eventually(t, "both events", func() bool { return r.n() >= before+2 })
+	forward.Stop()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	request, body := r.got[0], r.bodies[0]
+	id := operation[strings.LastIndex(operation, "/")+1:]
+	if request.URL.Path != "/hook" || body != record || request.Header.Get("Ce-Subject") != id || request.Header.Get("Ce-Type") != "client.created" ||
+		request.Header.Get("Content-Type") != "application/json" || request.Header.Get("Webhook-Id") != request.Header.Get("Ce-Id") {
+		t.Errorf("%v: %s", request.Header, body)
+	}
+	version, err := exec.Command(testcluster.Program(t, "clientele"), "version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := request.Header.Get("User-Agent")
+	if agent != "Clientele/"+strings.Trim(strings.Fields(string(version))[1], "()") || !httpProduct.MatchString(agent) {
+		t.Errorf("User-Agent %q, version %s", agent, version)
+	}
+	// The SDK of CloudEvents takes it for one.
+	request.Body = io.NopCloser(strings.NewReader(body))
+	event, err := cloudevents.NewEventFromHTTPRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := event.Validate(); err != nil || event.Type() != "client.created" || event.Subject() != id || string(event.Data()) != record ||
+		event.DataSchema() == "" || event.DataContentType() != "application/json" || event.Time().IsZero() {
+		t.Errorf("%v: %v", err, event)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(request.Header.Get("Webhook-Id") + "." + request.Header.Get("Webhook-Timestamp") + "." + body))
+	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); request.Header.Get("Webhook-Signature") != want {
+		t.Errorf("signature %s, want %s", request.Header.Get("Webhook-Signature"), want)
+	}
+	subjects := map[string]int{}
+	for _, request := range r.got {
+		subjects[request.Header.Get("Ce-Subject")]++
+	}
+	if len(subjects) != 2 || strings.Contains(forward.Output(), "Smith") {
+		t.Errorf("%v: %s", subjects, forward.Output())
+	}
+	serve.Stop()
+}
+
+// httpProduct is a product with its version by RFC 9110, section 10.1.5.
+var httpProduct = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+func TestEventsReplay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	ids := map[string]bool{}
+	for range 3 {
+		operation := testcluster.Accepted(t, api, testcluster.Jane, "")
+		testcluster.Succeeded(t, api, operation)
+		ids[operation[strings.LastIndex(operation, "/")+1:]] = true
+	}
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	listener, err := nc.SubscribeSync("client.replay.mailer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	replay := func(args ...string) (int, string) {
+		t.Helper()
+		status, stdout, stderr := testcluster.RunLine(t, append([]string{"events", "replay", "--nats-url", natsURL, "--data-dir", dir}, args...)...)
+		return status, stdout + stderr
+	}
+	if status, out := replay("--since=1h", "--until=30m", "--yes"); status != cli.ExitOK || !strings.Contains(out, ": 0\n") {
+		t.Errorf("%d: %s", status, out)
+	}
+	if status, out := replay("--since=1h", "--yes", "--subject=client.replay.mailer"); status != cli.ExitOK || !strings.Contains(out, "listens on client.replay.mailer: 3\n") {
+		t.Errorf("%d: %s", status, out)
+	}
+	if status, out := replay("--since=1h", "--yes"); status != cli.ExitOK || !strings.Contains(out, "subscriber of client.created: 3\n") {
+		t.Errorf("%d: %s", status, out)
+	}
+	status, out, _ := testcluster.RunLine(t, "events", "tail", "--nats-url", natsURL, "--since=1h", "--no-follow", "--json")
+	events := map[string]int{}
+	for line := range strings.Lines(out) {
+		events[line]++
+	}
+	if status != cli.ExitOK || len(events) != 3 {
+		t.Errorf("%d: %d different events, want 3: %s", status, len(events), out)
+	}
+	for event, n := range events {
+		if n != 2 {
+			t.Errorf("%d times, want 2: %s", n, event)
+		}
+	}
+	for range 3 {
+		msg, err := listener.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ids[msg.Header.Get("ce-subject")] || msg.Header.Get("ce-type") != "client.created" {
+			t.Errorf("%v", msg.Header)
+		}
+		delete(ids, msg.Header.Get("ce-subject"))
+	}
+	serve.Stop()
+}
+
+// A replay of several pages to a subject reaches its listener whole.
+func TestEventsReplayManyToASubject(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	natsURL := serve.Says(testcluster.NATSListens)
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	const clients = 1200
+	testcluster.Fill(t, nc, clients)
+	publishertest.Eventually(t, "all clients are created", func() bool { return len(testcluster.Events(t, natsURL)) == clients })
+	var mu sync.Mutex
+	got := map[string]int{}
+	if _, err := nc.Subscribe("client.replay.mailer", func(msg *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[msg.Header.Get("ce-subject")]++
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	replay := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "replay", "--nats-url", natsURL, "--data-dir", dir,
+		"--since=1h", "--yes", "--subject=client.replay.mailer")
+	if status := replay.Wait(); status != cli.ExitOK || !strings.Contains(replay.Output(), "client.replay.mailer: 1200\n") {
+		t.Fatalf("%d: %s", status, replay.Output())
+	}
+	publishertest.Eventually(t, "the listener has all events", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(got) == clients
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for id, n := range got {
+		if n != 1 {
+			t.Errorf("client %s: %d events", id, n)
+		}
+	}
+	serve.Stop()
+}
+
+func TestEventsErrors(t *testing.T) {
+	t.Parallel()
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		want   string
+		status int
+		args   []string
+	}{
+		{"the URL must be like", cli.ExitUsage, []string{"forward", "ftp://x"}},
+		{"--name has", cli.ExitUsage, []string{"forward", "http://x", "--name=a.b"}},
+		{"--in-flight", cli.ExitUsage, []string{"forward", "http://x", "--in-flight=0"}},
+		{"at least 16 bytes", cli.ExitError, []string{"forward", "http://x", "--secret-file", short}},
+		{"cannot reach NATS", cli.ExitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
+		{"--since", cli.ExitUsage, []string{"replay"}},
+		{"--subject must", cli.ExitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},
+		{"is not there", cli.ExitError, []string{"replay", "--since=1h", "--yes", "--data-dir", t.TempDir()}},
+		{"--since", cli.ExitUsage, []string{"tail", "--since=soon"}},
+	} {
+		if status, _, stderr := testcluster.RunLine(t, append([]string{"events"}, c.args...)...); status != c.status || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: %d, want %d and %s: %s", c.args, status, c.status, c.want, stderr)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"clientele/cmd/internal/importer"
+)
+
+// importCmd imports the clients of a file through the API.
+type importCmd struct {
+	File        string            `arg:"" predictor:"file" help:"File to import, - for standard input."`
+	URL         string            `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The API (${default})."`
+	Token       string            `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
+	Format      string            `default:"auto" enum:"auto,csv,ndjson" placeholder:"FORMAT" help:"csv, ndjson, or auto: by the file's name, else by how it begins (${default})."`
+	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"What a column is called in the API, as in E-Mail=emailAddress; = alone leaves it out. May be given again."`
+	KeyColumn   string            `placeholder:"COLUMN" help:"Column or NDJSON member with a unique key for each row, such as an id in your system. It is not sent. Without it, the row's content is its key."`
+	Delimiter   string            `default:"," placeholder:"CHAR" help:"What separates columns of a CSV file (${default})."`
+	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; clients.rejects.csv beside clients.csv unless given. An existing file is kept, and the name gets a number."`
+	Connections int               `default:"64" placeholder:"N" help:"Requests under way at once (${default})."`
+	DryRun      bool              `help:"Validate only, here: send nothing, write no file, and print the row numbers and reasons."`
+	apiTLSFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*importCmd) Help() string {
+	return `Examples:
+
+  # See what is wrong with a file, import what is right, correct the rejected rows and import those
+  clientele import clients.csv --dry-run
+  clientele import clients.csv
+  clientele import clients.rejects.csv
+
+  # Columns with other names
+  clientele import crm.csv --delimiter ';' --map 'E-Mail=emailAddress' --map 'Notes='
+
+  # A column with a unique key
+  clientele import crm.csv --key-column crm_id
+
+  # From another program, an object a line
+  crm-export | clientele import - --format ndjson
+
+You can interrupt an import and run it again: no client is created twice. The same holds after you add, move or delete rows, or
+reorder columns, because the key of a row is its content. Equal rows of one file are different clients; equal rows of two files
+are the same client. With --key-column, the value in that column is the key, in every file: a row with a known key and other
+content is rejected.
+
+The rejects file is written when the import is complete. Import it with the same flags. It then keeps only the rows that are
+rejected again, and is removed when none are left. The exit status is 1 while rows are rejected.`
+}
+
+// Validate is called by the parser.
+func (c *importCmd) Validate() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("--url must be like http://127.0.0.1:8080")
+	case c.Connections < 1 || c.Connections > 1000:
+		return errors.New("--connections must be from 1 to 1000")
+	case len([]rune(c.Delimiter)) != 1:
+		return errors.New("--delimiter must be one character")
+	}
+	return nil
+}
+
+// Run imports the file.
+func (c *importCmd) Run(e env) error {
+	certificates, err := c.config()
+	if err != nil {
+		return err
+	}
+	result, err := importer.Run(e.ctx, importer.Config{
+		Path:        c.File,
+		Stdin:       e.stdin,
+		Format:      c.Format,
+		Delimiter:   []rune(c.Delimiter)[0],
+		Map:         c.Map,
+		KeyColumn:   c.KeyColumn,
+		Rejects:     c.Rejects,
+		URL:         c.URL,
+		Token:       c.Token,
+		Connections: c.Connections,
+		DryRun:      c.DryRun,
+		TLS:         certificates,
+		UserAgent:   userAgent(),
+		Output:      e.stdout,
+		Progress:    e.stderr,
+		Terminal:    isTerminal(e.stderr),
+	})
+	return c.report(e, result, err)
+}
+
+// report prints what happened to the rows. The error says that not all of them were accepted.
+func (c *importCmd) report(e env, r importer.Result, err error) error {
+	if r.Elapsed > 0 { // the file could be opened
+		done := map[bool]string{false: "accepted", true: "valid"}[c.DryRun]
+		fmt.Fprintf(e.stdout, "%s %d, rejected %d, in %s\n", done, r.Accepted, r.Rejected, r.Elapsed.Round(100*time.Millisecond))
+	}
+	switch {
+	case e.ctx.Err() != nil:
+		return errors.New("interrupted: import the file again for the rest; no client is created twice")
+	case untrusted(err):
+		return untrustedAPI(err)
+	case err != nil:
+		return err
+	case r.Removed != "":
+		fmt.Fprintf(e.stdout, "removed %s: all of its rows are accepted\n", r.Removed)
+	case c.DryRun && r.Rejected > 0:
+		return fmt.Errorf("%d rows are not valid; nothing was sent", r.Rejected)
+	case r.RejectsTaken != "":
+		return fmt.Errorf("%d rows were rejected: correct them in %s and import that file; %s is from an earlier import and was left as it is",
+			r.Rejected, r.RejectsPath, r.RejectsTaken)
+	case r.Rejected > 0:
+		return fmt.Errorf("%d rows were rejected: correct them in %s and import that file", r.Rejected, r.RejectsPath)
+	}
+	return nil
+}

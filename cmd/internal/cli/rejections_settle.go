@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+)
+
+// settleTimeout bounds the work on one rejection. What is begun is finished: the end of the context is heeded in between.
+const settleTimeout = 15 * time.Second
+
+type rejectionsRetryCmd struct{ settleFlags }
+
+// Help is printed by --help.
+func (*rejectionsRetryCmd) Help() string {
+	return `Examples:
+
+  clientele rejections retry ID
+  clientele rejections retry --reason unstorable --since 24h`
+}
+
+// Run retries the rejections that the flags select.
+func (c *rejectionsRetryCmd) Run(e env) error {
+	return c.settle(e, settlement{
+		question: "Retry %s?",
+		done:     "retried",
+		settle:   (*publisher.Rejections).Retry,
+	})
+}
+
+type rejectionsDropCmd struct{ settleFlags }
+
+// Help is printed by --help.
+func (*rejectionsDropCmd) Help() string {
+	return `Examples:
+
+  clientele rejections drop ID
+  clientele rejections drop --reason invalid --until 720h`
+}
+
+// Run drops the rejections that the flags select.
+func (c *rejectionsDropCmd) Run(e env) error {
+	return c.settle(e, settlement{
+		question: "Drop %s for good? This deletes the clients' data and cannot be undone.",
+		done:     "dropped",
+		settle:   (*publisher.Rejections).Drop,
+	})
+}
+
+// settlement is what can be done with a rejection.
+type settlement struct {
+	question string // with a place for how many
+	done     string
+	settle   func(*publisher.Rejections, context.Context, publisher.StoredRejection) error
+}
+
+// settleFlags say which rejections to settle.
+type settleFlags struct {
+	IDs           []string `arg:"" optional:"" name:"id" help:"The ids of the commands."`
+	filterFlags   `embed:""`
+	All           bool `help:"Every rejection."`
+	confirmFlags  `embed:""`
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Validate is called by the parser.
+func (f *settleFlags) Validate() error {
+	ways := 0
+	for _, given := range []bool{len(f.IDs) > 0, f.given(), f.All} {
+		if given {
+			ways++
+		}
+	}
+	switch ways {
+	case 0:
+		return errors.New("say which: give ids, or --reason, --since or --until, or --all for every one")
+	case 1:
+		return f.filterFlags.validate()
+	default:
+		return errors.New("give ids, or a filter, or --all, and only one of these")
+	}
+}
+
+// settle counts the rejections that the flags select, asks, and settles them one by one.
+func (f *settleFlags) settle(e env, s settlement) error {
+	if err := f.checkTerminal(e); err != nil {
+		return err
+	}
+	rejections, nc, err := f.open(e)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+
+	nothing := fmt.Errorf("interrupted: nothing was %s", s.done)
+	selected, err := f.choose(e, rejections)
+	if err != nil {
+		return cmp.Or(interrupted(e.ctx, nothing), err)
+	}
+	missing := error(nil)
+	if selected.missing > 0 {
+		missing = fmt.Errorf("%d of the ids have no rejection", selected.missing)
+	}
+	if selected.total == 0 {
+		fmt.Fprintln(e.stdout, "no rejections")
+		return missing
+	}
+	for _, reason := range slices.Sorted(maps.Keys(selected.reasons)) {
+		fmt.Fprintf(e.stdout, "%s: %d\n", display(string(reason)), selected.reasons[reason])
+	}
+	if yes, err := f.confirmed(e, fmt.Sprintf(s.question, countOf(selected.total, "rejected command")), s.done); !yes {
+		return err
+	}
+	return cmp.Or(s.each(e, rejections, selected), missing)
+}
+
+// interrupted returns the error if the context has ended.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// selection is what the flags select: the same rejections each time it is gone through, save those that go meanwhile.
+type selection struct {
+	each    func(context.Context) iter.Seq2[publisher.StoredRejection, error]
+	total   int
+	reasons map[domain.Code]int
+	missing int // ids without a rejection
+}
+
+// choose goes through the rejections that the flags select, and counts them.
+func (f *settleFlags) choose(e env, rejections *publisher.Rejections) (selection, error) {
+	s := selection{reasons: map[domain.Code]int{}}
+	// What comes later was not counted, and not asked about; and what is rejected again is not retried again.
+	newest, err := rejections.Newest(e.ctx)
+	if err != nil {
+		return s, err
+	}
+	if len(f.IDs) > 0 {
+		ids := make([]string, 0, len(f.IDs))
+		for _, id := range f.IDs {
+			if id = rejectionID(id); !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+		s.each = func(ctx context.Context) iter.Seq2[publisher.StoredRejection, error] {
+			return byID(ctx, rejections, ids, newest)
+		}
+	} else {
+		filter := f.filter()
+		filter.UpTo = max(newest, 1) // 0 would be no bound
+		s.each = func(ctx context.Context) iter.Seq2[publisher.StoredRejection, error] {
+			return rejections.All(ctx, filter)
+		}
+	}
+	for r, err := range s.each(e.ctx) {
+		switch {
+		case domain.CodeOf(err) == domain.CodeNotFound:
+			s.missing++
+			fmt.Fprintf(e.stderr, "no rejection has the id %s\n", display(r.ID))
+		case err != nil:
+			return s, err
+		default:
+			s.total++
+			s.reasons[r.Reason]++
+		}
+	}
+	return s, nil
+}
+
+// byID returns the rejections with these ids up to a sequence; beside an error with domain.CodeNotFound stands the id.
+func byID(ctx context.Context, rejections *publisher.Rejections, ids []string, upTo uint64) iter.Seq2[publisher.StoredRejection, error] {
+	return func(yield func(publisher.StoredRejection, error) bool) {
+		for _, id := range ids {
+			r, err := rejections.Get(ctx, id)
+			if err == nil && r.Sequence > upTo {
+				err = domain.Errorf(domain.CodeNotFound, "the rejection of %q is a new one", id)
+			}
+			r.ID = id
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// each settles the selected rejections, and prints how many. It stops at the first error that concerns all.
+func (s settlement) each(e env, rejections *publisher.Rejections, selected selection) error {
+	done, skipped := 0, 0
+	var stopped error
+	for r, err := range selected.each(e.ctx) {
+		if e.ctx.Err() != nil {
+			break
+		}
+		if domain.CodeOf(err) == domain.CodeNotFound {
+			continue // said before, or it went meanwhile
+		}
+		if err == nil {
+			err = s.one(e.ctx, rejections, r)
+		}
+		if reason, ok := errors.AsType[*publisher.SkippedError](err); ok {
+			skipped++
+			fmt.Fprintf(e.stdout, "skipped %s: %s\n", display(r.ID), reason)
+			continue
+		}
+		if err != nil {
+			stopped = err
+			break
+		}
+		done++
+	}
+	fmt.Fprintf(e.stdout, "%s %d, skipped %d\n", s.done, done, skipped)
+	progress := fmt.Sprintf("%s %d of %d, the others are as they were", s.done, done, selected.total)
+	switch {
+	case e.ctx.Err() != nil && done+skipped < selected.total:
+		return fmt.Errorf("interrupted: %s; run this again for the rest", progress)
+	case domain.CodeOf(stopped) == domain.CodeLogFull:
+		return fmt.Errorf("the command log is full: %s; let the workers catch up or raise --log-max-bytes, then run this again", progress)
+	case stopped != nil:
+		return fmt.Errorf("%s; run this again for the rest: %w", progress, stopped)
+	case skipped > 0:
+		return fmt.Errorf("%s %d of %d; run this again for those that were skipped", s.done, done, selected.total)
+	}
+	return nil
+}
+
+// one settles a rejection, even if the context ends meanwhile.
+func (s settlement) one(ctx context.Context, rejections *publisher.Rejections, r publisher.StoredRejection) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return s.settle(rejections, ctx, r)
+}

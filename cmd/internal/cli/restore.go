@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"clientele/cmd/internal/backup"
+	"clientele/cmd/internal/process"
+	"clientele/publisher"
+)
+
+// restoreCmd fills empty servers with a backup.
+type restoreCmd struct {
+	Replicas int `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (as it was)."`
+
+	copyFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*restoreCmd) Help() string {
+	return `Examples:
+
+  # Into an empty NATS and an empty database, before any other clientele is started
+  clientele restore backup-monday --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
+
+  # Into a data directory for clientele serve
+  clientele restore backup-monday --data-dir clientele-data
+
+The backup is checked before anything is written, and nothing is overwritten: streams with messages and a database with clients
+are refused. After an interruption run it again. A backup of serve can be restored into servers, and the other way round.
+
+Restoring brings back clients that were erased since the backup: erase them again.`
+}
+
+// Validate is called by the parser.
+func (c *restoreCmd) Validate() error {
+	if !slices.Contains([]int{0, 1, 3, 5}, c.Replicas) {
+		return errors.New("--replicas must be 1, 3 or 5")
+	}
+	return nil
+}
+
+// Run restores the backup.
+func (c *restoreCmd) Run(e env) error {
+	if _, err := backup.ReadManifest(c.Dir); err != nil { // before a data directory is created
+		return err
+	}
+	began := time.Now()
+	var m backup.Manifest
+	err := c.run(e, true, func(ctx context.Context, p *process.Process, cfg backup.Config) (err error) {
+		if m, err = backup.Restore(ctx, backup.RestoreConfig{Config: cfg, Replicas: c.Replicas}); err != nil {
+			return err
+		}
+		return migrate(ctx, p, cfg.Conn, cfg.Clients, publisher.StreamsConfig{})
+	})
+	if err != nil {
+		return fmt.Errorf("%w; the restore is not complete, run it again with the same backup when you have seen to that", err)
+	}
+	summarize(e.stdout, m)
+	fmt.Fprintf(e.stdout, "restored the backup of %s in %s", m.Began.Format(time.RFC3339), time.Since(began).Round(100*time.Millisecond))
+	if m.EventsMissing > 0 {
+		fmt.Fprintf(e.stdout, "; published %d events that the backup did not have", m.EventsMissing)
+	}
+	fmt.Fprint(e.stdout, "\nClients erased since then exist again: erase them again.\n")
+	return nil
+}

@@ -1,0 +1,101 @@
+//go:build faults
+
+package faulttest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// controls are builds that break a promise on purpose. Each says which invariant the suite must find broken, and under
+// which faults; fsync off has its own in TestPowerLoss, since only a power loss shows it.
+var controls = []struct {
+	name    string
+	patches []patch
+	faults  []string
+	want    string
+}{
+	{
+		"acknowledges first",
+		[]patch{{"consumer/batch.go", "\tverdicts, err := w.judge(", "\tw.ack(msgs)\n\tverdicts, err := w.judge("}},
+		[]string{"kill after-commit worker"},
+		"has no event",
+	},
+	{
+		"publishes no event for a replayed client",
+		[]patch{
+			{"consumer/decide.go", "return verdict{client: result.Client}", "return verdict{client: result.Client, replayed: result.Outcome == domain.Replayed}"},
+			{"consumer/decide.go", "type verdict struct {", "type verdict struct {\n\treplayed bool"},
+			{"consumer/batch.go", "\t\tevent, err := domain.NewEvent(v.client)", "\t\tif v.replayed {\n\t\t\tcontinue\n\t\t}\n\t\tevent, err := domain.NewEvent(v.client)"},
+		},
+		[]string{"kill after-commit worker"},
+		"has no event",
+	},
+	{
+		"compares no fingerprints",
+		[]patch{
+			{"publisher/ingress/ingress.go", "if client.Fingerprint != command.Fingerprint {", "if false {"},
+			{"publisher/log.go", "case there.Fingerprint != command.Fingerprint:", "case false:"},
+		},
+		[]string{"clock step ingress"},
+		"is another and nothing was rejected",
+	},
+	{
+		"accepts before the log has",
+		[]patch{{"publisher/log.go", "\tl.signal()\n\n\tselect {", "\tl.signal()\n\treturn nil\n\n\tselect {"}},
+		[]string{"kill -9 ingress"},
+		"was accepted, and client",
+	},
+	{
+		"publishes events of nobody",
+		[]patch{{
+			"consumer/batch.go", "\t\tevents = append(events, event)",
+			"\t\tevents = append(events, event)\n\t\tv.client.ID[0]++\n\t\tif event, err = domain.NewEvent(v.client); err == nil {\n\t\t\tevents = append(events, event)\n\t\t}",
+		}},
+		[]string{"clock step worker"},
+		"4: ",
+	},
+	{
+		"acknowledges without a look",
+		[]patch{{
+			"consumer/worker.go", "\t\tmsgs = append(msgs, msg)",
+			"\t\tif msg.Subject()[len(msg.Subject())-1] == '7' {\n\t\t\t_ = msg.Ack()\n\t\t\tcontinue\n\t\t}\n\t\tmsgs = append(msgs, msg)",
+		}},
+		[]string{"clock step worker"},
+		"5: ",
+	},
+	{
+		"gives up on the database",
+		[]patch{{"consumer/retry.go", "\t\tbackoff.wait(ctx)", "\t\tbackoff.wait(ctx)\n\t\tselect {}"}},
+		[]string{"stop postgres immediate"},
+		"6: ",
+	},
+	{
+		"logs names",
+		[]patch{{"consumer/batch.go", "\t\tevents = append(events, event)", "\t\tevents = append(events, event)\n\t\tw.cfg.Log.Info().Msg(v.client.LastName)"}},
+		[]string{"clock step worker"},
+		"7: ",
+	},
+}
+
+// TestControls sees that the suite can fail: what is broken, it must find. On separate processes, where a worker dies and
+// its acks live on.
+func TestControls(t *testing.T) {
+	t.Parallel()
+	for i, c := range controls {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			program := build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patches...)
+			faults := slices.DeleteFunc(separateFaults(), func(f fault) bool { return !slices.Contains(c.faults, f.kind) })
+			began := time.Now()
+			r := play(newSeparate(t, program), c.name, uint64(i), 8*time.Second, faults)
+			found := slices.IndexFunc(r.violations, func(v string) bool { return strings.Contains(v, c.want) })
+			if found < 0 {
+				t.Fatalf("the suite does not notice; it found %q", r.violations)
+			}
+			t.Logf("reported broken after %.0f s, %d violations, such as %s", time.Since(began).Seconds(), len(r.violations), r.violations[found])
+		})
+	}
+}

@@ -1,0 +1,230 @@
+//go:build faults
+
+package faulttest
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+
+	"golang.org/x/sys/unix"
+)
+
+// disk is an ext4 file system of its own in a file, mounted over a loop device. It can lose its power.
+type disk struct {
+	t           testing.TB
+	image, path string
+}
+
+func newDisk(t testing.TB, megabytes int64) *disk {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("mounting a disk that can fail takes root: run this as root, on Linux")
+	}
+	d := &disk{t: t, image: filepath.Join(t.TempDir(), "image"), path: t.TempDir()}
+	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(d.image, megabytes<<20); err != nil {
+		t.Fatal(err)
+	}
+	d.run("mkfs.ext4", "-q", "-F", d.image)
+	d.mount()
+	t.Cleanup(func() { _ = exec.Command("umount", d.path).Run() })
+	return d
+}
+
+func (d *disk) run(name string, args ...string) {
+	d.t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		d.t.Fatalf("%s %v: %v: %s (this needs root on Linux, a loop device and e2fsprogs)", name, args, err, out)
+	}
+}
+
+func (d *disk) mount()   { d.t.Helper(); d.run("mount", "-o", "loop", d.image, d.path) }
+func (d *disk) unmount() { d.t.Helper(); d.run("umount", d.path) }
+
+// What EXT4_IOC_SHUTDOWN (linux/fs/ext4/ext4.h) does with what is not synced.
+const (
+	keepUnsynced = 0 // EXT4_GOING_FLAGS_DEFAULT
+	loseUnsynced = 2 // EXT4_GOING_FLAGS_NOLOGFLUSH
+)
+
+// die ends all writing at once, and every call fails from now on.
+func (d *disk) die(unsynced int) {
+	d.t.Helper()
+	const ext4Shutdown = 0x8004587d
+	dir, err := os.Open(d.path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.IoctlSetPointerInt(int(dir.Fd()), ext4Shutdown, unsynced); err != nil {
+		d.t.Fatal("EXT4_IOC_SHUTDOWN: ", err)
+	}
+}
+
+// repair is a power cycle.
+func (d *disk) repair() {
+	d.t.Helper()
+	d.unmount()
+	d.mount()
+}
+
+// TestPowerLoss takes the power away under load, again and again, and sees that nothing accepted is lost. Builds that do
+// not sync show that the power was really away.
+func TestPowerLoss(t *testing.T) {
+	t.Run("as it is", func(t *testing.T) {
+		const losses = 3
+		h, violations := losePower(t, build(t, "clientele-faults"), losses)
+		t.Logf("%d times without power, %d requests accepted, %d violations", losses, h.answers[accepted202], len(violations))
+		(&round{violations: violations}).fail(t)
+	})
+	for _, c := range []struct {
+		name  string
+		patch patch
+	}{
+		{"the log is not synced", patch{"cmd/internal/embedded/nats.go", "opts.SyncAlways = true", "opts.SyncAlways = false"}},
+		{"the database is not synced", patch{"store/sqlite/sqlite.go", "_synchronous=FULL", "_synchronous=OFF"}},
+	} {
+		t.Run("control: "+c.name, func(t *testing.T) {
+			h, violations := losePower(t, build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patch), 1)
+			if len(violations) == 0 {
+				t.Fatal("the suite does not notice")
+			}
+			t.Logf("%d requests accepted, reported broken: %d violations, such as %.300s", h.answers[accepted202], len(violations), violations[0])
+		})
+	}
+}
+
+func losePower(t *testing.T, program string, times int) (h *history, violations []string) {
+	t.Helper()
+	d := newDisk(t, 512)
+	seed := firstSeed(t)
+	t.Logf("seed %d", seed)
+	h = newHistory(seed)
+	rng := rand.New(rand.NewPCG(h.seed, 0))
+	open := func() (*stage, error) {
+		s := newEmbedded(t, program, d.path, "--log-max-bytes=67108864")
+		return s, s.open()
+	}
+	// What was set up in quiet is on disk, synced or not.
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	s.members[0].proc.Stop()
+	unix.Sync()
+	for range times {
+		s, err := open()
+		if err != nil {
+			return h, append(violations, "it does not start again: "+err.Error())
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		wait := h.callers(ctx, s.apis, callers)
+		<-time.After(3*time.Second + time.Duration(rng.IntN(3000))*time.Millisecond)
+		// Under load, and before this process closes the database, which would sync it. A machine without power sends no
+		// answers; one whose file system is shut down may, as ext4 has an fsync that is under way then succeed.
+		s.members[0].proc.Signal(syscall.SIGSTOP)
+		d.die(loseUnsynced)
+		s.members[0].proc.Kill()
+		cancel()
+		wait()
+		s.close()
+		d.repair()
+	}
+	if s, err = open(); err != nil {
+		return h, append(violations, "it does not start again: "+err.Error())
+	}
+	defer func() { s.close(); s.members[0].proc.Kill(); _ = exec.Command("umount", d.path).Run() }()
+	return h, s.checkAll(h)
+}
+
+// TestDisk takes the disk away from under a running serve: full, or failing in each call. It must say so in a line and end;
+// after the repair it goes on with everything that was accepted.
+func TestDisk(t *testing.T) {
+	program := build(t, "clientele-faults")
+	for _, c := range []struct {
+		name               string
+		takeAway, giveBack func(d *disk)
+	}{
+		{
+			"full",
+			func(d *disk) { fillDisk(d.t, filepath.Join(d.path, "ballast")) },
+			func(d *disk) { _ = os.Remove(filepath.Join(d.path, "ballast")) },
+		},
+		{"failing", func(d *disk) { d.die(keepUnsynced) }, (*disk).repair},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDisk(t, 256)
+			h := newHistory(1)
+			s := newEmbedded(t, program, d.path, "--log-max-bytes=67108864")
+			if err := s.open(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			wait := h.callers(ctx, s.apis, callers)
+			<-time.After(2 * time.Second)
+			c.takeAway(d)
+			away := time.Now()
+			p := s.members[0].proc
+			if !testcluster.Within(time.Minute, p.Ended) {
+				t.Fatal("it goes on")
+			}
+			ended := time.Since(away)
+			cancel()
+			wait()
+			s.close()
+			last := lastLine(p.Output())
+			t.Logf("ended after %.1f s: %s", ended.Seconds(), last)
+			if p.Wait() != cli.ExitError || !strings.HasPrefix(last, "clientele: ") {
+				t.Errorf("exit status %d, last line %q", p.Wait(), last)
+			}
+			again := s.members[0].start()
+			if status := again.Wait(); status != cli.ExitError {
+				t.Errorf("started without its disk: exit status %d", status)
+			}
+			t.Log("without its disk: " + lastLine(again.Output()))
+			c.giveBack(d)
+			if err := s.open(); err != nil {
+				t.Fatal(err)
+			}
+			violations := s.checkAll(h)
+			(&round{violations: violations}).fail(t)
+			s.members[0].proc.Signal(syscall.SIGTERM)
+			s.members[0].proc.Wait()
+			s.close()
+			t.Logf("%d requests accepted, %d violations", h.answers[accepted202], len(violations))
+		})
+	}
+}
+
+func lastLine(output string) string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	return lines[len(lines)-1]
+}
+
+// fillDisk writes a file until the disk is full.
+func fillDisk(t testing.TB, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+}

@@ -1,0 +1,187 @@
+//go:build faults
+
+package faulttest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+)
+
+// The suite. A run is a stage, callers, and faults one after the other, each mended before the next comes; then the
+// backlog drains and everything is checked. What comes when is drawn from the seed of the run.
+
+// callers is how many post at once.
+const callers = 24
+
+// round is one run of the suite, and its report.
+type round struct {
+	name       string
+	seed       uint64
+	history    *history
+	outcome    *outcome
+	injected   map[string]int
+	slowest    map[string]time.Duration // until a fresh client was through and the backlog of the fault drained
+	looks      int                      // at commands below the ack floor, in the middle of it all
+	violations []string
+}
+
+// play lets faults befall the stage for as long as the time lasts, or until enough has gone wrong.
+func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *round {
+	r := &round{
+		name: name, seed: seed, history: newHistory(seed), injected: map[string]int{}, slowest: map[string]time.Duration{},
+	}
+	if err := s.open(); err != nil {
+		r.violations = []string{err.Error()}
+		return r
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	wait := r.history.callers(ctx, s.apis, callers)
+	rng := rand.New(rand.NewPCG(seed, 1<<33))
+	for ctx.Err() == nil {
+		f := faults[rng.IntN(len(faults))]
+		began := time.Now()
+		kind := f.kind
+		mended, reached := f.inject(s, rng)
+		if !reached {
+			kind += ", not reached"
+		}
+		r.injected[kind]++
+		looks, violations := s.checkFloor()
+		r.looks += looks
+		r.violations = append(r.violations, violations...)
+		if !s.recovered(r.history) {
+			cancel()
+			wait()
+			r.violations = append(r.violations, "6: it does not recover from "+kind)
+			return r // what else is wrong cannot be told
+		}
+		took := time.Since(mended)
+		r.slowest[kind] = max(r.slowest[kind], took)
+		s.t.Logf("%s: %s: away for %.1f s, back %.1f s later", name, kind, mended.Sub(began).Seconds(), took.Seconds())
+	}
+	cancel()
+	wait()
+	if r.looks == 0 {
+		r.violations = append(r.violations, "5: nobody came to look at the ack floor")
+	}
+	r.history.settle(s.apis)
+	var violations []string
+	r.outcome, violations = s.check(r.history)
+	r.violations = append(append(r.violations, violations...), s.checkOperations(r.history)...)
+	return r
+}
+
+// recovered waits until a client is taken in at every ingress, and everything before it is done.
+func (s *stage) recovered(h *history) bool {
+	for _, api := range s.apis {
+		if !testcluster.Within(time.Minute, func() bool { return h.send(api, h.claim("", false)) == accepted202 }) {
+			return false
+		}
+	}
+	return s.drained()
+}
+
+// report is the table of one or several runs.
+func report(runs ...*round) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	injected, slowest, answers := map[string]int{}, map[string]time.Duration{}, map[answer]int{}
+	var claims, clients, events, repeated, rejections, looks, violations int
+	for _, r := range runs {
+		for kind, n := range r.injected {
+			injected[kind] += n
+			slowest[kind] = max(slowest[kind], r.slowest[kind])
+		}
+		for a, n := range r.history.answers {
+			answers[a] += n
+		}
+		claims += len(r.history.claims)
+		looks += r.looks
+		violations += len(r.violations)
+		if o := r.outcome; o != nil {
+			clients += len(o.rows)
+			events += o.kept
+			repeated += o.repeated
+			rejections += len(o.rejections)
+		}
+	}
+	fmt.Fprintf(w, "\nfault\tinjected\tslowest recovery\n")
+	for _, kind := range slices.Sorted(maps.Keys(injected)) {
+		fmt.Fprintf(w, "%s\t%d\t%.1f s\n", kind, injected[kind], slowest[kind].Seconds())
+	}
+	fmt.Fprintf(w, "\nrequests, by answer\t\n")
+	for _, a := range slices.Sorted(maps.Keys(answers)) {
+		fmt.Fprintf(w, "%s\t%d\n", a, answers[a])
+	}
+	fmt.Fprintf(w, "\nclients asked for\t%d\nclients\t%d\nevents on the stream\t%d\nevents published again\t%d\nrejections\t%d\ncommands looked up below the ack floor\t%d\nviolations\t%d\n",
+		claims, clients, events, repeated, rejections, looks, violations)
+	_ = w.Flush()
+	return b.String()
+}
+
+// TestFaults runs the suite: FAULTS_RUNS runs from FAULTS_SEED on, of FAULTS_MINUTES in all, by turns on everything in one
+// process and on separate processes.
+func TestFaults(t *testing.T) {
+	minutes, err := strconv.ParseFloat(cmp.Or(os.Getenv("FAULTS_MINUTES"), "4"), 64)
+	if err != nil || minutes <= 0 {
+		t.Fatal("FAULTS_MINUTES must be a number of minutes")
+	}
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("FAULTS_RUNS"), "2"))
+	if err != nil || n < 1 {
+		t.Fatal("FAULTS_RUNS must be a number of runs")
+	}
+	seed := firstSeed(t)
+	d := time.Duration(minutes * float64(time.Minute) / float64(n))
+	var runs []*round
+	for i := range n {
+		seed := seed + uint64(i)
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			program := build(t, "clientele-faults")
+			var r *round
+			// By the seed, so that FAULTS_SEED alone repeats a run.
+			if seed%2 == 0 {
+				r = play(newEmbedded(t, program, t.TempDir()), "embedded", seed, d, embeddedFaults())
+			} else {
+				r = play(newSeparate(t, program), "separate", seed, d, separateFaults())
+			}
+			runs = append(runs, r)
+			t.Logf("%s, seed %d:%s", r.name, seed, report(r))
+			r.fail(t)
+		})
+	}
+	t.Logf("%d runs, seeds %d to %d, %s of faults:\n%s", n, seed, seed+uint64(n-1), d*time.Duration(n), report(runs...))
+}
+
+func firstSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("FAULTS_SEED"), strconv.FormatInt(time.Now().Unix(), 10)), 10, 64)
+	if err != nil {
+		t.Fatal("FAULTS_SEED must be a number")
+	}
+	return seed
+}
+
+// fail fails the test with the violations.
+func (r *round) fail(t *testing.T) {
+	const most = 20
+	for i, v := range r.violations {
+		if i == most {
+			t.Errorf("and %d more", len(r.violations)-most)
+			break
+		}
+		t.Error(v)
+	}
+}

@@ -1,0 +1,129 @@
+//go:build faults
+
+package faulttest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// outcome is what the database and the streams say in the end.
+type outcome struct {
+	rows       map[uuid.UUID]*domain.Client
+	events     map[string][]*jetstream.RawStreamMsg // by client id
+	rejections map[string]domain.Rejection          // by command id
+	commands   []*jetstream.RawStreamMsg
+	rejected   []*jetstream.RawStreamMsg
+	kept       int // events on the stream
+	repeated   int // events that a subscriber heard again
+}
+
+// read reads all that there is.
+func (s *stage) read() (*outcome, error) {
+	o := &outcome{
+		rows: map[uuid.UUID]*domain.Client{}, events: map[string][]*jetstream.RawStreamMsg{}, rejections: map[string]domain.Rejection{},
+	}
+	var err error
+	if o.commands, err = s.stream(domain.StreamCommands); err != nil {
+		return nil, err
+	}
+	o.commands = slices.DeleteFunc(o.commands, func(msg *jetstream.RawStreamMsg) bool { return strings.HasPrefix(msg.Subject, domain.SubjectSync) })
+	events, err := s.stream(domain.StreamEvents)
+	if err != nil {
+		return nil, err
+	}
+	o.kept = len(events)
+	for _, msg := range events {
+		id := msg.Header.Get("ce-subject")
+		o.events[id] = append(o.events[id], msg)
+	}
+	if o.rejected, err = s.stream(domain.StreamRejections); err != nil {
+		return nil, err
+	}
+	for _, msg := range o.rejected {
+		r, err := domain.ParseRejection(msg.Data)
+		if err != nil {
+			return nil, err
+		}
+		o.rejections[r.ID] = r
+	}
+	ids, err := s.ids()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		c, err := s.clients.Get(context.Background(), id)
+		if err != nil {
+			return nil, err
+		}
+		o.rows[id] = &c
+	}
+	return o, nil
+}
+
+// stream returns all messages of a stream.
+func (s *stage) stream(name string) ([]*jetstream.RawStreamMsg, error) {
+	const page = 1000
+	ctx := context.Background()
+	stream, err := s.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", name, err)
+	}
+	var all []*jetstream.RawStreamMsg
+	last := stream.CachedInfo().State.LastSeq
+	for next := uint64(1); next <= last; {
+		msgs, err := jetstreamext.GetBatch(ctx, s.js, name, page, jetstreamext.GetBatchSeq(next))
+		if err != nil {
+			return nil, err
+		}
+		for msg, err := range msgs {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				return all, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, msg)
+			next = msg.Sequence + 1
+		}
+	}
+	return all, nil
+}
+
+// ids returns the ids of all clients.
+func (s *stage) ids() ([]uuid.UUID, error) {
+	driver, source := "sqlite", filepath.Join(s.dir, "clientele.db")
+	if s.postgres != nil {
+		driver, source = "pgx", s.postgres.URL()
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(context.Background(), `SELECT id FROM clients`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}

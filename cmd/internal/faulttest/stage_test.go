@@ -1,0 +1,249 @@
+//go:build faults
+
+package faulttest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/store"
+	"clientele/store/postgres"
+	"clientele/store/sqlite"
+	"clientele/store/storetest"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// stage is what a run of the suite plays on: the processes of Clientele, and the servers that they use.
+type stage struct {
+	t       testing.TB
+	program string
+	dir     string // of the embedded NATS and SQLite
+	members []*member
+	apis    []string
+
+	nats     *testcluster.NatsServer   // nil: it is in serve
+	postgres *storetest.PostgresServer // nil: SQLite
+	proxies  proxies                   // to nats and postgres
+
+	natsURL string
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	clients store.Store
+	heard   *subscriber
+}
+
+// member is a process of Clientele. Whatever ends it, it is started again at the same addresses.
+type member struct {
+	t       testing.TB
+	name    string
+	program string
+	args    []string
+	clock   string // the file that steps its clock
+
+	mu      sync.Mutex
+	proc    *testcluster.Process
+	outputs []*testcluster.Process // all that were started
+}
+
+func (m *member) start(environment ...string) *testcluster.Process {
+	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	environment = append(environment, "CLIENTELE_FAULTS_CLOCK="+m.clock)
+	m.proc = testcluster.StartWith(m.t, environment, m.program, m.args...)
+	m.outputs = append(m.outputs, m.proc)
+	return m.proc
+}
+
+// role is what the process is: serve, ingress or worker.
+func (m *member) role() string { return m.args[0] }
+
+// newEmbedded is one process with everything inside, on this data directory.
+func newEmbedded(t testing.TB, program, dir string, flags ...string) *stage {
+	t.Helper()
+	s := &stage{t: t, program: program, dir: dir}
+	api, natsListen := testcluster.FreeAddress(t), testcluster.FreeAddress(t)
+	s.natsURL = "nats://" + natsListen
+	s.join("serve", "serve", append(flags, "--listen="+api, "--nats-listen="+natsListen, "--data-dir="+dir, "--history=10s")...)
+	s.apis = []string{"http://" + api}
+	return s
+}
+
+// newSeparate is two ingresses and two workers on a nats-server and a PostgreSQL, which they reach through proxies.
+func newSeparate(t testing.TB, program string) *stage {
+	t.Helper()
+	s := &stage{t: t, program: program, nats: testcluster.StartNATSServer(t), postgres: storetest.StartPostgres(t)}
+	s.natsURL = s.nats.URL
+	direct := []string{"--nats-url", s.nats.URL, "--database-url", s.postgres.URL()}
+	if status := testcluster.Start(t, program, append([]string{"migrate"}, direct...)...).Wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	s.proxies = startProxies(t, s.nats.URL, s.postgres.URL())
+	for i := range 2 {
+		api := testcluster.FreeAddress(t)
+		s.apis = append(s.apis, "http://"+api)
+		s.join(fmt.Sprint("ingress ", i), "ingress", "--listen="+api,
+			"--nats-url="+s.proxies.ingressNATS.Instead(s.nats.URL), "--database-url="+s.proxies.postgres.Instead(s.postgres.URL()))
+		s.join(fmt.Sprint("worker ", i), "worker", "--history=10s",
+			"--nats-url="+s.proxies.workerNATS.Instead(s.nats.URL), "--database-url="+s.proxies.postgres.Instead(s.postgres.URL()))
+	}
+	return s
+}
+
+func (s *stage) join(name, role string, args ...string) {
+	s.members = append(s.members, &member{
+		t: s.t, name: name, program: s.program,
+		args:  append([]string{role, "--log-format=json", "--admin-listen=127.0.0.1:0"}, args...),
+		clock: filepath.Join(s.t.TempDir(), "clock"),
+	})
+}
+
+// open starts the members and connects to what they keep. It is separate from the constructors, as a start may fail where
+// the disk has lost what it was trusted with.
+func (s *stage) open() error {
+	for _, m := range s.members {
+		p := m.start()
+		if !testcluster.Within(time.Minute, func() bool { return p.IsReady() || p.Ended() }) || p.Ended() {
+			return fmt.Errorf("%s does not become ready:\n%s", m.name, p.Output())
+		}
+	}
+	var err error
+	if s.nc, err = nats.Connect(s.natsURL, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.PingInterval(2*time.Second)); err != nil {
+		return err
+	}
+	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(2*time.Second)); err != nil {
+		return err
+	}
+	s.heard = &subscriber{events: map[string][sha256.Size]byte{}}
+	if _, err := s.nc.Subscribe(domain.SubjectCreated, s.heard.hear); err != nil {
+		return err
+	}
+	if s.postgres != nil {
+		s.clients, err = postgres.Open(context.Background(), postgres.Config{URL: s.postgres.URL()})
+	} else {
+		s.clients, err = sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(s.dir, "clientele.db")})
+	}
+	s.t.Cleanup(s.close)
+	return err
+}
+
+// close lets go of what open opened.
+func (s *stage) close() {
+	s.nc.Close()
+	if s.clients != nil {
+		_ = s.clients.Close()
+	}
+}
+
+// subscriber hears each event that is published, also those that the stream does not keep because it has them.
+type subscriber struct {
+	mu       sync.Mutex
+	events   map[string][sha256.Size]byte // of the body, by client id
+	repeated int
+	unequal  []string
+}
+
+func (s *subscriber) hear(msg *nats.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := msg.Header.Get("ce-subject")
+	hash := sha256.Sum256([]byte(msg.Header.Get("ce-id") + msg.Header.Get("ce-time") + string(msg.Data)))
+	before, ok := s.events[id]
+	if ok {
+		s.repeated++
+	}
+	if ok && before != hash {
+		s.unequal = append(s.unequal, id)
+	}
+	s.events[id] = hash
+}
+
+// of returns the members with one of these roles.
+func (s *stage) of(roles ...string) []*member {
+	var members []*member
+	for _, m := range s.members {
+		for _, role := range roles {
+			if m.role() == role {
+				members = append(members, m)
+			}
+		}
+	}
+	return members
+}
+
+// progress returns the last sequence of the command log, and that up to which every command is acknowledged.
+func (s *stage) progress() (last, floor uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, domain.StreamCommands)
+	if err != nil {
+		return 0, 0, err
+	}
+	c, err := s.js.Consumer(ctx, domain.StreamCommands, domain.ConsumerWorker)
+	if err != nil {
+		return 0, 0, err
+	}
+	return stream.CachedInfo().State.LastSeq, c.CachedInfo().AckFloor.Stream, nil
+}
+
+// drained waits until every command that is on the log now is acknowledged.
+func (s *stage) drained() bool {
+	var mark uint64
+	return testcluster.Within(time.Minute, func() bool {
+		last, floor, err := s.progress()
+		if err != nil {
+			return false
+		}
+		if mark == 0 {
+			mark = last
+		}
+		return floor >= mark
+	})
+}
+
+// setClock steps the member's clock.
+func (m *member) setClock(step time.Duration) {
+	m.t.Helper()
+	if err := os.WriteFile(m.clock, []byte(step.String()), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// pause stops the processes for a while, as a machine does that is suspended or starved.
+func pause(d time.Duration, pids ...int) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	<-time.After(d)
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+}
+
+// written returns everything that the processes wrote: Clientele's and the nats-servers'.
+func (s *stage) written() string {
+	var all strings.Builder
+	for _, m := range s.members {
+		for _, p := range m.outputs {
+			all.WriteString(p.Output())
+		}
+	}
+	if s.nats != nil {
+		for _, p := range append(s.nats.Before, s.nats.Process) {
+			all.WriteString(p.Output())
+		}
+	}
+	return all.String()
+}

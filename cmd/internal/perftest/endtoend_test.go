@@ -1,0 +1,181 @@
+package perftest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/embedded"
+	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/testcluster"
+	"clientele/consumer"
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
+	"clientele/publisher/publishertest"
+	"clientele/store/sqlite"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// BenchmarkEndToEnd is 200 callers who each post the next client when the last is accepted, on the embedded default; a
+// client counts when its event is out. OneByOne is the same service with group commit and batching switched off.
+func BenchmarkEndToEnd(b *testing.B) {
+	b.Run("Batched", func(b *testing.B) { endToEnd(b, 0, consumer.DefaultBatchSize, consumer.DefaultConcurrency) })
+	b.Run("OneByOne", func(b *testing.B) { endToEnd(b, 1, 1, 1) })
+}
+
+func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
+	b.Helper()
+	const callers = 200
+	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
+	b.Cleanup(func() { _ = p.Stop() })
+	api, natsURL := embeddedService(b, p, publishBatch, consumer.Config{BatchSize: storeBatch, Concurrency: concurrency, History: time.Hour})
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(nc.Close)
+	var completed atomic.Int64
+	done := make(chan struct{})
+	if _, err := nc.Subscribe(domain.SubjectCreated, func(*nats.Msg) {
+		if completed.Add(1) == int64(b.N) {
+			close(done)
+		}
+	}); err != nil {
+		b.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	tokens := make(chan struct{})
+	var wg sync.WaitGroup
+	for range callers {
+		conn, err := net.Dial("tcp", api)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = conn.Close() })
+		wg.Go(func() { postEach(b, conn, tokens) })
+	}
+	b.ResetTimer()
+	for range b.N { // b.Loop would stop the clock before the last clients are through
+		tokens <- struct{}{}
+	}
+	close(tokens)
+	wg.Wait()
+	if !b.Failed() {
+		<-done
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "clients/s")
+}
+
+// embeddedService starts what serve starts, with batches of the given sizes, and returns where its API and its NATS listen.
+func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg consumer.Config) (api, natsURL string) {
+	b.Helper()
+	ctx := context.Background()
+	must := func(err error) {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	server, err := embedded.StartNATS(embedded.NATSConfig{Dir: b.TempDir(), Listen: "127.0.0.1:0", Log: p.Log})
+	must(err)
+	p.OnStop("NATS", func(context.Context) error { server.Stop(); return nil })
+	nc, err := nats.Connect(server.ClientURL(), nats.InProcessServer(server))
+	must(err)
+	p.OnStop("connection", func(context.Context) error { nc.Close(); return nil })
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(b.TempDir(), "clientele.db")})
+	must(err)
+	p.OnStop("database", func(context.Context) error { return db.Close() })
+	js, err := jetstream.New(nc)
+	must(err)
+	must(publisher.MigrateStreams(ctx, js, publisher.StreamsConfig{EventRetention: time.Hour}))
+	must(consumer.Migrate(ctx, js))
+	must(server.StageInMemory())
+	_, _, err = db.Migrate(ctx)
+	must(err)
+
+	cfg.Conn, cfg.Store, cfg.Log = nc, db, p.Log
+	cfg.Outcomes, err = publisher.OpenOutcomes(ctx, nc)
+	must(err)
+	worker, err := consumer.New(ctx, cfg)
+	must(err)
+	p.Go(ctx, "worker", worker.Run)
+	log, err := publisher.OpenLog(ctx, publisher.LogConfig{Conn: nc, MaxBatch: publishBatch})
+	must(err)
+	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
+	api, err = p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: p.Log})})
+	must(err)
+	return api, server.ClientURL()
+}
+
+// postEach posts a client for each token, one after the other on one connection. It shares the machine with what it
+// measures, so it does as little as it can: http.Client would take as much time as the service.
+func postEach(b *testing.B, conn net.Conn, tokens <-chan struct{}) {
+	b.Helper()
+	request := fmt.Appendf(nil, "POST /api/v2/clients HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n\r\n%s", len(testcluster.Full), testcluster.Full)
+	answers := bufio.NewReader(conn)
+	for range tokens {
+		if _, err := conn.Write(request); err != nil {
+			b.Error(err)
+			continue
+		}
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			b.Error(err)
+			continue
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusAccepted {
+			b.Error(answer.Status)
+		}
+	}
+}
+
+// BenchmarkBacklog is a restart of serve, a process of its own, with 100,000 commands on the log that nothing has worked on.
+func BenchmarkBacklog(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		b.StopTimer()
+		dir := b.TempDir()
+		first := testcluster.Clientele(b, "serve", "--data-dir", dir)
+		first.Ready()
+		first.Stop()
+		testcluster.Backlog(b, dir, n)
+		b.StartTimer()
+		serve := testcluster.Clientele(b, "serve", "--data-dir", dir)
+		serve.Ready()
+		js := testcluster.JetStream(b, serve.Says(testcluster.NATSListens))
+		publishertest.Eventually(b, "the backlog is worked off", func() bool {
+			stream, err := js.Stream(context.Background(), domain.StreamEvents)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return stream.CachedInfo().State.Msgs == n
+		})
+		b.StopTimer()
+		serve.Stop()
+		usage := serve.Cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		b.ReportMetric(float64(usage.Maxrss)/1024, "MB-peak") // Linux has it in KiB
+		b.StartTimer()
+	}
+	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "clients/s")
+}

@@ -1,0 +1,223 @@
+//go:build bench
+
+package perftest
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// siege is a serve over TLS under attack, and one caller who means well.
+type overload struct {
+	t       *testing.T
+	address string
+	token   string
+	trusted *tls.Config
+
+	mu       sync.Mutex
+	outcomes map[string]int // of an attack, by kind and outcome
+}
+
+// attackPause is how long an attacker rests between attacks.
+const attackPause = 20 * time.Millisecond
+
+// TestSiege prints what 1,000 slow connections, oversized bodies, cancelled streams and guessed keys do to a caller who means
+// well, and to memory. Nothing is too slow for it; it fails if that caller is refused, or if an attack is let in.
+func TestOverload(t *testing.T) {
+	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
+	if err != nil || seconds <= 0 {
+		t.Fatal("BENCH_SECONDS must be the seconds that one measurement takes")
+	}
+	length := time.Duration(seconds * float64(time.Second))
+	ca, keys := testcluster.NewAuthority(t), filepath.Join(t.TempDir(), "keys")
+	certificate, key := ca.Issue("api")
+	s := &overload{t: t, token: testcluster.NewKey(t, keys, "pipeline", "clients:write"), outcomes: map[string]int{}}
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--keys-file", keys, "--tls-cert", certificate, "--tls-key", key)
+	serve.Ready()
+	s.address = strings.TrimPrefix(serve.API(), "http://")
+	s.trusted = ca.Client().Transport.(*http.Transport).TLSClientConfig
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprint(table, "\nbeside one caller\tits p50, ms\tp99, ms\t× quiet\tresident memory, MB\t\n")
+	line := func(name string, h, quiet *hdrhistogram.Histogram) {
+		at := func(h *hdrhistogram.Histogram, p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1000 }
+		fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.1f\t%d\t\n", name, at(h, 50), at(h, 99), at(h, 99)/at(quiet, 99), residentMB(t, serve.PID()))
+	}
+	quiet := s.caller(length)
+	line("nobody", quiet, quiet)
+	ctx, lift := context.WithCancel(t.Context())
+	defer lift()
+	var attackers sync.WaitGroup
+	many := func(n int, attack func(context.Context)) {
+		for range n {
+			attackers.Go(func() {
+				for ctx.Err() == nil {
+					attack(ctx)
+					select { // an attacker shares the processors: let what it costs us be seen, and not what it costs itself
+					case <-ctx.Done():
+					case <-time.After(attackPause):
+					}
+				}
+			})
+		}
+	}
+	many(500, s.slowHeader)
+	many(500, s.slowBody)
+	line("1,000 slow connections", s.caller(length), quiet)
+	many(4, s.oversized)
+	line("and oversized bodies", s.caller(length), quiet)
+	many(2, s.cancelled)
+	many(2, s.guess)
+	line("and cancelled streams, guessed keys", s.caller(length), quiet)
+	lift()
+	attackers.Wait()
+	_ = table.Flush()
+	for outcome, n := range s.outcomes {
+		fmt.Fprintf(os.Stdout, "%9d  %s\n", n, outcome)
+		if strings.Contains(outcome, "202") {
+			t.Errorf("%s: %d times", outcome, n)
+		}
+	}
+	serve.Kill() // what attackers left open may hold a stop up for all of --shutdown-timeout
+}
+
+func (s *overload) note(kind string, outcome any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outcomes[fmt.Sprintf("%s: %v", kind, outcome)]++
+}
+
+// client is an HTTP client with connections of its own.
+func (s *overload) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: s.trusted.Clone(), ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
+}
+
+func (s *overload) post(ctx context.Context, client *http.Client, token string, body io.Reader) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+s.address+"/api/v2/clients", body)
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+token)
+	response, err := client.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	return response.Status, nil
+}
+
+// caller posts one client after the other for that long, and returns how long each took, in microseconds.
+func (s *overload) caller(length time.Duration) *hdrhistogram.Histogram {
+	s.t.Helper()
+	h, client := hdrhistogram.New(1, time.Hour.Microseconds(), 3), s.client()
+	for began := time.Now(); time.Since(began) < length; {
+		asked := time.Now()
+		status, err := s.post(s.t.Context(), client, s.token, strings.NewReader(testcluster.Jane))
+		if err != nil || status != "202 Accepted" {
+			s.t.Errorf("the caller got %s %v", status, err)
+			return h
+		}
+		_ = h.RecordValue(time.Since(asked).Microseconds())
+	}
+	return h
+}
+
+// drip writes a request to a new connection, its last part a byte every tenth of a second, until the server hangs up.
+func (s *overload) drip(ctx context.Context, kind, atOnce string) {
+	conn, err := tls.Dial("tcp", s.address, s.trusted)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	began := time.Now()
+	if _, err := io.WriteString(conn, atOnce); err != nil {
+		return
+	}
+	for ctx.Err() == nil {
+		if _, err := io.WriteString(conn, " "); err != nil {
+			s.note(kind, "hung up after "+time.Since(began).Truncate(5*time.Second).String()+" and more")
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *overload) slowHeader(ctx context.Context) {
+	s.drip(ctx, "slow header", "POST /api/v2/clients HTTP/1.1\r\nX: ")
+}
+
+func (s *overload) slowBody(ctx context.Context) {
+	s.drip(ctx, "slow body, with a key", "POST /api/v2/clients HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer "+
+		s.token+"\r\nContent-Length: 60000\r\n\r\n")
+}
+
+// oversized sends bodies of 1 MiB, one that says so and one that does not.
+func (s *overload) oversized(ctx context.Context) {
+	client := s.client()
+	defer client.CloseIdleConnections()
+	large := strings.Repeat("x", 1<<20)
+	status, err := s.post(ctx, client, s.token, strings.NewReader(large))
+	s.note("oversized body", cmp.Or(status, brief(err)))
+	status, err = s.post(ctx, client, s.token, io.MultiReader(strings.NewReader(large)))
+	s.note("oversized body without a length", cmp.Or(status, brief(err)))
+}
+
+// cancelled begins 100 streams on one connection, and cancels each at once (CVE-2023-44487).
+func (s *overload) cancelled(ctx context.Context) {
+	client := s.client()
+	defer client.CloseIdleConnections()
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+			defer cancel()
+			_, _ = s.post(ctx, client, "guess", strings.NewReader(testcluster.Jane))
+		})
+	}
+	wg.Wait()
+	s.note("100 streams, each cancelled after a millisecond", "the connection is through")
+}
+
+func (s *overload) guess(ctx context.Context) {
+	client := s.client()
+	defer client.CloseIdleConnections()
+	for range 10 {
+		status, err := s.post(ctx, client, s.token[:len(s.token)-1]+"!", strings.NewReader(testcluster.Jane))
+		s.note("guessed key", cmp.Or(status, brief(err)))
+	}
+}
+
+// brief is an error without addresses.
+func brief(err error) string {
+	if err == nil {
+		return ""
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || strings.Contains(err.Error(), "context canceled") {
+		return "connection ended"
+	}
+	return err.Error()
+}

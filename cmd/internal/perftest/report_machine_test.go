@@ -1,0 +1,89 @@
+//go:build bench
+
+package perftest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// factsOf says what the numbers depend on beside Clientele.
+func factsOf(t *testing.T) string {
+	conn, err := pgx.Connect(t.Context(), storetest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	return fmt.Sprintf("%d cores, %s, PostgreSQL %s, nats-server %s, %s for a synced write of 4 KiB",
+		runtime.NumCPU(), runtime.Version(), conn.PgConn().ParameterStatus("server_version"),
+		testcluster.JetStream(t, testcluster.StartNATSServer(t).URL).Conn().ConnectedServerVersion(), syncTime(t).Round(time.Microsecond))
+}
+
+// syncTime is how long the disk of the servers takes for a write of 4 KiB and a sync: the median of many.
+func syncTime(t *testing.T) time.Duration {
+	file, err := os.Create(filepath.Join(t.TempDir(), "sync"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	page := make([]byte, 4<<10)
+	times := make([]time.Duration, 501)
+	for i := range times {
+		began := time.Now()
+		if _, err := file.Write(page); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		times[i] = time.Since(began)
+	}
+	slices.Sort(times)
+	return times[len(times)/2]
+}
+
+// processorTimeOf is the time that a process and its children have had the processors for, those that have ended too; 0 for
+// the process 0. What the kernel does in threads of its own, such as writing journals, is nobody's.
+func processorTimeOf(t *testing.T, pid int) time.Duration {
+	if pid == 0 {
+		return 0
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticks := 0
+	for _, path := range processes {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// The name of the program, in parentheses, may hold anything. See proc_pid_stat(5): behind it come the state, the
+		// parent, and as the 12th to 15th utime, stime, cutime and cstime.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if fields[1] != strconv.Itoa(pid) && path != fmt.Sprintf("/proc/%d/stat", pid) {
+			continue
+		}
+		for _, field := range fields[11:15] {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * (10 * time.Millisecond) // USER_HZ is 100 wherever Go runs
+}

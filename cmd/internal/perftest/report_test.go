@@ -1,0 +1,220 @@
+//go:build bench
+
+package perftest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/loadtest"
+	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
+	"clientele/store"
+	"clientele/store/postgres"
+	"clientele/store/sqlite"
+	"clientele/store/storetest"
+
+	"github.com/go-json-experiment/json"
+)
+
+// crowds are the numbers of connections that the report measures with.
+var crowds = []int{16, 64, 256, 1024}
+
+// The set-ups that the report compares, in its order.
+const (
+	setupYardstick = "yardstick"
+	setupSeparate  = "separate"
+	setupEmbedded  = "embedded"
+)
+
+// benchReport collects what its rounds find.
+type benchReport struct {
+	length time.Duration // of one measurement
+	stages map[string][]cost
+	runs   map[trial][]loadtest.Result
+}
+
+// trial is a measurement from end to end.
+type trial struct {
+	setup       string
+	connections int
+}
+
+// TestReport measures what each stage costs by itself, then everything from end to end, and prints how the two compare with
+// each other and with the yardstick. Nothing is too slow for it; it fails if a client is lost or comes twice.
+//
+// The rounds interleave what is compared, for a machine is not the same all the time; what is printed is the median.
+func TestReport(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Fatal("the processor time of other processes is read from /proc, which only Linux has")
+	}
+	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
+	if err != nil || seconds <= 0 {
+		t.Fatal("BENCH_SECONDS must be the seconds that one measurement takes")
+	}
+	rounds, err := strconv.Atoi(cmp.Or(os.Getenv("BENCH_ROUNDS"), "3"))
+	if err != nil || rounds < 1 {
+		t.Fatal("BENCH_ROUNDS must be how often all is measured")
+	}
+	r := &benchReport{
+		length: time.Duration(seconds * float64(time.Second)),
+		stages: map[string][]cost{},
+		runs:   map[trial][]loadtest.Result{},
+	}
+	for round := range rounds {
+		// Each on fresh servers, which are gone before the next.
+		for _, part := range []struct {
+			name    string
+			measure func(*testing.T)
+		}{
+			{"Stages", r.measureStages},
+			{setupYardstick, r.yardstick},
+			{setupSeparate, r.separate},
+			{setupEmbedded, r.embedded},
+		} {
+			if !t.Run(fmt.Sprintf("%d/%s", round+1, part.name), part.measure) {
+				t.FailNow()
+			}
+		}
+	}
+	if err := r.print(os.Stdout, factsOf(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// separate is an ingress, a worker, nats-server and PostgreSQL, each a process.
+func (r *benchReport) separate(t *testing.T) {
+	h := startSeparate(t, nil)
+	r.endToEnd(t, setupSeparate, h.api, h.nats)
+	h.stop()
+}
+
+// embedded is serve, with NATS and SQLite inside.
+func (r *benchReport) embedded(t *testing.T) {
+	h := startEmbedded(t, nil)
+	r.endToEnd(t, setupEmbedded, h.api, h.nats)
+	h.stop()
+}
+
+// running is a Clientele that is driven from outside.
+type running struct {
+	api, nats string
+	processes map[string]*testcluster.Process
+}
+
+func (r running) stop() {
+	for _, role := range []string{"ingress", "worker", "serve"} {
+		if p := r.processes[role]; p != nil {
+			p.Stop()
+		}
+	}
+}
+
+// startSeparate starts separate processes; prepare, if there is one, is handed the migrated store before.
+func startSeparate(t *testing.T, prepare func(store.Store)) running {
+	server, database := testcluster.StartNATSServer(t), storetest.StartPostgres(t).URL()
+	flags := []string{"--nats-url", server.URL, "--database-url", database}
+	if status := testcluster.Clientele(t, "migrate", flags...).Wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	publishertest.StageInMemory(t, server.Data)
+	if prepare != nil {
+		clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepare(clients)
+		_ = clients.Close()
+	}
+	worker, ingress := testcluster.Clientele(t, "worker", flags...), testcluster.Clientele(t, "ingress", flags...)
+	worker.Ready()
+	ingress.Ready()
+	return running{ingress.API(), server.URL, map[string]*testcluster.Process{"ingress": ingress, "worker": worker, "nats-server": server.Process}}
+}
+
+// startEmbedded starts serve; prepare, if there is one, is handed the migrated store before.
+func startEmbedded(t *testing.T, prepare func(store.Store)) running {
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	serve.Ready()
+	if prepare != nil {
+		serve.Stop()
+		clients, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "clientele.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepare(clients)
+		_ = clients.Close()
+		serve = testcluster.Clientele(t, "serve", "--data-dir", dir)
+		serve.Ready()
+	}
+	return running{serve.API(), serve.Says(testcluster.NATSListens), map[string]*testcluster.Process{"serve": serve}}
+}
+
+// endToEnd has clientele bench drive the API with each number of connections.
+func (r *benchReport) endToEnd(t *testing.T, setup, api, natsURL string) {
+	for _, connections := range crowds {
+		r.add(t, setup, connections, runBench(t, api, natsURL, connections, "--duration", r.length.String()))
+	}
+}
+
+// runBench has clientele bench drive an API, and fails the test if a client is lost or comes twice.
+func runBench(t *testing.T, api, natsURL string, connections int, flags ...string) loadtest.Result {
+	bench := exec.CommandContext(t.Context(), testcluster.Program(t, "clientele"), append([]string{
+		"bench", "--json", "--url", api,
+		"--nats-url", natsURL, "--connections", strconv.Itoa(connections),
+	}, flags...)...)
+	bench.Stderr = os.Stderr // its progress
+	out, err := bench.Output()
+	if err != nil {
+		t.Fatalf("bench: %v\n%s", err, out)
+	}
+	var result loadtest.Result
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Lost != 0 || result.Duplicated != 0 || result.Completed != result.Accepted {
+		t.Errorf("%d connections: %+v", connections, result)
+	}
+	return result
+}
+
+func (r *benchReport) add(t *testing.T, setup string, connections int, result loadtest.Result) {
+	if answered := len(result.Answers); answered != 1 {
+		t.Logf("%s, %d connections: answers %v", setup, connections, result.Answers)
+	}
+	key := trial{setup, connections}
+	r.runs[key] = append(r.runs[key], result)
+}
+
+// during calls f from several goroutines for as long as a measurement takes, and returns how often it did.
+func (r *benchReport) during(t *testing.T, callers int, f func() error) int {
+	ctx, cancel := context.WithTimeout(t.Context(), r.length)
+	defer cancel()
+	counts := make(chan int)
+	for range callers {
+		go func() {
+			n := 0
+			defer func() { counts <- n }()
+			for ; ctx.Err() == nil; n++ {
+				if err := f(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	n := 0
+	for range callers {
+		n += <-counts
+	}
+	return n
+}

@@ -1,0 +1,229 @@
+package systemtest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/backup"
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+	"clientele/store/storetest"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// pad adds messages of a subscriber's size limit to the events, which take a while to copy.
+func pad(t *testing.T, nc *nats.Conn, megabytes int) {
+	t.Helper()
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 1_000_000)
+	_, _ = rand.Read(body) // never fails; it cannot be compressed
+	for range megabytes {
+		if _, err := js.PublishAsync(domain.SubjectCreated, body, jetstream.WithStallWait(testcluster.Patience)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+}
+
+// TestBackupAsOperator moves a Clientele with the files of deploy, and more than 200 MiB of events, to other servers.
+func TestBackupAsOperator(t *testing.T) { //nolint:paralleltest // passwords are in the environment
+	from, to := testcluster.NewSecured(t), testcluster.NewSecured(t)
+	insecure := func(f *testcluster.Secured, role string) *testcluster.Process {
+		args := f.Flags(role, role)
+		if role == "ingress" {
+			args = append(args, "--insecure-no-auth")
+		}
+		p := testcluster.Clientele(t, role, args...)
+		p.Ready()
+		return p
+	}
+	ingress, worker := insecure(from, "ingress"), insecure(from, "worker")
+	operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "done")
+	record := testcluster.Succeeded(t, ingress.API(), operation)
+	worker.Stop()
+	pending := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "pending")
+	pad(t, from.Connect("operator"), 220)
+
+	dir := filepath.Join(t.TempDir(), "backup")
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"backup", dir}, from.Flags("operator", "operator")...)...); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"restore", dir}, to.Flags("operator", "owner")...)...); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	} else if !strings.Contains(stdout, "221 messages") || !regexp.MustCompile(`clients +1\n`).MatchString(stdout) {
+		t.Error(stdout)
+	}
+	was, is := workersOf(t, from), workersOf(t, to)
+	if was.AckFloor.Stream != 1 || is.AckFloor.Stream != was.AckFloor.Stream || is.NumPending != was.NumPending {
+		t.Errorf("the workers' consumer is %+v, want %+v", is, was)
+	}
+	equalMessages(t, from.Connect("operator"), to.Connect("operator"))
+
+	published, err := to.Connect("subscriber").SubscribeSync(domain.SubjectCreated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingress, worker = insecure(to, "ingress"), insecure(to, "worker")
+	if again := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "done"); again != operation {
+		t.Errorf("a retry is %s, want %s", again, operation)
+	}
+	if got := testcluster.Succeeded(t, ingress.API(), operation); got != record {
+		t.Errorf("%s, want %s", got, record)
+	}
+	testcluster.Succeeded(t, ingress.API(), pending)
+	worker.Stop()
+	for _, want := range []string{strings.TrimPrefix(pending, "/api/v2/operations/"), ""} {
+		msg, err := published.NextMsg(time.Second)
+		got := ""
+		if err == nil {
+			got = msg.Header.Get("ce-subject")
+		}
+		if got != want {
+			t.Errorf("the event of %q was published, want that of %q: %v", got, want, err)
+		}
+	}
+}
+
+// workersOf returns the workers' consumer.
+func workersOf(t *testing.T, f *testcluster.Secured) *jetstream.ConsumerInfo {
+	t.Helper()
+	js, err := jetstream.New(f.Connect("operator"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := js.Consumer(t.Context(), domain.StreamCommands, domain.ConsumerWorker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.CachedInfo()
+}
+
+// equalMessages compares the messages of the streams, with their sequences and times.
+func equalMessages(t *testing.T, a, b *nats.Conn) {
+	t.Helper()
+	for _, name := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections} {
+		var streams [2]jetstream.Stream
+		for i, nc := range []*nats.Conn{a, b} {
+			js, err := jetstream.New(nc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if streams[i], err = js.Stream(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		from, to := streams[0].CachedInfo(), streams[1].CachedInfo()
+		if from.State.Msgs != to.State.Msgs || from.State.LastSeq != to.State.LastSeq || from.Config.MaxAge != to.Config.MaxAge {
+			t.Errorf("%s: %+v, want %+v", name, to.State, from.State)
+		}
+		for seq := max(1, from.State.FirstSeq); seq <= from.State.LastSeq; seq++ {
+			want, err := streams[0].GetMsg(t.Context(), seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := streams[1].GetMsg(t.Context(), seq); err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s: message %d differs: %v", name, seq, err)
+			}
+		}
+	}
+}
+
+// TestBackupUnderLoad backs up while clients are accepted and stored, and looks for every promise in what was restored.
+func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
+	from := testcluster.New(t)
+	ingress := from.Clientele("ingress")
+	from.Clientele("worker")
+	pad(t, from.JetStream.Conn(), 150) // so that clients are created while the streams are copied
+	var (
+		mu       sync.Mutex
+		callers  sync.WaitGroup
+		promised []string // operations accepted so far
+	)
+	stop := make(chan struct{})
+	for caller := range 8 {
+		callers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, fmt.Sprint(caller, "-", i))
+				mu.Lock()
+				promised = append(promised, operation)
+				mu.Unlock()
+			}
+		})
+	}
+	publishertest.Eventually(t, "clients are stored", func() bool { return from.Rows() > 200 })
+	mu.Lock()
+	before := slices.Clip(promised)
+	mu.Unlock()
+	dir := filepath.Join(t.TempDir(), "backup")
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"backup", dir}, from.Flags...)...); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	close(stop)
+	callers.Wait()
+	m, err := backup.ReadManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.EventsMissing == 0 {
+		t.Error("no client was stored after the events were copied: this test shows nothing")
+	}
+
+	to := testcluster.NewOn(t, storetest.Postgres(t))
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"restore", dir}, to.Flags...)...); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	// Before a worker repairs anything: no event without its row, and each row has its event or a command that is not done.
+	rows := to.Ids()
+	have := testcluster.Events(t, to.NATS.URL)
+	delete(have, "") // the padding
+	for id := range have {
+		if !rows[id] {
+			t.Errorf("client %s has an event and no row", id)
+		}
+	}
+	floor := to.Consumer().AckFloor.Stream
+	waiting := map[string]bool{}
+	for _, msg := range testcluster.Messages(t, to.NATS.URL, domain.StreamCommands) {
+		id, command := strings.CutPrefix(msg.Subject, domain.SubjectCreate)
+		switch {
+		case command && msg.Sequence > floor:
+			waiting[id] = true
+		case command && (!rows[id] || have[id] == nil):
+			t.Errorf("the log takes the command of client %s for done: row %v, events %d", id, rows[id], len(have[id]))
+		}
+	}
+	for id := range rows {
+		if have[id] == nil && !waiting[id] {
+			t.Errorf("client %s has no event, and no command that would publish it", id)
+		}
+	}
+	to.Clientele("worker")
+	publishertest.Eventually(t, "the log drains", to.Drained)
+	rows = to.Ids()
+	for _, operation := range before {
+		if id := strings.TrimPrefix(operation, "/api/v2/operations/"); !rows[id] {
+			t.Errorf("client %s was accepted before the backup, and is lost", id)
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package systemtest
+
+import (
+	"context"
+	"database/sql"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/embedded"
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+
+	"github.com/rs/zerolog"
+)
+
+// serve whose files are moved away, which it would not notice by itself, ends instead of accepting into nowhere; when they
+// are back, so is everything.
+func TestFilesThatAreMovedAway(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, what, want string }{
+		{"the data directory", "", "bring"},
+		{"the streams", "nats", "the streams are gone, bring them back and start again"},
+		{"the database", "clientele.db", "the database is gone, bring it back and start again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "data")
+			serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+			operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+			before := testcluster.Succeeded(t, serve.API(), operation)
+			here, away := filepath.Join(dir, c.what), filepath.Join(t.TempDir(), "away")
+			if err := os.Rename(here, away); err != nil {
+				t.Fatal(err)
+			}
+			if status := serve.Wait(); status != cli.ExitError {
+				t.Errorf("exit status %d", status)
+			}
+			if !strings.Contains(serve.Output(), "\nclientele: ") || !strings.Contains(serve.Output(), c.want) {
+				t.Error(serve.Output())
+			}
+			_ = os.RemoveAll(here) // what was begun in its place
+			if err := os.Rename(away, here); err != nil {
+				t.Fatal(err)
+			}
+			serve = testcluster.Clientele(t, "serve", "--data-dir", dir)
+			if after := testcluster.Succeeded(t, serve.API(), operation); after != before {
+				t.Errorf("afterwards %s", after)
+			}
+			serve.Stop()
+		})
+	}
+}
+
+// What is deleted by hand is missed, not made anew in silence: serve is not ready, does not start again, and says what to
+// do; migrate makes it anew.
+func TestAPartIsDeleted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, stream, want string }{
+		{"the consumer", "", "consumer worker of stream CLIENT_COMMANDS is missing"},
+		{"the commands", domain.StreamCommands, "stream CLIENT_COMMANDS is missing"},
+		{"the events", domain.StreamEvents, "stream CLIENT_EVENTS is missing"},
+		{"the rejections", domain.StreamRejections, "stream CLIENT_REJECTIONS is missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+			operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+			testcluster.Succeeded(t, serve.API(), operation)
+			js := testcluster.JetStream(t, serve.Says(testcluster.NATSListens))
+			var err error
+			if c.stream == "" {
+				err = js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+			} else {
+				err = js.DeleteStream(context.Background(), c.stream)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := testcluster.Get(t, serve.Admin()+"/readyz")
+			if r.Status != http.StatusServiceUnavailable || !strings.Contains(r.Body, c.want) {
+				t.Errorf("readyz: %d %s", r.Status, r.Body)
+			}
+			serve.Stop()
+
+			again := testcluster.Clientele(t, "serve", "--data-dir", dir)
+			if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), c.want+": run clientele migrate (with the same --data-dir") {
+				t.Errorf("exit status %d: %s", status, again.Output())
+			}
+			if status, _, stderr := testcluster.RunLine(t, "migrate", "--data-dir", dir, "--log-level=error"); status != cli.ExitOK {
+				t.Fatalf("migrate: %d %s", status, stderr)
+			}
+			again = testcluster.Clientele(t, "serve", "--data-dir", dir)
+			again.Ready()
+			if c.stream != domain.StreamCommands {
+				testcluster.Succeeded(t, again.API(), operation)
+			}
+			testcluster.Succeeded(t, again.API(), testcluster.Accepted(t, again.API(), testcluster.Jane, ""))
+			again.Stop()
+		})
+	}
+}
+
+// A database that is empty beside a log that is not was lost, or is another one.
+func TestTheDatabaseIsLost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	testcluster.Succeeded(t, serve.API(), testcluster.Accepted(t, serve.API(), testcluster.Jane, ""))
+	serve.Stop()
+	if err := os.Remove(filepath.Join(dir, "clientele.db")); err != nil {
+		t.Fatal(err)
+	}
+	again := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	const want = "clientele: the database is empty, but the command log has had commands: run clientele migrate"
+	if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), want) {
+		t.Errorf("exit status %d: %s", status, again.Output())
+	}
+}
+
+// The worker of separate processes waits for a consumer that was deleted, and takes up everything when migrate has made it
+// anew.
+func TestTheConsumerIsDeletedUnderAWorker(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	js := testcluster.JetStream(t, s.NATS.URL)
+	if err := js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+		t.Fatal(err)
+	}
+	operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
+	publishertest.Eventually(t, "the worker says what is missing", func() bool {
+		r := testcluster.Get(t, worker.Admin()+"/readyz")
+		return r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, "run clientele migrate")
+	})
+	if status := testcluster.Clientele(t, "migrate", s.Flags...).Wait(); status != cli.ExitOK {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	testcluster.Succeeded(t, ingress.API(), operation)
+	worker.Ready()
+}
+
+// A database that a newer program has made is left alone.
+func TestServeOnANewerDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	serve.Ready()
+	serve.Stop()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "clientele.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`INSERT INTO clientele_schema (version_id, is_applied) VALUES (999, true)`); err != nil {
+		t.Fatal(err)
+	}
+	again := testcluster.Clientele(t, "serve", "--data-dir", dir, "--event-retention=1h")
+	const want = "clientele: the database has schema version 999, newer than this program's 1: run a newer clientele\n"
+	if status := again.Wait(); status != cli.ExitError || !strings.HasSuffix(again.Output(), want) {
+		t.Errorf("exit status %d: %s", status, again.Output())
+	}
+	// Nor are the streams changed, which belong to the newer program, too.
+	server, err := embedded.StartNATS(embedded.NATSConfig{Dir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	events, err := testcluster.JetStream(t, server.ClientURL()).Stream(context.Background(), domain.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := events.CachedInfo().Config.MaxAge; age != publisher.DefaultEventRetention {
+		t.Errorf("events are kept for %s now", age)
+	}
+}
+
+// What an operator chose stays when migrate, or a later serve, does not choose again: shorter, it would delete events.
+func TestSettingsStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settings := func(want time.Duration, args ...string) {
+		t.Helper()
+		serve := testcluster.Clientele(t, "serve", append(args, "--data-dir", dir)...)
+		serve.Ready()
+		js := testcluster.JetStream(t, serve.Says(testcluster.NATSListens))
+		events, err := js.Stream(context.Background(), domain.StreamEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands, err := js.Stream(context.Background(), domain.StreamCommands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age, size := events.CachedInfo().Config.MaxAge, commands.CachedInfo().Config.MaxBytes; age != want || size != 2<<30 {
+			t.Errorf("events are kept for %s, want %s; the log is bounded to %d bytes", age, want, size)
+		}
+		serve.Stop()
+	}
+	settings(30 * 24 * time.Hour)
+	settings(8760*time.Hour, "--event-retention=8760h")
+	if status, _, stderr := testcluster.RunLine(t, "migrate", "--data-dir", dir, "--log-level=error"); status != cli.ExitOK {
+		t.Fatalf("migrate: %d %s", status, stderr)
+	}
+	settings(8760 * time.Hour)
+	settings(time.Hour, "--event-retention=1h")
+}
+
+// A stream that is there, but cannot be read, is not called missing.
+func TestAStreamThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+	testcluster.Succeeded(t, serve.API(), operation)
+	serve.Stop()
+	meta := filepath.Join(dir, "nats", "jetstream", "$G", "streams", domain.StreamCommands, "meta.inf")
+	sound, err := os.ReadFile(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(meta, append([]byte("x"), sound...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), "clientele: the embedded NATS cannot go on, see to the disk of ") {
+		t.Errorf("exit status %d: %s", status, again.Output())
+	}
+	if err := os.WriteFile(meta, sound, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again = testcluster.Clientele(t, "serve", "--data-dir", dir)
+	testcluster.Succeeded(t, again.API(), operation)
+	again.Stop()
+}
+
+// A process that cannot go on ends also while it waits for a server.
+func TestFilesAreMovedAwayFromAProcessThatWaits(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir, "--database-url=postgres://nobody@127.0.0.1:1/nothing")
+	serve.Says("waiting for the streams and the database")
+	if err := os.Rename(dir, dir+" elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	if status := serve.Wait(); status != cli.ExitError || !strings.Contains(serve.Output(), "clientele: the streams are gone") {
+		t.Errorf("exit status %d: %s", status, serve.Output())
+	}
+}

@@ -1,0 +1,162 @@
+package systemtest
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+
+	"github.com/VictoriaMetrics/metricsql"
+	"go.yaml.in/yaml/v2"
+)
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	ingress := s.Clientele("ingress")
+	for range 3 {
+		testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
+	}
+	testcluster.Post(t, ingress.API(), "{}", "")
+	hand(t, s.JetStream, publishertest.Command(t, publishertest.NewID(t), "Smith"), []byte("garbage"))
+	is := func(p *testcluster.Process, want map[string]float64) {
+		t.Helper()
+		for name, value := range want {
+			if got := testcluster.Metric(t, p.Admin(), name); got != value {
+				t.Errorf("%s is %v, want %v", name, got, value)
+			}
+		}
+	}
+	is(ingress, map[string]float64{
+		`clientele_http_request_duration_seconds_count{code="202",method="post",route="/api/v2/clients"}`: 3,
+		`clientele_http_request_duration_seconds_count{code="422",method="post",route="/api/v2/clients"}`: 1,
+		`clientele_log_publish_batch_commands_sum`:                                                        3,
+	})
+	worker := s.Clientele("worker")
+	publishertest.Eventually(t, "everything is worked off", s.Drained)
+	publishertest.Eventually(t, "the log is seen to be done", func() bool {
+		return testcluster.Metric(t, worker.Admin(), "clientele_worker_oldest_command_age_seconds") == 0
+	})
+	is(worker, map[string]float64{
+		"clientele_events_published_total":                            3,
+		`clientele_rejections_total{reason="undecodable"}`:            1,
+		"clientele_worker_batch_commands_sum":                         4,
+		"clientele_log_commands":                                      4,
+		"clientele_worker_pending_commands":                           0,
+		"clientele_worker_ack_pending_commands":                       0,
+		"clientele_log_max_bytes":                                     2 << 30,
+		"clientele_ready":                                             1,
+		`clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`:    4,
+		`clientele_stream_missing_messages{stream="CLIENT_COMMANDS"}`: 0,
+	})
+	if r := testcluster.Get(t, worker.Admin()+"/debug/pprof/goroutine?debug=1"); !strings.Contains(r.Body, "goroutine profile") {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	s.NATS.Kill()
+	is(worker, map[string]float64{"clientele_ready": 0})
+	blocks, err := filepath.Glob(filepath.Join(s.NATS.Data, "jetstream/*/streams", domain.StreamCommands, "msgs/*.blk"))
+	if err != nil || len(blocks) != 1 {
+		t.Fatal(err, blocks)
+	}
+	if age := testcluster.Metric(t, worker.Admin(), "clientele_worker_oldest_command_age_seconds"); age != -1 {
+		t.Errorf("a log that cannot be seen has a command %v s old", age)
+	}
+	// NATS goes on without what it cannot read, and does not say so.
+	block, err := os.ReadFile(blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	block[len(block)/2] ^= 0xff
+	if err := os.WriteFile(blocks[0], block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.NATS.Restart(t)
+	publishertest.Eventually(t, "loss is seen", func() bool {
+		last := testcluster.Metric(t, worker.Admin(), `clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`)
+		return last >= 0 && last < 4
+	})
+	worker.Kill()
+}
+
+// The dashboard and the alerts ask, in PromQL, for metrics that the processes have.
+func TestDashboardAndAlerts(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
+	shown := testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body
+	have := map[string]bool{"up": true} // Prometheus's own
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(shown, -1) {
+		have[match[1]] = true
+		if match[2] == "histogram" {
+			have[match[1]+"_bucket"], have[match[1]+"_sum"], have[match[1]+"_count"] = true, true, true
+		}
+	}
+
+	var dashboard struct {
+		Panels []struct{ Targets []struct{ Expr string } }
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr, For    string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	read := func(path string, unmarshal func([]byte, any) error, v any) {
+		t.Helper()
+		file, err := os.ReadFile(path)
+		if err == nil {
+			err = unmarshal(file, v)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	read("../../../deploy/grafana/clientele.json", json.Unmarshal, &dashboard)
+	read("../../../deploy/prometheus/clientele.rules.yml", yaml.Unmarshal, &rules)
+	var queries []string
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			queries = append(queries, strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"))
+		}
+	}
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			queries = append(queries, r.Expr)
+			if r.Alert == "" || r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+				t.Errorf("%+v", r)
+			}
+		}
+	}
+	if len(queries) < 20 {
+		t.Errorf("%d queries", len(queries))
+	}
+	for _, query := range queries {
+		parsed, err := metricsql.Parse(query)
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+			continue
+		}
+		metricsql.VisitAll(parsed, func(e metricsql.Expr) {
+			selector, ok := e.(*metricsql.MetricExpr)
+			if !ok {
+				return
+			}
+			for _, filters := range selector.LabelFilterss {
+				for _, f := range filters {
+					if f.Label == "__name__" && !have[f.Value] {
+						t.Errorf("%s: there is no metric %s", query, f.Value)
+					}
+				}
+			}
+		})
+	}
+}

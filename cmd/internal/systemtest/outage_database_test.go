@@ -1,0 +1,182 @@
+package systemtest
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
+	"clientele/store/storetest"
+)
+
+// The database goes away, hangs, hangs up, or is another one now. Requests are accepted all the while.
+
+func TestTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	for name, immediate := range map[string]bool{"crash": true, "shutdown": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			theDatabaseIsAway(t, immediate)
+		})
+	}
+}
+
+func theDatabaseIsAway(t *testing.T, immediate bool) {
+	t.Helper()
+	postgres := storetest.StartPostgres(t)
+	s := testcluster.NewOn(t, postgres.URL())
+	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	operations := testcluster.Take(t, ingress.API())
+	postgres.Stop(t, immediate)
+	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	worker.Says("store clients: waiting to try again")
+	if r := testcluster.Get(t, ingress.Admin()+"/readyz"); r.Status != http.StatusOK || !strings.Contains(r.Body, `"degraded":["database: `) {
+		t.Errorf("the ingress without a database: %d %s", r.Status, r.Body)
+	}
+	if r := testcluster.Get(t, worker.Admin()+"/readyz"); r.Status != http.StatusServiceUnavailable || !strings.Contains(r.Body, "database: ") {
+		t.Errorf("the worker without a database: %d %s", r.Status, r.Body)
+	}
+	operations = append(operations, testcluster.Accepted(t, ingress.API(), testcluster.Jane, "some key"))
+	// A worker and an ingress that start now wait, or do without.
+	late := testcluster.Clientele(t, "worker", s.Flags...)
+	late.Says("waiting for the database")
+	if r := testcluster.Get(t, late.Admin()+"/readyz"); r.Status != http.StatusServiceUnavailable || !strings.Contains(r.Body, "waiting for the database") {
+		t.Errorf("a worker that waits: %d %s", r.Status, r.Body)
+	}
+	lateIngress := testcluster.Clientele(t, "ingress", s.Flags...)
+	operations = append(operations, testcluster.Accepted(t, lateIngress.API(), testcluster.Jane, ""))
+
+	postgres.Start(t)
+	late.Ready()
+	s.Settled(ingress.API(), operations)
+	s.DeliveredOnce()
+}
+
+// A database that hangs costs no delivery either: the worker goes on saying that it has the commands in hand.
+func TestTheDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	const ackWait = 2 * time.Second
+	postgres := storetest.StartPostgres(t)
+	s := testcluster.NewOn(t, postgres.URL())
+	s.AckWait(ackWait)
+	ingress := s.Clientele("ingress")
+	s.Clientele("worker")
+	s.Clientele("worker") // who would get what the first is silent about
+	operations := testcluster.Take(t, ingress.API())
+	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+
+	postgres.Pause(t)
+	hanging := time.After(2*ackWait + ackWait/2)
+	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	operations = append(operations, testcluster.Accepted(t, ingress.API(), testcluster.Jane, "some key"))
+	publishertest.Eventually(t, "a worker has commands in hand", func() bool { return s.Consumer().NumAckPending > 0 })
+	<-hanging
+	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	postgres.Resume()
+	s.Settled(ingress.API(), operations)
+	s.DeliveredOnce()
+}
+
+func TestSessionsAreTerminated(t *testing.T) {
+	t.Parallel()
+	const times = 5
+	s := testcluster.New(t)
+	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	callers := testcluster.NewTraffic(t, ingress.API())
+	for range times {
+		unlock := s.Lock() // so that each time a statement is under way
+		s.LocksHeld()
+		s.Terminate()
+		unlock()
+		callers.GoesOn(20)
+	}
+	operations := callers.Leave()
+	if _, refused := callers.Counts(); refused > 0 {
+		t.Errorf("refused: %v", callers.Refusals)
+	}
+	s.Settled(ingress.API(), operations)
+	s.DeliveredOnce()
+	if n := strings.Count(worker.Output(), "SQLSTATE 57P01"); n < times {
+		t.Errorf("the worker noticed %d times, want %d at least", n, times)
+	}
+}
+
+// The worker never hears that its transaction is committed: it tells nobody of the clients before it has seen the rows.
+func TestACommitIsNotHeardOf(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	ingress := s.Clientele("ingress")
+	operations := testcluster.Take(t, ingress.API())
+	between := testcluster.NewProxy(t, s.Database)
+	unlock := s.Lock()
+	worker := s.Behind(between, "worker")
+	s.LocksHeld()
+	between.LoseAnswers()
+	unlock()
+	publishertest.Eventually(t, "the rows are committed", func() bool { return s.Rows() == len(operations) })
+	between.Cut()
+	worker.Says("store clients: waiting to try again")
+	if n := len(testcluster.Events(t, s.NATS.URL)); n > 0 {
+		t.Errorf("%d events of what the worker cannot know", n)
+	}
+	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	between.Heal()
+	s.Settled(ingress.API(), operations)
+	s.DeliveredOnce()
+}
+
+// The primary dies and its standby takes over. The old primary stays down.
+func TestTheDatabaseFailsOver(t *testing.T) {
+	t.Parallel()
+	primary := storetest.StartPostgres(t)
+	standby := primary.Standby(t)
+	s := testcluster.NewOn(t, primary.URLWith(standby))
+	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	callers := testcluster.NewTraffic(t, ingress.API())
+	callers.GoesOn(50)
+	publishertest.Eventually(t, "rows", func() bool { return s.Rows() > 0 })
+	primary.Stop(t, true)
+	callers.GoesOn(30)
+	worker.Says("store clients: waiting to try again")
+	standby.Promote(t)
+	callers.GoesOn(30)
+	operations := callers.Leave()
+	if _, refused := callers.Counts(); refused > 0 {
+		t.Errorf("refused: %v", callers.Refusals)
+	}
+	s.Settled(ingress.API(), operations)
+	s.DeliveredOnce()
+	worker.Ready()
+}
+
+// Nobody can connect: every slot that the worker's role may have is taken.
+func TestTheDatabaseHasTooManyConnections(t *testing.T) {
+	t.Parallel()
+	s := testcluster.NewOn(t, storetest.StartPostgres(t).URL())
+	admin := s.Session()
+	s.Exec(admin, `CREATE ROLE worker LOGIN CONNECTION LIMIT 1`)
+	s.Exec(admin, `GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO worker`)
+	ingress := s.Clientele("ingress")
+	limited := *s
+	limited.Database = strings.Replace(s.Database, "//clientele@", "//worker@", 1)
+	worker := testcluster.Clientele(t, "worker", "--nats-url", s.NATS.URL, "--database-url", limited.Database)
+	worker.Ready()
+	operations := testcluster.Take(t, ingress.API())
+	s.Settled(ingress.API(), operations)
+
+	s.Terminate()
+	publishertest.Eventually(t, "the slot is free", func() bool {
+		var sessions int
+		err := admin.QueryRow(context.Background(), `SELECT count(*) FROM pg_stat_activity WHERE usename = 'worker'`).Scan(&sessions)
+		return err == nil && sessions == 0
+	})
+	limited.Session() // takes it
+	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	worker.Says("SQLSTATE 53300")
+	s.Exec(admin, `ALTER ROLE worker CONNECTION LIMIT -1`)
+	s.Settled(ingress.API(), operations)
+	s.DeliveredOnce()
+}

@@ -1,0 +1,163 @@
+package systemtest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+	"clientele/store/storetest"
+)
+
+// An idempotency key means one client, whoever has to find that out: the ingress in its pool, the log, the store, or, when
+// neither log nor store can tell, the worker.
+
+// again posts under a key that has an operation and checks that the answer is that operation's.
+func again(t *testing.T, api, key string, first testcluster.Reply) {
+	t.Helper()
+	r := testcluster.Post(t, api, testcluster.Jane, key)
+	if r.Status != http.StatusAccepted || r.Object(t)["id"] != first.Object(t)["id"] ||
+		r.Object(t)["acceptedAt"] != first.Object(t)["acceptedAt"] {
+		t.Errorf("%d: %s, first: %s", r.Status, r.Body, first.Body)
+	}
+}
+
+func TestRetriesUnderAKey(t *testing.T) {
+	t.Parallel()
+	postgres := storetest.StartPostgres(t)
+	s := testcluster.NewOn(t, postgres.URL())
+	ingress := s.Clientele("ingress")
+	api := ingress.API()
+	takes := func(key string) testcluster.Reply {
+		t.Helper()
+		r := testcluster.Post(t, api, testcluster.Jane, key)
+		if r.Status != http.StatusAccepted {
+			t.Fatalf("%d: %s", r.Status, r.Body)
+		}
+		return r
+	}
+
+	inFlight := retryInFlight(t, s, api)
+	pending := takes("pending")
+	again(t, api, "pending", pending)
+	again(t, api, "in flight", inFlight)
+
+	worker := s.Clientele("worker")
+	operations := []string{operationOf(t, inFlight), operationOf(t, pending)}
+	s.Settled(api, operations)
+	again(t, api, "pending", pending)
+
+	worker.Stop()
+	worker = s.Trimmed()
+	again(t, api, "pending", pending)
+	if n := len(testcluster.Messages(t, s.NATS.URL, domain.StreamCommands)); n > 0 {
+		t.Errorf("%d commands on the log, though the store has the client", n)
+	}
+
+	postgres.Stop(t, true)
+	down := takes("store down")
+	operations = append(operations, operationOf(t, down))
+	again(t, api, "store down", down)
+	// Now neither the store nor the log knows these; the worker will.
+	before := len(s.Published()[path.Base(operations[1])])
+	takes("pending")
+	if r := testcluster.Post(t, api, strings.Replace(testcluster.Jane, "Jane", "Janet", 1), "in flight"); r.Status != http.StatusAccepted {
+		t.Fatalf("%d: %s", r.Status, r.Body)
+	}
+	postgres.Start(t)
+	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+	worker.Says(`"reason":"idempotency-key-reused"`)
+	rejected := testcluster.Messages(t, s.NATS.URL, domain.StreamRejections)
+	if len(rejected) != 1 || path.Base(operations[0]) != strings.TrimPrefix(rejected[0].Subject, domain.SubjectRejected) {
+		t.Errorf("%d rejections", len(rejected))
+	}
+	if n := s.Rows(); n != len(operations) {
+		t.Errorf("%d rows, want %d", n, len(operations))
+	}
+	// A client outranks the rejection of what came under its key later.
+	s.SameEvents(api, operations)
+	if client := testcluster.Get(t, api+"/api/v2/clients/"+path.Base(operations[0])); strings.Contains(client.Body, "Janet") {
+		t.Errorf("the row is another one now: %s", client.Body)
+	}
+	publishertest.Eventually(t, "the event is sent again", func() bool { return len(s.Published()[path.Base(operations[1])]) > before })
+	s.SameEvents(api, operations)
+}
+
+// retryInFlight has a caller give up waiting, and try again while the first attempt is still on its way to the log. It
+// returns the answer to the second.
+func retryInFlight(t *testing.T, s *testcluster.Cluster, api string) testcluster.Reply {
+	t.Helper()
+	s.NATS.Signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, api+"/api/v2/clients", strings.NewReader(testcluster.Jane))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", "in flight")
+	if response, err := http.DefaultClient.Do(r); err == nil {
+		response.Body.Close()
+		t.Fatalf("%s, though the log is halted", response.Status)
+	}
+	second := make(chan testcluster.Reply)
+	go func() { second <- testcluster.Post(t, api, testcluster.Jane, "in flight") }()
+	s.NATS.Signal(syscall.SIGCONT)
+	answer := <-second
+	if answer.Status != http.StatusAccepted {
+		t.Fatalf("%d: %s", answer.Status, answer.Body)
+	}
+	return answer
+}
+
+func operationOf(t *testing.T, r testcluster.Reply) string {
+	t.Helper()
+	return r.Object(t)["links"].(map[string]any)["self"].(string)
+}
+
+// Different requests under one key, at once and at two ingresses: one of them is the key's from then on.
+func TestAKeyHasOneRequest(t *testing.T) {
+	t.Parallel()
+	const rounds, posts, bodies = 10, 20, 4
+	s := testcluster.New(t)
+	apis := []string{s.Clientele("ingress").API(), s.Clientele("ingress").API()}
+	s.Clientele("worker")
+	var operations []string
+	for round := range rounds {
+		key := fmt.Sprint("round ", round)
+		body := func(i int) string {
+			return strings.Replace(testcluster.Jane, "Smith", fmt.Sprint("Smith ", i%bodies), 1)
+		}
+		replies := make([]testcluster.Reply, posts)
+		testcluster.Each(posts, func(i int) { replies[i] = testcluster.Post(t, apis[i/bodies%2], body(i), key) })
+		winner := -1
+		for i, r := range replies {
+			if r.Status == http.StatusAccepted {
+				winner = i % bodies
+			}
+		}
+		operation := "/api/v2/operations/" + domain.KeyedID("anonymous", key).String()
+		operations = append(operations, operation)
+		for i, r := range replies {
+			switch {
+			case i%bodies != winner:
+				if r.Status != http.StatusUnprocessableEntity || r.Object(t)["type"] != "/problems/idempotency-key-reused" {
+					t.Errorf("%s: another request: %d %s", key, r.Status, r.Body)
+				}
+			case r.Status != http.StatusAccepted || r.Header.Get("Location") != operation:
+				t.Errorf("%s: the same request: %d %s", key, r.Status, r.Body)
+			}
+		}
+		if client := testcluster.Succeeded(t, apis[0], operation); !strings.Contains(client, fmt.Sprintf(`"lastName":"Smith %d"`, winner)) {
+			t.Errorf("%s: not the client of %d: %s", key, winner, client)
+		}
+	}
+	s.Settled(apis[1], operations)
+}

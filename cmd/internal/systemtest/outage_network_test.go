@@ -1,0 +1,185 @@
+package systemtest
+
+import (
+	"net/http"
+	"path"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+)
+
+// The network between Clientele and NATS loses, delays and breaks.
+
+// unknown posts under a key and checks that the caller hears in time that the outcome is not known, and where to look.
+func unknown(t *testing.T, api, key string) {
+	t.Helper()
+	begin := time.Now()
+	r := testcluster.Post(t, api, testcluster.Jane, key)
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("answered after %s", took)
+	}
+	operation := "/api/v2/operations/" + domain.KeyedID("anonymous", key).String()
+	if r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" ||
+		r.Object(t)["type"] != "/problems/outcome-unknown" || r.Object(t)["operation"] != operation {
+		t.Errorf("%d %v: %s", r.Status, r.Header, r.Body)
+	}
+}
+
+// retried posts under a key until it is accepted, and returns the operation.
+func retried(t *testing.T, api, key string) (operation string) {
+	t.Helper()
+	publishertest.Eventually(t, "the request is accepted", func() bool {
+		r := testcluster.Post(t, api, testcluster.Jane, key)
+		operation = r.Header.Get("Location")
+		return r.Status == http.StatusAccepted
+	})
+	return operation
+}
+
+// An answer that does not come leaves it open whether the command is on the log. A retry under the key is right either way.
+func TestTheLogIsNotHeard(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		lose   func(*testcluster.Proxy)
+		stored int
+	}{
+		{"the command is lost", (*testcluster.Proxy).LoseRequests, 0},
+		{"the answer is lost", (*testcluster.Proxy).LoseAnswers, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := testcluster.New(t)
+			between := testcluster.NewProxy(t, s.NATS.URL)
+			ingress := s.Behind(between, "ingress")
+			c.lose(between)
+			unknown(t, ingress.API(), "key")
+			if n := len(testcluster.Messages(t, s.NATS.URL, domain.StreamCommands)); n != c.stored {
+				t.Errorf("%d commands on the log, want %d", n, c.stored)
+			}
+			between.Heal()
+			operations := []string{retried(t, ingress.API(), "key")}
+			s.Clientele("worker")
+			s.Settled(ingress.API(), operations)
+			s.DeliveredOnce()
+		})
+	}
+}
+
+func TestConnectionsBreak(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	s.AckWait(2 * time.Second)
+	between := testcluster.NewProxy(t, s.NATS.URL)
+	ingress, worker := s.Behind(between, "ingress"), s.Behind(between, "worker")
+	callers := testcluster.NewTraffic(t, ingress.API())
+	callers.GoesOn(20)
+	for i := range 6 {
+		_, before := callers.Counts()
+		if i%2 == 0 {
+			between.Reset()
+		} else {
+			between.Cut()
+		}
+		publishertest.Eventually(t, "requests are refused", func() bool { _, now := callers.Counts(); return now >= before+5 })
+		between.Heal()
+		callers.GoesOn(20)
+	}
+	operations := callers.Leave()
+	s.Settled(ingress.API(), operations)
+	worker.Ready()
+}
+
+// A worker that is answered this late may ask for commands, and be gone when they come: they are delivered again.
+func TestAnswersAreLate(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	s.AckWait(4 * time.Second)
+	between := testcluster.NewProxy(t, s.NATS.URL)
+	ingress := s.Behind(between, "ingress")
+	s.Behind(between, "worker")
+	callers := testcluster.NewTraffic(t, ingress.API())
+	callers.GoesOn(20)
+	between.Delay(2 * time.Second)
+	callers.GoesOn(8)
+	between.Heal()
+	callers.GoesOn(20)
+	operations := callers.Leave()
+	for problem := range callers.Refusals {
+		if problem != "/problems/outcome-unknown" {
+			t.Errorf("refused: %s", problem)
+		}
+	}
+	s.Settled(ingress.API(), operations)
+}
+
+// Neither side hears that the connection is gone.
+func TestAnIngressIsAlone(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	between := testcluster.NewProxy(t, s.NATS.URL)
+	ingress := s.Behind(between, "ingress")
+	s.Clientele("worker")
+	operations := testcluster.Take(t, ingress.API())
+	between.Lose()
+	unknown(t, ingress.API(), "key")
+	ingress.Says("lost the connection to NATS")
+	if r := testcluster.Post(t, ingress.API(), testcluster.Jane, "later"); r.Status != http.StatusServiceUnavailable || r.Object(t)["type"] != "/problems/unavailable" {
+		t.Errorf("%d: %s", r.Status, r.Body)
+	}
+	if r := testcluster.Get(t, ingress.Admin()+"/readyz"); r.Status != http.StatusServiceUnavailable || !strings.Contains(r.Body, "NATS") {
+		t.Errorf("readyz: %d %s", r.Status, r.Body)
+	}
+	between.Heal()
+	operations = append(operations, retried(t, ingress.API(), "key"), retried(t, ingress.API(), "later"))
+	ingress.Ready()
+	s.Settled(ingress.API(), operations)
+}
+
+// A worker that has commands in hand is not heard of, or halts, for longer than the log waits. Another does its work. When it
+// comes back, late and with a commit and events of its own, that does no harm.
+func TestAWorkerIsLate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		// away and back are what happens to the worker.
+		away, back func(*testcluster.Process, *testcluster.Proxy)
+	}{
+		{"unheard", func(_ *testcluster.Process, p *testcluster.Proxy) { p.Lose() }, func(_ *testcluster.Process, p *testcluster.Proxy) { p.Heal() }},
+		{"halted", func(w *testcluster.Process, _ *testcluster.Proxy) { w.Signal(syscall.SIGSTOP) }, func(w *testcluster.Process, _ *testcluster.Proxy) { w.Signal(syscall.SIGCONT) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := testcluster.New(t)
+			s.AckWait(2 * time.Second)
+			between := testcluster.NewProxy(t, s.NATS.URL)
+			ingress := s.Clientele("ingress")
+			operations := testcluster.Take(t, ingress.API())
+			unlock := s.Lock()
+			late := s.Behind(between, "worker")
+			s.LocksHeld()
+			c.away(late, between)
+			other := s.Clientele("worker")
+			publishertest.Eventually(t, "commands are delivered to another", func() bool {
+				delivered := s.Consumer().Delivered
+				return delivered.Consumer > delivered.Stream
+			})
+			unlock()
+			publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+			other.Ready()
+			before := len(s.Published()[path.Base(operations[0])])
+			c.back(late, between)
+			publishertest.Eventually(t, "the late worker sends its events", func() bool {
+				return len(s.Published()[path.Base(operations[0])]) > before
+			})
+			operations = append(operations, testcluster.Take(t, ingress.API())...)
+			s.Settled(ingress.API(), operations)
+			late.Ready()
+		})
+	}
+}

@@ -1,0 +1,90 @@
+package systemtest
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs each command as people do, see testdata/script.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	path := filepath.Dir(testcluster.Program(t, "clientele")) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", path)
+			for _, name := range []string{"API", "ADMIN", "NATS"} {
+				e.Setenv(name, testcluster.FreeAddress(t))
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"answers":    scriptAnswers,
+			"eventually": scriptEventually,
+			"keep":       scriptKeep,
+			"publish":    scriptPublish,
+		},
+	})
+}
+
+// until runs f until it returns true.
+func until(ts *testscript.TestScript, what string, f func() bool) {
+	deadline, again := time.After(testcluster.Patience), time.NewTicker(20*time.Millisecond)
+	defer again.Stop()
+	for !f() {
+		select {
+		case <-deadline:
+			ts.Fatalf("%s: not within %v", what, testcluster.Patience)
+		case <-again.C:
+		}
+	}
+}
+
+// scriptAnswers waits until a URL answers 200: answers http://$ADMIN/readyz.
+func scriptAnswers(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, args[0], func() bool {
+		response, err := http.Get(args[0])
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+}
+
+// scriptEventually runs a program until it succeeds and prints what is wanted: eventually REGEXP clientele ….
+func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	until(ts, args[0], func() bool {
+		return ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout"))
+	})
+}
+
+// scriptKeep keeps what a regular expression finds in the last output as a variable: keep ID '([0-9a-f-]{36})'.
+func scriptKeep(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if found == nil {
+		ts.Fatalf("the output has no %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// scriptPublish puts a message on a stream by hand: publish $NATS SUBJECT BODY.
+func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
+	nc, err := nats.Connect("nats://" + args[0])
+	ts.Check(err)
+	defer nc.Close()
+	_, err = nc.Request(args[1], []byte(args[2]), testcluster.Patience)
+	ts.Check(err)
+}

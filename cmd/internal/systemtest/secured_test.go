@@ -1,0 +1,137 @@
+package systemtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+)
+
+// TestFortress is the main job with the files of deploy: each role with its own credentials, over TLS with certificates.
+func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
+	f := testcluster.NewSecured(t)
+	keys := filepath.Join(t.TempDir(), "keys")
+	writer, reader := testcluster.NewKey(t, keys, "pipeline", "clients:write"), testcluster.NewKey(t, keys, "desk", "clients:read")
+	certificate, key := f.CA.Issue("api")
+	ingress := testcluster.Clientele(t, "ingress", append(f.Flags("ingress", "ingress"), "--keys-file", keys, "--tls-cert", certificate, "--tls-key", key)...)
+	worker := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
+	ingress.Ready()
+	worker.Ready()
+	api := strings.Replace(ingress.API(), "http:", "https:", 1)
+	events, err := f.Connect("subscriber").SubscribeSync(domain.SubjectCreated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := events.SetPendingLimits(-1, -1); err != nil {
+		t.Fatal(err)
+	}
+
+	caller, prefer := f.CA.Client(), ""
+	do := func(method, path, token, body string) (int, http.Header, map[string]any) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, api+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "1")
+		r.Header.Set("Prefer", prefer)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		response, err := caller.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.ProtoMajor != 2 {
+			t.Errorf("%s", response.Proto)
+		}
+		var object map[string]any
+		if err := json.NewDecoder(response.Body).Decode(&object); err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, response.Header, object
+	}
+	status, _, accepted := do(http.MethodPost, "/api/v2/clients", writer, testcluster.Jane)
+	if status != http.StatusAccepted {
+		t.Fatalf("%d: %v", status, accepted)
+	}
+	id := accepted["id"].(string)
+	if want := domain.KeyedID("pipeline", "1").String(); id != want {
+		t.Errorf("id %s, want %s: the key of the caller's name", id, want)
+	}
+	event, err := events.NextMsg(20 * time.Second)
+	if err != nil || event.Header.Get("ce-subject") != id {
+		t.Fatalf("%v: %v", event, err)
+	}
+	if status, _, client := do(http.MethodGet, "/api/v2/clients/"+id, reader, ""); status != http.StatusOK || client["lastName"] != "Smith" {
+		t.Errorf("%d: %v", status, client)
+	}
+	if status, header, _ := do(http.MethodGet, "/api/v2/clients/"+id, writer, ""); status != http.StatusForbidden ||
+		!strings.Contains(header.Get("WWW-Authenticate"), `error="insufficient_scope", scope="clients:read"`) {
+		t.Errorf("%d: %v", status, header)
+	}
+	for _, token := range []string{"", "x", reader[:len(reader)-1] + "!", "clk_aaaaaaaa_b"} {
+		if status, header, _ := do(http.MethodGet, "/api/v2/clients/"+id, token, ""); status != http.StatusUnauthorized ||
+			(header.Get("WWW-Authenticate") == `Bearer realm="clientele"`) != (token == "") {
+			t.Errorf("%q: %d: %v", token, status, header)
+		}
+	}
+
+	// A replay while the command is still on the log, and the operator's tools.
+	if status, _, again := do(http.MethodPost, "/api/v2/clients", writer, testcluster.Jane); status != http.StatusAccepted || again["id"] != id {
+		t.Errorf("%d: %v", status, again)
+	}
+	if status, _, problem := do(http.MethodPost, "/api/v2/clients", writer, strings.Replace(testcluster.Jane, "Jane", "Joan", 1)); status != http.StatusUnprocessableEntity {
+		t.Errorf("%d: %v", status, problem)
+	}
+	prefer = "wait=20"
+	if status, header, client := do(http.MethodPost, "/api/v2/clients", writer, testcluster.Jane); status != http.StatusCreated || client["id"] != id {
+		t.Errorf("%d %v: %v", status, header, client)
+	}
+	prefer = ""
+	operator := f.NatsFlags("operator")
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"rejections", "ls"}, operator...)...); status != cli.ExitOK {
+		t.Errorf("%d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := testcluster.RunLine(t, "clients", "find", "--name", "Smith Jane", "--database-url", f.DatabaseURL("operator")); status != cli.ExitOK || !strings.Contains(stdout, id) {
+		t.Errorf("find: %d: %s%s", status, stdout, stderr)
+	}
+	publishertest.Eventually(t, "the client is erased", func() bool {
+		status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes", id}, f.Flags("operator", "operator")...)...)
+		if status != cli.ExitOK && !strings.Contains(stderr, "still being taken in") {
+			t.Fatalf("%d: %s%s", status, stdout, stderr)
+		}
+		return status == cli.ExitOK
+	})
+	if status, _, _ := do(http.MethodGet, "/api/v2/clients/"+id, reader, ""); status != http.StatusNotFound {
+		t.Errorf("erased: %d", status)
+	}
+
+	// A key that is revoked is refused without a restart.
+	readerID := strings.Split(reader, "_")[1]
+	if status, stdout, stderr := testcluster.RunLine(t, "keys", "revoke", "--keys-file", keys, readerID); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	publishertest.Eventually(t, "the key is refused", func() bool {
+		status, _, _ := do(http.MethodGet, "/api/v2/clients/"+id, reader, "")
+		return status == http.StatusUnauthorized
+	})
+	for _, p := range []*testcluster.Process{ingress, worker} {
+		for _, secret := range []string{testcluster.Password, writer, reader, "Smith", "ermissions"} {
+			if strings.Contains(p.Output(), secret) {
+				t.Errorf("%q in what a process wrote: %s", secret, p.Output())
+			}
+		}
+		p.Stop()
+	}
+	t.Run("Permissions", f.Permissions)
+}

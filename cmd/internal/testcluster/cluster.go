@@ -1,0 +1,383 @@
+package testcluster
+
+import (
+	"context"
+	"net/http"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/embedded"
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// Ids are those of all rows.
+func (s *Cluster) Ids() map[string]bool {
+	s.t.Helper()
+	conn := s.Session()
+	defer conn.Close(s.t.Context())
+	rows, err := conn.Query(s.t.Context(), `SELECT id::text FROM clients`)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	set := map[string]bool{}
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}
+
+// Fill appends commands to the log.
+func Fill(t testing.TB, nc *nats.Conn, n int) {
+	t.Helper()
+	log, err := publisher.OpenLog(context.Background(), publisher.LogConfig{Conn: nc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	details, err := domain.Parse([]byte(Full), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := make(chan struct{})
+	var wg sync.WaitGroup
+	for range min(n, 1000) {
+		wg.Go(func() {
+			for range tokens {
+				id, err := domain.NewID()
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				c, err := domain.NewCreateClient(id, "anonymous", time.Now(), details)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				if _, err := log.Append(context.Background(), c); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range n {
+		tokens <- struct{}{}
+	}
+	close(tokens)
+	wg.Wait()
+}
+
+// Rejected waits until every command has its outcome and is acknowledged, and returns the ids of the rejections by reason.
+func (s *Cluster) Rejected(t *testing.T) map[domain.Code][]string {
+	t.Helper()
+	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+	byReason := map[domain.Code][]string{}
+	for _, msg := range Messages(t, s.NATS.URL, domain.StreamRejections) {
+		r, err := domain.ParseRejection(msg.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byReason[r.Reason] = append(byReason[r.Reason], r.ID)
+	}
+	return byReason
+}
+
+// Rejections runs the command in this process, and returns what it prints to standard output.
+func (s *Cluster) Rejections(t *testing.T, args ...string) string {
+	t.Helper()
+	status, stdout, stderr := RunLine(t, append(append([]string{"rejections"}, args...), "--nats-url", s.NATS.URL)...)
+	if status != cli.ExitOK {
+		t.Fatalf("%v: %d %s%s", args, status, stdout, stderr)
+	}
+	return stdout
+}
+
+// Cluster is a nats-server process and a PostgreSQL database, migrated.
+type Cluster struct {
+	t         testing.TB
+	NATS      *NatsServer
+	Database  string
+	Flags     []string
+	JetStream jetstream.JetStream
+	// Published returns all events that were sent since the site is there, by client id: those, too, that the stream dropped
+	// because it had them.
+	Published func() map[string][]*nats.Msg
+}
+
+func New(t testing.TB) *Cluster {
+	t.Helper()
+	return NewOn(t, storetest.Postgres(t))
+}
+
+func NewOn(t testing.TB, database string) *Cluster {
+	t.Helper()
+	s := &Cluster{t: t, NATS: StartNATSServer(t), Database: database}
+	s.Flags = []string{"--nats-url", s.NATS.URL, "--database-url", database}
+	if status := Clientele(t, "migrate", s.Flags...).Wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	s.JetStream, s.Published = JetStream(t, s.NATS.URL), watch(t, s.NATS.URL)
+	return s
+}
+
+func (s *Cluster) Clientele(role string) *Process {
+	s.t.Helper()
+	p := Clientele(s.t, role, s.Flags...)
+	p.Ready()
+	return p
+}
+
+func (s *Cluster) Rows() int {
+	s.t.Helper()
+	conn := s.Session()
+	defer conn.Close(context.Background())
+	var n int
+	if err := conn.QueryRow(context.Background(), `SELECT count(*) FROM clients`).Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *Cluster) Consumer() *jetstream.ConsumerInfo {
+	s.t.Helper()
+	c, err := s.JetStream.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c.CachedInfo()
+}
+
+func (s *Cluster) Drained() bool {
+	s.t.Helper()
+	info := s.Consumer()
+	return info.NumPending == 0 && info.NumAckPending == 0
+}
+
+// Backlog puts commands on the log of a data directory that no process uses.
+func Backlog(t testing.TB, dir string, n int) {
+	t.Helper()
+	server, err := embedded.StartNATS(embedded.NATSConfig{
+		Dir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0", Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	nc, err := nats.Connect(server.ClientURL(), nats.InProcessServer(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	Fill(t, nc, n)
+}
+
+// Trimmed starts a worker that keeps no history, and returns when nothing is left on the log.
+func (s *Cluster) Trimmed() *Process {
+	s.t.Helper()
+	worker := Clientele(s.t, "worker", append([]string{"--history=0s"}, s.Flags...)...)
+	worker.Ready()
+	publishertest.Eventually(s.t, "the log is trimmed", func() bool {
+		commands, err := s.JetStream.Stream(context.Background(), domain.StreamCommands)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return commands.CachedInfo().State.Msgs == 0
+	})
+	return worker
+}
+
+// Insert inserts, in the session's transaction, the row that a command on the log stands for.
+func (s *Cluster) Insert(session *pgx.Conn, operation string) {
+	s.t.Helper()
+	ctx := context.Background()
+	commands, err := s.JetStream.Stream(ctx, domain.StreamCommands)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	command, err := commands.GetLastMsgForSubject(ctx, domain.SubjectCreate+path.Base(operation))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Exec(session, `INSERT INTO clients (id, first_name, last_name, email_address, status, fingerprint, accepted_at, created_at)
+		VALUES ($1, 'Jane', 'Smith', 'jsmith@example.com', 'NotInvited', decode($2, 'hex'), $3::text::timestamptz, now())`,
+		path.Base(operation), command.Header.Get(domain.HeaderFingerprint), command.Header.Get(domain.HeaderAcceptedAt))
+}
+
+// Preset sets a parameter for the sessions that begin from now on.
+func (s *Cluster) Preset(parameter, value string) {
+	s.t.Helper()
+	conn := s.Session()
+	database := pgx.Identifier{conn.Config().Database}.Sanitize()
+	s.Exec(conn, `ALTER DATABASE `+database+` SET `+parameter+` = '`+value+`'`)
+}
+
+// Session returns a connection of the test's own to the database.
+func (s *Cluster) Session() *pgx.Conn {
+	s.t.Helper()
+	conn, err := pgx.Connect(context.Background(), s.Database)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (s *Cluster) Exec(conn *pgx.Conn, sql string, args ...any) {
+	s.t.Helper()
+	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Lock has whoever inserts clients wait, before the commit, until unlock.
+func (s *Cluster) Lock() (unlock func()) {
+	s.t.Helper()
+	conn := s.Session()
+	// A lock on the table would have the statement wait before it is even planned.
+	s.Exec(conn, `CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$`)
+	s.Exec(conn, `CREATE OR REPLACE TRIGGER gate AFTER INSERT ON clients FOR EACH STATEMENT EXECUTE FUNCTION gate()`)
+	s.Exec(conn, `SELECT pg_advisory_lock(1)`)
+	return func() { s.t.Helper(); s.Exec(conn, `SELECT pg_advisory_unlock(1)`) }
+}
+
+// held waits until a statement of Clientele waits for a lock.
+func (s *Cluster) LocksHeld() {
+	s.t.Helper()
+	s.LockWaits(`application_name = 'clientele'`)
+}
+
+// waits waits until a statement of a session to which the condition applies waits for a lock.
+func (s *Cluster) LockWaits(condition string, args ...any) {
+	s.t.Helper()
+	conn := s.Session()
+	publishertest.Eventually(s.t, "a statement waits", func() bool {
+		var waits bool
+		if err := conn.QueryRow(context.Background(), `SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND `+condition, args...).Scan(&waits); err != nil {
+			s.t.Fatal(err)
+		}
+		return waits
+	})
+}
+
+// Terminate ends every session that Clientele has in the database.
+func (s *Cluster) Terminate() {
+	s.t.Helper()
+	s.Exec(s.Session(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'clientele'`)
+}
+
+// AckWait sets how long a worker may be silent about a command before another gets it, so that no test has to wait for
+// as long as is right in production. Workers that start later keep to it.
+func (s *Cluster) AckWait(d time.Duration) {
+	s.t.Helper()
+	config := s.Consumer().Config
+	config.AckWait = d
+	if _, err := s.JetStream.UpdateConsumer(context.Background(), domain.StreamCommands, config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Behind starts a process that has the proxy between itself and the proxy's server.
+func (s *Cluster) Behind(p *Proxy, role string) *Process {
+	s.t.Helper()
+	var flags []string
+	for _, flag := range s.Flags {
+		flags = append(flags, p.Instead(flag))
+	}
+	if slices.Equal(flags, s.Flags) {
+		s.t.Fatal("the proxy is for another server")
+	}
+	started := Clientele(s.t, role, flags...)
+	started.Ready()
+	return started
+}
+
+// Settled waits until all commands are acknowledged and checks that the weather has left no trace: each operation has
+// succeeded, there is one row for each and none besides, nothing was rejected, and of each client every event, those sent
+// again included, is the same one, and carries the row.
+func (s *Cluster) Settled(api string, operations []string) {
+	s.t.Helper()
+	publishertest.Eventually(s.t, "every command is acknowledged", s.Drained)
+	if n := s.Rows(); n != len(operations) {
+		s.t.Errorf("%d rows, want %d", n, len(operations))
+	}
+	if rejected := Messages(s.t, s.NATS.URL, domain.StreamRejections); len(rejected) > 0 {
+		s.t.Errorf("%d rejections, such as %s", len(rejected), rejected[0].Data)
+	}
+	if n := len(Events(s.t, s.NATS.URL)); n != len(operations) {
+		s.t.Errorf("events of %d clients, want %d", n, len(operations))
+	}
+	if !s.t.Failed() { // or it would wait for what will never be
+		s.SameEvents(api, operations)
+	}
+}
+
+// DeliveredOnce checks that no message of the log was delivered twice.
+func (s *Cluster) DeliveredOnce() {
+	s.t.Helper()
+	if delivered := s.Consumer().Delivered; delivered.Consumer != delivered.Stream {
+		s.t.Errorf("%d deliveries of %d messages", delivered.Consumer, delivered.Stream)
+	}
+}
+
+// SameEvents checks that each operation has succeeded, and the events of its client.
+func (s *Cluster) SameEvents(api string, operations []string) {
+	s.t.Helper()
+	kept, sent := Events(s.t, s.NATS.URL), s.Published()
+	Each(len(operations), func(i int) {
+		operation := operations[i]
+		id := path.Base(operation)
+		row := s.eventually(api + "/api/v2/clients/" + id).Body
+		op := s.eventually(api + operation).Object(s.t)
+		if op["status"] != "succeeded" {
+			s.t.Errorf("operation: %v", op)
+		}
+		if len(kept[id]) == 0 {
+			s.t.Errorf("client %s has no event", id)
+		}
+		ids := map[string]bool{}
+		same := func(header nats.Header, body []byte) {
+			ids[header.Get("ce-id")] = true
+			if string(body) != row || header.Get("ce-time") != op["completedAt"] {
+				s.t.Errorf("event %v %s, row %s of %v", header, body, row, op["completedAt"])
+			}
+		}
+		for _, e := range kept[id] {
+			same(e.Header, e.Data)
+		}
+		for _, e := range sent[id] {
+			same(e.Header, e.Data)
+		}
+		if len(ids) != 1 || ids[""] {
+			s.t.Errorf("client %s has events with the ids %v", id, ids)
+		}
+	})
+}
+
+// eventually returns the answer as soon as it is one: a pool may have to notice first that its connections are broken.
+func (s *Cluster) eventually(url string) (r Reply) {
+	s.t.Helper()
+	publishertest.Eventually(s.t, url, func() bool {
+		r = Get(s.t, url)
+		return r.Status == http.StatusOK
+	})
+	return r
+}

@@ -1,0 +1,83 @@
+package testcluster
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"testing"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Events returns all client.created events that are on the stream, by client id.
+func Events(t testing.TB, url string) map[string][]*jetstream.RawStreamMsg {
+	t.Helper()
+	events := map[string][]*jetstream.RawStreamMsg{}
+	for _, msg := range Messages(t, url, domain.StreamEvents) {
+		id := msg.Header.Get("ce-subject")
+		events[id] = append(events[id], msg)
+	}
+	return events
+}
+
+// Messages returns what is on a stream.
+func Messages(t testing.TB, url, name string) []*jetstream.RawStreamMsg {
+	t.Helper()
+	js := JetStream(t, url)
+	stream, err := js.Stream(context.Background(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var msgs []*jetstream.RawStreamMsg
+	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+		if msg, err := stream.GetMsg(context.Background(), seq); err == nil {
+			msgs = append(msgs, msg)
+		}
+	}
+	return msgs
+}
+
+func JetStream(t testing.TB, url string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// watch collects every event that is published from now on, by client id, until the function that it returns is called.
+func watch(t testing.TB, url string) (published func() map[string][]*nats.Msg) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	var mu sync.Mutex
+	msgs := map[string][]*nats.Msg{}
+	if _, err := nc.Subscribe(domain.SubjectCreated, func(msg *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		id := msg.Header.Get("ce-subject")
+		msgs[id] = append(msgs[id], msg)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return func() map[string][]*nats.Msg {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(msgs)
+	}
+}

@@ -1,0 +1,141 @@
+package testcluster
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"clientele/publisher/publishertest"
+
+	"github.com/go-json-experiment/json"
+)
+
+// TryGet is get for a server that may be away.
+func TryGet(url string) (Reply, error) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return Reply{}, err
+	}
+	return RoundTrip(r)
+}
+
+// Reply is an answer to an HTTP request.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+func (r Reply) Object(t testing.TB) map[string]any {
+	t.Helper()
+	var object map[string]any
+	if err := json.Unmarshal([]byte(r.Body), &object); err != nil {
+		t.Fatalf("%s: %v", r.Body, err)
+	}
+	return object
+}
+
+func Get(t testing.TB, url string) Reply {
+	t.Helper()
+	return Do(t, http.MethodGet, url, "", "")
+}
+
+// Post sends a create-client request, with an idempotency key unless that is "".
+func Post(t testing.TB, api, body, key string) Reply {
+	t.Helper()
+	return Do(t, http.MethodPost, api+"/api/v2/clients", body, key)
+}
+
+func Do(t testing.TB, method, url, body, key string) Reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	answer, err := RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func RoundTrip(r *http.Request) (Reply, error) {
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return Reply{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return Reply{response.StatusCode, response.Header, string(body)}, err
+}
+
+// Accepted posts a client and returns the path of its operation.
+func Accepted(t testing.TB, api, body, key string) (operation string) {
+	t.Helper()
+	r := Post(t, api, body, key)
+	if r.Status != http.StatusAccepted {
+		t.Fatalf("%d: %s", r.Status, r.Body)
+	}
+	return r.Header.Get("Location")
+}
+
+// Succeeded waits for the operation to succeed and returns the record of its client.
+func Succeeded(t testing.TB, api, operation string) (record string) {
+	t.Helper()
+	var last Reply
+	publishertest.Eventually(t, "operation succeeds", func() bool {
+		last = Get(t, api+operation)
+		return last.Status == http.StatusOK && last.Object(t)["status"] == "succeeded"
+	})
+	links := last.Object(t)["links"].(map[string]any)
+	client := Get(t, api+links["client"].(string))
+	if client.Status != http.StatusOK {
+		t.Fatalf("%d: %s", client.Status, client.Body)
+	}
+	return client.Body
+}
+
+// Metric returns the value of a metric in what /metrics shows, -1 if it is not there.
+func Metric(t *testing.T, admin, name string) float64 {
+	t.Helper()
+	r := Get(t, admin+"/metrics")
+	if r.Status != http.StatusOK {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	match := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(r.Body)
+	if match == nil {
+		return -1
+	}
+	value, err := strconv.ParseFloat(match[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// Created posts a client, waits for its record, and returns where the client is.
+func Created(t *testing.T, api string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/api/v2/clients", strings.NewReader(Jane))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Prefer", "wait=20")
+	r, err := RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != http.StatusCreated || r.Object(t)["status"] != "NotInvited" {
+		t.Fatalf("%d %v: %s", r.Status, r.Header, r.Body)
+	}
+	return r.Header.Get("Location")
+}

@@ -1,0 +1,205 @@
+package testcluster
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"clientele/publisher/publishertest"
+)
+
+// IsReady says whether the process says so.
+func (p *Process) IsReady() bool {
+	match := regexp.MustCompile(adminListens).FindStringSubmatch(p.Output())
+	if match == nil {
+		return false
+	}
+	r, err := TryGet("http://" + match[1] + "/readyz")
+	return err == nil && r.Status == http.StatusOK
+}
+
+// Within waits until the condition is true, and says whether that came in time.
+func Within(d time.Duration, condition func() bool) bool {
+	deadline := time.After(d)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+// Process is a process of a test. It is killed when the test ends.
+type Process struct {
+	T    testing.TB
+	Cmd  *exec.Cmd
+	Done chan struct{}
+
+	mu  sync.Mutex
+	out bytes.Buffer // what it wrote to standard output and standard error
+}
+
+// Write takes the output of the process.
+func (p *Process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// Start starts a program.
+func Start(t testing.TB, path string, args ...string) *Process {
+	t.Helper()
+	return StartWith(t, nil, path, args...)
+}
+
+func StartWith(t testing.TB, environment []string, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{T: t, Cmd: exec.Command(path, args...), Done: make(chan struct{})}
+	p.Cmd.Env = append(os.Environ(), environment...)
+	p.Cmd.Stdout, p.Cmd.Stderr = p, p
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.Cmd.Wait()
+		close(p.Done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			const most = 8 << 10
+			output := p.Output()
+			t.Logf("%s %v:\n%s", filepath.Base(path), args, output[max(0, len(output)-most):])
+		}
+	})
+	return p
+}
+
+// Kill kills the process and waits for its end.
+func (p *Process) Kill() {
+	_ = p.Cmd.Process.Kill()
+	<-p.Done
+}
+
+func (p *Process) Signal(signal os.Signal) {
+	p.T.Helper()
+	if err := p.Cmd.Process.Signal(signal); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Wait waits for the end of the process and returns its exit status, -1 if a signal ended it.
+func (p *Process) Wait() int {
+	p.T.Helper()
+	select {
+	case <-p.Done:
+		return p.Cmd.ProcessState.ExitCode()
+	case <-time.After(30 * time.Second):
+		p.T.Fatalf("%v has not ended", p.Cmd.Args)
+		return 0
+	}
+}
+
+// Stop asks the process to stop and checks that it does so in good order.
+func (p *Process) Stop() {
+	p.T.Helper()
+	p.Signal(syscall.SIGTERM)
+	if status := p.Wait(); status != 0 {
+		p.T.Errorf("exit status %d", status)
+	}
+}
+
+// Says waits until the output of the process matches the expression, and returns the last submatch.
+func (p *Process) Says(expression string) string {
+	p.T.Helper()
+	re := regexp.MustCompile(expression)
+	var match []string
+	publishertest.Eventually(p.T, "output "+expression, func() bool {
+		ended := p.Ended()
+		match = re.FindStringSubmatch(p.Output())
+		if ended && match == nil {
+			p.T.Fatalf("%v ended without saying %s", p.Cmd.Args, expression)
+		}
+		return match != nil
+	})
+	return match[len(match)-1]
+}
+
+// Ended says whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.Done:
+		return true
+	default:
+		return false
+	}
+}
+
+// API and admin are where the process listens.
+func (p *Process) API() string {
+	p.T.Helper()
+	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"listening for --listen"`)
+}
+
+func (p *Process) Admin() string {
+	p.T.Helper()
+	return "http://" + p.Says(adminListens)
+}
+
+const adminListens = `"address":"([^"]*)","time":"[^"]*","message":"listening for --admin-listen"`
+
+// Ready waits until the process says that it is ready.
+func (p *Process) Ready() {
+	p.T.Helper()
+	publishertest.Eventually(p.T, "readiness", func() bool { return Get(p.T, p.Admin()+"/readyz").Status == http.StatusOK })
+}
+
+// Clientele starts the program under test on free ports.
+func Clientele(t testing.TB, command string, args ...string) *Process {
+	t.Helper()
+	return ClienteleWith(t, nil, command, args...)
+}
+
+func ClienteleWith(t testing.TB, environment []string, command string, args ...string) *Process {
+	t.Helper()
+	fixed := map[string][]string{
+		"serve":   {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0"},
+		"ingress": {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"},
+		"worker":  {"--admin-listen=127.0.0.1:0"},
+	}[command]
+	args = slices.Concat([]string{command, "--log-format=json"}, fixed, args)
+	return StartWith(t, environment, Program(t, "clientele"), args...)
+}
+
+// FreeAddress returns an address that nothing listens on, for a process that is to be found there after a restart, too.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// PID is the id of the process.
+func (p *Process) PID() int { return p.Cmd.Process.Pid }

@@ -1,0 +1,5 @@
+//go:build race
+
+package testcluster
+
+func init() { buildFlags = append(buildFlags, "-race") }

@@ -1,0 +1,374 @@
+package testcluster
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/store/storetest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/nats-io/nats.go"
+)
+
+// authority issues certificates for one test.
+type authority struct {
+	t           *testing.T
+	Dir         string
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func NewAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, Dir: t.TempDir()}
+	a.key, a.certificate = a.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "authority of a test"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, "ca")
+	return a
+}
+
+// Issue writes a certificate for 127.0.0.1, good for servers and clients, and returns its files.
+func (a *authority) Issue(name string) (certificate, key string) {
+	a.t.Helper()
+	a.sign(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, name)
+	return a.File(name + ".crt"), a.File(name + ".key")
+}
+
+func (a *authority) File(name string) string { return filepath.Join(a.Dir, name) }
+
+func (a *authority) sign(template *x509.Certificate, name string) (*ecdsa.PrivateKey, *x509.Certificate) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
+		a.t.Fatal(err)
+	}
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, signer := template, key
+	if a.certificate != nil {
+		parent, signer = a.certificate, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for suffix, block := range map[string]*pem.Block{
+		".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(a.File(name+suffix), pem.EncodeToMemory(block), 0o600); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	signed, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key, signed
+}
+
+// Client is an HTTP client that trusts the authority.
+func (a *authority) Client() *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.certificate)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
+}
+
+// Secured is Clientele as separate processes that trust nobody: the files of deploy, TLS everywhere, a user for each role.
+type Secured struct {
+	t        *testing.T
+	CA       *authority
+	NATS     *NatsServer
+	Postgres *storetest.PostgresServer
+}
+
+const Password = "password-of-a-test"
+
+func NewSecured(t *testing.T) *Secured {
+	t.Helper()
+	f := &Secured{t: t, CA: NewAuthority(t), Postgres: storetest.StartPostgres(t)}
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+		t.Setenv("NATS_"+role+"_PASSWORD", Password)
+	}
+	f.CA.Issue("server")
+	f.NATS = StartNATSServerWith(t, map[string]string{`# include "tls.conf"`: `include "tls.conf"`}, map[string]string{"/etc/clientele/tls": f.CA.Dir})
+
+	read := func(path string) []byte {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	f.Postgres.UseTLS(t, read(f.CA.File("server.crt")), read(f.CA.File("server.key")))
+	f.roles()
+	for _, role := range []string{"owner", "worker", "ingress", "operator"} {
+		f.Sql(`ALTER ROLE clientele_` + role + ` PASSWORD '` + Password + `'`)
+	}
+	if status := Clientele(t, "migrate", f.Flags("operator", "owner")...).Wait(); status != 0 {
+		t.Fatalf("migrate: exit status %d", status)
+	}
+	f.roles()
+	return f
+}
+
+// roles runs deploy/postgres/roles.sql.
+func (f *Secured) roles() {
+	f.t.Helper()
+	content, err := os.ReadFile("../../../deploy/postgres/roles.sql")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.Sql(string(content))
+}
+
+func (f *Secured) Sql(statements string) {
+	f.t.Helper()
+	conn, err := pgx.Connect(f.t.Context(), f.Postgres.URL())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close(f.t.Context())
+	if _, err := conn.Exec(f.t.Context(), statements); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// NatsFlags are the flags of a program that is this user of NATS.
+func (f *Secured) NatsFlags(user string) []string {
+	certificate, key := f.CA.Issue(user)
+	return []string{
+		"--nats-url", strings.Replace(f.NATS.URL, "nats://", "tls://"+user+":"+Password+"@", 1),
+		"--nats-ca", f.CA.File("ca.crt"), "--nats-cert", certificate, "--nats-key", key,
+	}
+}
+
+// DatabaseURL is the database for this role.
+func (f *Secured) DatabaseURL(role string) string {
+	url := strings.Replace(f.Postgres.URL(), "clientele@", "clientele_"+role+":"+Password+"@", 1)
+	return strings.Replace(url, "sslmode=disable", "sslmode=verify-full&sslrootcert="+f.CA.File("ca.crt"), 1)
+}
+
+func (f *Secured) Flags(natsUser, databaseRole string) []string {
+	return append(f.NatsFlags(natsUser), "--database-url", f.DatabaseURL(databaseRole))
+}
+
+// Connect is a connection to NATS as this user, with an inbox that it may listen on.
+func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
+	f.t.Helper()
+	certificate, key := f.CA.Issue(user)
+	nc, err := nats.Connect(f.NATS.URL, append(options, nats.UserInfo(user, Password), nats.RootCAs(f.CA.File("ca.crt")),
+		nats.ClientCert(certificate, key), nats.CustomInboxPrefix("_INBOX_"+user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(nc.Close)
+	return nc
+}
+
+// Permissions tries what each role may and may not do.
+func (f *Secured) Permissions(t *testing.T) {
+	const someone = "0190d0c5-0000-7000-8000-000000000000"
+	type try struct {
+		Role, Action string
+		Allowed      bool
+		Do           func(ctx context.Context, role string) error
+	}
+	request := func(subject, body string) func(context.Context, string) error {
+		return func(ctx context.Context, role string) error { return f.request(ctx, role, subject, body) }
+	}
+	subscribe := func(subject string) func(context.Context, string) error {
+		return func(_ context.Context, role string) error { return f.subscribe(role, subject) }
+	}
+	query := func(statement string) func(context.Context, string) error {
+		return func(ctx context.Context, role string) error { return f.query(ctx, role, statement) }
+	}
+	const (
+		insert = `INSERT INTO clients (id) SELECT id FROM clients WHERE false`
+		read   = `SELECT id FROM clients LIMIT 1`
+		update = `UPDATE clients SET last_name = last_name WHERE false`
+		remove = `DELETE FROM clients WHERE false`
+		drop   = `DROP TABLE clients`
+		schema = `INSERT INTO clientele_schema (version_id, is_applied) SELECT 99, true WHERE false`
+	)
+	byID := "$JS.API.DIRECT.GET." + domain.StreamCommands + "."
+	all := "$JS.API.DIRECT.GET." + domain.StreamCommands
+	consumer := func(stream string) string {
+		return fmt.Sprintf(`{"stream_name":%q,"config":{"name":"x","ack_policy":"none","mem_storage":true}}`, stream)
+	}
+	for _, c := range []try{
+		{"ingress", "publish a command", true, request(domain.SubjectCreate+someone, "x")},
+		{"ingress", "read one command by its id", true, request(byID+domain.SubjectCreate+someone, "")},
+		{"ingress", "read commands by their place", false, request(all, `{"seq":1}`)},
+		{"ingress", "read commands in a batch", false, request(all, `{"batch":10,"seq":1}`)},
+		{"ingress", "read a message through the API", false, request("$JS.API.STREAM.MSG.GET."+domain.StreamCommands, `{"seq":1}`)},
+		{"ingress", "make a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
+		{"ingress", "take commands from the workers", false, request("$JS.API.CONSUMER.MSG.NEXT."+domain.StreamCommands+".worker", "1")},
+		{"ingress", "purge the log", false, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, "")},
+		{"ingress", "delete a stream", false, request("$JS.API.STREAM.DELETE."+domain.StreamCommands, "")},
+		{"ingress", "publish an event", false, request(domain.SubjectCreated, "x")},
+		{"ingress", "publish a rejection", false, request(domain.SubjectRejected+someone, "x")},
+		{"ingress", "hear that a command has ended", true, subscribe(domain.SubjectEnded + "*")},
+		{"ingress", "tell that a command has ended", false, request(domain.SubjectEnded+someone, "")},
+		{"ingress", "hear commands", false, subscribe("client.create.*")},
+		{"ingress", "hear events", false, subscribe(domain.SubjectCreated)},
+		{"ingress", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"ingress", "SELECT clients", true, query(read)},
+		{"ingress", "INSERT clients", false, query(insert)},
+		{"ingress", "UPDATE clients", false, query(update)},
+		{"ingress", "DELETE clients", false, query(remove)},
+
+		{"worker", "publish a rejection", true, request(domain.SubjectRejected+someone, "{}")},
+		{"worker", "find where the history begins", true, request(all, `{"batch":1,"start_time":"2026-01-01T00:00:00Z"}`)},
+		{"worker", "trim the log", true, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, `{"seq":1}`)},
+		{"worker", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
+		{"worker", "tell of an erasure", false, request(domain.SubjectErased, "x")},
+		{"worker", "read events", false, request("$JS.API.DIRECT.GET."+domain.StreamEvents, `{"seq":1}`)},
+		{"worker", "make a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"worker", "purge the events", false, request("$JS.API.STREAM.PURGE."+domain.StreamEvents, "")},
+		{"worker", "purge the rejections", false, request("$JS.API.STREAM.PURGE."+domain.StreamRejections, "")},
+		{"worker", "change its stream", false, request("$JS.API.STREAM.UPDATE."+domain.StreamCommands, "{}")},
+		{"worker", "delete its consumer", false, request("$JS.API.CONSUMER.DELETE."+domain.StreamCommands+".worker", "")},
+		{"worker", "touch a stream of others", false, request("$JS.API.STREAM.INFO.OTHERS", "")},
+		{"worker", "hear events", false, subscribe(domain.SubjectCreated)},
+		{"worker", "INSERT clients", true, query(insert)},
+		{"worker", "SELECT clients", true, query(read)},
+		{"worker", "UPDATE clients", false, query(update)},
+		{"worker", "DELETE clients", false, query(remove)},
+		{"worker", "write the schema's version", false, query(schema)},
+		{"worker", "DROP clients", false, query(drop)},
+
+		{"subscriber", "make a consumer of events", true, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"subscriber", "hear events", true, subscribe(domain.SubjectCreated)},
+		{"subscriber", "publish an event", false, request(domain.SubjectCreated, "x")},
+		{"subscriber", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
+		{"subscriber", "read commands", false, request(all, `{"seq":1}`)},
+		{"subscriber", "read one command by its id", false, request(byID+domain.SubjectCreate+someone, "")},
+		{"subscriber", "make a consumer of commands", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
+		{"subscriber", "make a consumer of rejections", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamRejections+".x", consumer(domain.StreamRejections))},
+		{"subscriber", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
+		{"subscriber", "hear commands", false, subscribe("client.>")},
+		{"subscriber", "hear rejections", false, subscribe("client.rejected.*")},
+		{"subscriber", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
+
+		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
+		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
+		{"operator", "publish anything else", false, request("orders", "x")},
+		{"operator", "SELECT clients", true, query(read)},
+		{"operator", "UPDATE clients", false, query(update)},
+		{"operator", "DELETE clients", true, query(remove)},
+		{"operator", "INSERT clients", false, query(insert)},
+		{"operator", "DROP clients", false, query(drop)},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		err := c.Do(ctx, c.Role)
+		cancel()
+		refused := errors.Is(err, errRefused)
+		if err != nil && !refused {
+			t.Errorf("%s: %s: %v", c.Role, c.Action, err)
+		}
+		if refused == c.Allowed {
+			t.Errorf("%s: %s: refused %v, want allowed %v", c.Role, c.Action, refused, c.Allowed)
+		}
+		t.Logf("%-10s  %-35s  %s", c.Role, c.Action, map[bool]string{true: "refused", false: "allowed"}[refused])
+	}
+	// Without a certificate there is nobody to be.
+	if nc, err := nats.Connect(f.NATS.URL, nats.UserInfo("ingress", Password), nats.RootCAs(f.CA.File("ca.crt"))); err == nil {
+		nc.Close()
+		t.Error("NATS takes a client without a certificate")
+	}
+	if nc, err := nats.Connect(f.NATS.URL, nats.UserInfo("ingress", "wrong"), nats.RootCAs(f.CA.File("ca.crt")),
+		nats.ClientCert(f.CA.File("ingress.crt"), f.CA.File("ingress.key"))); err == nil {
+		nc.Close()
+		t.Error("NATS takes a wrong password")
+	}
+	plain := strings.Replace(f.DatabaseURL("worker"), "verify-full", "disable", 1)
+	if conn, err := pgx.Connect(t.Context(), plain); err == nil {
+		_ = conn.Close(t.Context())
+		t.Error("PostgreSQL takes a role without TLS")
+	}
+	stranger := strings.Replace(f.DatabaseURL("worker"), f.CA.File("ca.crt"), NewAuthority(t).File("ca.crt"), 1)
+	if conn, err := pgx.Connect(t.Context(), stranger); err == nil {
+		_ = conn.Close(t.Context())
+		t.Error("a PostgreSQL of somebody else's passes for ours")
+	}
+}
+
+var errRefused = errors.New("refused")
+
+// request sends a request as the user, and returns errRefused if the server does not let it through.
+func (f *Secured) request(ctx context.Context, user, subject, body string) error {
+	violations := make(chan error, 10)
+	nc := f.Connect(user, nats.ErrorHandler(nil))
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err })
+	defer nc.Close()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := nc.RequestWithContext(ctx, subject, []byte(body))
+		answer <- err
+	}()
+	select {
+	case err := <-violations:
+		return fmt.Errorf("%w: %w", errRefused, err)
+	case err := <-answer:
+		return err
+	}
+}
+
+func (f *Secured) subscribe(user, subject string) error {
+	nc := f.Connect(user)
+	defer nc.Close()
+	subscription, err := nc.SubscribeSync(subject)
+	if err != nil {
+		return err
+	}
+	if err := nc.Flush(); err != nil {
+		return err
+	}
+	// The server's word comes before its answer to the flush, and is handled beside it.
+	if _, err := subscription.NextMsg(200 * time.Millisecond); errors.Is(err, nats.ErrPermissionViolation) || strings.Contains(fmt.Sprint(nc.LastError()), "ermissions") {
+		return errRefused
+	}
+	return nil
+}
+
+func (f *Secured) query(ctx context.Context, role, statement string) error {
+	conn, err := pgx.Connect(ctx, f.DatabaseURL(role))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, statement)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42501" {
+		return errRefused
+	}
+	return err
+}

@@ -1,0 +1,68 @@
+// Package testcluster starts real servers and processes for tests: nats-server, PostgreSQL, Clientele, proxies between them, and
+// a terminal.
+package testcluster
+
+import (
+	"flag"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/store/storetest"
+)
+
+// buildFlags are how tests build the program: with the race detector if the tests have it.
+var buildFlags []string
+
+// Programs is the directory of the programs that tests build.
+var Programs string
+
+// Main runs the tests of a package that uses this one, and returns its exit status.
+func Main(m *testing.M) int {
+	// The server closes a connection that carried nothing after the 5 s that it waits for a header: never use one that is about to be
+	// closed.
+	http.DefaultTransport.(*http.Transport).IdleConnTimeout = 4 * time.Second
+	var err error
+	if Programs, err = os.MkdirTemp("", "clientele-test-"); err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(Programs) }()
+	// Tests wait for processes more than they compute, so more of them than processors run at once. The command line is read
+	// later and overrides this.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	return storetest.Main(m)
+}
+
+// Program builds a program once, and returns its path.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	build := map[string]func() error{"clientele": buildClientele, "nats-server": buildNATSServer}[name]
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(Programs, name)
+}
+
+var (
+	buildClientele = sync.OnceValue(func() error {
+		return GoBuild("clientele", "clientele/cmd/clientele", buildFlags...)
+	})
+	buildNATSServer = sync.OnceValue(func() error {
+		return GoBuild("nats-server", "github.com/nats-io/nats-server/v2")
+	})
+)
+
+func GoBuild(name, pkg string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"build", "-o", filepath.Join(Programs, name)}, flags...), pkg)...)
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// Patience is how long a test waits for a message.
+const Patience = 15 * time.Second
