@@ -11,6 +11,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"clientele/store"
+
+	"github.com/nats-io/nats.go"
 )
 
 // newDir creates the directory, for this user only. One that exists must be empty.
@@ -110,4 +114,24 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// Config configures Create and Restore.
+type Config struct {
+	// Dir is the directory of the backup.
+	Dir string
+	// Conn leads to the server with the streams. The inboxes that it makes are those that its user may listen on.
+	Conn    *nats.Conn
+	Clients store.Store
+	// Version is that of this program, for the manifest.
+	Version string
+	// Progress is told how far a part is: bytes of a stream, or clients. total is 0 where it is not known.
+	Progress func(part string, done, total int64)
+}
+
+// File is a file of a backup.
+type File struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
 }

@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/store"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/nats-io/nats.go"
 )
 
 const (
@@ -25,19 +23,6 @@ const (
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
 )
-
-// Config configures Create and Restore.
-type Config struct {
-	// Dir is the directory of the backup.
-	Dir string
-	// Conn leads to the server with the streams. The inboxes that it makes are those that its user may listen on.
-	Conn    *nats.Conn
-	Clients store.Store
-	// Version is that of this program, for the manifest.
-	Version string
-	// Progress is told how far a part is: bytes of a stream, or clients. total is 0 where it is not known.
-	Progress func(part string, done, total int64)
-}
 
 // Clients is the part of a backup that Progress is told of beside the streams.
 const Clients = "clients"
@@ -67,13 +52,6 @@ type Stream struct {
 	LastSeq  uint64 `json:"lastSequence"`
 	// Consumers is the number of its durable consumers: the workers', and those of subscribers.
 	Consumers int `json:"consumers"`
-}
-
-// File is a file of a backup.
-type File struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
 }
 
 // streams are copied in this order, and restored in the opposite one: see Create and Restore.

@@ -95,7 +95,7 @@ func (c *copyFlags) run(e env, create bool, f func(context.Context, *process.Pro
 // open connects to the servers that the flags name, and opens the data directory for the others. Of a running clientele serve
 // only the database is read from there.
 func (c *copyFlags) open(ctx context.Context, p *process.Process, e env, create bool) (nc *nats.Conn, db store.Store, err error) {
-	h := home{c.natsFlags, c.databaseFlags, dataDirFlags{
+	h := backendFlags{c.natsFlags, c.databaseFlags, dataDirFlags{
 		DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,
 	}}
 	if c.NatsURL == "" || create && c.DatabaseURL == "" {
@@ -117,7 +117,7 @@ func (c *copyFlags) open(ctx context.Context, p *process.Process, e env, create 
 		}
 		p.OnStop("connection to NATS", func(context.Context) error { nc.Close(); return nil })
 	} else {
-		var o opened
+		var o backends
 		if err := h.openNATS(ctx, p, &o); err != nil {
 			return nil, nil, err
 		}

@@ -14,13 +14,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The exit statuses.
-const (
-	ExitOK    = 0
-	ExitError = 1
-	ExitUsage = 2
-)
-
 // cli is the command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
@@ -56,20 +49,6 @@ const description = `Clientele takes in new clients: 202 means on disk, and it w
   clientele events tail --since 1h
 
 Every flag has an environment twin: --nats-url is CLIENTELE_NATS_URL. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says.`
-
-// env is what a command has of the world around it.
-type env struct {
-	ctx            context.Context //nolint:containedctx // kong hands one value to every command
-	fail           func(error)     // ends ctx, and the command with this error
-	getenv         func(string) string
-	stdin          io.Reader
-	stdout, stderr io.Writer
-}
-
-// usageError is a command line that the parser takes and that is wrong all the same.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
 
 // helped is what the parser throws when it has printed help and there is nothing more to do.
 type helped struct{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -291,4 +292,14 @@ func (m *moment) UnmarshalText(text []byte) error {
 	}
 	m.Time = t
 	return nil
+}
+
+// isLoopback says whether only this machine reaches the address, HOST or HOST:PORT.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

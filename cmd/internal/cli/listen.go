@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
-	"net/netip"
 
 	"clientele/cmd/internal/process"
 	"clientele/publisher"
@@ -15,16 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 )
-
-// isLoopback says whether only this machine reaches the address, HOST or HOST:PORT.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
 
 // start serves the API and returns what it needs to be ready.
 func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {

@@ -84,7 +84,7 @@ func (c *migrateCmd) Run(e env) error {
 }
 
 func (c *migrateCmd) migrate(ctx context.Context, p *process.Process) error {
-	h, err := home{c.natsFlags, c.databaseFlags, dataDirFlags{
+	h, err := backendFlags{c.natsFlags, c.databaseFlags, dataDirFlags{
 		DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,
 	}}.open(ctx, p)
 	if err != nil {
@@ -150,14 +150,6 @@ func setUp(ctx context.Context, p *process.Process, conn *nats.Conn, db store.St
 		return err
 	}
 	return migrate(ctx, p, conn, db, cfg)
-}
-
-// lostError is a part that is missing beside others that are there.
-type lostError struct{ err error }
-
-func (e *lostError) Error() string {
-	return fmt.Sprintf("%v (with the same --data-dir, --nats-url and --database-url) to make it anew, empty, if you cannot bring it "+
-		"back: the rest is there, so it was lost", e.err)
 }
 
 func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) error {

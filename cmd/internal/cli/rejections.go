@@ -1,38 +1,9 @@
 package cli
 
-import (
-	"clientele/domain"
-	"clientele/publisher"
-
-	"github.com/nats-io/nats.go"
-)
-
 // rejectionsCmd are the operator's commands for dead letters. Unlike the commands that serve, they do not wait for servers.
 type rejectionsCmd struct {
 	Ls    rejectionsLsCmd    `cmd:"" help:"List rejections, without personal data."`
 	Show  rejectionsShowCmd  `cmd:"" help:"Show one rejection."`
 	Retry rejectionsRetryCmd `cmd:"" help:"Put rejected commands on the log again, once what kept them from being stored is mended."`
 	Drop  rejectionsDropCmd  `cmd:"" help:"Delete rejections and their commands for good."`
-}
-
-// open returns the rejections of the servers that the flags name, and the connection, for the caller to close.
-func (f operatorFlags) open(e env) (*publisher.Rejections, *nats.Conn, error) {
-	nc, err := natsFlags(f).connectNow(e, "operator")
-	if err != nil {
-		return nil, nil, err
-	}
-	rejections, err := publisher.OpenRejections(e.ctx, nc)
-	if err != nil {
-		nc.Close()
-		return nil, nil, err
-	}
-	return rejections, nc, nil
-}
-
-// rejectionID returns the id that an operator typed as the stream has it: a UUID in lower case, anything else unquoted.
-func rejectionID(typed string) string {
-	if id, err := domain.ParseID(typed); err == nil {
-		return id.String()
-	}
-	return parseDisplayed(typed)
 }

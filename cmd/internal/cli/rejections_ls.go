@@ -8,9 +8,6 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -127,26 +124,4 @@ func (c *rejectionsLsCmd) printJSON(e env, r publisher.StoredRejection) error {
 		line.Errors = append(line.Errors, shown)
 	}
 	return printJSON(e, line)
-}
-
-// printJSON prints a value in one line.
-func printJSON(e env, value any) error {
-	b, err := json.Marshal(value, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(e.stdout, displayJSON(b))
-	return err
-}
-
-// countOf returns a number of things in words.
-func countOf(n int, thing string) string {
-	switch n {
-	case 0:
-		return "no " + thing + "s"
-	case 1:
-		return "1 " + thing
-	default:
-		return fmt.Sprintf("%d %ss", n, thing)
-	}
 }

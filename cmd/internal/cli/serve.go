@@ -76,7 +76,7 @@ func (c *serveCmd) start(ctx context.Context, p *process.Process, e env) (natsUR
 	if err != nil {
 		return "", err
 	}
-	h, err := home{c.natsFlags, c.databaseFlags, c.dataDirFlags}.open(ctx, p)
+	h, err := backendFlags{c.natsFlags, c.databaseFlags, c.dataDirFlags}.open(ctx, p)
 	if err != nil {
 		return "", err
 	}

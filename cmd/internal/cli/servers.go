@@ -130,27 +130,6 @@ func (f natsFlags) options(role string) ([]nats.Option, error) {
 	return options, nil
 }
 
-// userOf returns the user of a URL, "" if there is none.
-func userOf(server string) string {
-	u, err := url.Parse(server)
-	if err != nil {
-		return ""
-	}
-	return u.User.Username()
-}
-
-// redact takes user names and passwords out of a list of URLs.
-func redact(urls string) string {
-	var out []string
-	for server := range strings.SplitSeq(urls, ",") {
-		if u, err := url.Parse(strings.TrimSpace(server)); err == nil {
-			u.User = nil
-			out = append(out, u.String())
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
 // await waits until f succeeds. It gives up with an error that is permanent.
 func await(ctx context.Context, p *process.Process, what string, f func(context.Context) error) error {
 	return awaitUnless(ctx, p, what, f, permanent)

@@ -138,14 +138,6 @@ func (c *csvRows) next() (row, error) {
 	return r, err
 }
 
-// originalNumber returns the number that a rejected row had in the first file.
-func originalNumber(text string, otherwise int) int {
-	if number, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && number > 0 {
-		return number
-	}
-	return otherwise
-}
-
 // client returns the request that a record is, or why it is none.
 func (c *csvRows) client(record []string) (client map[string]any, reason string) {
 	client = map[string]any{}

@@ -121,15 +121,6 @@ func (x *rejects) fill(file *os.File) error {
 	return nil
 }
 
-// numbered returns the n-th name of a file: clients.rejects.csv, clients.rejects.2.csv, ….
-func numbered(path string, n int) string {
-	if n == 1 {
-		return path
-	}
-	stem, extension := split(path)
-	return fmt.Sprintf("%s.%d%s", stem, n, extension)
-}
-
 // hasSum reports whether a regular file has this content.
 func hasSum(path string, sum []byte) (bool, error) {
 	info, err := os.Lstat(path)
@@ -147,14 +138,6 @@ func hasSum(path string, sum []byte) (bool, error) {
 	content := sha256.New()
 	_, err = io.Copy(content, file)
 	return slices.Equal(content.Sum(nil), sum), err
-}
-
-func split(path string) (stem, extension string) {
-	extension = filepath.Ext(path)
-	if extension == ".rejects" {
-		extension = ""
-	}
-	return path[:len(path)-len(extension)], extension
 }
 
 // writer is a writer that counts.

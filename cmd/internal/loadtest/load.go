@@ -20,9 +20,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// newHistogram is of times in microseconds, up to an hour, to three digits.
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, time.Hour.Microseconds(), 3) }
-
 // Load is the callers. They often share the machine with the service that they measure, so they do as little as possible.
 type Load struct {
 	// AcceptedStatus is the HTTP status of an accepted request, 202 unless it is set before Run.
@@ -173,4 +170,20 @@ func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, res
 		return uuid.Nil, answer + " without an operation"
 	}
 	return id, answer
+}
+
+// Result returns what the callers and their ledger found: sent is the time in which requests were sent, all the time until the last event.
+func (l *Load) Result(sent, all time.Duration) Result {
+	r := Result{
+		Seconds:   sent.Seconds(),
+		Accepted:  l.accepted.Load(),
+		Completed: l.ledger.completed.Load(),
+		Accept:    quantilesOf(l.latency),
+		Event:     quantilesOf(l.ledger.delay),
+		Answers:   l.byAnswer,
+	}
+	r.AcceptedRate = float64(r.Accepted) / sent.Seconds()
+	r.CompletedRate = float64(r.Completed) / all.Seconds()
+	r.Lost, r.Duplicated = l.ledger.audit()
+	return r
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"text/tabwriter"
-	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/go-json-experiment/json"
@@ -41,22 +40,6 @@ type Quantiles struct {
 func quantilesOf(h *hdrhistogram.Histogram) Quantiles {
 	at := func(percent float64) float64 { return float64(h.ValueAtPercentile(percent)) / 1000 }
 	return Quantiles{at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
-}
-
-// Result returns what the callers and their ledger found: sent is the time in which requests were sent, all the time until the last event.
-func (l *Load) Result(sent, all time.Duration) Result {
-	r := Result{
-		Seconds:   sent.Seconds(),
-		Accepted:  l.accepted.Load(),
-		Completed: l.ledger.completed.Load(),
-		Accept:    quantilesOf(l.latency),
-		Event:     quantilesOf(l.ledger.delay),
-		Answers:   l.byAnswer,
-	}
-	r.AcceptedRate = float64(r.Accepted) / sent.Seconds()
-	r.CompletedRate = float64(r.Completed) / all.Seconds()
-	r.Lost, r.Duplicated = l.ledger.audit()
-	return r
 }
 
 // Print writes the result as a table, or as JSON.

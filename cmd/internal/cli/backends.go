@@ -17,16 +17,16 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// home is where commands, events and clients are kept: on servers outside, or in a data directory.
-type home struct {
+// backendFlags say where commands, events and clients are stored: on servers outside, or in a data directory.
+type backendFlags struct {
 	natsFlags
 	databaseFlags
 
 	dataDirFlags
 }
 
-// opened is a home in use.
-type opened struct {
+// backends are open connections to them.
+type backends struct {
 	conn    *nats.Conn
 	natsURL string         // at which subscribers find NATS
 	server  *embedded.NATS // nil if it is a server outside
@@ -34,7 +34,7 @@ type opened struct {
 }
 
 // open connects to NATS and to the database, and starts what of them is inside.
-func (h home) open(ctx context.Context, p *process.Process) (o opened, err error) {
+func (h backendFlags) open(ctx context.Context, p *process.Process) (o backends, err error) {
 	if h.NatsURL == "" || h.DatabaseURL == "" {
 		unlock, err := process.LockDir("--data-dir", h.DataDir)
 		if err != nil {
@@ -49,7 +49,7 @@ func (h home) open(ctx context.Context, p *process.Process) (o opened, err error
 	return o, err
 }
 
-func (h home) openNATS(ctx context.Context, p *process.Process, o *opened) (err error) {
+func (h backendFlags) openNATS(ctx context.Context, p *process.Process, o *backends) (err error) {
 	if h.NatsURL != "" {
 		o.natsURL = redact(h.NatsURL)
 		o.conn, err = h.natsFlags.connect(ctx, p, "serve")
@@ -98,7 +98,7 @@ func (f dataDirFlags) encryptionKey() (string, error) {
 	return key, nil
 }
 
-func (h home) openStore(ctx context.Context, p *process.Process) (store.Store, error) {
+func (h backendFlags) openStore(ctx context.Context, p *process.Process) (store.Store, error) {
 	if h.DatabaseURL != "" {
 		return h.databaseFlags.open(ctx, p)
 	}

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+type eventsTailCmd struct {
+	Since    moment `placeholder:"TIME" help:"Begin with the events of then: by RFC 3339, or a duration ago such as 24h. Else with the next."`
+	ID       string `name:"id" placeholder:"ID" help:"Only the events of this client."`
+	JSON     bool   `name:"json" help:"Print whole events, with the clients in them: CloudEvents in JSON, one a line."`
+	NoFollow bool   `help:"End with the last event that is there."`
+
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*eventsTailCmd) Help() string {
+	return `Examples:
+
+  clientele events tail
+  clientele events tail --since 24h --json | jq .data.emailAddress
+  clientele events tail --since 24h --id ID --no-follow`
+}
+
+// Run prints events until it is stopped.
+func (c *eventsTailCmd) Run(e env) error {
+	nc, err := natsFlags(c.operatorFlags).connectNow(e, "subscriber")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: !c.JSON}
+	if c.Since.IsZero() {
+		// Not DeliverNew: the library may make the consumer anew, and what came meanwhile would be missing.
+		stream, err := js.Stream(e.ctx, domain.StreamEvents)
+		if err != nil {
+			return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+		}
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
+	} else {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &c.Since.Time
+	}
+	consumer, err := js.OrderedConsumer(e.ctx, domain.StreamEvents, cfg)
+	if err != nil {
+		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+	}
+	defer func() { // else the server keeps it for minutes
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = js.DeleteConsumer(ctx, domain.StreamEvents, consumer.CachedInfo().Name)
+	}()
+	info, err := consumer.Info(e.ctx)
+	if err != nil {
+		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+	}
+	if c.NoFollow && info.NumPending == 0 {
+		return nil
+	}
+	msgs, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+	}
+	defer msgs.Stop()
+	lost := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(lost) })
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-lost:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		msg, err := msgs.Next(jetstream.NextContext(ctx))
+		switch {
+		case e.ctx.Err() != nil:
+			return nil
+		case ctx.Err() != nil:
+			return errors.New("the connection to NATS was lost")
+		case err != nil:
+			return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+		}
+		if c.ID == "" || strings.EqualFold(c.ID, msg.Headers().Get("ce-subject")) {
+			if err := c.print(e.stdout, msg); err != nil {
+				return err
+			}
+		}
+		if meta, err := msg.Metadata(); c.NoFollow && (err != nil || meta.NumPending == 0) {
+			return err
+		}
+	}
+}
+
+// cloudEvent is an event in CloudEvents' JSON format.
+type cloudEvent struct {
+	SpecVersion     string         `json:"specversion"`
+	ID              string         `json:"id"`
+	Source          string         `json:"source"`
+	Type            string         `json:"type"`
+	Subject         string         `json:"subject"`
+	Time            string         `json:"time"`
+	DataContentType string         `json:"datacontenttype"`
+	DataSchema      string         `json:"dataschema,omitzero"`
+	Traceparent     string         `json:"traceparent,omitzero"` // of CloudEvents' distributed tracing extension
+	Data            jsontext.Value `json:"data"`
+}
+
+func (c *eventsTailCmd) print(w io.Writer, msg jetstream.Msg) error {
+	get := msg.Headers().Get
+	if !c.JSON {
+		_, err := fmt.Fprintf(w, "%s  %-14s  %s\n", display(get("ce-time")), display(get("ce-type")), display(get("ce-subject")))
+		return err
+	}
+	line, err := json.Marshal(cloudEvent{
+		get("ce-specversion"), get("ce-id"), get("ce-source"), get("ce-type"), get("ce-subject"), get("ce-time"),
+		get("ce-datacontenttype"), get("ce-dataschema"), get(domain.HeaderTraceparent), jsontext.Value(msg.Data()),
+	})
+	if err != nil {
+		return fmt.Errorf("event %s: %w", display(get("ce-id")), err)
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
