@@ -58,7 +58,7 @@ func TestPermanent(t *testing.T) {
 func TestWhatServersRefuse(t *testing.T) {
 	f := testcluster.NewSecured(t)
 	stranger := testcluster.NewAuthority(t)
-	f.Sql(`CREATE ROLE clientele_stranger LOGIN PASSWORD '` + testcluster.Password + `'`)
+	f.SQL(`CREATE ROLE clientele_stranger LOGIN PASSWORD '` + testcluster.Password + `'`)
 	owner, worker, ingress, operator := f.DatabaseURL("owner"), f.DatabaseURL("worker"), f.DatabaseURL("ingress"), f.DatabaseURL("operator")
 	users := map[string][]string{}
 	for _, user := range []string{"ingress", "worker", "operator", "subscriber"} {
@@ -174,7 +174,7 @@ func TestARunningProcessOutlivesARefusal(t *testing.T) {
 	worker.Ready()
 	lock := func(password string) {
 		t.Helper()
-		f.Sql(`ALTER ROLE clientele_worker PASSWORD '` + password + `'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clientele_worker'`)
+		f.SQL(`ALTER ROLE clientele_worker PASSWORD '` + password + `'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clientele_worker'`)
 	}
 	lock("another")
 	publishertest.Eventually(t, "the worker says what is wrong", func() bool {

@@ -1,4 +1,4 @@
-package loadtest
+package loadtest //nolint:testpackage // the counts of a ledger are not public
 
 import (
 	"testing"

@@ -194,7 +194,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		t.Fatalf("%d: %s%s", status, stdout, stderr)
 	}
 	// Before a worker repairs anything: no event without its row, and each row has its event or a command that is not done.
-	rows := to.Ids()
+	rows := to.IDs()
 	have := testcluster.Events(t, to.NATS.URL)
 	delete(have, "") // the padding
 	for id := range have {
@@ -220,7 +220,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 	to.Clientele("worker")
 	publishertest.Eventually(t, "the log drains", to.Drained)
-	rows = to.Ids()
+	rows = to.IDs()
 	for _, operation := range before {
 		if id := strings.TrimPrefix(operation, "/api/v2/operations/"); !rows[id] {
 			t.Errorf("client %s was accepted before the backup, and is lost", id)

@@ -34,9 +34,10 @@ func NewKey(t *testing.T, file, name, scopes string) string {
 	return regexp.MustCompile(`clk_\S+`).FindString(stdout)
 }
 
+// Jane is a client with the required members only.
 const Jane = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}`
 
-// natsIsAt matches where serve says that subscribers find NATS.
+// NATSListens matches where serve says that subscribers find NATS.
 const NATSListens = `Subscribers find client.created on (\S+)\.\n`
 
 // Full is the body of the reference page, with real values.

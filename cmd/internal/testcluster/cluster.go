@@ -23,8 +23,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Ids are those of all rows.
-func (s *Cluster) Ids() map[string]bool {
+// IDs returns the ids of all rows.
+func (s *Cluster) IDs() map[string]bool {
 	s.t.Helper()
 	conn := s.Session()
 	defer conn.Close(s.t.Context())
@@ -120,11 +120,13 @@ type Cluster struct {
 	Published func() map[string][]*nats.Msg
 }
 
+// New starts a nats-server with a new PostgreSQL database, and migrates both.
 func New(t testing.TB) *Cluster {
 	t.Helper()
 	return NewOn(t, storetest.Postgres(t))
 }
 
+// NewOn is New with an existing, empty database.
 func NewOn(t testing.TB, database string) *Cluster {
 	t.Helper()
 	s := &Cluster{t: t, NATS: StartNATSServer(t), Database: database}
@@ -136,6 +138,7 @@ func NewOn(t testing.TB, database string) *Cluster {
 	return s
 }
 
+// Clientele starts a role on the cluster and waits until it is ready.
 func (s *Cluster) Clientele(role string) *Process {
 	s.t.Helper()
 	p := Clientele(s.t, role, s.Flags...)
@@ -143,6 +146,7 @@ func (s *Cluster) Clientele(role string) *Process {
 	return p
 }
 
+// Rows returns the number of stored clients.
 func (s *Cluster) Rows() int {
 	s.t.Helper()
 	conn := s.Session()
@@ -154,6 +158,7 @@ func (s *Cluster) Rows() int {
 	return n
 }
 
+// Consumer returns the state of the workers' consumer.
 func (s *Cluster) Consumer() *jetstream.ConsumerInfo {
 	s.t.Helper()
 	c, err := s.JetStream.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
@@ -163,6 +168,7 @@ func (s *Cluster) Consumer() *jetstream.ConsumerInfo {
 	return c.CachedInfo()
 }
 
+// Drained reports whether the workers have no command left.
 func (s *Cluster) Drained() bool {
 	s.t.Helper()
 	info := s.Consumer()
@@ -238,6 +244,7 @@ func (s *Cluster) Session() *pgx.Conn {
 	return conn
 }
 
+// Exec runs a statement on the database.
 func (s *Cluster) Exec(conn *pgx.Conn, sql string, args ...any) {
 	s.t.Helper()
 	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
@@ -257,13 +264,13 @@ func (s *Cluster) Lock() (unlock func()) {
 	return func() { s.t.Helper(); s.Exec(conn, `SELECT pg_advisory_unlock(1)`) }
 }
 
-// held waits until a statement of Clientele waits for a lock.
+// LocksHeld waits until a statement of Clientele waits for a lock.
 func (s *Cluster) LocksHeld() {
 	s.t.Helper()
 	s.LockWaits(`application_name = 'clientele'`)
 }
 
-// waits waits until a statement of a session to which the condition applies waits for a lock.
+// LockWaits waits until a statement of a session to which the condition applies waits for a lock.
 func (s *Cluster) LockWaits(condition string, args ...any) {
 	s.t.Helper()
 	conn := s.Session()

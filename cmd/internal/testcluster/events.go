@@ -40,6 +40,7 @@ func Messages(t testing.TB, url, name string) []*jetstream.RawStreamMsg {
 	return msgs
 }
 
+// JetStream returns a connection to the server at the URL. The test closes it at its end.
 func JetStream(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(url)

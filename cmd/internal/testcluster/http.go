@@ -30,6 +30,7 @@ type Reply struct {
 	Body   string
 }
 
+// Object returns the body, which must be a JSON object.
 func (r Reply) Object(t testing.TB) map[string]any {
 	t.Helper()
 	var object map[string]any
@@ -39,6 +40,7 @@ func (r Reply) Object(t testing.TB) map[string]any {
 	return object
 }
 
+// Get sends a GET request.
 func Get(t testing.TB, url string) Reply {
 	t.Helper()
 	return Do(t, http.MethodGet, url, "", "")
@@ -50,6 +52,7 @@ func Post(t testing.TB, api, body, key string) Reply {
 	return Do(t, http.MethodPost, api+"/api/v2/clients", body, key)
 }
 
+// Do sends a request with JSON, and with an idempotency key unless that is "".
 func Do(t testing.TB, method, url, body, key string) Reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
@@ -67,6 +70,7 @@ func Do(t testing.TB, method, url, body, key string) Reply {
 	return answer
 }
 
+// RoundTrip sends a request and reads the answer.
 func RoundTrip(r *http.Request) (Reply, error) {
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -17,6 +17,7 @@ type NatsServer struct {
 	Before []*Process // that the server was until it was restarted
 }
 
+// StartNATSServer starts a nats-server with the files of deploy/nats, without users.
 func StartNATSServer(t testing.TB) *NatsServer {
 	t.Helper()
 	return StartNATSServerWith(t, map[string]string{`include "users.conf"`: ""}, nil)

@@ -59,6 +59,7 @@ func (p *Process) Write(b []byte) (int, error) {
 	return p.out.Write(b)
 }
 
+// Output returns what the process has written so far.
 func (p *Process) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,6 +72,7 @@ func Start(t testing.TB, path string, args ...string) *Process {
 	return StartWith(t, nil, path, args...)
 }
 
+// StartWith is Start with additional environment variables.
 func StartWith(t testing.TB, environment []string, path string, args ...string) *Process {
 	t.Helper()
 	p := &Process{T: t, Cmd: exec.Command(path, args...), Done: make(chan struct{})}
@@ -100,6 +102,7 @@ func (p *Process) Kill() {
 	<-p.Done
 }
 
+// Signal sends a signal to the process.
 func (p *Process) Signal(signal os.Signal) {
 	p.T.Helper()
 	if err := p.Cmd.Process.Signal(signal); err != nil {
@@ -160,6 +163,7 @@ func (p *Process) API() string {
 	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"listening for --listen"`)
 }
 
+// Admin returns the URL of the admin listener.
 func (p *Process) Admin() string {
 	p.T.Helper()
 	return "http://" + p.Says(adminListens)
@@ -179,6 +183,7 @@ func Clientele(t testing.TB, command string, args ...string) *Process {
 	return ClienteleWith(t, nil, command, args...)
 }
 
+// ClienteleWith is Clientele with additional environment variables.
 func ClienteleWith(t testing.TB, environment []string, command string, args ...string) *Process {
 	t.Helper()
 	fixed := map[string][]string{

@@ -28,17 +28,18 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// authority issues certificates for one test.
-type authority struct {
+// Authority issues certificates for one test.
+type Authority struct {
 	t           *testing.T
 	Dir         string
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-func NewAuthority(t *testing.T) *authority {
+// NewAuthority returns a new certificate authority.
+func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
-	a := &authority{t: t, Dir: t.TempDir()}
+	a := &Authority{t: t, Dir: t.TempDir()}
 	a.key, a.certificate = a.sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: "authority of a test"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, "ca")
@@ -46,7 +47,7 @@ func NewAuthority(t *testing.T) *authority {
 }
 
 // Issue writes a certificate for 127.0.0.1, good for servers and clients, and returns its files.
-func (a *authority) Issue(name string) (certificate, key string) {
+func (a *Authority) Issue(name string) (certificate, key string) {
 	a.t.Helper()
 	a.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
@@ -57,9 +58,10 @@ func (a *authority) Issue(name string) (certificate, key string) {
 	return a.File(name + ".crt"), a.File(name + ".key")
 }
 
-func (a *authority) File(name string) string { return filepath.Join(a.Dir, name) }
+// File returns the path of a file of the authority.
+func (a *Authority) File(name string) string { return filepath.Join(a.Dir, name) }
 
-func (a *authority) sign(template *x509.Certificate, name string) (*ecdsa.PrivateKey, *x509.Certificate) {
+func (a *Authority) sign(template *x509.Certificate, name string) (*ecdsa.PrivateKey, *x509.Certificate) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -96,7 +98,7 @@ func (a *authority) sign(template *x509.Certificate, name string) (*ecdsa.Privat
 }
 
 // Client is an HTTP client that trusts the authority.
-func (a *authority) Client() *http.Client {
+func (a *Authority) Client() *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
@@ -105,13 +107,15 @@ func (a *authority) Client() *http.Client {
 // Secured is Clientele as separate processes that trust nobody: the files of deploy, TLS everywhere, a user for each role.
 type Secured struct {
 	t        *testing.T
-	CA       *authority
+	CA       *Authority
 	NATS     *NatsServer
 	Postgres *storetest.PostgresServer
 }
 
+// Password is that of every role.
 const Password = "password-of-a-test"
 
+// NewSecured starts a cluster with TLS, users and roles as in deploy, and migrates it.
 func NewSecured(t *testing.T) *Secured {
 	t.Helper()
 	f := &Secured{t: t, CA: NewAuthority(t), Postgres: storetest.StartPostgres(t)}
@@ -131,7 +135,7 @@ func NewSecured(t *testing.T) *Secured {
 	f.Postgres.UseTLS(t, read(f.CA.File("server.crt")), read(f.CA.File("server.key")))
 	f.roles()
 	for _, role := range []string{"owner", "worker", "ingress", "operator"} {
-		f.Sql(`ALTER ROLE clientele_` + role + ` PASSWORD '` + Password + `'`)
+		f.SQL(`ALTER ROLE clientele_` + role + ` PASSWORD '` + Password + `'`)
 	}
 	if status := Clientele(t, "migrate", f.Flags("operator", "owner")...).Wait(); status != 0 {
 		t.Fatalf("migrate: exit status %d", status)
@@ -147,10 +151,11 @@ func (f *Secured) roles() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.Sql(string(content))
+	f.SQL(string(content))
 }
 
-func (f *Secured) Sql(statements string) {
+// SQL runs statements as the superuser.
+func (f *Secured) SQL(statements string) {
 	f.t.Helper()
 	conn, err := pgx.Connect(f.t.Context(), f.Postgres.URL())
 	if err != nil {
@@ -177,6 +182,7 @@ func (f *Secured) DatabaseURL(role string) string {
 	return strings.Replace(url, "sslmode=disable", "sslmode=verify-full&sslrootcert="+f.CA.File("ca.crt"), 1)
 }
 
+// Flags returns the flags with the credentials of a NATS user and a database role.
 func (f *Secured) Flags(natsUser, databaseRole string) []string {
 	return append(f.NatsFlags(natsUser), "--database-url", f.DatabaseURL(databaseRole))
 }

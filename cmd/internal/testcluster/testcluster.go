@@ -58,6 +58,7 @@ var (
 	})
 )
 
+// GoBuild builds a package into Programs under the name.
 func GoBuild(name, pkg string, flags ...string) error {
 	cmd := exec.Command("go", append(append([]string{"build", "-o", filepath.Join(Programs, name)}, flags...), pkg)...)
 	cmd.Stderr = os.Stderr

@@ -34,6 +34,7 @@ type Traffic struct {
 	Refusals   map[string]int // by type of problem
 }
 
+// NewTraffic starts callers that post clients until they are told to stop.
 func NewTraffic(t *testing.T, apis ...string) *Traffic {
 	t.Helper()
 	c := &Traffic{
