@@ -35,10 +35,10 @@ type RestoreConfig struct {
 // The log comes last: without it no worker and no ingress starts, so nobody works on half of a restore.
 func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	if m, err = ReadManifest(cfg.Dir); err != nil {
-		return m, err
+		return m, &RefusedError{err}
 	}
 	if err := m.verify(ctx, cfg.Config); err != nil {
-		return m, err
+		return m, &RefusedError{err}
 	}
 	js, err := jetstream.New(cfg.Conn)
 	if err != nil {
@@ -49,7 +49,7 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	for _, s := range slices.Backward(m.Streams) {
 		complete, err := r.inspect(ctx, s)
 		if err != nil {
-			return m, err
+			return m, &RefusedError{err}
 		}
 		if !complete {
 			missing = append(missing, s.Name)
@@ -69,6 +69,12 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	}
 	return m, nil
 }
+
+// RefusedError is the reason why a restore did not begin. Nothing has changed.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // restore is a restore under way.
 type restore struct {
@@ -122,7 +128,7 @@ func (r restore) clients(ctx context.Context) error {
 	equal := got.rows == r.m.Rows && got.String() == r.m.Content
 	switch {
 	case used && !equal:
-		return fmt.Errorf("the database has %d clients that are not those of the backup; restore into an empty database", n)
+		return &RefusedError{fmt.Errorf("the database has %d clients that are not those of the backup; restore into an empty database", n)}
 	case !equal:
 		return errors.New("the database does not have the clients of the backup after they were restored; restore into another one")
 	}

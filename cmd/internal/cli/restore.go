@@ -50,14 +50,22 @@ func (c *restoreCmd) Run(e env) error {
 	}
 	began := time.Now()
 	var m backup.Manifest
+	connected := false
 	err := c.run(e, true, func(ctx context.Context, p *process.Process, cfg backup.Config) (err error) {
+		connected = true
 		if m, err = backup.Restore(ctx, backup.RestoreConfig{Config: cfg, Replicas: c.Replicas}); err != nil {
 			return err
 		}
 		return migrate(ctx, p, cfg.Conn, cfg.Clients, publisher.StreamsConfig{})
 	})
-	if err != nil {
-		return fmt.Errorf("%w; the restore is not complete, run it again with the same backup when you have seen to that", err)
+	_, refused := errors.AsType[*backup.RefusedError](err)
+	switch {
+	case refused:
+		return fmt.Errorf("%w; nothing was restored", err)
+	case err != nil && connected:
+		return fmt.Errorf("%w; the restore is not complete: remove the cause, and run it again with the same backup", err)
+	case err != nil:
+		return err
 	}
 	summarize(e.stdout, m)
 	fmt.Fprintf(e.stdout, "restored the backup of %s in %s", m.Began.Format(time.RFC3339), time.Since(began).Round(100*time.Millisecond))
