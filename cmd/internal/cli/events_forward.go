@@ -1,27 +1,17 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"os"
 	"regexp"
-	"strconv"
-	"strings"
-	"time"
 
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/webhook"
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
 )
 
 type eventsForwardCmd struct {
@@ -63,7 +53,7 @@ func (c *eventsForwardCmd) Validate() error {
 
 // Run forwards events until it is stopped.
 func (c *eventsForwardCmd) Run(e env) error {
-	secret, err := readSecret(c.SecretFile)
+	secret, err := webhook.ReadSecret(c.SecretFile)
 	if err != nil {
 		return fmt.Errorf("--secret-file: %w", err)
 	}
@@ -81,11 +71,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 		if err != nil {
 			return err
 		}
-		f := &forwarder{url: c.URL, secret: secret, log: p.Log, client: &http.Client{
-			Timeout: forwardTimeout,
-			// Where it leads elsewhere is an answer, and not a place for people's data.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}}
+		f := webhook.New(webhook.Config{URL: c.URL, Secret: secret, UserAgent: userAgent(), Log: p.Log})
 		var consumer jetstream.Consumer
 		err = await(ctx, p, "the events", func(ctx context.Context) (err error) {
 			consumer, err = js.CreateOrUpdateConsumer(ctx, domain.StreamEvents, jetstream.ConsumerConfig{
@@ -93,7 +79,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 				Description:   "clientele events forward",
 				DeliverPolicy: jetstream.DeliverNewPolicy,
 				AckPolicy:     jetstream.AckExplicitPolicy,
-				AckWait:       2 * forwardTimeout,
+				AckWait:       2 * webhook.Timeout,
 				MaxAckPending: c.InFlight,
 				MaxDeliver:    -1,
 			})
@@ -107,7 +93,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
-				f.forward(msg)
+				f.Forward(msg)
 			}()
 		}, jetstream.PullMaxMessages(c.InFlight))
 		if err != nil {
@@ -130,98 +116,4 @@ func (c *eventsForwardCmd) Run(e env) error {
 		p.Log.Info().Str("to", redact(c.URL)).Msg("forwarding events")
 		return nil
 	})
-}
-
-// readSecret returns the key that signs, nil for none. By Standard Webhooks it is base64 behind whsec_.
-func readSecret(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(file))
-	const least = 16
-	if encoded, ok := strings.CutPrefix(text, "whsec_"); ok {
-		secret, err := base64.StdEncoding.DecodeString(encoded)
-		if err == nil && len(secret) < least {
-			err = fmt.Errorf("a secret has at least %d bytes", least)
-		}
-		return secret, err
-	}
-	if len(text) < least {
-		return nil, fmt.Errorf("a secret has at least %d bytes", least)
-	}
-	return []byte(text), nil
-}
-
-// forwarder hands events over to a URL.
-type forwarder struct {
-	url    string
-	secret []byte
-	client *http.Client
-	log    zerolog.Logger
-}
-
-const (
-	forwardTimeout  = 30 * time.Second // of one attempt
-	maxForwardPause = 5 * time.Minute
-)
-
-// forward posts an event, and has it delivered again after a while if that fails.
-func (f *forwarder) forward(msg jetstream.Msg) {
-	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
-	defer cancel()
-	err := f.post(ctx, msg)
-	if err == nil {
-		if err := msg.Ack(); err != nil {
-			f.log.Warn().Err(err).Msg("cannot acknowledge an event, it will be sent again")
-		}
-		return
-	}
-	pause := time.Second
-	if meta, metaErr := msg.Metadata(); metaErr == nil {
-		pause = min(time.Second<<min(meta.NumDelivered-1, 10), maxForwardPause)
-	}
-	f.log.Warn().Err(err).Str("event", msg.Headers().Get("ce-id")).Stringer("again_in", pause).Msg("cannot hand an event over, trying again")
-	_ = msg.NakWithDelay(pause)
-}
-
-func (f *forwarder) post(ctx context.Context, msg jetstream.Msg) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(msg.Data()))
-	if err != nil {
-		return err
-	}
-	for name, values := range msg.Headers() {
-		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" || name == domain.HeaderTraceparent { // the former is Content-Type in HTTP
-			request.Header[http.CanonicalHeaderKey(name)] = values
-		}
-	}
-	request.Header.Set("User-Agent", userAgent())
-	request.Header.Set("Content-Type", msg.Headers().Get("Content-Type"))
-	if f.secret != nil {
-		f.sign(request, msg.Headers().Get("ce-id"), msg.Data())
-	}
-	response, err := f.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
-	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("the answer is %s", response.Status)
-	}
-	return nil
-}
-
-// sign signs a request by Standard Webhooks 1.0: HMAC-SHA256 of id, time and body.
-func (f *forwarder) sign(request *http.Request, id string, body []byte) {
-	now := strconv.FormatInt(time.Now().Unix(), 10)
-	mac := hmac.New(sha256.New, f.secret)
-	mac.Write([]byte(id + "." + now + "."))
-	mac.Write(body)
-	request.Header.Set("Webhook-Id", id)
-	request.Header.Set("Webhook-Timestamp", now)
-	request.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }

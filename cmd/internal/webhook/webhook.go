@@ -1,0 +1,135 @@
+// Package webhook delivers events to a URL: at least once, signed as in Standard Webhooks.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// ReadSecret returns the signing key in a file, or nil for the path "". As in Standard Webhooks, whsec_ precedes a key in base64;
+// any other text is the key itself. A key has at least 16 bytes.
+func ReadSecret(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSpace(string(file))
+	const least = 16
+	if encoded, ok := strings.CutPrefix(text, "whsec_"); ok {
+		secret, err := base64.StdEncoding.DecodeString(encoded)
+		if err == nil && len(secret) < least {
+			err = fmt.Errorf("a secret has at least %d bytes", least)
+		}
+		return secret, err
+	}
+	if len(text) < least {
+		return nil, fmt.Errorf("a secret has at least %d bytes", least)
+	}
+	return []byte(text), nil
+}
+
+// Timeout is the time limit for one attempt.
+const Timeout = 30 * time.Second
+
+const maxPause = 5 * time.Minute
+
+// Config configures a Forwarder.
+type Config struct {
+	// URL is the receiver's.
+	URL string
+	// Secret signs each request, unless it is nil.
+	Secret []byte
+	// UserAgent is the name and version that the receiver sees.
+	UserAgent string
+	Log       zerolog.Logger
+}
+
+// Forwarder posts events to a URL as CloudEvents in HTTP's binary mode.
+type Forwarder struct {
+	cfg    Config
+	client *http.Client
+}
+
+// New returns a Forwarder.
+func New(cfg Config) *Forwarder {
+	return &Forwarder{cfg: cfg, client: &http.Client{
+		Timeout: Timeout,
+		// A redirect is an answer: personal data goes to the configured URL only.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Forward posts an event and acknowledges it. If that fails, the event is delivered again after a pause that grows to five minutes.
+func (f *Forwarder) Forward(msg jetstream.Msg) {
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	err := f.post(ctx, msg)
+	if err == nil {
+		if err := msg.Ack(); err != nil {
+			f.cfg.Log.Warn().Err(err).Msg("cannot acknowledge an event; it will be sent again")
+		}
+		return
+	}
+	pause := time.Second
+	if meta, metaErr := msg.Metadata(); metaErr == nil {
+		pause = min(time.Second<<min(meta.NumDelivered-1, 10), maxPause)
+	}
+	f.cfg.Log.Warn().Err(err).Str("event", msg.Headers().Get("ce-id")).Stringer("again_in", pause).Msg("cannot deliver an event; it will be sent again")
+	_ = msg.NakWithDelay(pause)
+}
+
+func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.cfg.URL, bytes.NewReader(msg.Data()))
+	if err != nil {
+		return err
+	}
+	for name, values := range msg.Headers() {
+		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" || name == domain.HeaderTraceparent { // the former is Content-Type in HTTP
+			request.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	request.Header.Set("User-Agent", f.cfg.UserAgent)
+	request.Header.Set("Content-Type", msg.Headers().Get("Content-Type"))
+	if f.cfg.Secret != nil {
+		f.sign(request, msg.Headers().Get("ce-id"), msg.Data())
+	}
+	response, err := f.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("the answer is %s", response.Status)
+	}
+	return nil
+}
+
+// sign signs a request by Standard Webhooks 1.0: HMAC-SHA256 of id, time and body.
+func (f *Forwarder) sign(request *http.Request, id string, body []byte) {
+	now := strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, f.cfg.Secret)
+	mac.Write([]byte(id + "." + now + "."))
+	mac.Write(body)
+	request.Header.Set("Webhook-Id", id)
+	request.Header.Set("Webhook-Timestamp", now)
+	request.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+}
