@@ -15,13 +15,18 @@ run: ## Run the whole service, with NATS and SQLite inside
 build: ## Build ./clientele, a static binary
 	CGO_ENABLED=0 go build -trimpath -o clientele ./cmd/clientele
 
+.PHONY: setup
+setup: ## Install what the tests need: PostgreSQL, a C compiler, Chromium; asks for root
+	.ci/install --setup make cc postgres chromium
+
 .PHONY: test
-test: ## Run all tests with the race detector; installs PostgreSQL where it is missing
+test: ## Run all tests with the race detector; make setup installs what they need
 	.ci/install cc postgres
 	CGO_ENABLED=1 go test -race -timeout 10m ./...
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Check format and style, see .golangci.yml
+lint: $(GOLANGCI_LINT) ## Check style and documents, see .golangci.yml and .ci/check-docs
+	.ci/check-docs
 	$(GOLANGCI_LINT) run
 
 # How long one measurement takes, and how often all are taken: the report has the medians.

@@ -20,7 +20,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// check holds what the callers were told against the outcome: the invariants of ARCHITECTURE.md, by their numbers.
+// check holds what the callers were told against the outcome: the promises of README.md, by their numbers.
 func (s *stage) check(h *history) (*outcome, []string) {
 	var violations []string
 	violation := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }

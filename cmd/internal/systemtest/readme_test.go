@@ -15,10 +15,10 @@ import (
 	"clientele/store/storetest"
 )
 
-// readmeCommands returns the block of commands in README.md in which the text occurs.
+// readmeCommands returns the block of commands in deploy/README.md in which the text occurs.
 func readmeCommands(t *testing.T, text string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../../README.md")
+	readme, err := os.ReadFile("../../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,11 +27,11 @@ func readmeCommands(t *testing.T, text string) string {
 			return commands
 		}
 	}
-	t.Fatalf("README.md has no commands with %s", text)
+	t.Fatalf("deploy/README.md has no commands with %s", text)
 	return ""
 }
 
-// TestSeparateProcessesByTheREADME runs the commands of README.md on ports that are free, against a PostgreSQL that checks
+// TestSeparateProcessesByTheREADME runs the commands of deploy/README.md on ports that are free, against a PostgreSQL that checks
 // passwords.
 func TestSeparateProcessesByTheREADME(t *testing.T) {
 	t.Parallel()
