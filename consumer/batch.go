@@ -39,7 +39,7 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 // tell has whoever waits for the commands look: each has its outcome on disk. If it gets lost, they look a little later.
 func (w *Worker) tell(msgs []jetstream.Msg) {
 	for _, msg := range msgs {
-		_ = w.cfg.Conn.Publish(domain.SubjectEnded+strings.TrimPrefix(msg.Subject(), domain.SubjectCreate), nil)
+		_ = w.cfg.Conn.Publish(domain.SubjectCompleted+strings.TrimPrefix(msg.Subject(), domain.SubjectCreate), nil)
 	}
 }
 

@@ -23,8 +23,8 @@ const (
 	SubjectErased   = "client.erased"
 	SubjectRejected = "client.rejected."
 	SubjectSync     = "client.sync."
-	// SubjectEnded is told, at most once and with nothing in it, when a command has its outcome on disk. No stream keeps it.
-	SubjectEnded = "client.ended."
+	// SubjectCompleted carries an empty message, at most once, when the outcome of a command is on disk. No stream stores it.
+	SubjectCompleted = "operation.completed."
 )
 
 // ConsumerWorker is the durable consumer of the command stream that all workers share.

@@ -230,7 +230,7 @@ func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstr
 // command that is appended after Watch has returned cannot end unnoticed, unless the connection is lost meanwhile.
 func (l *Log) Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error) {
 	told := make(chan struct{}, 1)
-	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectEnded+id.String(), func(*nats.Msg) {
+	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
 		select {
 		case told <- struct{}{}:
 		default:

@@ -46,7 +46,7 @@ func (h *house) command() uuid.UUID {
 func (h *house) tell(id uuid.UUID) {
 	h.t.Helper()
 	nc := h.server.Connect(h.t)
-	if err := nc.Publish(domain.SubjectEnded+id.String(), nil); err != nil {
+	if err := nc.Publish(domain.SubjectCompleted+id.String(), nil); err != nil {
 		h.t.Fatal(err)
 	}
 	if err := nc.Flush(); err != nil {
