@@ -23,7 +23,7 @@ type desk struct {
 	nc         *nats.Conn
 	js         jetstream.JetStream
 	log        *publisher.Log
-	outcomes   *publisher.Outcomes
+	outcomes   *publisher.OutcomePublisher
 	rejections *publisher.Rejections
 }
 
@@ -38,7 +38,7 @@ func newDesk(t *testing.T) *desk {
 	if err := consumer.Migrate(t.Context(), d.js); err != nil {
 		t.Fatal(err)
 	}
-	if d.outcomes, err = publisher.OpenOutcomes(t.Context(), d.nc); err != nil {
+	if d.outcomes, err = publisher.OpenOutcomePublisher(t.Context(), d.nc); err != nil {
 		t.Fatal(err)
 	}
 	if d.rejections, err = publisher.OpenRejections(t.Context(), d.nc); err != nil {

@@ -43,7 +43,7 @@ func newOffice(t *testing.T) *office {
 // reject puts rejections on their stream.
 func (o *office) reject(rejections ...domain.Rejection) {
 	o.t.Helper()
-	outcomes, err := publisher.OpenOutcomes(o.t.Context(), o.js.Conn())
+	outcomes, err := publisher.OpenOutcomePublisher(o.t.Context(), o.js.Conn())
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func (*sink) PublishRejections([]domain.Rejection) error { return nil }
 
 // measureEvents publishes events in batches; the second time clientele bench follows them.
 func (r *benchReport) measureEvents(t *testing.T, server *natsServer, nc *nats.Conn, client domain.Client) {
-	outcomes, err := publisher.OpenOutcomes(t.Context(), nc)
+	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), nc)
 	if err != nil {
 		t.Fatal(err)
 	}

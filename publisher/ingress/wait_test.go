@@ -115,7 +115,7 @@ func TestWaitForNothing(t *testing.T) {
 func TestWaitForARejection(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}
