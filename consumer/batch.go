@@ -39,7 +39,7 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 // tell has whoever waits for the commands look: each has its outcome on disk. If it gets lost, they look a little later.
 func (w *Worker) tell(msgs []jetstream.Msg) {
 	for _, msg := range msgs {
-		_ = w.cfg.Conn.Publish(domain.SubjectEnded+strings.TrimPrefix(msg.Subject(), domain.SubjectCreate), nil)
+		_ = w.cfg.Conn.Publish(domain.SubjectCompleted+strings.TrimPrefix(msg.Subject(), domain.SubjectCreate), nil)
 	}
 }
 
@@ -68,7 +68,7 @@ func (w *Worker) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, er
 	clients := make([]domain.Client, 0, len(msgs))
 	indices := make([]int, 0, len(msgs)) // of the clients in msgs
 	for i, msg := range msgs {
-		command, err := decode(msg.Subject(), msg.Headers().Get, msg.Data())
+		command, err := domain.CommandMessage{Subject: msg.Subject(), Header: msg.Headers(), Body: msg.Data()}.Decode()
 		if err != nil {
 			verdicts[i] = reject(err)
 			continue

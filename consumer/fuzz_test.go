@@ -89,7 +89,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func decode(msg *nats.Msg) (domain.CreateClient, error) {
-	return consumer.Decode(msg.Subject, msg.Header.Get, msg.Data)
+	return domain.CommandMessage{Subject: msg.Subject, Header: msg.Header, Body: msg.Data}.Decode()
 }
 
 // saysTheSame checks a command against the message that it was decoded from.

@@ -71,9 +71,9 @@ func (h *house) worker(cfg consumer.Config) *consumer.Worker {
 	return w
 }
 
-func (h *house) outcomes() *publisher.Outcomes {
+func (h *house) outcomes() *publisher.OutcomePublisher {
 	h.t.Helper()
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.nc)
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.nc)
 	if err != nil {
 		h.t.Fatal(err)
 	}

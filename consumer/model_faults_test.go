@@ -64,7 +64,7 @@ type fault struct {
 // goroutine.
 type faults struct {
 	store    store.Store
-	outcomes *publisher.Outcomes
+	outcomes *publisher.OutcomePublisher
 	calls    map[string]fault
 	crash    string // the call after which the worker will die
 

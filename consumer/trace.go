@@ -4,10 +4,10 @@ import (
 	"context"
 
 	"clientele/domain"
+	"clientele/domain/traceparent"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -29,7 +29,7 @@ func (w *Worker) begin(ctx context.Context, msgs []jetstream.Msg) (context.Conte
 	for i, msg := range msgs {
 		parents[i] = ctx //nolint:fatcontext // one for each
 		if parent := msg.Headers().Get(domain.HeaderTraceparent); parent != "" {
-			parents[i] = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{domain.HeaderTraceparent: parent})
+			parents[i] = traceparent.Extract(ctx, parent)
 			links = append(links, trace.LinkFromContext(parents[i]))
 		}
 	}
@@ -68,14 +68,9 @@ func (s spans) end(verdicts []verdict, err error) {
 	s.batch.End()
 }
 
-// traceparent is what the event of command i carries.
+// traceparent returns the traceparent for the event of command i, or "".
 func (s spans) traceparent(ctx context.Context, i int) string {
-	if !s.commands[i].SpanContext().IsValid() {
-		return ""
-	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpan(ctx, s.commands[i]), carrier)
-	return carrier[domain.HeaderTraceparent]
+	return traceparent.Inject(trace.ContextWithSpan(ctx, s.commands[i]))
 }
 
 // traced runs f in a span below the one of the context.

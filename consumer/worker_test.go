@@ -210,7 +210,7 @@ func TestAnotherCommandUnderAKnownID(t *testing.T) {
 
 // outcomesFunc lets publishing events go wrong around the real thing.
 type outcomesFunc struct {
-	*publisher.Outcomes
+	*publisher.OutcomePublisher
 	publishEvents func([]domain.Event) error
 }
 

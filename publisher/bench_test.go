@@ -45,7 +45,7 @@ func BenchmarkPublish(b *testing.B) {
 		b.Run(fmt.Sprintf("events=%d", n), func(b *testing.B) {
 			server := publishertest.Start(b)
 			publishertest.StageInMemory(b, server.Dir())
-			outcomes, err := publisher.OpenOutcomes(context.Background(), server.Connect(b))
+			outcomes, err := publisher.OpenOutcomePublisher(context.Background(), server.Connect(b))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/domain/traceparent"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -15,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -125,13 +125,8 @@ func (l *Log) Append(ctx context.Context, command domain.CreateClient) (accepted
 			semconv.MessagingMessageID(command.ID.String()),
 		)
 	}
-	traceparent := ""
-	if span.SpanContext().IsValid() {
-		carrier := propagation.MapCarrier{}
-		propagation.TraceContext{}.Inject(ctx, carrier)
-		traceparent = carrier[domain.HeaderTraceparent]
-	}
-	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, traceparent) })
+	parent := traceparent.Inject(ctx)
+	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, parent) })
 	if errors.Is(err, errDuplicate) {
 		acceptedAt, err = l.original(ctx, command)
 	} else {
@@ -198,12 +193,11 @@ func (l *Log) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, err
 	if err != nil {
 		return domain.LoggedCommand{}, err
 	}
-	fingerprint, badFingerprint := domain.ParseFingerprint(msg.Header.Get(domain.HeaderFingerprint))
-	acceptedAt, badTime := domain.ParseTimestamp(msg.Header.Get(domain.HeaderAcceptedAt))
-	if badFingerprint != nil || badTime != nil {
+	header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
+	if err != nil {
 		return domain.LoggedCommand{Sequence: msg.Sequence}, nil //nolint:nilerr // the worker will reject it
 	}
-	return domain.LoggedCommand{AcceptedAt: acceptedAt, Fingerprint: fingerprint, Sequence: msg.Sequence}, nil
+	return domain.LoggedCommand{AcceptedAt: header.AcceptedAt, Fingerprint: header.Fingerprint, Sequence: msg.Sequence}, nil
 }
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
@@ -230,7 +224,7 @@ func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstr
 // command that is appended after Watch has returned cannot end unnoticed, unless the connection is lost meanwhile.
 func (l *Log) Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error) {
 	told := make(chan struct{}, 1)
-	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectEnded+id.String(), func(*nats.Msg) {
+	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
 		select {
 		case told <- struct{}{}:
 		default:
@@ -342,17 +336,6 @@ func sameOutcome(err error) error {
 }
 
 func commandMessage(c domain.CreateClient, traceparent string) *nats.Msg {
-	msg := &nats.Msg{
-		Subject: domain.SubjectCreate + c.ID.String(),
-		Data:    c.Body,
-		Header: nats.Header{
-			domain.HeaderFingerprint: {c.Fingerprint.String()},
-			domain.HeaderCaller:      {c.Caller},
-			domain.HeaderAcceptedAt:  {c.AcceptedAt.Format(time.RFC3339Nano)},
-		},
-	}
-	if traceparent != "" {
-		msg.Header[domain.HeaderTraceparent] = []string{traceparent}
-	}
-	return msg
+	m := domain.EncodeCommand(c, traceparent)
+	return &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}
 }

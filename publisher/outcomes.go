@@ -18,14 +18,14 @@ const (
 	eventDataSchema = "urn:clientele:client:2"
 )
 
-// Outcomes publishes what became of commands: events of those that are clients now, rejections of the others.
-type Outcomes struct {
+// OutcomePublisher publishes what became of commands: events of those that are clients now, rejections of the others.
+type OutcomePublisher struct {
 	events     stream
 	rejections stream
 }
 
-// OpenOutcomes returns the publisher for the server that the connection leads to, or a *MissingStreamError.
-func OpenOutcomes(ctx context.Context, nc *nats.Conn) (*Outcomes, error) {
+// OpenOutcomePublisher returns the publisher for the server that the connection leads to, or a *MissingStreamError.
+func OpenOutcomePublisher(ctx context.Context, nc *nats.Conn) (*OutcomePublisher, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func OpenOutcomes(ctx context.Context, nc *nats.Conn) (*Outcomes, error) {
 		}
 		return newStream(nc, *s.CachedInfo())
 	}
-	var o Outcomes
+	var o OutcomePublisher
 	if o.events, err = open(domain.StreamEvents); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func OpenOutcomes(ctx context.Context, nc *nats.Conn) (*Outcomes, error) {
 
 // PublishEvents puts the events on their stream, a batch at a time, and returns nil when all of them are on disk. After an
 // error some may be; publishing them again is right, and makes no second one within the stream's memory of ids.
-func (o *Outcomes) PublishEvents(events []domain.Event) error {
+func (o *OutcomePublisher) PublishEvents(events []domain.Event) error {
 	for len(events) > 0 {
 		n := min(len(events), maxBatch)
 		batch := events[:n]
@@ -65,7 +65,7 @@ func (o *Outcomes) PublishEvents(events []domain.Event) error {
 
 // PublishRejections puts the rejections on their stream and returns nil when all of them are on disk. After an error some
 // may be; publishing them again is right, the newest of an id replaces the one before.
-func (o *Outcomes) PublishRejections(rejections []domain.Rejection) error {
+func (o *OutcomePublisher) PublishRejections(rejections []domain.Rejection) error {
 	msgs := make([]*nats.Msg, len(rejections))
 	for i, r := range rejections {
 		body, err := r.JSON()
@@ -89,7 +89,7 @@ func (o *Outcomes) PublishRejections(rejections []domain.Rejection) error {
 }
 
 // Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
-func (o *Outcomes) Ready(ctx context.Context) error {
+func (o *OutcomePublisher) Ready(ctx context.Context) error {
 	return streamsReady(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
 }
 

@@ -31,7 +31,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 40} { // singly, and as a batch
 		nc := publishertest.Start(t).Connect(t)
-		outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+		outcomes, err := publisher.OpenOutcomePublisher(context.Background(), nc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 func TestEventsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), nc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestEventsPublishedAgain(t *testing.T) {
 func TestRejectionsReplaceEachOther(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), nc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestRejectionsReplaceEachOther(t *testing.T) {
 func TestTheLargestCommandCanBeRejected(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), nc)
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), nc)
 	if err != nil {
 		t.Fatal(err)
 	}

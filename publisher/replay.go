@@ -13,16 +13,16 @@ import (
 
 // Replay publishes the events once more: to their stream, or to whoever listens on another subject now, if one is given. They
 // have their bytes and ids. What the stream remembers of ids does not stop it.
-func (s *Streams) Replay(ctx context.Context, events []domain.Event, subject string) error {
+func (a *Admin) Replay(ctx context.Context, events []domain.Event, subject string) error {
 	again := func(i int) *nats.Msg {
 		msg := eventMessage(events[i])
 		msg.Header.Del(jetstream.MsgIDHeader)
 		return msg
 	}
 	if subject != "" {
-		return replayTo(ctx, s.js.Conn(), subject, len(events), again)
+		return replayTo(ctx, a.js.Conn(), subject, len(events), again)
 	}
-	to, err := newStream(s.js.Conn(), *s.events.CachedInfo())
+	to, err := newStream(a.js.Conn(), *a.events.CachedInfo())
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,13 @@
 //
 // What each says, and the stream that keeps it. ID is the id of the command, of its operation and of the client.
 //
-//	client.create.ID    CLIENT_COMMANDS    create this client: the normalised request; one for each id
-//	client.sync.ID      CLIENT_COMMANDS    nothing: its acknowledgement says that all before it is on disk
-//	client.created      CLIENT_EVENTS      there is a client: its record; at least once for each
-//	client.erased       CLIENT_EVENTS      forget a client: {"id": ID}
-//	client.rejected.ID  CLIENT_REJECTIONS  there will be no client: the command, and why
-//	client.ended.ID     none               nothing: the command has its outcome, for whoever waits
-//	client.replay.…     none               client.created once more, for who listens there now
+//	client.create.ID        CLIENT_COMMANDS    create this client: the normalised request; one for each id
+//	client.sync.ID          CLIENT_COMMANDS    empty: its acknowledgement says that every earlier message is on disk
+//	client.created          CLIENT_EVENTS      a client exists: its record; at least once for each
+//	client.erased           CLIENT_EVENTS      forget a client: {"id": ID}
+//	client.rejected.ID      CLIENT_REJECTIONS  the command will not create a client: the command and the reason
+//	operation.completed.ID  none               empty: tells waiting callers that the outcome is on disk
+//	client.replay.…         none               client.created once more, for the current subscribers of this subject
 //
 // # Headers
 //

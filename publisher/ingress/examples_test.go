@@ -154,7 +154,7 @@ func TestExamplesOfAnswers(t *testing.T) {
 // rejected returns the operation of a command that was rejected.
 func (h *house) rejected(t *testing.T) answer {
 	t.Helper()
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}

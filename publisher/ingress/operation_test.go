@@ -18,7 +18,7 @@ import (
 func TestRejectedOperations(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestRejectedOperations(t *testing.T) {
 func TestAnOperationThatIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}

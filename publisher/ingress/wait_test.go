@@ -46,7 +46,7 @@ func (h *house) command() uuid.UUID {
 func (h *house) tell(id uuid.UUID) {
 	h.t.Helper()
 	nc := h.server.Connect(h.t)
-	if err := nc.Publish(domain.SubjectEnded+id.String(), nil); err != nil {
+	if err := nc.Publish(domain.SubjectCompleted+id.String(), nil); err != nil {
 		h.t.Fatal(err)
 	}
 	if err := nc.Flush(); err != nil {
@@ -115,7 +115,7 @@ func TestWaitForNothing(t *testing.T) {
 func TestWaitForARejection(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	outcomes, err := publisher.OpenOutcomes(context.Background(), h.server.Connect(t))
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func (s servers) config(dir string) backup.Config {
 // fill gives the servers clients with their events, and one whose event was not published yet.
 func (s servers) fill(t *testing.T, n int) []domain.Client {
 	t.Helper()
-	outcomes, err := publisher.OpenOutcomes(t.Context(), s.conn)
+	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), s.conn)
 	if err != nil {
 		t.Fatal(err)
 	}

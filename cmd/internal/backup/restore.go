@@ -193,7 +193,7 @@ func (r restore) publishMissing(ctx context.Context) error {
 	if r.m.EventsMissing == 0 {
 		return nil
 	}
-	outcomes, err := publisher.OpenOutcomes(ctx, r.Conn)
+	outcomes, err := publisher.OpenOutcomePublisher(ctx, r.Conn)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ type askFlags struct {
 
 // open returns the clients, and the streams with the messages about them, given that somebody can be asked where that has to
 // be. The caller calls closeAll.
-func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Streams, closeAll func(), err error) {
+func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
 	if err := f.checkTerminal(e); err != nil {
 		return nil, nil, nil, err
 	}
@@ -61,7 +61,7 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Streams,
 		nc.Close()
 		_ = clients.Close()
 	}
-	if streams, err = publisher.OpenStreams(e.ctx, nc); err != nil {
+	if streams, err = publisher.OpenAdmin(e.ctx, nc); err != nil {
 		closeAll()
 	}
 	return clients, streams, closeAll, err

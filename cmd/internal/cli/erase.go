@@ -46,7 +46,7 @@ func (c *eraseCmd) Run(e env) error {
 }
 
 // erase takes the row first and the messages after it: whoever reads the events cannot look up more than they say.
-func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Streams) error {
+func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Admin) error {
 	pending, err := streams.Pending(e.ctx, id)
 	if err != nil {
 		return err

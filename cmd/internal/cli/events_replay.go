@@ -77,7 +77,7 @@ func (c *eventsReplayCmd) Run(e env) error {
 }
 
 // replay publishes a page of events at a time, and returns how many it has published.
-func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, streams *publisher.Streams) (done int, err error) {
+func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, streams *publisher.Admin) (done int, err error) {
 	const size = 500
 	var after uuid.UUID
 	for {

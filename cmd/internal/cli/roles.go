@@ -14,10 +14,10 @@ import (
 
 // start works off the command log and returns what that needs to be ready.
 func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
-	var outcomes *publisher.Outcomes
+	var outcomes *publisher.OutcomePublisher
 	var worker *consumer.Worker
 	err := await(ctx, p, "the command log", func(ctx context.Context) (err error) {
-		if outcomes, err = publisher.OpenOutcomes(ctx, conn); err != nil {
+		if outcomes, err = publisher.OpenOutcomePublisher(ctx, conn); err != nil {
 			return err
 		}
 		worker, err = consumer.New(ctx, consumer.Config{

@@ -33,7 +33,7 @@ type stage struct {
 	members []*member
 	apis    []string
 
-	nats     *testcluster.NatsServer   // nil: it is in serve
+	nats     *testcluster.NATSServer   // nil: it is in serve
 	postgres *storetest.PostgresServer // nil: SQLite
 	proxies  proxies                   // to nats and postgres
 

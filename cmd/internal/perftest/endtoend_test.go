@@ -112,7 +112,7 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 	must(err)
 
 	cfg.Conn, cfg.Store, cfg.Log = nc, db, p.Log
-	cfg.Outcomes, err = publisher.OpenOutcomes(ctx, nc)
+	cfg.Outcomes, err = publisher.OpenOutcomePublisher(ctx, nc)
 	must(err)
 	worker, err := consumer.New(ctx, cfg)
 	must(err)

@@ -36,7 +36,7 @@ func (r *benchReport) measureStreams(t *testing.T, command domain.CreateClient) 
 }
 
 // measureAppend leaves the commands on the log, and returns how many they are.
-func (r *benchReport) measureAppend(t *testing.T, server *testcluster.NatsServer, nc *nats.Conn, stage string, maxBatch int, command domain.CreateClient) (n int) {
+func (r *benchReport) measureAppend(t *testing.T, server *testcluster.NATSServer, nc *nats.Conn, stage string, maxBatch int, command domain.CreateClient) (n int) {
 	log, err := publisher.OpenLog(t.Context(), publisher.LogConfig{Conn: nc, MaxBatch: maxBatch})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func newConsumer(t *testing.T, js jetstream.JetStream) jetstream.Consumer {
 }
 
 // measureConsume takes n commands from the log as a worker does, and does nothing with them.
-func (r *benchReport) measureConsume(t *testing.T, server *testcluster.NatsServer, js jetstream.JetStream, n int) {
+func (r *benchReport) measureConsume(t *testing.T, server *testcluster.NATSServer, js jetstream.JetStream, n int) {
 	c := newConsumer(t, js)
 	r.measure(t, stageConsume, server.PID(), func() int {
 		for taken := 0; taken < n; {
@@ -94,7 +94,7 @@ func (r *benchReport) measureConsume(t *testing.T, server *testcluster.NatsServe
 }
 
 // measureWork has a worker work off n commands, with a store and streams that cost nothing.
-func (r *benchReport) measureWork(t *testing.T, server *testcluster.NatsServer, js jetstream.JetStream, n int) {
+func (r *benchReport) measureWork(t *testing.T, server *testcluster.NATSServer, js jetstream.JetStream, n int) {
 	newConsumer(t, js)
 	sink := &sink{want: int64(n), done: make(chan struct{})}
 	worker, err := consumer.New(t.Context(), consumer.Config{
@@ -146,8 +146,8 @@ func (s *sink) PublishEvents(events []domain.Event) error {
 func (*sink) PublishRejections([]domain.Rejection) error { return nil }
 
 // measureEvents publishes events in batches; the second time clientele bench follows them.
-func (r *benchReport) measureEvents(t *testing.T, server *testcluster.NatsServer, nc *nats.Conn, client domain.Client) {
-	outcomes, err := publisher.OpenOutcomes(t.Context(), nc)
+func (r *benchReport) measureEvents(t *testing.T, server *testcluster.NATSServer, nc *nats.Conn, client domain.Client) {
+	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), nc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func (s *Cluster) Rejections(t *testing.T, args ...string) string {
 // Cluster is a nats-server process and a PostgreSQL database, migrated.
 type Cluster struct {
 	t         testing.TB
-	NATS      *NatsServer
+	NATS      *NATSServer
 	Database  string
 	Flags     []string
 	JetStream jetstream.JetStream

@@ -44,7 +44,7 @@ func RunLineWith(t *testing.T, stdin io.Reader, args ...string) (status int, std
 	// Without a deadline, as the context of a process.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	defer time.AfterFunc(20*time.Second, cancel).Stop()
+	defer time.AfterFunc(2*time.Minute, cancel).Stop()
 	status = cli.Run(ctx, args, os.Getenv, stdin, &out, &errs)
 	if ctx.Err() != nil {
 		t.Fatalf("%v: did not end: %s%s", args, out.String(), errs.String())

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// NatsServer is a nats-server process with the configuration that deploy has for it.
-type NatsServer struct {
+// NATSServer is a nats-server process with the configuration that deploy has for it.
+type NATSServer struct {
 	*Process
 	URL    string
 	Config string
@@ -18,16 +18,16 @@ type NatsServer struct {
 }
 
 // StartNATSServer starts a nats-server with the files of deploy/nats, without users.
-func StartNATSServer(t testing.TB) *NatsServer {
+func StartNATSServer(t testing.TB) *NATSServer {
 	t.Helper()
 	return StartNATSServerWith(t, map[string]string{`include "users.conf"`: ""}, nil)
 }
 
 // StartNATSServerWith starts a server with the files of deploy/nats, changed: nats.conf as main says, all of them as all says.
-func StartNATSServerWith(t testing.TB, main, all map[string]string) *NatsServer {
+func StartNATSServerWith(t testing.TB, main, all map[string]string) *NATSServer {
 	t.Helper()
 	dir := t.TempDir()
-	s := &NatsServer{Config: filepath.Join(dir, "nats.conf"), Data: t.TempDir()}
+	s := &NATSServer{Config: filepath.Join(dir, "nats.conf"), Data: t.TempDir()}
 	ours := map[string]string{"/data": s.Data, "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"}
 	maps.Copy(ours, main)
 	for _, name := range []string{"nats.conf", "users.conf", "tls.conf"} {
@@ -55,7 +55,7 @@ func StartNATSServerWith(t testing.TB, main, all map[string]string) *NatsServer 
 	return s
 }
 
-func (s *NatsServer) start(t testing.TB, args ...string) {
+func (s *NATSServer) start(t testing.TB, args ...string) {
 	t.Helper()
 	if s.Process != nil {
 		s.Before = append(s.Before, s.Process)
@@ -66,7 +66,7 @@ func (s *NatsServer) start(t testing.TB, args ...string) {
 }
 
 // Restart starts the server again after its end, at the same address.
-func (s *NatsServer) Restart(t testing.TB) {
+func (s *NATSServer) Restart(t testing.TB) {
 	t.Helper()
 	s.start(t, "--port", s.URL[strings.LastIndex(s.URL, ":")+1:])
 }

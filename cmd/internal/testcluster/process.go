@@ -116,7 +116,7 @@ func (p *Process) Wait() int {
 	select {
 	case <-p.Done:
 		return p.Cmd.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		p.T.Fatalf("%v has not ended", p.Cmd.Args)
 		return 0
 	}

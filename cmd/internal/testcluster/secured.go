@@ -108,7 +108,7 @@ func (a *Authority) Client() *http.Client {
 type Secured struct {
 	t        *testing.T
 	CA       *Authority
-	NATS     *NatsServer
+	NATS     *NATSServer
 	Postgres *storetest.PostgresServer
 }
 
@@ -242,8 +242,8 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"ingress", "delete a stream", false, request("$JS.API.STREAM.DELETE."+domain.StreamCommands, "")},
 		{"ingress", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"ingress", "publish a rejection", false, request(domain.SubjectRejected+someone, "x")},
-		{"ingress", "hear that a command has ended", true, subscribe(domain.SubjectEnded + "*")},
-		{"ingress", "tell that a command has ended", false, request(domain.SubjectEnded+someone, "")},
+		{"ingress", "hear that a command has ended", true, subscribe(domain.SubjectCompleted + "*")},
+		{"ingress", "tell that a command has ended", false, request(domain.SubjectCompleted+someone, "")},
 		{"ingress", "hear commands", false, subscribe("client.create.*")},
 		{"ingress", "hear events", false, subscribe(domain.SubjectCreated)},
 		{"ingress", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},

@@ -1,0 +1,43 @@
+package domain_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+)
+
+func event(t *testing.T, c domain.Client) domain.Event {
+	t.Helper()
+	e, err := domain.NewEvent(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestNewEvent(t *testing.T) {
+	body := testdata(t, "full.request.json")
+	first, again := event(t, record(t, body)), event(t, record(t, body))
+	golden(t, "full.record.json", first.Body)
+	if want := "54d692a4-1254-5d23-b987-f09cef5ba3c5"; first.ID.String() != want {
+		t.Errorf("id %s, want %s: subscribers would take old events for new ones", first.ID, want)
+	}
+	if first.ID != again.ID || !bytes.Equal(first.Body, again.Body) {
+		t.Errorf("equal clients, other events:\n%s %s\n%s %s", first.ID, first.Body, again.ID, again.Body)
+	}
+
+	other := record(t, body)
+	other.ID = uuid.MustParse("00000000-0000-7000-8000-000000000000")
+	if event(t, other).ID == first.ID {
+		t.Error("two clients, one event id")
+	}
+	later := record(t, body)
+	later.CreatedAt = later.CreatedAt.Add(time.Hour)
+	if event(t, later).ID != first.ID {
+		t.Error("the event id depends on more than the client's id")
+	}
+}

@@ -1,0 +1,51 @@
+package domain
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Fingerprint is the SHA-256 of a command's canonical details. Two requests mean the same client if theirs are equal.
+type Fingerprint [sha256.Size]byte
+
+// String returns the fingerprint in lower-case hexadecimal.
+func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
+
+// ParseFingerprint parses the result of String.
+func ParseFingerprint(s string) (Fingerprint, error) {
+	var f Fingerprint
+	if len(s) != hex.EncodedLen(len(f)) {
+		return f, fmt.Errorf("fingerprint of %d characters, want %d", len(s), hex.EncodedLen(len(f)))
+	}
+	if _, err := hex.Decode(f[:], []byte(s)); err != nil {
+		return Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
+	}
+	return f, nil
+}
+
+// keyNamespace is the UUIDv5 namespace of idempotency keys. It must never change: ids of retries depend on it.
+var keyNamespace = uuid.MustParse("8b1c6a52-52a8-5d0e-9f0b-6d1f3c0a7e64")
+
+// NewID returns an id for a command without an idempotency key: a UUIDv7 (RFC 9562), which sorts by time.
+func NewID() (uuid.UUID, error) { return uuid.NewV7() }
+
+// KeyedID returns the id of the command that this caller sent under this idempotency key: a UUIDv5 (RFC 9562). Every
+// ingress computes the same id for a retry without a look-up. Neither string may contain a NUL.
+func KeyedID(caller, key string) uuid.UUID {
+	return uuid.NewSHA1(keyNamespace, []byte(caller+"\x00"+key))
+}
+
+// ParseID parses an id in the form of RFC 9562, section 4: 36 characters, in either case. It refuses other forms, such as
+// braces or no hyphens. The error does not repeat s.
+func ParseID(s string) (uuid.UUID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || !strings.EqualFold(id.String(), s) {
+		return uuid.Nil, errors.New("the id is not a UUID of 36 characters")
+	}
+	return id, nil
+}

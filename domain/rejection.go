@@ -1,0 +1,53 @@
+package domain
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Rejection is a command that will not create a client, and the reason. It is also the event, the dead letter and the
+// outcome of the operation.
+type Rejection struct {
+	// ID is the last token of the command's subject. An ingress always writes a UUID.
+	ID         string      `json:"id"`
+	Reason     Code        `json:"reason"`
+	Errors     []Violation `json:"errors"`
+	RejectedAt time.Time   `json:"rejectedAt"`
+	// Deliveries is how often the command was delivered to a worker.
+	Deliveries uint64          `json:"deliveries"`
+	Command    RejectedCommand `json:"command"`
+}
+
+// RejectedCommand is the command as the log stored it.
+type RejectedCommand struct {
+	// Sequence is its place on the log. A later command with the same id has a greater one.
+	Sequence uint64              `json:"sequence"`
+	Headers  map[string][]string `json:"headers"`
+	// Body may be any bytes. It is base64 in JSON.
+	Body []byte `json:"body"`
+}
+
+// JSON returns the rejection as its stream stores it. Every message can be rejected: bytes that are not UTF-8 in its id or
+// its headers become U+FFFD, even if two headers then have the same name.
+func (r Rejection) JSON() ([]byte, error) {
+	return json.Marshal(r, json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+}
+
+// ParseRejection parses the result of JSON.
+func ParseRejection(body []byte) (Rejection, error) {
+	var r Rejection
+	err := json.Unmarshal(body, &r, jsontext.AllowDuplicateNames(true))
+	return r, err
+}
+
+// Status returns the final state of the rejected operation.
+func (r Rejection) Status() OperationStatus {
+	switch r.Reason {
+	case CodeInvalid, CodeKeyReused:
+		return OperationRejected
+	default:
+		return OperationFailed
+	}
+}

@@ -1,0 +1,139 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The streams, by the messages that they store.
+const (
+	StreamCommands   = "CLIENT_COMMANDS"
+	StreamEvents     = "CLIENT_EVENTS"
+	StreamRejections = "CLIENT_REJECTIONS"
+)
+
+// The subjects. Those that end in a dot are completed by an id. A sync is an empty message on the command log: its
+// acknowledgement says that every earlier message is on disk. Workers ignore it.
+const (
+	SubjectCreate   = "client.create."
+	SubjectCreated  = "client.created"
+	SubjectErased   = "client.erased"
+	SubjectRejected = "client.rejected."
+	SubjectSync     = "client.sync."
+	// SubjectCompleted carries an empty message, at most once, when the outcome of a command is on disk. No stream stores it.
+	SubjectCompleted = "operation.completed."
+)
+
+// ConsumerWorker is the durable consumer of the command stream that all workers share.
+const ConsumerWorker = "worker"
+
+// The headers of a command.
+const (
+	HeaderFingerprint = "Clientele-Fingerprint"
+	HeaderCaller      = "Clientele-Caller"
+	HeaderAcceptedAt  = "Clientele-Accepted-At" // RFC 3339
+)
+
+// HeaderTraceparent names the trace of a command or an event (W3C Trace Context, section 3.2). It is optional.
+const HeaderTraceparent = "traceparent"
+
+// CommandMessage is a command as the command log stores it. Header names are case-sensitive, as in NATS.
+type CommandMessage struct {
+	Subject string
+	Header  map[string][]string
+	Body    []byte
+}
+
+// EncodeCommand returns the message of a command. A traceparent of "" adds no header.
+func EncodeCommand(c CreateClient, traceparent string) CommandMessage {
+	m := CommandMessage{
+		Subject: SubjectCreate + c.ID.String(),
+		Header: map[string][]string{
+			HeaderFingerprint: {c.Fingerprint.String()},
+			HeaderCaller:      {c.Caller},
+			HeaderAcceptedAt:  {c.AcceptedAt.Format(time.RFC3339Nano)},
+		},
+		Body: c.Body,
+	}
+	if traceparent != "" {
+		m.Header[HeaderTraceparent] = []string{traceparent}
+	}
+	return m
+}
+
+// CommandHeader is what the headers of a command say.
+type CommandHeader struct {
+	Fingerprint Fingerprint
+	Caller      string
+	AcceptedAt  time.Time
+}
+
+// Decode returns the command of a message. Other programs may publish to the command log, so Decode is as strict as Parse.
+// It checks dates against the time at which the command was accepted: no clock changes the result. An error has
+// CodeUndecodable, or CodeInvalid with the violations.
+func (m CommandMessage) Decode() (CreateClient, error) {
+	command, err := m.decode()
+	if err != nil && CodeOf(err) != CodeInvalid {
+		return CreateClient{}, &Error{Code: CodeUndecodable, Err: err}
+	}
+	return command, err
+}
+
+func (m CommandMessage) decode() (CreateClient, error) {
+	token := strings.TrimPrefix(m.Subject, SubjectCreate)
+	id, err := ParseID(token)
+	if err != nil {
+		return CreateClient{}, err
+	}
+	if token != id.String() { // the log refuses a second command by its subject: one id must have one subject
+		return CreateClient{}, errors.New("the id in the subject is not in lower case")
+	}
+	header, err := m.DecodeHeader()
+	if err != nil {
+		return CreateClient{}, err
+	}
+	details, err := Parse(m.Body, header.AcceptedAt)
+	if err != nil {
+		return CreateClient{}, err
+	}
+	command, err := NewCreateClient(id, header.Caller, header.AcceptedAt, details)
+	if err != nil {
+		return CreateClient{}, err
+	}
+	if command.Fingerprint != header.Fingerprint {
+		return CreateClient{}, errors.New("header " + HeaderFingerprint + " is not that of the body")
+	}
+	return command, nil
+}
+
+// DecodeHeader returns what the headers say, without a look at the body.
+func (m CommandMessage) DecodeHeader() (CommandHeader, error) {
+	fingerprint, err := ParseFingerprint(m.header(HeaderFingerprint))
+	if err != nil {
+		return CommandHeader{}, err
+	}
+	acceptedAt, err := ParseTimestamp(m.header(HeaderAcceptedAt))
+	if err != nil {
+		return CommandHeader{}, fmt.Errorf("header %s %w", HeaderAcceptedAt, err)
+	}
+	return CommandHeader{Fingerprint: fingerprint, Caller: m.header(HeaderCaller), AcceptedAt: acceptedAt}, nil
+}
+
+// header returns the first value of a header, or "".
+func (m CommandMessage) header(name string) string {
+	if values := m.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// LoggedCommand is what the command log says about a command.
+type LoggedCommand struct {
+	// AcceptedAt and Fingerprint are zero if no ingress wrote the command.
+	AcceptedAt  time.Time
+	Fingerprint Fingerprint
+	// Sequence is its place on the log.
+	Sequence uint64
+}
