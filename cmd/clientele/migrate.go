@@ -156,7 +156,7 @@ func setUp(ctx context.Context, p *process.Process, conn *nats.Conn, db store.St
 type lostError struct{ err error }
 
 func (e *lostError) Error() string {
-	return fmt.Sprintf("%v (with the same --data-dir, --nats-url and --database-url) to make it anew, empty, if you cannot bring it "+
+	return fmt.Sprintf("%v: run clientele migrate (with the same --data-dir, --nats-url and --database-url) to make it anew, empty, if you cannot bring it "+
 		"back: the rest is there, so it was lost", e.err)
 }
 
@@ -172,7 +172,7 @@ func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) err
 	case err != nil && !answers:
 		return err
 	case schema != nil && schema.Have == 0 && used:
-		return &lostError{errors.New("the database is empty, but the command log has had commands: run clientele migrate")}
+		return &lostError{errors.New("the database is empty, but the command log has had commands")}
 	case schema != nil && schema.Have == 0:
 		return nil
 	}
