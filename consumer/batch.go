@@ -32,15 +32,17 @@ func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
 		}
 		return
 	}
-	w.tell(msgs)
+	w.notify(msgs)
 	w.ack(msgs) //nolint:contextcheck // what is done is acknowledged, also by a worker that stops
 }
 
-// tell has whoever waits for the commands look: each has its outcome on disk. If it gets lost, they look a little later.
-func (w *Worker) tell(msgs []jetstream.Msg) {
-	for _, msg := range msgs {
-		_ = w.cfg.Conn.Publish(domain.SubjectCompleted+strings.TrimPrefix(msg.Subject(), domain.SubjectCreate), nil)
+// notify tells waiting callers that outcomes are on disk; delivery is best effort.
+func (w *Worker) notify(msgs []jetstream.Msg) {
+	ids := make([]string, len(msgs))
+	for i, msg := range msgs {
+		ids[i] = strings.TrimPrefix(msg.Subject(), domain.SubjectCreate)
 	}
+	w.cfg.Outcomes.NotifyCompleted(ids)
 }
 
 // ack acknowledges the commands and returns when the server has taken note: it works through acks in their order, so the

@@ -152,3 +152,5 @@ func (f *faults) PublishRejections(rejections []domain.Rejection) error {
 	f.die(callRejections)
 	return err
 }
+
+func (f *faults) NotifyCompleted(ids []string) { f.outcomes.NotifyCompleted(ids) }

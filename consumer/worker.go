@@ -33,11 +33,14 @@ type Store interface {
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 }
 
-// Outcomes publishes what became of commands. When a call returns nil, everything it was handed is on disk; after an
-// error it is repeated.
+// Outcomes publishes the outcomes of commands.
 type Outcomes interface {
+	// PublishEvents and PublishRejections return nil when all of them are on disk. After an error the worker repeats the call.
 	PublishEvents(events []domain.Event) error
 	PublishRejections(rejections []domain.Rejection) error
+	// NotifyCompleted tells waiting callers that the outcomes of the commands with these ids are on disk. Delivery is best
+	// effort.
+	NotifyCompleted(ids []string)
 }
 
 // Config configures a Worker.
@@ -92,7 +95,7 @@ type Worker struct {
 type MissingConsumerError struct{}
 
 func (*MissingConsumerError) Error() string {
-	return "consumer " + domain.ConsumerWorker + " of stream " + domain.StreamCommands + " is missing: run clientele migrate"
+	return "consumer " + domain.ConsumerWorker + " of stream " + domain.StreamCommands + " is missing"
 }
 
 // Migrate creates the consumer that all workers share, or brings the existing one to these settings.

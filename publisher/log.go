@@ -3,7 +3,6 @@ package publisher
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -21,33 +20,33 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Log is the command log as an ingress sees it: it appends commands and looks up what became of one.
+// Log is the command log for an ingress: it appends commands and looks up their outcomes.
 //
-// Appending is a group commit. One goroutine publishes; while it waits for the stream, requests gather in a pool, and all
-// of them go out with the next publish. So a lone request waits for nobody and a crowd shares one fsync.
+// Appending is a group commit. One goroutine publishes; while it waits for the stream, requests gather in a pool, and the
+// next publish sends all of them. A single request waits for no other, and many requests share one fsync.
 type Log struct {
-	commands   jetstream.Stream
-	rejections jetstream.Stream
-	stream     stream
-	maxBatch   int
-	batch      prometheus.Histogram
-	duration   prometheus.Histogram
-	tracer     trace.Tracer
-	wake       chan struct{} // holds a token while the pool may have requests in it
-	done       chan struct{}
+	lookup
+
+	stream   stream
+	maxBatch int
+	batch    prometheus.Histogram
+	duration prometheus.Histogram
+	tracer   trace.Tracer
+	wake     chan struct{} // holds a token while the pool may have requests in it
+	done     chan struct{}
 
 	mu     sync.Mutex
 	pool   []*request
 	closed bool
 }
 
-// request is one message under way, with whoever waits for it.
+// request is one message in progress, with its waiting caller.
 type request struct {
 	id  uuid.UUID
 	msg func() *nats.Msg // a new one each time
-	// same are requests for the same id that were in the pool together with this one. They share its outcome.
+	// same are later requests in the pool for the same id. They share the outcome.
 	same   []*request
-	answer chan error // of capacity 1: the flusher never waits for whoever asked
+	answer chan error // of capacity 1: the flusher never waits for the caller
 
 	// Guarded by Log.mu.
 	taken, withdrawn bool
@@ -77,10 +76,7 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if l.maxBatch == 0 {
 		l.maxBatch = maxBatch
 	}
-	if l.commands, err = openStream(ctx, js, domain.StreamCommands); err != nil {
-		return nil, err
-	}
-	if l.rejections, err = openStream(ctx, js, domain.StreamRejections); err != nil {
+	if l.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
 	}
 	if l.stream, err = newStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
@@ -99,7 +95,7 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	return l, nil
 }
 
-// Close publishes what is in the pool and ends. Append must not be called any more.
+// Close publishes the requests in the pool and stops. Do not call Append afterwards.
 func (l *Log) Close() {
 	l.mu.Lock()
 	l.closed = true
@@ -108,12 +104,12 @@ func (l *Log) Close() {
 	<-l.done
 }
 
-// Append puts the command on the log and returns when it was accepted: now, or earlier if the log has the same command
-// already. When Append returns without an error, the command is on disk.
+// Append puts the command on the log and returns the time at which it was accepted: now, or earlier if the log already has
+// the same command. When Append returns without an error, the command is on disk.
 //
 // An error has a code: domain.CodeKeyReused if the log has another command under this id; domain.CodeUnavailable and
-// domain.CodeLogFull if the command was not accepted; domain.CodeUnknown if it may have been, as the log did not answer
-// before the context ended or within four seconds.
+// domain.CodeLogFull if the command was not accepted; domain.CodeUnknown if it may have been accepted, because the log did
+// not answer before the context ended or within four seconds.
 func (l *Log) Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
 	ctx, span := l.tracer.Start(ctx, "send client.create", trace.WithSpanKind(trace.SpanKindProducer))
 	defer span.End()
@@ -157,13 +153,13 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 	}
 }
 
-// original compares a command that the log refused with the one that it has, and has that one synced: the server also tells
-// of what it could not sync, or had not when it was killed.
+// original compares a refused command with the one on the log and syncs the latter: the server also returns messages that it
+// has not synced yet.
 func (l *Log) original(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
 	there, err := l.Find(ctx, command.ID)
 	switch {
-	case domain.CodeOf(err) == domain.CodeNotFound: // trimmed in this moment
-		return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log has just let go of a command with this id")
+	case domain.CodeOf(err) == domain.CodeNotFound: // trimmed since
+		return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log has just removed a command with this id")
 	case err != nil:
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
 	case there.Fingerprint != command.Fingerprint:
@@ -175,8 +171,8 @@ func (l *Log) original(ctx context.Context, command domain.CreateClient) (accept
 	return there.AcceptedAt, nil
 }
 
-// sync returns when everything is on disk that the log has now. The server syncs its files in order, so a message that is
-// written and acknowledged does that.
+// sync returns when every message now on the log is on disk. The server syncs its files in order, so the acknowledgement of
+// a new message is enough.
 func (l *Log) sync(ctx context.Context) error {
 	id, err := domain.NewID()
 	if err != nil {
@@ -187,53 +183,20 @@ func (l *Log) sync(ctx context.Context) error {
 	})
 }
 
-// Find returns the command with this id, or an error with domain.CodeNotFound if the log does not have it, or not any more.
-func (l *Log) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
-	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
-	if err != nil {
-		return domain.LoggedCommand{}, err
-	}
-	header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
-	if err != nil {
-		return domain.LoggedCommand{Sequence: msg.Sequence}, nil //nolint:nilerr // the worker will reject it
-	}
-	return domain.LoggedCommand{AcceptedAt: header.AcceptedAt, Fingerprint: header.Fingerprint, Sequence: msg.Sequence}, nil
-}
-
-// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
-func (l *Log) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
-	msg, err := last(ctx, l.rejections, domain.SubjectRejected+id.String())
-	if err != nil {
-		return domain.Rejection{}, err
-	}
-	return domain.ParseRejection(msg.Data)
-}
-
-func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
-	msg, err := stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, domain.Errorf(domain.CodeNotFound, "nothing under %s", subject)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get last message of %q: %w", subject, err)
-	}
-	return msg, nil
-}
-
-// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called. A
-// command that is appended after Watch has returned cannot end unnoticed, unless the connection is lost meanwhile.
-func (l *Log) Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error) {
-	told := make(chan struct{}, 1)
+// Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
+// you call stop. If you append the command after Watch returns, a lost connection is the only way to miss the notice.
+func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error) {
+	notice := make(chan struct{}, 1)
 	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
 		select {
-		case told <- struct{}{}:
+		case notice <- struct{}{}:
 		default:
 		}
 	})
 	if err != nil {
-		return nil, nil, domain.Errorf(domain.CodeUnavailable, "watch for the end of a command: %w", err)
+		return nil, nil, domain.Errorf(domain.CodeUnavailable, "watch for the outcome of a command: %w", err)
 	}
-	return told, func() { _ = subscription.Unsubscribe() }, nil
+	return notice, func() { _ = subscription.Unsubscribe() }, nil
 }
 
 // Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
@@ -241,22 +204,7 @@ func (l *Log) Ready(ctx context.Context) error {
 	return streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections)
 }
 
-func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {
-	if nc := js.Conn(); !nc.IsConnected() {
-		if refused := nc.LastError(); refused != nil {
-			return fmt.Errorf("NATS cannot be reached: %w", refused)
-		}
-		return errors.New("NATS cannot be reached")
-	}
-	for _, name := range names {
-		if _, err := openStream(ctx, js, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// withdraw takes a request back that nobody has begun to publish.
+// withdraw takes back a request that is not being published yet. It reports whether it could.
 func (l *Log) withdraw(r *request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -286,7 +234,7 @@ func (l *Log) run() {
 	}
 }
 
-// take empties the pool, up to a batch of different ids.
+// take removes requests from the pool, up to a batch of different ids.
 func (l *Log) take() []*request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -326,8 +274,8 @@ func (l *Log) flush(requests []*request) {
 	}
 }
 
-// sameOutcome is what the outcome of a command means for another one with its id: if the first is on the log now, the
-// other is a duplicate of it.
+// sameOutcome returns the outcome of a second command with the same id: if the first one is on the log now, the second is a
+// duplicate.
 func sameOutcome(err error) error {
 	if err == nil {
 		return errDuplicate

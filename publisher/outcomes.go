@@ -18,7 +18,7 @@ const (
 	eventDataSchema = "urn:clientele:client:2"
 )
 
-// OutcomePublisher publishes what became of commands: events of those that are clients now, rejections of the others.
+// OutcomePublisher publishes the outcomes of commands: events of new clients, rejections, and notices of completion.
 type OutcomePublisher struct {
 	events     stream
 	rejections stream
@@ -47,8 +47,8 @@ func OpenOutcomePublisher(ctx context.Context, nc *nats.Conn) (*OutcomePublisher
 	return &o, nil
 }
 
-// PublishEvents puts the events on their stream, a batch at a time, and returns nil when all of them are on disk. After an
-// error some may be; publishing them again is right, and makes no second one within the stream's memory of ids.
+// PublishEvents puts the events on their stream in batches and returns nil when all of them are on disk. After an error some
+// of them may be on disk. Publish all of them again: while the stream remembers their ids, it stores no event twice.
 func (o *OutcomePublisher) PublishEvents(events []domain.Event) error {
 	for len(events) > 0 {
 		n := min(len(events), maxBatch)
@@ -63,8 +63,8 @@ func (o *OutcomePublisher) PublishEvents(events []domain.Event) error {
 	return nil
 }
 
-// PublishRejections puts the rejections on their stream and returns nil when all of them are on disk. After an error some
-// may be; publishing them again is right, the newest of an id replaces the one before.
+// PublishRejections puts the rejections on their stream and returns nil when all of them are on disk. After an error some of
+// them may be on disk. Publish all of them again: the newest rejection of an id replaces the older one.
 func (o *OutcomePublisher) PublishRejections(rejections []domain.Rejection) error {
 	msgs := make([]*nats.Msg, len(rejections))
 	for i, r := range rejections {
@@ -88,17 +88,25 @@ func (o *OutcomePublisher) PublishRejections(rejections []domain.Rejection) erro
 	return nil
 }
 
+// NotifyCompleted tells waiting callers that the outcomes of the commands with these ids are on disk. Delivery is best
+// effort.
+func (o *OutcomePublisher) NotifyCompleted(ids []string) {
+	for _, id := range ids {
+		_ = o.events.js.Conn().Publish(domain.SubjectCompleted+id, nil)
+	}
+}
+
 // Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
 func (o *OutcomePublisher) Ready(ctx context.Context) error {
 	return streamsReady(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
 }
 
-// erasedMessage tells that a client was erased. It holds nothing but the id.
+// erasedMessage returns the message of client.erased. It holds nothing but the id.
 func erasedMessage(client uuid.UUID, at time.Time) *nats.Msg {
 	return cloudEvent(domain.SubjectErased, domain.ErasedID(client), client, at, []byte(`{"id":"`+client.String()+`"}`))
 }
 
-// eventMessage is the event in CloudEvents' binary mode: attributes in headers, the record as the body.
+// eventMessage returns an event in the binary mode of CloudEvents: attributes in headers, the record as the body.
 func eventMessage(e domain.Event) *nats.Msg {
 	msg := cloudEvent(domain.SubjectCreated, e.ID, e.Client.ID, e.Client.CreatedAt, e.Body)
 	msg.Header["ce-dataschema"] = []string{eventDataSchema}

@@ -24,20 +24,20 @@ const (
 	pageTimeout  = 5 * time.Second
 )
 
-// ReasonUnreadable is the reason of a StoredRejection whose message is not a rejection: no worker wrote it.
+// ReasonUnreadable is the reason of a StoredRejection whose message is not a rejection. No worker wrote it.
 const ReasonUnreadable domain.Code = "unreadable"
 
-// Rejections are the dead letters as an operator sees them: to be looked at, and retried or dropped one by one.
+// Rejections lists the dead letters for an operator, who retries or drops them one by one.
 type Rejections struct {
 	rejections jetstream.Stream
 	commands   jetstream.Stream
 	log        stream // publishes to the command log
 }
 
-// StoredRejection is a rejection and its place on the stream. Its ID is the last token of the subject, byte for byte,
-// which its JSON can only repeat where that is UTF-8.
+// StoredRejection is a rejection and its place on the stream. Its ID is the last token of the subject, byte for byte; the JSON
+// of the rejection has the same ID only if it is UTF-8.
 //
-// With ReasonUnreadable, RejectedAt is when the message came, and Command.Body is the whole message.
+// With ReasonUnreadable, RejectedAt is when the message arrived, and Command.Body is the whole message.
 type StoredRejection struct {
 	domain.Rejection
 	Sequence uint64
@@ -59,15 +59,15 @@ func (f RejectionFilter) matches(r StoredRejection) bool {
 		(f.Until.IsZero() || !r.RejectedAt.After(f.Until))
 }
 
-// SkippedError is a rejection that cannot be retried now and so stays, for a reason that concerns no other.
+// SkippedError means that this rejection cannot be retried now and stays. Others may be retried.
 type SkippedError struct{ Reason string }
 
 func (e *SkippedError) Error() string { return e.Reason }
 
 var (
-	// errUnderWay is a rejected command that is not known to be done: acks above the ack floor do not count yet.
+	// errUnderWay means that the rejected command is not known to be done, see isDone.
 	errUnderWay = &SkippedError{Reason: "the workers are not done with it yet"}
-	// errAnother is another command under the id, which came later.
+	// errAnother means that the log has a later command with this id.
 	errAnother = &SkippedError{Reason: "a command with this id is under way"}
 )
 
@@ -88,8 +88,8 @@ func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
 	return &r, err
 }
 
-// Newest returns the sequence of the newest rejection. Who works on rejections, such that they may be rejected again,
-// goes no further than the newest of the beginning, or would never end.
+// Newest returns the sequence of the newest rejection. If you retry rejections, stop at the newest one of the beginning:
+// commands may be rejected again, and the loop would never end.
 func (r *Rejections) Newest(ctx context.Context) (uint64, error) {
 	info, err := r.rejections.Info(ctx)
 	if err != nil {
@@ -98,8 +98,8 @@ func (r *Rejections) Newest(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
-// All returns the rejections that match, oldest first, of those that are there when it begins. It reads a page at a time
-// and leaves nothing on the server. An error ends it.
+// All returns the matching rejections that exist when it begins, oldest first. It reads a page at a time and leaves nothing
+// on the server. It stops after an error.
 func (r *Rejections) All(ctx context.Context, f RejectionFilter) iter.Seq2[StoredRejection, error] {
 	return func(yield func(StoredRejection, error) bool) {
 		if f.UpTo == 0 {
@@ -164,7 +164,7 @@ func (r *Rejections) Get(ctx context.Context, id string) (StoredRejection, error
 	if id == "" || strings.ContainsAny(id, ". \t\r\n") { // not one token of a subject
 		return StoredRejection{}, notFound
 	}
-	if strings.ContainsAny(id, "*>") { // the server takes that for a pattern when it is asked, not when it is published to
+	if strings.ContainsAny(id, "*>") { // the server reads these as a pattern in a look-up, not in a publish
 		for rejection, err := range r.All(ctx, RejectionFilter{}) {
 			if err != nil || rejection.ID == id {
 				return rejection, err
@@ -195,12 +195,12 @@ func parseStored(msg *jetstream.RawStreamMsg) StoredRejection {
 	return StoredRejection{Rejection: rejection, Sequence: msg.Sequence}
 }
 
-// Retry puts the rejected command on the log again and removes the rejection. It may be interrupted between any two steps
-// and repeated; the rejection goes last. If the worker rejects the command again, that newer rejection stays.
+// Retry puts the rejected command on the log again and then removes the rejection. If it is interrupted between two steps,
+// repeat it. If the worker rejects the command again, that newer rejection stays.
 //
-// An error is a *SkippedError if this rejection cannot be retried now, as when a command with its id is under way. With
-// that, domain.CodeLogFull or domain.CodeUnavailable the command was not published; after any other error it may have
-// been. The rejection is there after each of these, and retrying it again is right.
+// An error is a *SkippedError if this rejection cannot be retried now, such as when a command with its id is in progress.
+// With that, domain.CodeLogFull or domain.CodeUnavailable the command was not published; after any other error it may have
+// been. After every error the rejection still exists, and you may retry it again.
 func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error {
 	if rejection.Reason == ReasonUnreadable {
 		return &SkippedError{Reason: "its message is not a rejection, there is no command in it"}
@@ -214,9 +214,9 @@ func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error
 	return r.remove(ctx, rejection)
 }
 
-// Drop removes the rejection, and with it the last copy of the command: its operation is unknown from then on, unless
-// another command has come under its id, which stays. An error is a *SkippedError if it is not yet sure that the workers
-// are done with the command. After an error the rejection is there, and dropping it again is right.
+// Drop removes the rejection, and with it the last copy of the command: its operation is unknown afterwards. A later command
+// with the same id stays. An error is a *SkippedError if the workers may not be done with the command. After an error the
+// rejection still exists, and you may drop it again.
 func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error {
 	// A finished command without its outcome would look like a pending one.
 	if err := r.forget(ctx, rejection); err != nil && !errors.Is(err, errAnother) {
@@ -228,8 +228,8 @@ func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error 
 // forget removes the command with the rejection's id from the log, if it is done. If it is not, forget returns errUnderWay,
 // or errAnother if it is not the one that was rejected.
 //
-// It deletes by sequence, so what comes under this id meanwhile is out of its reach. A purge by subject would not do: a
-// subject may end in a literal asterisk, and to a purge that means every command.
+// It deletes by sequence, so it never deletes a later command with this id. A purge by subject would be wrong: a subject may
+// end in a literal asterisk, which a purge reads as every command.
 func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) error {
 	subject := domain.SubjectCreate + rejection.ID
 	msg, err := last(ctx, r.commands, subject)
@@ -240,17 +240,12 @@ func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) erro
 		return err
 	}
 	if msg.Subject != subject {
-		return nil // the id is a pattern: this is somebody else's command
+		return nil // the id is a pattern, and the message is another command
 	}
-	// Asked after the command was seen: what is done by now was not done too early.
-	worker, err := r.commands.Consumer(ctx, domain.ConsumerWorker)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return errors.New("consumer " + domain.ConsumerWorker + " is missing, so nobody knows which commands are done: run clientele migrate")
-	}
-	if err != nil {
-		return fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
-	}
-	switch done := msg.Sequence <= worker.CachedInfo().AckFloor.Stream; {
+	done, err := isDone(ctx, r.commands, msg.Sequence)
+	switch {
+	case err != nil:
+		return err
 	case !done && msg.Sequence > rejection.Command.Sequence:
 		return errAnother
 	case !done:
@@ -262,14 +257,14 @@ func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) erro
 // republish puts the rejected command on the log.
 func (r *Rejections) republish(rejection StoredRejection) error {
 	header := nats.Header(maps.Clone(rejection.Command.Headers))
-	// These spoke to the server about the first publish; the number in an atomic batch would have this one refused.
+	// These headers belong to the first publish. The number in an atomic batch would make the server refuse this one.
 	maps.DeleteFunc(header, func(name string, _ []string) bool {
 		return strings.HasPrefix(strings.ToLower(name), "nats-")
 	})
 	err := r.log.publish(1, func(int) *nats.Msg {
 		return &nats.Msg{Subject: domain.SubjectCreate + rejection.ID, Header: header, Data: rejection.Command.Body}
 	})[0]
-	if errors.Is(err, errDuplicate) { // it came since forget
+	if errors.Is(err, errDuplicate) { // published since forget
 		return errAnother
 	}
 	if unpublishable(err) {
@@ -278,8 +273,8 @@ func (r *Rejections) republish(rejection StoredRejection) error {
 	return err
 }
 
-// unpublishable says whether the message itself is what cannot be published. A rejection replaces what is not UTF-8: that
-// makes headers longer, and names of headers invalid.
+// unpublishable reports whether the message itself cannot be published. A rejection replaces bytes that are not UTF-8, which
+// makes headers longer and may make their names invalid.
 func unpublishable(err error) bool {
 	api, answered := errors.AsType[*jetstream.APIError](err)
 	return answered && api.ErrorCode == codeTooLarge || errors.Is(err, nats.ErrBadHeaderMsg) ||
@@ -289,22 +284,7 @@ func unpublishable(err error) bool {
 // codeTooLarge is the server's code for a message that is larger than its stream allows.
 const codeTooLarge jetstream.ErrorCode = 10054
 
-// remove removes this rejection, not another of the same id.
+// remove removes this rejection, but not a newer one with the same id.
 func (r *Rejections) remove(ctx context.Context, rejection StoredRejection) error {
 	return remove(ctx, r.rejections, rejection.Sequence)
-}
-
-// remove deletes one message, and overwrites it on disk. That it is not there any more is no error.
-func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
-	err := stream.SecureDeleteMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
-		// The server's words for a message that is gone depend on where it was; so look.
-		if _, lookUp := stream.GetMsg(ctx, sequence); errors.Is(lookUp, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("delete message %d of stream %s: %w", sequence, stream.CachedInfo().Config.Name, err)
-	}
-	return nil
 }

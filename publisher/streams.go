@@ -49,16 +49,16 @@ const maxMessageSize = 64 << 10
 
 const (
 	rejectionRetention = 90 * 24 * time.Hour
-	// deduplication is how long the event stream remembers ids. It spares subscribers the repetition after a worker's
-	// crash; ids are remembered in memory, and subscribers that need more keep ids themselves.
+	// deduplication is how long the event stream remembers ids. It hides repetitions after the crash of a worker. The server
+	// keeps the ids in memory; subscribers that need a longer time keep ids themselves.
 	deduplication = 2 * time.Minute
 )
 
 // MinEventRetention is the shortest retention of events: NATS refuses one shorter than its memory of ids.
 const MinEventRetention = deduplication
 
-// StreamsConfig are the settings of the streams that an operator may choose. What is zero stays as it is; for a stream that
-// is made it is the default.
+// StreamsConfig has the settings of the streams that an operator may choose. A zero value keeps the setting of an existing
+// stream and means the default for a new one.
 type StreamsConfig struct {
 	// Replicas is the number of servers that keep each message: 1, 3 or 5.
 	Replicas int
@@ -77,13 +77,13 @@ const (
 	DefaultEventRetention = 30 * 24 * time.Hour
 )
 
-// MigrateStreams creates the streams, or brings existing ones to these settings. Their messages stay, but for events that
-// are older than a shorter retention. A server that is there but refuses the settings is a *RefusedStreamError.
+// MigrateStreams creates the streams, or changes existing ones to these settings. It keeps their messages, except events
+// older than a shorter retention. An error is a *RefusedStreamError if the server refuses the settings.
 func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
 	for _, stream := range []jetstream.StreamConfig{
 		{
-			// A log, not a work queue: an ack deletes nothing, so it costs no fsync. One message a subject, and the newer one
-			// refused, makes the log itself reject a second command for an id. No MaxAge: what is unprocessed is never dropped.
+			// A log, not a work queue: an ack deletes nothing, so it costs no fsync. With one message for each subject, the log
+			// itself refuses a second command for an id. No MaxAge: an unprocessed command is never dropped.
 			Name:                 domain.StreamCommands,
 			Description:          "Clientele: create-client commands, one a client id",
 			Subjects:             []string{domain.SubjectCreate + "*", domain.SubjectSync + "*"},
@@ -135,8 +135,8 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 	return nil
 }
 
-// complete gives a stream the settings that it has, or else the defaults, where none were chosen. It reports whether the stream
-// exists.
+// complete fills the settings that were not chosen: from the existing stream, or else with the defaults. It reports whether
+// the stream exists.
 func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamConfig) (exists bool, err error) {
 	there := jetstream.StreamConfig{Replicas: DefaultReplicas}
 	switch stream.Name {
@@ -158,24 +158,24 @@ func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.Str
 	return exists, nil
 }
 
-// RefusedStreamError is a stream whose settings the server does not take: too large for its disk, more replicas than it has
-// servers, or changed in a way that streams cannot change.
+// RefusedStreamError means that the server refuses the settings of a stream: it is too large for the disk, has more replicas
+// than there are servers, or has a change that NATS does not support.
 type RefusedStreamError struct {
 	Stream string
 	Err    error
 }
 
 func (e *RefusedStreamError) Error() string {
-	return fmt.Sprintf("NATS refuses stream %s, see --log-max-bytes and --replicas: %v", e.Stream, e.Err)
+	return fmt.Sprintf("NATS refuses stream %s: %v", e.Stream, e.Err)
 }
 
 func (e *RefusedStreamError) Unwrap() error { return e.Err }
 
-// MissingStreamError is a stream that is not there, though the server answers.
+// MissingStreamError means that the server answers and does not have the stream.
 type MissingStreamError struct{ Stream string }
 
 func (e *MissingStreamError) Error() string {
-	return "stream " + e.Stream + " is missing: run clientele migrate"
+	return "stream " + e.Stream + " is missing"
 }
 
 // openStream returns a handle on a stream, or a *MissingStreamError.
@@ -195,7 +195,22 @@ func StreamsReady(ctx context.Context, js jetstream.JetStream) error {
 	return streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections)
 }
 
-// LogIsUsed says whether the server has a command log that ever had a command.
+func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {
+	if nc := js.Conn(); !nc.IsConnected() {
+		if refused := nc.LastError(); refused != nil {
+			return fmt.Errorf("NATS cannot be reached: %w", refused)
+		}
+		return errors.New("NATS cannot be reached")
+	}
+	for _, name := range names {
+		if _, err := openStream(ctx, js, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LogIsUsed reports whether the server has a command log that ever had a command.
 func LogIsUsed(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	stream, err := openStream(ctx, js, domain.StreamCommands)
 	if _, missing := errors.AsType[*MissingStreamError](err); missing {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -35,7 +36,7 @@ func advise(err error) error {
 	if _, advised := errors.AsType[*advisedError](err); advised || err == nil {
 		return err
 	}
-	text := refusal(err)
+	text := cmp.Or(setupAdvice(err), refusal(err))
 	if text == "" && disconnected(err) {
 		text = "NATS cannot be reached"
 	}
@@ -68,6 +69,21 @@ func wrongSetup(err error) bool {
 	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
 	_, lost := errors.AsType[*lostError](err)
 	return schema || refusedStream || missingStream || missingConsumer || lost
+}
+
+// setupAdvice returns what to do about a server that is not set up for this program. It returns "" for any other error.
+func setupAdvice(err error) string {
+	if schema, ok := errors.AsType[*store.SchemaError](err); ok && schema.Have > schema.Want {
+		return err.Error() + ": run a newer clientele"
+	}
+	if stream, ok := errors.AsType[*publisher.RefusedStreamError](err); ok {
+		return fmt.Sprintf("NATS refuses stream %s, see --log-max-bytes and --replicas: %v", stream.Stream, stream.Err)
+	}
+	_, unknownDone := errors.AsType[*publisher.MissingConsumerError](err)
+	if _, lost := errors.AsType[*lostError](err); !lost && (unknownDone || wrongSetup(err)) {
+		return err.Error() + ": run clientele migrate"
+	}
+	return ""
 }
 
 // databaseAdvice is what to do about the SQLSTATEs with which PostgreSQL refuses a program. A server that starts (57P03) or

@@ -15,7 +15,10 @@ import (
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
+	"clientele/consumer"
+	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/storetest"
 
@@ -50,6 +53,35 @@ func TestPermanent(t *testing.T) {
 	} {
 		if got := cli.Permanent(fmt.Errorf("look: %w", cli.Advise(c.err))); got != c.want {
 			t.Errorf("%v: permanent %v, want %v", c.err, got, c.want)
+		}
+	}
+}
+
+func TestAdviceOnTheSetup(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&store.SchemaError{Have: 1, Want: 2}, "the database has schema version 1, this program needs 2: run clientele migrate"},
+		{&store.SchemaError{Have: 2, Want: 1}, "the database has schema version 2, newer than this program's 1: run a newer clientele"},
+		{&publisher.MissingStreamError{Stream: "S"}, "stream S is missing: run clientele migrate"},
+		{&consumer.MissingConsumerError{}, "consumer worker of stream CLIENT_COMMANDS is missing: run clientele migrate"},
+		{&publisher.MissingConsumerError{}, "consumer worker is missing, so nobody knows which commands are done: run clientele migrate"},
+		{
+			&publisher.RefusedStreamError{Stream: "S", Err: errors.New("too large")},
+			"NATS refuses stream S, see --log-max-bytes and --replicas: too large",
+		},
+		{
+			cli.NewLostError(&publisher.MissingStreamError{Stream: "S"}), "stream S is missing: run clientele migrate (with the same --data-dir, " +
+				"--nats-url and --database-url) to create it empty, if you cannot restore it: the others exist, so it was lost",
+		},
+	} {
+		if got := cli.Advise(c.err).Error(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+		if got := cli.Advise(cli.Advise(c.err)).Error(); got != c.want {
+			t.Errorf("advised twice: %q", got)
 		}
 	}
 }

@@ -18,3 +18,5 @@ var (
 	Permanent      = permanent
 	Unprintable    = unprintable
 )
+
+func NewLostError(err error) error { return &lostError{err} }

@@ -8,6 +8,6 @@ import (
 type lostError struct{ err error }
 
 func (e *lostError) Error() string {
-	return fmt.Sprintf("%v (with the same --data-dir, --nats-url and --database-url) to make it anew, empty, if you cannot bring it "+
-		"back: the rest is there, so it was lost", e.err)
+	return fmt.Sprintf("%v: run clientele migrate (with the same --data-dir, --nats-url and --database-url) to create it empty, if you "+
+		"cannot restore it: the others exist, so it was lost", e.err)
 }

@@ -164,7 +164,7 @@ func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) err
 	case err != nil && !answers:
 		return err
 	case schema != nil && schema.Have == 0 && used:
-		return &lostError{errors.New("the database is empty, but the command log has had commands: run clientele migrate")}
+		return &lostError{errors.New("the database is empty, but the command log has had commands")}
 	case schema != nil && schema.Have == 0:
 		return nil
 	}

@@ -145,6 +145,8 @@ func (s *sink) PublishEvents(events []domain.Event) error {
 // PublishRejections is of consumer.Outcomes.
 func (*sink) PublishRejections([]domain.Rejection) error { return nil }
 
+func (*sink) NotifyCompleted([]string) {}
+
 // measureEvents publishes events in batches; the second time clientele bench follows them.
 func (r *benchReport) measureEvents(t *testing.T, server *testcluster.NATSServer, nc *nats.Conn, client domain.Client) {
 	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), nc)

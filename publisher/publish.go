@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// publishTimeout is how long the log has to acknowledge. Past it the outcome is unknown.
+	// publishTimeout bounds the wait for an acknowledgement. After it the outcome is unknown.
 	publishTimeout = 4 * time.Second
-	// breakEven is the number of messages from which one atomic batch is faster than as many single publishes, with fsync
-	// on each, where the server stages batches in memory. BenchmarkPublish measures it.
+	// breakEven is the number of messages from which one atomic batch is faster than single publishes. It holds for a server
+	// that syncs every publish and stages batches in memory. BenchmarkPublish measures it.
 	breakEven = 4
 	// maxBatch is the most messages in one atomic batch; the server's own limit is 1,000.
 	maxBatch = 500
 )
 
-// errDuplicate is a message that the stream refuses because it has one with that subject already.
+// errDuplicate means that the stream refuses the message because it has another with the same subject.
 var errDuplicate = errors.New("the stream has a message with this subject")
 
 // stream publishes many messages at once to one stream.
 type stream struct {
 	js jetstream.JetStream
-	// atomic says that a crowd goes out as one atomic batch. With several replicas it does not: there Raft groups the syncs
-	// of pipelined single publishes by itself, and does so faster.
+	// atomic is true if many messages are published as one atomic batch. It is false for a stream with several replicas:
+	// Raft groups the syncs of pipelined single publishes, which is faster.
 	atomic bool
 }
 
 func newStream(nc *nats.Conn, info jetstream.StreamInfo) (stream, error) {
-	// A context of its own, so that nobody else's publishes count against it or share its timeout.
+	// A JetStream context of its own: other publishes do not count against its limit or share its timeout.
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
 	return stream{js: js, atomic: info.Config.Replicas == 1}, err
 }
@@ -56,8 +56,8 @@ func (s stream) publish(n int, build func(i int) *nats.Msg) []error {
 	return errs
 }
 
-// publishBatch sends the messages as one atomic batch. It returns false, and nothing is stored, if the stream refused
-// it: one message that the stream does not take, such as a duplicate, is enough for that.
+// publishBatch sends the messages as one atomic batch. It returns false if the stream refused the batch; then nothing is
+// stored. One message that the stream refuses, such as a duplicate, is enough.
 func (s stream) publishBatch(errs []error, build func(i int) *nats.Msg) bool {
 	msgs := make([]*nats.Msg, len(errs))
 	for i := range msgs {
@@ -78,7 +78,7 @@ func (s stream) publishBatch(errs []error, build func(i int) *nats.Msg) bool {
 	return true
 }
 
-// publishSingly sends the messages one behind the other without waiting in between, then waits for all acks.
+// publishSingly sends all messages without waiting in between, then waits for all acks.
 func (s stream) publishSingly(errs []error, build func(i int) *nats.Msg) {
 	acks := make([]jetstream.PubAckFuture, len(errs))
 	for i := range errs {
@@ -99,7 +99,7 @@ func (s stream) publishSingly(errs []error, build func(i int) *nats.Msg) {
 	}
 }
 
-// publishError tells what the refusal of a single message means.
+// publishError returns the error that the refusal of a single message means.
 func publishError(err error) error {
 	api, answered := errors.AsType[*jetstream.APIError](err)
 	switch {
@@ -111,10 +111,10 @@ func publishError(err error) error {
 		return errDuplicate
 	case api.Description == "maximum bytes exceeded":
 		return domain.Errorf(domain.CodeLogFull, "the stream is full")
-	default: // A write that failed may have reached the disk all the same.
+	default: // A failed write may still have reached the disk.
 		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
 	}
 }
 
-// codeStoreFailed is the server's code for a message that its store did not take, for the reason in the description.
+// codeStoreFailed is the server's code for a message that its store refused. The description has the reason.
 const codeStoreFailed jetstream.ErrorCode = 10077

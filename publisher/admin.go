@@ -1,0 +1,220 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Admin erases clients and replays events across the three streams.
+type Admin struct {
+	js                           jetstream.JetStream
+	commands, events, rejections jetstream.Stream
+}
+
+// OpenAdmin opens the streams of the connected server, or returns a *MissingStreamError.
+func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	a := &Admin{js: js}
+	for _, open := range []struct {
+		stream *jetstream.Stream
+		name   string
+	}{{&a.commands, domain.StreamCommands}, {&a.events, domain.StreamEvents}, {&a.rejections, domain.StreamRejections}} {
+		if *open.stream, err = openStream(ctx, js, open.name); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Pending reports whether a worker may still process the command with this id: it is on the log and not known to be done.
+func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
+	command, err := last(ctx, a.commands, domain.SubjectCreate+id.String())
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	done, err := isDone(ctx, a.commands, command.Sequence)
+	return err == nil && !done, err
+}
+
+// MissingConsumerError means that the consumer of the workers does not exist. Its acknowledgements say which commands are
+// done.
+type MissingConsumerError struct{}
+
+func (*MissingConsumerError) Error() string {
+	return "consumer " + domain.ConsumerWorker + " is missing, so nobody knows which commands are done"
+}
+
+// isDone reports whether the workers are done with the command at this sequence of the log: it is at or below the ack floor.
+// An acknowledgement above the floor does not count yet. Read the command first: then it cannot count as done too early.
+func isDone(ctx context.Context, commands jetstream.Stream, sequence uint64) (bool, error) {
+	worker, err := commands.Consumer(ctx, domain.ConsumerWorker)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return false, &MissingConsumerError{}
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
+	}
+	return sequence <= worker.CachedInfo().AckFloor.Stream, nil
+}
+
+// Erased counts the messages that were erased.
+type Erased struct{ Commands, Rejections, Events int }
+
+// Erase deletes every message about the client from the streams, overwrites it on disk, and publishes client.erased. No
+// event of the client is older than since; if since is zero, Erase reads the headers of all events. You may erase a client
+// again: client.erased is published again unless the stream remembers its id.
+func (a *Admin) Erase(ctx context.Context, id uuid.UUID, since time.Time) (erased Erased, err error) {
+	for _, one := range []struct {
+		stream  jetstream.Stream
+		subject string
+		n       *int
+	}{
+		{a.commands, domain.SubjectCreate + id.String(), &erased.Commands},
+		{a.rejections, domain.SubjectRejected + id.String(), &erased.Rejections},
+	} {
+		msg, err := last(ctx, one.stream, one.subject)
+		if domain.CodeOf(err) == domain.CodeNotFound {
+			continue
+		}
+		if err != nil {
+			return erased, err
+		}
+		if err := remove(ctx, one.stream, msg.Sequence); err != nil {
+			return erased, err
+		}
+		*one.n++
+	}
+	sequences, err := a.eventsOf(ctx, id, since)
+	if err != nil {
+		return erased, err
+	}
+	for _, sequence := range sequences {
+		if err := remove(ctx, a.events, sequence); err != nil {
+			return erased, err
+		}
+		erased.Events++
+	}
+	if _, err := a.js.PublishMsg(ctx, erasedMessage(id, time.Now())); err != nil {
+		return erased, fmt.Errorf("publish %s: %w", domain.SubjectErased, err)
+	}
+	return erased, nil
+}
+
+// eventsOf returns the sequences of the client.created events of a client. The stream has no subject for each client, so
+// eventsOf reads headers.
+func (a *Admin) eventsOf(ctx context.Context, id uuid.UUID, since time.Time) (sequences []uint64, err error) {
+	last := a.events.CachedInfo().State.LastSeq
+	if a.events.CachedInfo().State.Msgs == 0 {
+		return nil, nil
+	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{domain.SubjectCreated}, HeadersOnly: true}
+	if !since.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	consumer, err := a.events.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+	}
+	if info.NumPending == 0 {
+		return nil, nil
+	}
+	msgs, err := consumer.Messages()
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+	}
+	defer msgs.Stop()
+	for {
+		msg, err := msgs.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		if msg.Headers().Get("ce-subject") == id.String() {
+			sequences = append(sequences, meta.Sequence.Stream)
+		}
+		if meta.NumPending == 0 || meta.Sequence.Stream >= last {
+			return sequences, nil
+		}
+	}
+}
+
+// remove deletes one message and overwrites it on disk. A message that is already deleted is no error.
+func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+	err := stream.SecureDeleteMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		// The server's error does not say whether the message is gone.
+		if _, lookUp := stream.GetMsg(ctx, sequence); errors.Is(lookUp, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("delete message %d of stream %s: %w", sequence, stream.CachedInfo().Config.Name, err)
+	}
+	return nil
+}
+
+// Replay publishes the events again with the same ids and bodies: to their stream, or to the current subscribers of another
+// subject, if you name one. The stream stores them even if it remembers their ids.
+func (a *Admin) Replay(ctx context.Context, events []domain.Event, subject string) error {
+	again := func(i int) *nats.Msg {
+		msg := eventMessage(events[i])
+		msg.Header.Del(jetstream.MsgIDHeader)
+		return msg
+	}
+	if subject != "" {
+		return replayTo(ctx, a.js.Conn(), subject, len(events), again)
+	}
+	to, err := newStream(a.js.Conn(), *a.events.CachedInfo())
+	if err != nil {
+		return err
+	}
+	for _, err := range to.publish(len(events), again) { //nolint:contextcheck // it has a timeout of its own
+		if err != nil {
+			return fmt.Errorf("publish %d events: %w", len(events), err)
+		}
+	}
+	return nil
+}
+
+// replayTo publishes messages to a subject that no stream stores and returns when the server has processed them. It returns a
+// nats.ErrPermissionViolation if the server refused one.
+func replayTo(ctx context.Context, nc *nats.Conn, subject string, n int, build func(i int) *nats.Msg) error {
+	for i := range n {
+		msg := build(i)
+		msg.Subject = subject
+		if err := nc.PublishMsg(msg); err != nil {
+			return fmt.Errorf("publish to %s: %w", subject, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout) // a flush requires a deadline
+	defer cancel()
+	err := nc.FlushWithContext(ctx)
+	if refused := nc.LastError(); err == nil && errors.Is(refused, nats.ErrPermissionViolation) {
+		err = refused // a refusal arrives before the end of the flush
+	}
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", subject, err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// lookup reads single commands and rejections by their id.
+type lookup struct {
+	commands   jetstream.Stream
+	rejections jetstream.Stream
+}
+
+func openLookup(ctx context.Context, js jetstream.JetStream) (l lookup, err error) {
+	if l.commands, err = openStream(ctx, js, domain.StreamCommands); err != nil {
+		return lookup{}, err
+	}
+	l.rejections, err = openStream(ctx, js, domain.StreamRejections)
+	return l, err
+}
+
+// Find returns the command with this id, or an error with domain.CodeNotFound if the log does not have it, or no longer.
+func (l lookup) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
+	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
+	if err != nil {
+		return domain.LoggedCommand{}, err
+	}
+	header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
+	if err != nil {
+		return domain.LoggedCommand{Sequence: msg.Sequence}, nil //nolint:nilerr // the worker will reject it
+	}
+	return domain.LoggedCommand{AcceptedAt: header.AcceptedAt, Fingerprint: header.Fingerprint, Sequence: msg.Sequence}, nil
+}
+
+// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+func (l lookup) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
+	msg, err := last(ctx, l.rejections, domain.SubjectRejected+id.String())
+	if err != nil {
+		return domain.Rejection{}, err
+	}
+	return domain.ParseRejection(msg.Data)
+}
+
+// last returns the last message with this subject, or an error with domain.CodeNotFound.
+func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
+	msg, err := stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, domain.Errorf(domain.CodeNotFound, "nothing under %s", subject)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get last message of %q: %w", subject, err)
+	}
+	return msg, nil
+}
