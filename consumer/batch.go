@@ -8,47 +8,83 @@ import (
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 )
 
-// work carries a batch of commands through: store, publish, acknowledge. If the context ends while it has to wait for the
-// database or the streams, the commands go back to the log.
-func (w *Worker) work(ctx context.Context, msgs []jetstream.Msg) {
+// Store keeps the clients.
+type Store interface {
+	// Create stores the clients whose ids are free, all or none; result i belongs to client i. An error means that nothing is
+	// known to be stored, and the worker repeats the call. With domain.CodeUnstorable, the content of at least one client is
+	// refused for good.
+	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
+}
+
+// Outcomes publishes the outcomes of commands.
+type Outcomes interface {
+	// PublishEvents and PublishRejections return nil when all of them are on disk. After an error the worker repeats the call.
+	PublishEvents(events []domain.Event) error
+	PublishRejections(rejections []domain.Rejection) error
+	// NotifyCompleted tells waiting callers that the outcomes of the commands with these ids are on disk. Delivery is best
+	// effort.
+	NotifyCompleted(ids []string)
+}
+
+const (
+	// createTimeout bounds one attempt at a transaction. After it the outcome is unknown, and the batch is tried again.
+	createTimeout = 15 * time.Second
+	// ackTimeout bounds the wait for the server to process acks.
+	ackTimeout = 2 * time.Second
+)
+
+// processor processes batches of commands.
+type processor struct {
+	store    Store
+	outcomes Outcomes
+	log      zerolog.Logger
+	metrics  metrics
+	tracing  tracing
+	retrier  retrier
+	inFlight *inFlight
+}
+
+// process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. If the context
+// ends while the database or the streams are unavailable, it returns the commands to the log.
+func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
 	if len(msgs) == 0 {
 		return
 	}
-	defer w.held.hold(msgs)()
-	w.metrics.received(msgs)
+	defer p.inFlight.add(msgs)()
+	p.metrics.received(msgs)
 
-	ctx, spans := w.begin(ctx, msgs)
-	verdicts, err := w.judge(ctx, msgs)
+	ctx, spans := p.tracing.begin(ctx, msgs)
+	verdicts, err := p.judge(ctx, msgs)
 	if err == nil {
-		err = w.publish(ctx, msgs, verdicts, spans)
+		err = p.publish(ctx, msgs, verdicts, spans)
 	}
 	spans.end(verdicts, err)
 	if err != nil {
-		w.cfg.Log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped with commands in hand, they stay on the log")
+		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped with commands in hand, they stay on the log")
 		for _, msg := range msgs {
-			_ = msg.Nak() // or they would wait for ackWait
+			_ = msg.Nak() // without it they would wait for ackWait
 		}
 		return
 	}
-	w.notify(msgs)
-	w.ack(msgs) //nolint:contextcheck // what is done is acknowledged, also by a worker that stops
+	p.notify(msgs)
+	p.ack(msgs) //nolint:contextcheck // a worker that stops still acknowledges what is done
 }
 
 // notify tells waiting callers that outcomes are on disk; delivery is best effort.
-func (w *Worker) notify(msgs []jetstream.Msg) {
+func (p processor) notify(msgs []jetstream.Msg) {
 	ids := make([]string, len(msgs))
 	for i, msg := range msgs {
 		ids[i] = strings.TrimPrefix(msg.Subject(), domain.SubjectCreate)
 	}
-	w.cfg.Outcomes.NotifyCompleted(ids)
+	p.outcomes.NotifyCompleted(ids)
 }
 
-// ack acknowledges the commands and returns when the server has taken note: it works through acks in their order, so the
-// answer to the last one is for all. Were it stopped before, as the one inside serve is after the worker, it would deliver
-// them again.
-func (w *Worker) ack(msgs []jetstream.Msg) {
+// ack acknowledges the commands and returns when the server has processed the acks. The server processes them in order, so
+// the answer to the last one is enough. Without the wait, the server inside serve could stop first and deliver them again.
+func (p processor) ack(msgs []jetstream.Msg) {
 	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
 	defer cancel()
 	last := len(msgs) - 1
@@ -58,13 +94,13 @@ func (w *Worker) ack(msgs []jetstream.Msg) {
 			acknowledge = func() error { return msg.DoubleAck(ctx) }
 		}
 		if err := acknowledge(); err != nil {
-			w.cfg.Log.Warn().Err(err).Msg("cannot acknowledge a command, it will be delivered again")
+			p.log.Warn().Err(err).Msg("cannot acknowledge a command, it will be delivered again")
 		}
 	}
 }
 
-// judge decodes and stores the commands and says what becomes of each.
-func (w *Worker) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, error) {
+// judge decodes and stores the commands and returns the verdict on each.
+func (p processor) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, error) {
 	now := time.Now()
 	verdicts := make([]verdict, len(msgs))
 	clients := make([]domain.Client, 0, len(msgs))
@@ -78,7 +114,7 @@ func (w *Worker) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, er
 		clients = append(clients, command.Client(now))
 		indices = append(indices, i)
 	}
-	stored, err := w.create(ctx, clients)
+	stored, err := p.create(ctx, clients)
 	if err != nil {
 		return nil, err
 	}
@@ -88,22 +124,22 @@ func (w *Worker) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, er
 	return verdicts, nil
 }
 
-// create stores the clients, for as long as that takes. Where the database refuses a batch for its content, halving it
-// isolates what is unstorable and lets the rest through.
-func (w *Worker) create(ctx context.Context, clients []domain.Client) ([]verdict, error) {
+// create stores the clients and retries until it can. If the database refuses a batch for its content, create halves it: that
+// isolates the unstorable client and stores the others.
+func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdict, error) {
 	if len(clients) == 0 {
 		return nil, nil
 	}
 	var results []domain.CreateResult
 	var refusal error
-	err := w.retry(ctx, attemptStore, func() error {
-		// A batch in hand is finished even when the worker is told to stop.
+	err := p.retrier.retry(ctx, attemptStore, func() error {
+		// A worker that is told to stop still finishes its batch.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 		defer cancel()
 		began := time.Now()
 		var err error
-		results, err = w.cfg.Store.Create(ctx, clients)
-		w.metrics.create.Observe(time.Since(began).Seconds())
+		results, err = p.store.Create(ctx, clients)
+		p.metrics.create.Observe(time.Since(began).Seconds())
 		if domain.CodeOf(err) == domain.CodeUnstorable {
 			refusal, err = err, nil
 		}
@@ -122,16 +158,16 @@ func (w *Worker) create(ctx context.Context, clients []domain.Client) ([]verdict
 		return []verdict{reject(refusal)}, nil
 	}
 	half := len(clients) / 2
-	first, err := w.create(ctx, clients[:half])
+	first, err := p.create(ctx, clients[:half])
 	if err != nil {
 		return nil, err
 	}
-	second, err := w.create(ctx, clients[half:])
+	second, err := p.create(ctx, clients[half:])
 	return append(first, second...), err
 }
 
-// publish puts the events and rejections of a judged batch on disk, for as long as that takes.
-func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict, spans spans) error {
+// publish puts the events and rejections of a judged batch on disk and retries until it can.
+func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict, spans spans) error {
 	var events []domain.Event
 	var rejections []domain.Rejection
 	for i, v := range verdicts {
@@ -146,18 +182,18 @@ func (w *Worker) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []v
 		event.Traceparent = spans.traceparent(ctx, i)
 		events = append(events, event)
 	}
-	if err := w.retry(ctx, attemptEvents, func() error { return w.cfg.Outcomes.PublishEvents(events) }); err != nil {
+	if err := p.retrier.retry(ctx, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
 		return err
 	}
-	w.metrics.events.Add(float64(len(events)))
+	p.metrics.events.Add(float64(len(events)))
 	if len(rejections) == 0 {
 		return nil
 	}
 	for _, r := range rejections {
-		w.cfg.Log.Warn().Str("id", r.ID).Str("reason", string(r.Reason)).Msg("rejected a command")
-		w.metrics.rejections.WithLabelValues(string(r.Reason)).Inc()
+		p.log.Warn().Str("id", r.ID).Str("reason", string(r.Reason)).Msg("rejected a command")
+		p.metrics.rejections.WithLabelValues(string(r.Reason)).Inc()
 	}
-	return w.retry(ctx, attemptRejections, func() error { return w.cfg.Outcomes.PublishRejections(rejections) })
+	return p.retrier.retry(ctx, attemptRejections, func() error { return p.outcomes.PublishRejections(rejections) })
 }
 
 func rejection(msg jetstream.Msg, v verdict) domain.Rejection {

@@ -18,7 +18,7 @@ func Decide(r domain.CreateResult) (domain.Client, domain.Code) {
 func (w *Worker) Fetch() ([]jetstream.Msg, error) { return w.fetch() }
 
 // Work carries a batch through. The context ends when the worker is told to stop.
-func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) { w.work(ctx, msgs) }
+func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) { w.processor.process(ctx, msgs) }
 
 // Reject returns the rejection of a message for this error.
 func Reject(msg jetstream.Msg, err error) domain.Rejection { return rejection(msg, reject(err)) }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -12,12 +15,12 @@ const (
 	maxBackoff = 2 * time.Second
 )
 
-// backoff waits longer each time, with jitter, so that workers do not come back all at once.
+// backoff waits longer each time. Jitter keeps workers from trying again all at once.
 type backoff struct{ next time.Duration }
 
 func newBackoff() *backoff { return &backoff{next: minBackoff} }
 
-// wait returns when it is time to try again, or the context has ended.
+// wait returns when it is time to try again, or when the context ends.
 func (b *backoff) wait(ctx context.Context) {
 	timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
 	defer timer.Stop()
@@ -28,29 +31,29 @@ func (b *backoff) wait(ctx context.Context) {
 	}
 }
 
-// What is attempted, in logs, metrics and traces.
-const (
-	attemptStore      = "store clients"
-	attemptEvents     = "publish events"
-	attemptRejections = "publish rejections"
-)
+// retrier repeats what fails, and reports it.
+type retrier struct {
+	log     zerolog.Logger
+	metrics metrics
+	tracer  trace.Tracer
+}
 
 // retry calls f until it succeeds. It gives up only when the context ends.
-func (w *Worker) retry(ctx context.Context, what string, f func() error) error {
+func (r retrier) retry(ctx context.Context, what string, f func() error) error {
 	backoff := newBackoff()
 	for attempt := 1; ; attempt++ {
-		err := w.traced(ctx, what, f)
+		err := traced(ctx, r.tracer, what, f)
 		if err == nil {
 			if attempt > 1 {
-				w.cfg.Log.Info().Int("attempts", attempt).Msg(what + ": works again")
+				r.log.Info().Int("attempts", attempt).Msg(what + ": works again")
 			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		w.metrics.retries.WithLabelValues(what).Inc()
-		w.cfg.Log.Warn().Err(err).Int("attempt", attempt).Msg(what + ": waiting to try again")
+		r.metrics.retries.WithLabelValues(what).Inc()
+		r.log.Warn().Err(err).Int("attempt", attempt).Msg(what + ": waiting to try again")
 		backoff.wait(ctx)
 	}
 }

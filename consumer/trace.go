@@ -10,19 +10,33 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// spans are those of a batch: one for all of it, with what is done for all at once below it, and one for each command, in the
-// trace of its request. They are linked both ways, the batch to as many commands as OTEL_SPAN_LINK_COUNT_LIMIT lets it.
+// spans are the spans of a batch: one for the batch, which is the parent of its attempts, and one for each command, in the
+// trace of its request. They are linked both ways. OTEL_SPAN_LINK_COUNT_LIMIT limits the links of the batch.
 type spans struct {
 	batch    trace.Span
 	commands []trace.Span
 }
 
-// begin begins the spans of a batch, for end to end. The context is for what is done for all of it.
+// tracing starts spans. Without a provider, tracer is a no-op.
+type tracing struct {
+	tracer  trace.Tracer
+	enabled bool
+}
+
+func newTracing(provider trace.TracerProvider) tracing {
+	if provider == nil {
+		return tracing{tracer: noop.Tracer{}}
+	}
+	return tracing{tracer: provider.Tracer("clientele/consumer"), enabled: true}
+}
+
+// begin starts the spans of a batch; end ends them. The context has the span of the batch.
 //
-//nolint:spancheck // as said
-func (w *Worker) begin(ctx context.Context, msgs []jetstream.Msg) (context.Context, spans) {
+//nolint:spancheck // end ends them
+func (t tracing) begin(ctx context.Context, msgs []jetstream.Msg) (context.Context, spans) {
 	s := spans{commands: make([]trace.Span, len(msgs))}
 	parents := make([]context.Context, len(msgs))
 	var links []trace.Link
@@ -38,20 +52,20 @@ func (w *Worker) begin(ctx context.Context, msgs []jetstream.Msg) (context.Conte
 		semconv.MessagingOperationTypeProcess,
 		semconv.MessagingDestinationName(domain.StreamCommands),
 	)}
-	ctx, s.batch = w.tracer.Start(ctx, "process batch of client.create", append(attributes,
+	ctx, s.batch = t.tracer.Start(ctx, "process batch of client.create", append(attributes,
 		trace.WithLinks(links...), trace.WithAttributes(semconv.MessagingBatchMessageCount(len(msgs))))...)
 	link := trace.WithLinks(trace.LinkFromContext(ctx))
 	for i := range msgs {
-		if w.cfg.Traces == nil { // the event is in the trace that the command is in
+		if !t.enabled { // the event joins the trace of the command
 			s.commands[i] = trace.SpanFromContext(parents[i])
 			continue
 		}
-		_, s.commands[i] = w.tracer.Start(parents[i], "process client.create", append(attributes, link)...)
+		_, s.commands[i] = t.tracer.Start(parents[i], "process client.create", append(attributes, link)...)
 	}
 	return ctx, s
 }
 
-// end ends the spans. Those of commands that are rejected say why.
+// end ends the spans. The span of a rejected command has the reason.
 func (s spans) end(verdicts []verdict, err error) {
 	for i, span := range s.commands {
 		switch {
@@ -73,9 +87,9 @@ func (s spans) traceparent(ctx context.Context, i int) string {
 	return traceparent.Inject(trace.ContextWithSpan(ctx, s.commands[i]))
 }
 
-// traced runs f in a span below the one of the context.
-func (w *Worker) traced(ctx context.Context, name string, f func() error) error {
-	_, span := w.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
+// traced runs f in a span whose parent is the span of the context.
+func traced(ctx context.Context, tracer trace.Tracer, name string, f func() error) error {
+	_, span := tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	err := f()
 	if err != nil {

@@ -9,24 +9,34 @@ import (
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 const (
 	trimInterval = 10 * time.Second
 	trimTimeout  = 5 * time.Second
-	// historyShare is how full the log may be, in per cent, before history makes room. The rest is for commands that have no
-	// outcome yet. It bounds memory, too: the server keeps an index of the log there.
+	// historyShare is the share of the log, in per cent, above which commands that are done are dropped before their time. The
+	// rest is for commands without an outcome. It also bounds memory: the server keeps an index of the log there.
 	historyShare = 25
 )
 
-// trim keeps the log from growing with what is done, until the context ends.
-func (w *Worker) trim(ctx context.Context) {
+// trimmer drops commands that are done from the log.
+type trimmer struct {
+	js      jetstream.JetStream
+	history time.Duration
+	log     zerolog.Logger
+	trimmed prometheus.Counter
+}
+
+// run trims every 10 s until the context ends.
+func (t trimmer) run(ctx context.Context) {
 	ticker := time.NewTicker(trimInterval)
 	defer ticker.Stop()
 	for {
-		if err := w.Trim(ctx); err != nil && ctx.Err() == nil {
-			w.cfg.Log.Warn().Err(err).Msg("cannot trim the command log, trying again")
+		if err := t.trim(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn().Err(err).Msg("cannot trim the command log, trying again")
 		}
 		select {
 		case <-ctx.Done():
@@ -36,19 +46,18 @@ func (w *Worker) trim(ctx context.Context) {
 	}
 }
 
-// Trim drops the commands that are both done (at or below the ack floor: each has its outcome) and older than the
-// history; when the log is a quarter full, all that are done. Run calls it every 10 s; any number of workers may.
-func (w *Worker) Trim(ctx context.Context) error {
+// trim is Worker.Trim.
+func (t trimmer) trim(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()
-	if !w.js.Conn().IsConnected() {
+	if !t.js.Conn().IsConnected() {
 		return errUnreachable
 	}
-	stream, err := w.js.Stream(ctx, domain.StreamCommands)
+	stream, err := t.js.Stream(ctx, domain.StreamCommands)
 	if err != nil {
 		return fmt.Errorf("look up stream %s: %w", domain.StreamCommands, err)
 	}
-	consumer, err := lookUp(ctx, w.js)
+	consumer, err := lookUp(ctx, t.js)
 	if err != nil {
 		return err
 	}
@@ -58,7 +67,7 @@ func (w *Worker) Trim(ctx context.Context) error {
 		return nil
 	}
 	if log.State.Bytes < uint64(log.Config.MaxBytes)/100*historyShare {
-		young, err := w.firstSince(ctx, time.Now().Add(-w.cfg.History))
+		young, err := t.firstSince(ctx, time.Now().Add(-t.history))
 		if err != nil {
 			return err
 		}
@@ -70,15 +79,15 @@ func (w *Worker) Trim(ctx context.Context) error {
 	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
 		return fmt.Errorf("purge: %w", err)
 	}
-	w.metrics.trimmed.Add(float64(keep - log.State.FirstSeq))
-	w.cfg.Log.Debug().Uint64("below", keep).Msg("trimmed the command log")
+	t.trimmed.Add(float64(keep - log.State.FirstSeq))
+	t.log.Debug().Uint64("below", keep).Msg("trimmed the command log")
 	return nil
 }
 
-// firstSince returns the sequence of the first command that came at that time or later, a huge one if there is none.
-func (w *Worker) firstSince(ctx context.Context, t time.Time) (uint64, error) {
+// firstSince returns the sequence of the first command that arrived then or later, or the greatest sequence if none did.
+func (t trimmer) firstSince(ctx context.Context, since time.Time) (uint64, error) {
 	const none = 1<<64 - 1
-	msgs, err := jetstreamext.GetBatch(ctx, w.js, domain.StreamCommands, 1, jetstreamext.GetBatchStartTime(t))
+	msgs, err := jetstreamext.GetBatch(ctx, t.js, domain.StreamCommands, 1, jetstreamext.GetBatchStartTime(since))
 	if err != nil {
 		return 0, fmt.Errorf("find the oldest command of the history: %w", err)
 	}

@@ -1,15 +1,14 @@
-// Package consumer is the worker: it takes commands from the log in batches, stores the clients, has their events
-// published, and acknowledges the commands last.
+// Package consumer is the worker: it fetches commands from the log in batches, stores the clients, publishes their events,
+// and acknowledges the commands last.
 //
-// Ack last is the outbox. A command stays unacknowledged until its row is committed and its event is on disk, so a crash
-// anywhere in between has it delivered again; then the row is found, the same event published again, and the command
-// acknowledged.
+// Ack last replaces an outbox table. A command stays unacknowledged until its row is committed and its event is on disk.
+// After a crash in between, the server delivers it again; the worker finds the row, publishes the same event again, and
+// acknowledges the command.
 package consumer
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -21,27 +20,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 )
-
-// Store keeps the clients.
-type Store interface {
-	// Create stores the clients that are not there yet, all or none; result i belongs to client i. An error means that
-	// nothing is known to be stored, and the call is repeated; with domain.CodeUnstorable, that the content of at least one
-	// client is refused for good.
-	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
-}
-
-// Outcomes publishes the outcomes of commands.
-type Outcomes interface {
-	// PublishEvents and PublishRejections return nil when all of them are on disk. After an error the worker repeats the call.
-	PublishEvents(events []domain.Event) error
-	PublishRejections(rejections []domain.Rejection) error
-	// NotifyCompleted tells waiting callers that the outcomes of the commands with these ids are on disk. Delivery is best
-	// effort.
-	NotifyCompleted(ids []string)
-}
 
 // Config configures a Worker.
 type Config struct {
@@ -49,15 +29,15 @@ type Config struct {
 	Store    Store
 	Outcomes Outcomes
 	Log      zerolog.Logger
-	// BatchSize is the most commands in one transaction; 0 means DefaultBatchSize.
+	// BatchSize is the largest number of commands in one transaction; 0 means DefaultBatchSize.
 	BatchSize int
-	// Concurrency is the number of batches under way at once when commands pile up; 0 means DefaultConcurrency.
+	// Concurrency is the number of batches in progress at once when commands pile up; 0 means DefaultConcurrency.
 	Concurrency int
-	// History is how long a command stays on the log after it was accepted, given that it is done.
+	// History is how long a command that is done stays on the log after it was accepted.
 	History time.Duration
 	// Metrics is where the worker registers its metrics, or nil.
 	Metrics prometheus.Registerer
-	// Traces take spans of each batch and of each command; nil is for none.
+	// Traces receives spans of each batch and of each command; nil means none.
 	Traces trace.TracerProvider
 }
 
@@ -67,53 +47,21 @@ const (
 	DefaultConcurrency = 2
 )
 
-const (
-	// ackWait is how long the server waits for a sign of life before it delivers a command to somebody else, and so how
-	// long the commands wait that a worker had in hand when it died.
-	ackWait = 6 * time.Second
-	// idleFetch is how long one request for messages waits, and so how long a stop may take on an idle log. It is never
-	// cut short: messages on their way to a fetch that has gone would wait for ackWait.
-	idleFetch = time.Second
-	// createTimeout bounds one attempt at a transaction. Past it the outcome is unknown, and the batch is tried again.
-	createTimeout = 15 * time.Second
-	// ackTimeout bounds the wait for the server to take note of acks.
-	ackTimeout = 2 * time.Second
-)
+// idleFetch is how long one request for messages waits. A stop may take as long on an idle log. It is never cut short:
+// messages sent to an abandoned fetch would wait for ackWait.
+const idleFetch = time.Second
 
-// Worker works off the command log. Several may share a log, in one process or many.
+// Worker processes the commands of the log. Several may share a log, in one process or many. It is also a
+// prometheus.Collector, for the metrics of the log.
 type Worker struct {
-	cfg      Config
-	js       jetstream.JetStream
-	consumer jetstream.Consumer
-	metrics  metrics
-	tracer   trace.Tracer
-	held     held
-	turn     sync.Mutex // held by the lane that fetches, and see lane
-}
+	collector
 
-// MissingConsumerError is a command stream without the workers' consumer.
-type MissingConsumerError struct{}
-
-func (*MissingConsumerError) Error() string {
-	return "consumer " + domain.ConsumerWorker + " of stream " + domain.StreamCommands + " is missing"
-}
-
-// Migrate creates the consumer that all workers share, or brings the existing one to these settings.
-func Migrate(ctx context.Context, js jetstream.JetStream) error {
-	_, err := js.CreateOrUpdateConsumer(ctx, domain.StreamCommands, jetstream.ConsumerConfig{
-		Durable:     domain.ConsumerWorker,
-		Description: "Clientele: the workers",
-		AckPolicy:   jetstream.AckExplicitPolicy,
-		AckWait:     ackWait,
-		// A command that was given up would stay below the ack floor, undelivered and without an outcome.
-		MaxDeliver: -1,
-		// The workers bound what they have in hand themselves.
-		MaxAckPending: -1,
-	})
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", domain.ConsumerWorker, err)
-	}
-	return nil
+	cfg       Config
+	consumer  jetstream.Consumer
+	processor processor
+	trimmer   trimmer
+	inFlight  inFlight
+	fetchMu   sync.Mutex // locked by the lane that fetches, see lane
 }
 
 // New returns a worker on the log that the connection leads to, or a *MissingConsumerError.
@@ -135,48 +83,34 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, js: js, consumer: consumer, metrics: newMetrics(cfg.Metrics), tracer: noop.Tracer{}}
-	if cfg.Traces != nil {
-		w.tracer = cfg.Traces.Tracer("clientele/consumer")
+	metrics, tracing := newMetrics(cfg.Metrics), newTracing(cfg.Traces)
+	w := &Worker{
+		collector: collector{js}, cfg: cfg, consumer: consumer,
+		trimmer: trimmer{js: js, history: cfg.History, log: cfg.Log, trimmed: metrics.trimmed},
+	}
+	w.processor = processor{
+		store: cfg.Store, outcomes: cfg.Outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
+		retrier: retrier{log: cfg.Log, metrics: metrics, tracer: tracing.tracer}, inFlight: &w.inFlight,
 	}
 	return w, nil
-}
-
-// Ready returns nil when the server answers and has the consumer that Migrate makes.
-func Ready(ctx context.Context, js jetstream.JetStream) error {
-	_, err := lookUp(ctx, js)
-	return err
 }
 
 // Ready returns nil when the worker's server answers and has the consumer.
 func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 
-// errUnreachable is why nothing is sent while there is no connection.
-var errUnreachable = errors.New("NATS cannot be reached")
+// Trim drops the commands that are both done (at or below the ack floor: each has its outcome) and older than the history.
+// When the log is a quarter full, it drops all commands that are done. Run calls it every 10 s; several workers may.
+func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 
-func lookUp(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	if !js.Conn().IsConnected() {
-		return nil, errUnreachable
-	}
-	consumer, err := js.Consumer(ctx, domain.StreamCommands, domain.ConsumerWorker)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, &MissingConsumerError{}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up consumer %s: %w", domain.ConsumerWorker, err)
-	}
-	return consumer, nil
-}
-
-// Run works until the context ends; then it finishes the batches in hand and returns. It gives up a batch only if its
-// database or its streams are away at that moment; the commands stay on the log.
+// Run processes commands until the context ends; then it finishes its batches and returns. It gives up a batch only if the
+// database or the streams are unavailable then; the commands stay on the log.
 func (w *Worker) Run(ctx context.Context) {
 	var g errgroup.Group
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	// Often enough for one heartbeat to be lost.
-	heartbeat := w.consumer.CachedInfo().Config.AckWait / 3
-	g.Go(func() error { w.held.beat(background, heartbeat); return nil })
-	g.Go(func() error { w.trim(ctx); return nil })
+	interval := w.consumer.CachedInfo().Config.AckWait / 3
+	g.Go(func() error { w.inFlight.heartbeat(background, interval); return nil })
+	g.Go(func() error { w.trimmer.run(ctx); return nil })
 
 	var lanes errgroup.Group
 	for range w.cfg.Concurrency {
@@ -187,36 +121,36 @@ func (w *Worker) Run(ctx context.Context) {
 	_ = g.Wait()
 }
 
-// lane takes one batch after the other. A full batch says that more is waiting, so the next lane begins to fetch while
-// this one works. One that is not full keeps the turn: had the next lane its way, it would take the few commands that
-// came meanwhile, and many small batches cost more syncs than few large ones.
+// lane fetches and processes one batch after the other. After a full batch, more commands are waiting, so the next lane may
+// fetch while this one works. Otherwise the lane keeps the lock: the next one would fetch only the few commands that arrived
+// meanwhile, and many small batches cost more syncs than few large ones.
 func (w *Worker) lane(ctx context.Context) {
 	backoff := newBackoff()
 	for {
-		w.turn.Lock()
+		w.fetchMu.Lock()
 		if ctx.Err() != nil {
-			w.turn.Unlock()
+			w.fetchMu.Unlock()
 			return
 		}
 		msgs, err := w.fetch()
 		full := len(msgs) == w.cfg.BatchSize
 		if full {
-			w.turn.Unlock()
+			w.fetchMu.Unlock()
 		}
 		if err != nil {
 			w.cfg.Log.Warn().Err(err).Msg("cannot fetch commands, trying again")
 			backoff.wait(ctx)
 		} else {
 			backoff = newBackoff()
-			w.work(ctx, msgs)
+			w.processor.process(ctx, msgs)
 		}
 		if !full {
-			w.turn.Unlock()
+			w.fetchMu.Unlock()
 		}
 	}
 }
 
-// fetch returns what is on the log, up to a batch; if nothing is, it waits a while for one command.
+// fetch returns up to a batch of commands from the log. If there are none, it waits for one for up to idleFetch.
 func (w *Worker) fetch() ([]jetstream.Msg, error) {
 	if !w.js.Conn().IsConnected() {
 		return nil, errUnreachable
@@ -235,13 +169,13 @@ func collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
 	var msgs []jetstream.Msg
 	for msg := range batch.Messages() {
 		if strings.HasPrefix(msg.Subject(), domain.SubjectSync) {
-			_ = msg.Ack() // or it comes again
+			_ = msg.Ack() // without it the server delivers it again
 			continue
 		}
 		msgs = append(msgs, msg)
 	}
 	if len(msgs) > 0 {
-		return msgs, nil // an error has not kept these from us, and will be back if it lasts
+		return msgs, nil // a lasting error will occur again
 	}
 	return nil, batch.Error()
 }

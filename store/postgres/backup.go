@@ -13,7 +13,7 @@ import (
 // Export calls yield with every client, as store.Store has it. One statement sees one snapshot; its rows are read as they
 // arrive.
 func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
-	rows, err := s.pool.Query(ctx, `SELECT `+columns+` FROM clients ORDER BY id`)
+	rows, err := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`)
 	if err != nil {
 		return s.failure("read all clients", err)
 	}

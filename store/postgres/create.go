@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/store"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Create stores the clients that are not there yet, as store.Store has it.
+// Create implements store.Store.
 //
-// The insert is one statement and so a transaction of its own. Only a second statement sees the rows that it ran into:
-// under READ COMMITTED each has its own snapshot.
+// The insert is one statement and so one transaction. Only a second statement sees the rows that it conflicted with: under
+// READ COMMITTED each statement has its own snapshot.
 func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 	if len(clients) == 0 {
 		return nil, nil
@@ -28,19 +29,19 @@ func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.C
 	if err != nil {
 		return nil, s.failure(fmt.Sprintf("insert batch of %d", len(clients)), err)
 	}
-	held := make(map[uuid.UUID]*domain.Client, len(clients))
+	existing := make(map[uuid.UUID]*domain.Client, len(clients))
 	if len(inserted) < len(rows) {
-		if err := s.find(ctx, missing(rows, inserted), held); err != nil {
-			return nil, s.failure(fmt.Sprintf("read what was there of batch of %d", len(clients)), err)
+		if err := s.find(ctx, missing(rows, inserted), existing); err != nil {
+			return nil, s.failure(fmt.Sprintf("read existing rows of batch of %d", len(clients)), err)
 		}
 	}
 	results := make([]domain.CreateResult, len(clients))
 	for i := range clients {
 		c := &clients[i]
-		switch there := held[c.ID]; {
+		switch there := existing[c.ID]; {
 		case there == nil:
 			results[i] = domain.CreateResult{Outcome: domain.Created, Client: *c}
-			held[c.ID] = c // for the next one in the batch with this id
+			existing[c.ID] = c // for a later client in the batch with this id
 		case there.Fingerprint == c.Fingerprint:
 			results[i] = domain.CreateResult{Outcome: domain.Replayed, Client: *there}
 		default:
@@ -50,8 +51,8 @@ func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.C
 	return results, nil
 }
 
-// distinct returns the first client of each id, sorted by id: batches that have some ids in common then wait for each
-// other in one direction only, and never deadlock.
+// distinct returns the first client of each id, sorted by id. Batches with common ids then wait for each other in one
+// direction only and never deadlock.
 func distinct(clients []domain.Client) []*domain.Client {
 	rows := make([]*domain.Client, len(clients))
 	for i := range clients {
@@ -76,28 +77,22 @@ func missing(rows []*domain.Client, inserted [][16]byte) [][16]byte {
 	return ids
 }
 
-// columns are those of a client, in the order of insert's arguments and of scan's.
-const columns = `id, first_name, last_name, email_address, title, middle_name, company_name, telephone_number,
-	alt_telephone_number, pronouns, prefers_email, prefers_phone, prefers_sms, prefers_post, avatar_url, dob, nationality,
-	ni_number, occupation, address_line_1, address_line_2, address_line_3, address_post_town, address_county,
-	address_postcode, address_uprn, status, fingerprint, accepted_at, created_at`
-
 // querier is a pool, or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// insert stores the rows whose ids are not there yet and returns those ids, in any order. Dates go out as text, so that
-// it is the server who refuses a wrong one.
+// insert stores the rows whose ids are free and returns those ids, in any order. It sends dates as text, so that the server
+// refuses a wrong one.
 func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte, error) {
-	const insertClients = `INSERT INTO clients (` + columns + `)
-		SELECT ` + columns + `
+	const insertClients = `INSERT INTO clients (` + store.Columns + `)
+		SELECT ` + store.Columns + `
 		FROM unnest(
 			$1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
 			$9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::boolean[], $14::boolean[], $15::text[],
 			$16::text[]::date[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[],
 			$24::text[], $25::text[], $26::text[], $27::text[], $28::bytea[], $29::timestamptz[], $30::timestamptz[]
-		) AS batch (` + columns + `)
+		) AS batch (` + store.Columns + `)
 		ON CONFLICT (id) DO NOTHING
 		RETURNING id`
 
@@ -165,9 +160,9 @@ func column[T any](rows []*domain.Client, value func(*domain.Client) T) pgtype.F
 	return values
 }
 
-// find puts the clients with these ids into held. It wants them all.
-func (s *Store) find(ctx context.Context, ids [][16]byte, held map[uuid.UUID]*domain.Client) error {
-	rows, err := s.pool.Query(ctx, `SELECT `+columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
+// find puts the clients with these ids into existing. It returns an error if one is missing.
+func (s *Store) find(ctx context.Context, ids [][16]byte, existing map[uuid.UUID]*domain.Client) error {
+	rows, err := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
 	if err != nil {
 		return err
 	}
@@ -179,39 +174,7 @@ func (s *Store) find(ctx context.Context, ids [][16]byte, held map[uuid.UUID]*do
 		return errors.New("a row was deleted meanwhile")
 	}
 	for i := range found {
-		held[found[i].ID] = &found[i]
+		existing[found[i].ID] = &found[i]
 	}
 	return nil
-}
-
-// scan reads the columns of a client.
-func scan(row pgx.Row) (domain.Client, error) {
-	var (
-		c                       domain.Client
-		email, phone, sms, post *bool
-		dob                     *time.Time
-		line1, postcode         *string
-		address                 domain.Address
-		fingerprint             []byte
-	)
-	err := row.Scan((*[16]byte)(&c.ID), &c.FirstName, &c.LastName, &c.EmailAddress, &c.Title, &c.MiddleName, &c.CompanyName,
-		&c.TelephoneNumber, &c.AltTelephoneNumber, &c.Pronouns, &email, &phone, &sms, &post, &c.AvatarURL, &dob,
-		&c.Nationality, &c.NINumber, &c.Occupation, &line1, &address.Line2, &address.Line3, &address.PostTown,
-		&address.County, &postcode, &address.UPRN, (*string)(&c.Status), &fingerprint, &c.AcceptedAt, &c.CreatedAt)
-	if err != nil {
-		return domain.Client{}, err
-	}
-	if email != nil {
-		c.CommunicationPreferences = &domain.CommunicationPreferences{Email: *email, Phone: *phone, SMS: *sms, Post: *post}
-	}
-	if dob != nil {
-		c.DOB = new(dob.Format(time.DateOnly))
-	}
-	if line1 != nil {
-		address.Line1, address.Postcode = *line1, *postcode
-		c.Address = &address
-	}
-	copy(c.Fingerprint[:], fingerprint)
-	c.AcceptedAt, c.CreatedAt = c.AcceptedAt.UTC(), c.CreatedAt.UTC()
-	return c, nil
 }

@@ -20,7 +20,7 @@ func (s *Store) Find(ctx context.Context, q store.Query, n int) ([]domain.Client
 	}
 	slices.SortFunc(ids, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	// CollectRows returns the error of Query, too.
-	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM clients WHERE id = ANY ($1) ORDER BY id`,
+	rows, _ := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1) ORDER BY id`,
 		pgtype.FlatArray[[16]byte](ids[:min(n, len(ids))]))
 	clients, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
 	if err != nil {

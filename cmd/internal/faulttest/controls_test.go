@@ -19,7 +19,7 @@ var controls = []struct {
 }{
 	{
 		"acknowledges first",
-		[]patch{{"consumer/batch.go", "\tverdicts, err := w.judge(", "\tw.ack(msgs)\n\tverdicts, err := w.judge("}},
+		[]patch{{"consumer/batch.go", "\tverdicts, err := p.judge(", "\tp.ack(msgs)\n\tverdicts, err := p.judge("}},
 		[]string{"kill after-commit worker"},
 		"has no event",
 	},
@@ -74,7 +74,7 @@ var controls = []struct {
 	},
 	{
 		"logs names",
-		[]patch{{"consumer/batch.go", "\t\tevents = append(events, event)", "\t\tevents = append(events, event)\n\t\tw.cfg.Log.Info().Msg(v.client.LastName)"}},
+		[]patch{{"consumer/batch.go", "\t\tevents = append(events, event)", "\t\tevents = append(events, event)\n\t\tp.log.Info().Msg(v.client.LastName)"}},
 		[]string{"clock step worker"},
 		"7: ",
 	},

@@ -2,10 +2,8 @@ package process
 
 import (
 	"context"
-	"log"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/rs/zerolog"
 )
 
 // checkTimeout bounds one look at everything that a process needs.
@@ -134,14 +131,4 @@ func (a *Admin) report(ctx context.Context) report {
 	}
 	r.Ready = len(r.Missing) == 0
 	return r
-}
-
-// newHTTPLog gives net/http, which complains about connections, a place to do so. Broken ones are daily business.
-func newHTTPLog(logger zerolog.Logger) *log.Logger { return log.New(httpLog{logger}, "", 0) }
-
-type httpLog struct{ log zerolog.Logger }
-
-func (l httpLog) Write(line []byte) (int, error) {
-	l.log.Debug().Msg(strings.TrimSpace(string(line)))
-	return len(line), nil
 }

@@ -1,0 +1,83 @@
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+// The metrics of the streams and the consumer.
+var (
+	logCommands = prometheus.NewDesc("clientele_log_commands", "Messages on the command log, those that are done included.", nil, nil)
+	logBytes    = prometheus.NewDesc("clientele_log_bytes", "Size of the command log.", nil, nil)
+	logMaxBytes = prometheus.NewDesc("clientele_log_max_bytes", "Size at which the command log refuses more.", nil, nil)
+	pending     = prometheus.NewDesc("clientele_worker_pending_commands", "Commands that no worker has been handed yet.", nil, nil)
+	ackPending  = prometheus.NewDesc("clientele_worker_ack_pending_commands", "Commands that workers have in hand.", nil, nil)
+	oldest      = prometheus.NewDesc("clientele_worker_oldest_command_age_seconds",
+		"Age of the oldest command without an outcome; 0 if there is none.", nil, nil)
+	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
+		"Messages that a stream has ever taken. It falls when NATS has lost the last of them.", []string{"stream"}, nil)
+	missing = prometheus.NewDesc("clientele_stream_missing_messages",
+		"Messages between a stream's first and last that are not there: erased, retried, or lost by NATS.", []string{"stream"}, nil)
+)
+
+// collectTimeout bounds Collect.
+const collectTimeout = 2 * time.Second
+
+// collector looks up the metrics of the streams, and of the consumer that all workers share, when they are asked for.
+type collector struct{ js jetstream.JetStream }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, missing} {
+		descriptions <- d
+	}
+}
+
+// Collect implements prometheus.Collector. It looks up the streams and the consumer, and leaves out what it cannot read.
+func (c collector) Collect(values chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	var log *jetstream.StreamInfo
+	for _, name := range []string{domain.StreamEvents, domain.StreamRejections, domain.StreamCommands} {
+		stream, err := c.js.Stream(ctx, name)
+		if err != nil {
+			return
+		}
+		log = stream.CachedInfo()
+		gauge(lastSequence, float64(log.State.LastSeq), name)
+		gauge(missing, float64(log.State.NumDeleted), name)
+	}
+	gauge(logCommands, float64(log.State.Msgs))
+	gauge(logBytes, float64(log.State.Bytes))
+	gauge(logMaxBytes, float64(log.Config.MaxBytes))
+	consumer, err := lookUp(ctx, c.js)
+	if err != nil {
+		return
+	}
+	info := consumer.CachedInfo()
+	gauge(pending, float64(info.NumPending))
+	gauge(ackPending, float64(info.NumAckPending))
+	if info.NumPending == 0 && info.NumAckPending == 0 {
+		gauge(oldest, 0)
+		return
+	}
+	msgs, err := jetstreamext.GetBatch(ctx, c.js, domain.StreamCommands, 1, jetstreamext.GetBatchSeq(info.AckFloor.Stream+1))
+	if err != nil {
+		return
+	}
+	for msg, err := range msgs {
+		if err == nil {
+			gauge(oldest, time.Since(msg.Time).Seconds())
+		}
+		return
+	}
+}

@@ -1,0 +1,70 @@
+package sqlite
+
+import (
+	"time"
+
+	"clientele/domain"
+	"clientele/store"
+
+	"github.com/google/uuid"
+)
+
+const (
+	insertClient = `INSERT INTO clients (` + store.Columns + `)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO NOTHING`
+	selectClient = `SELECT ` + store.Columns + ` FROM clients WHERE id = ?`
+)
+
+// values returns the values of store.Columns.
+func values(c *domain.Client) []any {
+	var email, phone, sms, post *bool
+	if p := c.CommunicationPreferences; p != nil {
+		email, phone, sms, post = &p.Email, &p.Phone, &p.SMS, &p.Post
+	}
+	var line1, postcode *string
+	var address domain.Address
+	if c.Address != nil {
+		address = *c.Address
+		line1, postcode = &address.Line1, &address.Postcode
+	}
+	return []any{
+		c.ID.String(), c.FirstName, c.LastName, c.EmailAddress, c.Title, c.MiddleName, c.CompanyName, c.TelephoneNumber,
+		c.AltTelephoneNumber, c.Pronouns, email, phone, sms, post, c.AvatarURL, c.DOB, c.Nationality,
+		c.NINumber, c.Occupation, line1, address.Line2, address.Line3, address.PostTown, address.County,
+		postcode, address.UPRN, string(c.Status), c.Fingerprint[:], c.AcceptedAt.UnixMicro(), c.CreatedAt.UnixMicro(),
+	}
+}
+
+// scan reads store.Columns.
+func scan(row interface{ Scan(dest ...any) error }) (domain.Client, error) {
+	var (
+		c                       domain.Client
+		id                      string
+		email, phone, sms, post *bool
+		line1, postcode         *string
+		address                 domain.Address
+		fingerprint             []byte
+		accepted, created       int64
+	)
+	err := row.Scan(&id, &c.FirstName, &c.LastName, &c.EmailAddress, &c.Title, &c.MiddleName, &c.CompanyName,
+		&c.TelephoneNumber, &c.AltTelephoneNumber, &c.Pronouns, &email, &phone, &sms, &post, &c.AvatarURL, &c.DOB,
+		&c.Nationality, &c.NINumber, &c.Occupation, &line1, &address.Line2, &address.Line3, &address.PostTown,
+		&address.County, &postcode, &address.UPRN, &c.Status, &fingerprint, &accepted, &created)
+	if err != nil {
+		return domain.Client{}, err
+	}
+	if c.ID, err = uuid.Parse(id); err != nil {
+		return domain.Client{}, err
+	}
+	if email != nil {
+		c.CommunicationPreferences = &domain.CommunicationPreferences{Email: *email, Phone: *phone, SMS: *sms, Post: *post}
+	}
+	if line1 != nil {
+		address.Line1, address.Postcode = *line1, *postcode
+		c.Address = &address
+	}
+	copy(c.Fingerprint[:], fingerprint)
+	c.AcceptedAt, c.CreatedAt = time.UnixMicro(accepted).UTC(), time.UnixMicro(created).UTC()
+	return c, nil
+}
