@@ -83,7 +83,7 @@ func FuzzAuthorization(f *testing.F) {
 	f.Add("Bearer token")
 	f.Add("bearer  \x00")
 	f.Add("Basic dTpw")
-	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: auth.Either{}, Logger: zerolog.Nop()})
+	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: auth.Chain{}, Logger: zerolog.Nop()})
 	f.Fuzz(func(t *testing.T, value string) {
 		a := serve(handler, "Authorization", value)
 		a.problem(t, http.StatusUnauthorized, "unauthorized")
@@ -99,7 +99,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 	f.Add(`"a\"b"`)
 	f.Add(`"`)
 	f.Add(strings.Repeat("x", 256))
-	handler := ingress.NewHandler(slowLog{}, awayClients{}, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})
+	handler := ingress.NewHandler(slowLog{}, awayClients{}, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
 	f.Fuzz(func(t *testing.T, key string) {
 		first, second := serve(handler, "Idempotency-Key", key), serve(handler, "Idempotency-Key", key)
 		switch first.StatusCode {
@@ -146,7 +146,7 @@ func TestRateLimit(t *testing.T) {
 
 func TestTooManyAtOnce(t *testing.T) {
 	log := slowLog{entered: make(chan struct{}), accept: make(chan struct{})}
-	handler := ingress.NewHandler(log, nil, ingress.Config{Authenticator: auth.Anyone{}, MaxRequests: 1, Logger: zerolog.Nop()})
+	handler := ingress.NewHandler(log, nil, ingress.Config{Authenticator: auth.AllowAll{}, MaxRequests: 1, Logger: zerolog.Nop()})
 	first := make(chan answer)
 	go func() { first <- serve(handler) }()
 	<-log.entered

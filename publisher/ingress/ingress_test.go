@@ -56,7 +56,7 @@ func newHouse(t *testing.T) *house {
 	if _, _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})))
+	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})))
 	t.Cleanup(api.Close)
 	return &house{t, server, log, db, api}
 }
@@ -403,7 +403,7 @@ func TestTheStoreIsAway(t *testing.T) {
 func TestABodyThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()}))
+	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()}))
 	api.Config.ReadTimeout = 100 * time.Millisecond
 	api.Start()
 	t.Cleanup(api.Close)
@@ -440,10 +440,10 @@ func TestTheCallerHangsUp(t *testing.T) {
 		method, path  string
 	}{
 		"authenticate":  {waitingAuthenticator{}, h.log, http.MethodPost, "/api/v2/clients"},
-		"create":        {auth.Anyone{}, silentLog{h.log}, http.MethodPost, "/api/v2/clients"},
-		"wait":          {auth.Anyone{}, slowLog{Log: h.log}, http.MethodPost, "/api/v2/clients"},
-		"get client":    {auth.Anyone{}, h.log, http.MethodGet, "/api/v2/clients/" + id},
-		"get operation": {auth.Anyone{}, h.log, http.MethodGet, "/api/v2/operations/" + id},
+		"create":        {auth.AllowAll{}, silentLog{h.log}, http.MethodPost, "/api/v2/clients"},
+		"wait":          {auth.AllowAll{}, slowLog{Log: h.log}, http.MethodPost, "/api/v2/clients"},
+		"get client":    {auth.AllowAll{}, h.log, http.MethodGet, "/api/v2/clients/" + id},
+		"get operation": {auth.AllowAll{}, h.log, http.MethodGet, "/api/v2/operations/" + id},
 	} {
 		var logged bytes.Buffer
 		handler := ingress.NewHandler(c.log, waitingClients{}, ingress.Config{Authenticator: c.authenticator, Logger: zerolog.New(&logged)})
@@ -480,7 +480,7 @@ func (silentLog) Append(ctx context.Context, _ domain.CreateClient) (time.Time, 
 func TestAnUnknownOutcomeNamesTheOperation(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	handler := ingress.NewHandler(silentLog{h.log}, h.store, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})
+	handler := ingress.NewHandler(silentLog{h.log}, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
 	r := httptest.NewRequest(http.MethodPost, "/api/v2/clients", strings.NewReader(jane))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", "key")

@@ -1,13 +1,10 @@
 package ingress
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"clientele/domain"
 
 	"github.com/google/uuid"
 )
@@ -56,7 +53,7 @@ type watch struct {
 }
 
 // watch begins to watch, if the caller prefers to wait.
-func (in *Ingress) watch(p preference, id uuid.UUID) (watch, error) {
+func (in *api) watch(p preference, id uuid.UUID) (watch, error) {
 	if p.wait == 0 {
 		return watch{stop: func() {}}, nil
 	}
@@ -83,40 +80,4 @@ func (w *watch) next(r *http.Request) bool {
 	case <-r.Context().Done():
 		return false
 	}
-}
-
-// createEnded answers a POST whose caller waits, if the operation ends in time; else it returns false. A command that was there
-// before may have ended before the watch began.
-func (in *Ingress) createEnded(w http.ResponseWriter, r *http.Request, watch watch, id uuid.UUID, before bool) bool {
-	for before || watch.next(r) {
-		before = false
-		op, err := in.lookUpTwice(r.Context(), id)
-		switch {
-		case err != nil && hungUp(w, r):
-			return true
-		case err != nil: // It is accepted, whatever we can see of it: that is the answer.
-			in.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
-		case op.Status == domain.OperationSucceeded:
-			return in.created(r.Context(), w, id)
-		case op.Status == domain.OperationRejected:
-			in.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
-			return true
-		case op.Status == domain.OperationFailed: // An operator may mend that, long after this answer.
-			return false
-		}
-	}
-	return false
-}
-
-// created answers 201 with the record, or returns false if it cannot be had.
-func (in *Ingress) created(ctx context.Context, w http.ResponseWriter, id uuid.UUID) bool {
-	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
-	defer cancel()
-	client, err := in.clients.Get(ctx, id)
-	if err != nil {
-		return false
-	}
-	w.Header().Set("Location", clientPath(id))
-	writeJSON(w, http.StatusCreated, "application/json", client)
-	return true
 }

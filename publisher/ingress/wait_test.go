@@ -55,7 +55,7 @@ func (h *house) tell(id uuid.UUID) {
 }
 
 func TestPrefer(t *testing.T) {
-	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop()})
+	handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
 	for value, applied := range map[string]string{
 		"": "", "respond-async": "respond-async", "wait=0": "", "wait=x": "", "wait=-1": "", "wait": "", "handling=lenient": "",
 		"Respond-Async; foo=bar": "respond-async", "wait=0, respond-async": "respond-async",
@@ -149,7 +149,7 @@ func TestWaitUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	stopping := make(chan struct{})
-	handler := ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.Anyone{}, Logger: zerolog.Nop(), Stopping: stopping})
+	handler := ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop(), Stopping: stopping})
 	answers := make(chan answer)
 	go func() { answers <- serve(handler, "Prefer", "wait=30") }()
 	h.command()

@@ -15,7 +15,7 @@ import (
 func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`)
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`) //nolint:gosec // the columns are a constant
 	if err != nil {
 		return fmt.Errorf("read all clients: %w", err)
 	}

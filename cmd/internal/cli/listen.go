@@ -65,9 +65,9 @@ func (f *listenFlags) authenticator(ctx context.Context, p *process.Process) (au
 		p.Log.Warn().Str("listen", f.Listen).Msg("--insecure-no-auth: whoever reaches the API may read and write clients")
 	}
 	if !f.hasAuth() {
-		return auth.Anyone{}, nil
+		return auth.AllowAll{}, nil
 	}
-	var either auth.Either
+	var either auth.Chain
 	if f.KeysFile != "" {
 		either.Keys = auth.NewKeyring(f.KeysFile)
 		if err := p.Reload(ctx, "--keys-file", []string{f.KeysFile}, either.Keys.Load); err != nil {

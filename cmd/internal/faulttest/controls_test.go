@@ -36,7 +36,7 @@ var controls = []struct {
 	{
 		"compares no fingerprints",
 		[]patch{
-			{"publisher/ingress/ingress.go", "if client.Fingerprint != command.Fingerprint {", "if false {"},
+			{"publisher/ingress/create.go", "if client.Fingerprint != command.Fingerprint {", "if false {"},
 			{"publisher/log.go", "case there.Fingerprint != command.Fingerprint:", "case false:"},
 		},
 		[]string{"clock step ingress"},

@@ -28,7 +28,7 @@ var points = []patch{
 	{"consumer/batch.go", "\t\tacknowledge := msg.Ack\n", "\t\tfaults.Reached(`before-ack`)\n\t\tacknowledge := msg.Ack\n"},
 	{"consumer/batch.go", "time.Now()", "faults.Now()"},
 	{"consumer/trim.go", "time.Now()", "faults.Now()"},
-	{"publisher/ingress/ingress.go", "time.Now()", "faults.Now()"},
+	{"publisher/ingress/create.go", "time.Now()", "faults.Now()"},
 }
 
 var builds sync.Map // of func() error, by name

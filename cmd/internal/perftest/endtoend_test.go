@@ -120,7 +120,7 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 	log, err := publisher.OpenLog(ctx, publisher.LogConfig{Conn: nc, MaxBatch: publishBatch})
 	must(err)
 	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
-	api, err = p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.Anyone{}, Logger: p.Log})})
+	api, err = p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.AllowAll{}, Logger: p.Log})})
 	must(err)
 	return api, server.ClientURL()
 }

@@ -97,7 +97,7 @@ func benchCommand(t *testing.T) domain.CreateClient {
 func (r *benchReport) measureHTTP(t *testing.T) {
 	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
 	defer func() { _ = p.Stop() }()
-	address, err := p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(acceptingLog{}, nil, ingress.Config{Authenticator: auth.Anyone{}})})
+	address, err := p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(acceptingLog{}, nil, ingress.Config{Authenticator: auth.AllowAll{}})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,18 @@
 package systemtest
 
 import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"maps"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/tools/go/packages"
 )
 
 // testPackages are the packages that only tests import.
@@ -51,10 +59,70 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/cmd"}
 	case pkg == "clientele/cmd/internal/importer":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli", "github.com/nats-io/"}
-	case pkg == "clientele/cmd/internal/loadtest":
+	case pkg == "clientele/cmd/internal/loadtest", pkg == "clientele/cmd/internal/webhook":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd"}
 	case strings.HasPrefix(pkg, "clientele/cmd/internal"):
 		return []string{"clientele/domain", "clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli"}
 	}
 	return nil
 }
+
+// The files of a package do not depend on each other in a circle: each can be read after those that it uses.
+func TestFilesPointOneWay(t *testing.T) {
+	t.Parallel()
+	pkgs, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
+	}, "clientele/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range pkgs {
+		if testPackages.MatchString(pkg.PkgPath) {
+			continue
+		}
+		uses := usesOfFiles(pkg)
+		for len(uses) > 0 { // remove files that use none of those left
+			done := slices.DeleteFunc(keys(uses), func(file string) bool {
+				return slices.ContainsFunc(uses[file], func(used string) bool { _, left := uses[used]; return left })
+			})
+			if len(done) == 0 {
+				t.Errorf("%s: these files, or some of them, depend on each other in a circle: %v", pkg.PkgPath, uses)
+				break
+			}
+			for _, file := range done {
+				delete(uses, file)
+			}
+		}
+	}
+}
+
+// usesOfFiles returns, for each file of a package, the others that declare the functions, types, constants and variables it uses.
+func usesOfFiles(pkg *packages.Package) map[string][]string {
+	uses := map[string][]string{}
+	fileOf := func(node interface{ Pos() token.Pos }) string {
+		return filepath.Base(pkg.Fset.Position(node.Pos()).Filename)
+	}
+	for _, file := range pkg.Syntax {
+		name := fileOf(file)
+		uses[name] = nil
+		for node := range ast.Preorder(file) {
+			id, ok := node.(*ast.Ident)
+			if !ok {
+				continue
+			}
+			object := pkg.TypesInfo.Uses[id]
+			if object == nil || object.Pkg() != pkg.Types {
+				continue
+			}
+			_, function := object.(*types.Func)
+			if used := fileOf(object); used != name && (function || object.Parent() == pkg.Types.Scope()) {
+				uses[name] = append(uses[name], used)
+			}
+		}
+		slices.Sort(uses[name])
+		uses[name] = slices.Compact(uses[name])
+	}
+	return uses
+}
+
+func keys(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -16,8 +16,8 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// packages installs what testdata/node names into a directory that is returned.
-func packages(t *testing.T) string {
+// npmPackages installs what testdata/node names into a directory that is returned.
+func npmPackages(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/node")); err != nil {
@@ -44,7 +44,7 @@ func TestNodeLeftoversAreIgnored(t *testing.T) {
 // TestNode has the contracts read by a linter and by a generator of TypeScript, and the events by a subscriber that is not in Go.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	dir := packages(t)
+	dir := npmPackages(t)
 	t.Run("contracts", func(t *testing.T) {
 		t.Parallel()
 		for name, contract := range map[string][]byte{"openapi.yaml": ingress.OpenAPI, "asyncapi.yaml": ingress.AsyncAPI} {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 )
 
 // Scope is something that a caller may do.
@@ -41,29 +40,3 @@ type Authenticator interface {
 
 // ErrInvalidToken is a token that is nobody's. It does not say why: who holds no valid token is to learn nothing.
 var ErrInvalidToken = errors.New("the token is not valid")
-
-// Anyone takes every caller for the same one, with all rights and no token.
-type Anyone struct{}
-
-// Authenticate returns the caller "anonymous".
-func (Anyone) Authenticate(context.Context, string) (Caller, error) {
-	return Caller{Name: "anonymous", Scopes: scopes}, nil
-}
-
-// Either asks Keys about API keys and OIDC about any other token. One of them may be nil.
-type Either struct {
-	Keys *Keyring
-	OIDC *OIDC
-}
-
-// Authenticate has the token looked at by the one whose kind it is.
-func (e Either) Authenticate(ctx context.Context, token string) (Caller, error) {
-	switch {
-	case e.Keys != nil && strings.HasPrefix(token, keyPrefix):
-		return e.Keys.Authenticate(ctx, token)
-	case e.OIDC != nil:
-		return e.OIDC.Authenticate(ctx, token)
-	default:
-		return Caller{}, ErrInvalidToken
-	}
-}

@@ -277,11 +277,11 @@ func TestOIDC(t *testing.T) {
 func TestEither(t *testing.T) {
 	key, token := auth.NewKey(writer, time.Time{})
 	k, _ := keyring(t, key.String())
-	if _, err := (auth.Either{Keys: k}).Authenticate(t.Context(), token); err != nil {
+	if _, err := (auth.Chain{Keys: k}).Authenticate(t.Context(), token); err != nil {
 		t.Error(err)
 	}
 	for _, token := range []string{"a.b.c", "", "clk_", token + "x"} {
-		if _, err := (auth.Either{Keys: k}).Authenticate(t.Context(), token); !errors.Is(err, auth.ErrInvalidToken) {
+		if _, err := (auth.Chain{Keys: k}).Authenticate(t.Context(), token); !errors.Is(err, auth.ErrInvalidToken) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}

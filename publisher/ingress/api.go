@@ -1,0 +1,111 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// Log is the command log.
+type Log interface {
+	// Append returns when the command is on disk, and the time at which it, or the same command before it, was accepted.
+	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
+	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
+	// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called.
+	Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error)
+	// Find returns the command with this id, or an error with domain.CodeNotFound.
+	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
+	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+	Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
+}
+
+// Clients are the clients in the store.
+type Clients interface {
+	// Get returns the client with this id, or an error with domain.CodeNotFound.
+	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
+}
+
+const (
+	// maxBody is the most bytes of a request body.
+	maxBody = 64 << 10
+	// acceptTimeout bounds a POST, so that its caller has an answer within 5 s whatever the log does.
+	acceptTimeout = 4500 * time.Millisecond
+	// replayTimeout bounds the question whether a request with a key was carried out already. The store may be away: the
+	// log and the worker see to it then.
+	replayTimeout = 250 * time.Millisecond
+	// lookUpTimeout bounds a GET.
+	lookUpTimeout = 4500 * time.Millisecond
+)
+
+// api answers the requests of the API.
+type api struct {
+	log     Log
+	clients Clients
+	logger  zerolog.Logger
+
+	stopping <-chan struct{}
+}
+
+func clientPath(id uuid.UUID) string { return "/api/v2/clients/" + id.String() }
+
+func operationPath(id uuid.UUID) string { return "/api/v2/operations/" + id.String() }
+
+// links point from an operation to itself and to the client that it is about.
+type links struct {
+	Self   string `json:"self"`
+	Client string `json:"client"`
+}
+
+func linksOf(id uuid.UUID) links { return links{Self: operationPath(id), Client: clientPath(id)} }
+
+// statusHungUp is what metrics and traces show for a request whose caller hung up. It is nginx's number; nobody receives it.
+const statusHungUp = 499
+
+// hungUp reports whether the caller has hung up, in which case the request is done: what failed for it, failed because of that.
+func hungUp(w http.ResponseWriter, r *http.Request) bool {
+	if r.Context().Err() == nil {
+		return false
+	}
+	w.WriteHeader(statusHungUp)
+	return true
+}
+
+// fail answers with the problem that the error's code stands for.
+func (in *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		if hungUp(w, r) {
+			return
+		}
+		in.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
+	}
+	if e, ok := errors.AsType[*domain.Error](err); ok {
+		p.Errors = e.Violations
+		if e.Code == domain.CodeMalformed {
+			p.Offset, p.Pointer = &e.Offset, &e.Pointer
+			p.Detail = e.Error()
+		}
+	}
+	p.write(w, p.Detail)
+}
+
+// failCommand answers for a command that was not accepted, or may have been: then the problem names the operation.
+func (in *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		if hungUp(w, r) {
+			return
+		}
+		in.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
+	}
+	if domain.CodeOf(err) == domain.CodeUnknown {
+		p.Operation = operationPath(id)
+	}
+	p.write(w, p.Detail)
+}

@@ -1,0 +1,65 @@
+// Package ingress is the HTTP role. It answers 202 to a create-client request once the command is on disk, and reports the outcome.
+package ingress
+
+import (
+	"net/http"
+
+	"clientele/publisher/ingress/auth"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Config is what NewHandler needs beside a log and a store.
+type Config struct {
+	Authenticator auth.Authenticator
+	// RatePerCaller is how many requests a second a caller may make; 0 is any number.
+	RatePerCaller float64
+	// MaxRequests is how many requests may be under way at once; 0 is any number.
+	MaxRequests int
+	Logger      zerolog.Logger
+	// Stopping is closed when callers should wait no longer; nil is never.
+	Stopping <-chan struct{}
+	// Metrics is where the handler registers its metrics, or nil.
+	Metrics prometheus.Registerer
+	// Traces take a span of each request; nil is for none.
+	Traces trace.TracerProvider
+}
+
+// NewHandler returns the handler of the API.
+func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
+	in := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
+	g := guard{authenticator: cfg.Authenticator, logger: cfg.Logger}
+	if cfg.RatePerCaller > 0 {
+		g.limits = newLimiters(cfg.RatePerCaller)
+	}
+	if cfg.MaxRequests > 0 {
+		g.slots = make(chan struct{}, cfg.MaxRequests)
+	}
+	mux := http.NewServeMux()
+	duration := promauto.With(cfg.Metrics).NewHistogramVec(prometheus.HistogramOpts{
+		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its answer, the wait that a caller prefers included.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+	}, []string{"route", "method", "code"})
+	var tracer trace.Tracer
+	if cfg.Traces != nil {
+		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
+	}
+	handle := func(route string, handler http.Handler) {
+		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
+		mux.Handle(route, traced(tracer, route, handler))
+	}
+	handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
+	handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})
+	// Who takes clients in may see what became of them, too. An operation holds nothing of the client.
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("GET /problems/", http.HandlerFunc(problems))
+	servePages(handle)
+	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problemNotFound.write(w, "there is nothing at this path")
+	}))
+	return mux
+}

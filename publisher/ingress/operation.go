@@ -1,0 +1,104 @@
+package ingress
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+)
+
+// operation is GET /api/v2/operations/{id}.
+func (in *api) operation(w http.ResponseWriter, r *http.Request) {
+	id, err := domain.ParseID(r.PathValue("id"))
+	if err != nil {
+		problemNotFound.write(w, "there is no operation with this id")
+		return
+	}
+	watch, err := in.watch(prefer(w, r), id)
+	if err != nil {
+		in.fail(w, r, err)
+		return
+	}
+	defer watch.stop()
+	op, err := in.lookUpTwice(r.Context(), id)
+	for err == nil && op.Status == domain.OperationPending && watch.next(r) {
+		op, err = in.lookUpTwice(r.Context(), id)
+	}
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound:
+		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
+		return
+	case err != nil:
+		in.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
+		return
+	}
+	if op.Status == domain.OperationPending {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, http.StatusOK, "application/json", struct {
+		ID          uuid.UUID              `json:"id"`
+		Status      domain.OperationStatus `json:"status"`
+		AcceptedAt  *time.Time             `json:"acceptedAt"`
+		CompletedAt *time.Time             `json:"completedAt"`
+		Errors      []domain.Violation     `json:"errors"`
+		Links       links                  `json:"links"`
+	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, linksOf(id)})
+}
+
+// lookUpTwice is lookUp for an operation that may be on its way from the rejections back to the log, by an operator's retry:
+// it may have been just behind us.
+func (in *api) lookUpTwice(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	op, err := in.lookUp(ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		op, err = in.lookUp(ctx, id)
+	}
+	return op, err
+}
+
+// known returns nil for a time that is not known.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// lookUp finds out how far the command with this id has come. The log is asked first: what leaves it between the
+// questions has its outcome by then, so no order of events makes an operation disappear.
+func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+	op := domain.Operation{ID: id, Status: domain.OperationPending}
+	command, err := in.log.Find(ctx, id)
+	pending := err == nil
+	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
+		return op, err
+	}
+	op.AcceptedAt = command.AcceptedAt
+
+	// A client outranks a rejection with its id: the row was there first, and something else came under its id later.
+	client, err := in.clients.Get(ctx, id)
+	if err == nil {
+		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
+		return op, nil
+	}
+	if domain.CodeOf(err) != domain.CodeNotFound {
+		return op, err
+	}
+	rejection, err := in.log.Rejection(ctx, id)
+	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
+		return op, nil // it was rejected once, and is on the log again
+	}
+	if err == nil {
+		op.Status, op.CompletedAt = rejection.Status(), rejection.RejectedAt
+		op.Reason, op.Errors = rejection.Reason, rejection.Errors
+		return op, nil
+	}
+	if domain.CodeOf(err) == domain.CodeNotFound && pending {
+		return op, nil
+	}
+	return op, err
+}
