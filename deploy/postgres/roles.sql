@@ -1,9 +1,9 @@
--- The roles of Clientele's database, each with what it needs and no more. Run it in that database as its owner or a superuser,
--- before the first clientele migrate and after each:
+-- The roles of Clientele's database. Each has only the rights that it needs. Run this file in that database as its owner or a
+-- superuser, before the first clientele migrate and after every migrate:
 --
 --   psql --dbname clientele --file roles.sql
 --
--- It may be run again at any time. Give each role a password (\password clientele_worker) or another way to log in.
+-- You can run it again at any time. Give each role a password (\password clientele_worker) or another way to log in.
 
 DO $$
 DECLARE
@@ -19,13 +19,13 @@ BEGIN
 	EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
 	REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
-	-- clientele migrate. What it makes is its own.
+	-- For clientele migrate, which owns what it creates.
 	GRANT CREATE ON SCHEMA public TO clientele_owner;
 
-	-- After a migration:
+	-- After a migration, when the tables exist:
 	IF to_regclass('public.clients') IS NOT NULL THEN
 		-- clientele ingress reads clients, clientele worker adds them, clientele clients finds them, and clientele erase removes
-		-- them. Each reads the version of the schema. No role changes a client.
+		-- them. Each reads the schema version. No role can change a client.
 		GRANT SELECT ON clients, clientele_schema TO clientele_ingress, clientele_worker, clientele_operator;
 		GRANT INSERT ON clients TO clientele_worker;
 		GRANT DELETE ON clients TO clientele_operator;
