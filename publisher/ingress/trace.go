@@ -5,10 +5,10 @@ import (
 	"strings"
 
 	"clientele/domain"
+	"clientele/domain/traceparent"
 
 	"github.com/felixge/httpsnoop"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -20,7 +20,7 @@ func traced(tracer trace.Tracer, route string, next http.Handler) http.Handler {
 	path := route[strings.IndexByte(route, '/'):]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if parent := r.Header.Get(domain.HeaderTraceparent); parent != "" {
-			r = r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.MapCarrier{domain.HeaderTraceparent: parent}))
+			r = r.WithContext(traceparent.Extract(r.Context(), parent))
 		}
 		if tracer == nil {
 			next.ServeHTTP(w, r)
