@@ -111,7 +111,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "clientele: %v; see clientele --help\n", err)
+		fmt.Fprintf(stderr, "clientele: %v; see %s --help\n", err, commandOf(err))
 		return ExitUsage
 	}
 	if err := explain(ctx, command.Run(env{ctx, fail, getenv, stdin, stdout, stderr})); err != nil {
@@ -122,6 +122,14 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return ExitError
 	}
 	return ExitOK
+}
+
+// commandOf returns the command in whose arguments the parser found an error.
+func commandOf(err error) string {
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil && parse.Context.Selected() != nil {
+		return parse.Context.Selected().FullPath()
+	}
+	return "clientele"
 }
 
 // explain returns the error of a command in the words of an operator. If the command lacked a right, that is the error:

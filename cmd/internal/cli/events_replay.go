@@ -18,7 +18,7 @@ import (
 type eventsReplayCmd struct {
 	Since   moment `required:"" placeholder:"TIME" help:"Clients created then or later: by RFC 3339, or a duration ago such as 24h."`
 	Until   moment `placeholder:"TIME" help:"Clients created before then (now)."`
-	Subject string `placeholder:"SUBJECT" help:"Whoever listens on this subject now gets the events, and no stream. Under client.replay. the operator of deploy/nats may do so."`
+	Subject string `placeholder:"SUBJECT" help:"Publish to the subscribers that listen on this subject now, and to no stream. Under client.replay. the operator of deploy/nats may do so."`
 
 	askFlags `embed:""`
 }
@@ -63,7 +63,7 @@ func (c *eventsReplayCmd) Run(e env) error {
 	}
 	to := "every subscriber of " + domain.SubjectCreated
 	if c.Subject != "" {
-		to = "whoever listens on " + c.Subject
+		to = "the subscribers of " + c.Subject
 	}
 	done := 0
 	if n > 0 {

@@ -211,7 +211,7 @@ func TestEventsReplay(t *testing.T) {
 	if status, out := replay("--since=1h", "--until=30m", "--yes"); status != cli.ExitOK || !strings.Contains(out, ": 0\n") {
 		t.Errorf("%d: %s", status, out)
 	}
-	if status, out := replay("--since=1h", "--yes", "--subject=client.replay.mailer"); status != cli.ExitOK || !strings.Contains(out, "listens on client.replay.mailer: 3\n") {
+	if status, out := replay("--since=1h", "--yes", "--subject=client.replay.mailer"); status != cli.ExitOK || !strings.Contains(out, "subscribers of client.replay.mailer: 3\n") {
 		t.Errorf("%d: %s", status, out)
 	}
 	if status, out := replay("--since=1h", "--yes"); status != cli.ExitOK || !strings.Contains(out, "subscriber of client.created: 3\n") {

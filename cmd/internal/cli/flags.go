@@ -28,7 +28,7 @@ type listenFlags struct {
 	KeysFile       string `type:"path" predictor:"file" placeholder:"FILE" help:"API keys that may be used, as clientele keys new prints them. Read again when it changes."`
 	OIDCIssuer     string `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose tokens may be used, as it is in their iss."`
 	OIDCAudience   string `name:"oidc-audience" placeholder:"NAME" help:"What such a token must have in its aud."`
-	InsecureNoAuth bool   `help:"Serve whoever reaches the API. Without keys or issuer it is served on loopback only."`
+	InsecureNoAuth bool   `help:"Serve the API without authentication. Otherwise, without keys or an issuer, it is served on loopback only."`
 
 	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain of the API, PEM. Read again when it changes."`
 	TLSKey  string `name:"tls-key" type:"path" predictor:"file" placeholder:"FILE" help:"Its private key, PEM."`

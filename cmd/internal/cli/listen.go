@@ -62,7 +62,7 @@ func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.
 // authenticator returns what the flags let in.
 func (f *listenFlags) authenticator(ctx context.Context, p *process.Process) (auth.Authenticator, error) {
 	if f.InsecureNoAuth {
-		p.Log.Warn().Str("listen", f.Listen).Msg("--insecure-no-auth: whoever reaches the API may read and write clients")
+		p.Log.Warn().Str("listen", f.Listen).Msg("--insecure-no-auth: everybody who can reach the API may read and write clients")
 	}
 	if !f.hasAuth() {
 		return auth.AllowAll{}, nil

@@ -9,8 +9,6 @@ import (
 	"strings"
 )
 
-// What comes from whoever published a message, and may be anything, made fit to be printed on a terminal.
-
 // confirmFlags are those of a command that asks before it acts.
 type confirmFlags struct {
 	Yes bool `short:"y" help:"Do not ask."`

@@ -4,6 +4,6 @@ package cli
 type rejectionsCmd struct {
 	Ls    rejectionsLsCmd    `cmd:"" help:"List rejections, without personal data."`
 	Show  rejectionsShowCmd  `cmd:"" help:"Show one rejection."`
-	Retry rejectionsRetryCmd `cmd:"" help:"Put rejected commands on the log again, once what kept them from being stored is mended."`
+	Retry rejectionsRetryCmd `cmd:"" help:"Put rejected commands on the log again, once you have removed the cause."`
 	Drop  rejectionsDropCmd  `cmd:"" help:"Delete rejections and their commands for good."`
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// start works off the command log and returns what that needs to be ready.
+// start processes the command log and returns the checks of its readiness.
 func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
 	var outcomes *publisher.OutcomePublisher
 	var worker *consumer.Worker
@@ -44,7 +44,7 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 	}, nil
 }
 
-// maxAdminConnections is more than whoever watches a process needs.
+// maxAdminConnections is more than monitoring needs.
 const maxAdminConnections = 64
 
 // start is startProcess with the flags. Afterwards they have the port, where that was left to choose.

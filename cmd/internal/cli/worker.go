@@ -30,7 +30,7 @@ func (c *workerCmd) Validate() error {
 	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate(), c.workerFlags.validate())
 }
 
-// Run works off the command log until the context ends.
+// Run processes the command log until the context ends.
 func (c *workerCmd) Run(e env) error {
 	return c.run(e, &c.processFlags, "worker", func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
 		if err := await(ctx, p, "the database", db.Ready); err != nil {
