@@ -2,6 +2,7 @@ package testcluster
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -102,12 +103,29 @@ func (p *Process) Kill() {
 	<-p.Done
 }
 
-// Signal sends a signal to the process.
+// Signal sends a signal to the process. After SIGSTOP it waits until the process has stopped: the kernel may take a while, and the
+// process answers meanwhile.
 func (p *Process) Signal(signal os.Signal) {
-	p.T.Helper()
+	p.t.Helper()
 	if err := p.Cmd.Process.Signal(signal); err != nil {
-		p.T.Fatal(err)
+		p.t.Fatal(err)
 	}
+	if signal == syscall.SIGSTOP {
+		publishertest.Eventually(p.t, "the process stops", p.stopped)
+	}
+}
+
+// stopped reports whether no thread of the process runs. Where the system does not tell, it returns true.
+func (p *Process) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return !slices.ContainsFunc(threads, func(thread string) bool {
+		stat, err := os.ReadFile(thread)
+		// The state follows the name in parentheses, which may have spaces (proc(5)).
+		return err == nil && !bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" T"))
+	})
 }
 
 // Wait waits for the end of the process and returns its exit status, -1 if a signal ended it.
