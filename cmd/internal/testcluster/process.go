@@ -106,12 +106,12 @@ func (p *Process) Kill() {
 // Signal sends a signal to the process. After SIGSTOP it waits until the process has stopped: the kernel may take a while, and the
 // process answers meanwhile.
 func (p *Process) Signal(signal os.Signal) {
-	p.t.Helper()
+	p.T.Helper()
 	if err := p.Cmd.Process.Signal(signal); err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	if signal == syscall.SIGSTOP {
-		publishertest.Eventually(p.t, "the process stops", p.stopped)
+		publishertest.Eventually(p.T, "the process stops", p.stopped)
 	}
 }
 
@@ -119,7 +119,7 @@ func (p *Process) Signal(signal os.Signal) {
 func (p *Process) stopped() bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Cmd.Process.Pid))
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return !slices.ContainsFunc(threads, func(thread string) bool {
 		stat, err := os.ReadFile(thread)
