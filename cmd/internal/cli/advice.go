@@ -2,17 +2,12 @@ package cli
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"regexp"
 	"strings"
 
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/process"
-	"clientele/consumer"
 	"clientele/publisher"
 	"clientele/store"
 
@@ -20,9 +15,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Errors of libraries say what happened. This file says which of them stay until a person acts, and what that person does.
+// Packages report errors without knowing flags and commands. This file adds what an operator can do about them.
 
-// advisedError is an error in the words of an operator.
+// advisedError is an error with advice.
 type advisedError struct {
 	text string
 	err  error
@@ -31,12 +26,12 @@ type advisedError struct {
 func (e *advisedError) Error() string { return e.text }
 func (e *advisedError) Unwrap() error { return e.err }
 
-// advise returns the error in the words of an operator, with what to do, where the error of a library says too little.
+// advise returns the error with advice for an operator, or unchanged if there is none.
 func advise(err error) error {
 	if _, advised := errors.AsType[*advisedError](err); advised || err == nil {
 		return err
 	}
-	text := cmp.Or(setupAdvice(err), refusal(err))
+	text := cmp.Or(limitAdvice(err), optionAdvice(err), setupAdvice(err), rightAdvice(err), refusalAdvice(err))
 	if text == "" && disconnected(err) {
 		text = "NATS cannot be reached"
 	}
@@ -46,32 +41,70 @@ func advise(err error) error {
 	return &advisedError{text, err}
 }
 
-// advised returns the checks with errors that say what to do.
-func advised(checks []process.Check) []process.Check {
-	for i, check := range checks {
-		checks[i].Missing = func(ctx context.Context) error { return advise(check.Missing(ctx)) }
+// flagOf has the flag of each option.
+var flagOf = map[app.Option]string{
+	app.AdminListen:           "--admin-listen",
+	app.BatchSize:             "--batch-size",
+	app.Concurrency:           "--concurrency",
+	app.DataDir:               "--data-dir",
+	app.DatabaseURL:           "--database-url",
+	app.History:               "--history",
+	app.InFlight:              "--in-flight",
+	app.KeysFile:              "--keys-file",
+	app.Listen:                "--listen",
+	app.MaxConnections:        "--max-connections",
+	app.MaxRequests:           "--max-requests",
+	app.NATSCA:                "--nats-ca",
+	app.NATSCert:              "--nats-cert",
+	app.NATSCreds:             "--nats-creds",
+	app.NATSEncryptionKeyFile: "--nats-encryption-key-file",
+	app.NATSKey:               "--nats-key",
+	app.NATSListen:            "--nats-listen",
+	app.NATSURL:               "--nats-url",
+	app.NoAuth:                "--insecure-no-auth",
+	app.OIDCAudience:          "--oidc-audience",
+	app.OIDCIssuer:            "--oidc-issuer",
+	app.RateLimit:             "--rate-limit",
+	app.StopTimeout:           "--shutdown-timeout",
+	app.TLSCert:               "--tls-cert",
+	app.TLSKey:                "--tls-key",
+}
+
+// optionAdvice names the flags of an option that is not valid.
+func optionAdvice(err error) string {
+	if open, ok := errors.AsType[*app.OpenAPIError](err); ok {
+		return open.Error() + ": set --keys-file (see clientele keys new --help) or --oidc-issuer, or pass --insecure-no-auth"
 	}
-	return checks
+	if missing, ok := errors.AsType[*app.MissingDatabaseError](err); ok {
+		return missing.Error() + ": pass the --data-dir of the clientele serve that has the clients, or --database-url"
+	}
+	option, ok := errors.AsType[*app.OptionError](err)
+	if !ok {
+		return ""
+	}
+	flags := make([]string, len(option.Options))
+	for i, o := range option.Options {
+		flags[i] = flagOf[o]
+	}
+	text := strings.Join(flags, " and ") + ": " + option.Err.Error()
+	if flags[0] == "--keys-file" {
+		text += "; see clientele keys new --help"
+	}
+	return text
 }
 
-// permanent reports whether an error at the start of a process stays until a person acts. A process that already runs tries
-// again after each of them but wrongSetup: passwords and certificates are renewed under it.
-func permanent(err error) bool {
-	_, right := errors.AsType[*permissionError](err)
-	return right || wrongSetup(err) || refusal(err) != ""
+// limitAdvice names the flag of a time limit that was exceeded.
+func limitAdvice(err error) string {
+	if limit, ok := errors.AsType[*app.TimeoutError](err); ok {
+		return fmt.Sprintf("gave up after %s (--timeout): %v", limit.Timeout, advise(limit.Err))
+	}
+	if limit, ok := errors.AsType[*process.StopTimeoutError](err); ok {
+		return limit.Error() + "; see --shutdown-timeout"
+	}
+	return ""
 }
 
-// wrongSetup reports whether a server answers but is not set up for this program.
-func wrongSetup(err error) bool {
-	_, schema := errors.AsType[*store.SchemaError](err)
-	_, refusedStream := errors.AsType[*publisher.RefusedStreamError](err)
-	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
-	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
-	_, lost := errors.AsType[*lostError](err)
-	return schema || refusedStream || missingStream || missingConsumer || lost
-}
-
-// setupAdvice returns what to do about a server that is not set up for this program. It returns "" for any other error.
+// setupAdvice says what to do about a server that is not set up for this program.
 func setupAdvice(err error) string {
 	if schema, ok := errors.AsType[*store.SchemaError](err); ok && schema.Have > schema.Want {
 		return err.Error() + ": run a newer clientele"
@@ -79,70 +112,56 @@ func setupAdvice(err error) string {
 	if stream, ok := errors.AsType[*publisher.RefusedStreamError](err); ok {
 		return fmt.Sprintf("NATS refuses stream %s, see --log-max-bytes and --replicas: %v", stream.Stream, stream.Err)
 	}
-	_, unknownDone := errors.AsType[*publisher.MissingConsumerError](err)
-	if _, lost := errors.AsType[*lostError](err); !lost && (unknownDone || wrongSetup(err)) {
+	if lost, ok := errors.AsType[*app.LostError](err); ok {
+		return lost.Error() + ": it was lost, because the others exist. Restore it, or create it empty: run clientele migrate " +
+			"with the same --data-dir, --nats-url and --database-url"
+	}
+	_, noConsumer := errors.AsType[*publisher.MissingConsumerError](err)
+	if noConsumer || app.WrongSetup(err) {
 		return err.Error() + ": run clientele migrate"
 	}
 	return ""
 }
 
-// databaseAdvice is what to do about the SQLSTATEs with which PostgreSQL refuses a program. A server that starts (57P03) or
-// has too many connections (53300) refuses it for now only.
-var databaseAdvice = map[string]string{
-	"28P01": "check the user and the password in --database-url",
-	"28000": "check the user and the sslmode in --database-url, and the server's pg_hba.conf",
-	"3D000": "create the database, or name another one in --database-url",
-	"42501": "name a role with this right in --database-url, see deploy/postgres/roles.sql",
-}
-
-// refusal returns that a server refuses this program, or this program a server, and what to do. It returns "" for any other
-// error.
-func refusal(err error) string {
-	server, answered := errors.AsType[*pgconn.PgError](err)
-	if answered && databaseAdvice[server.Code] != "" {
-		return fmt.Sprintf("PostgreSQL: %s (SQLSTATE %s): %s", server.Message, server.Code, databaseAdvice[server.Code])
+// rightAdvice says what to do about a right that the NATS user lacks.
+func rightAdvice(err error) string {
+	right, ok := errors.AsType[*app.PermissionError](err)
+	switch {
+	case !ok:
+		return ""
+	case right.User == right.Role:
+		return right.Error() + ": grant it as deploy/nats/users.conf does"
+	default:
+		return fmt.Sprintf("%v: use the %s's credentials (--nats-url, --nats-creds)", right, right.Role)
 	}
-	_, database := errors.AsType[*pgconn.ConnectError](err)
-	for _, known := range []struct {
-		is     bool
-		advice string
-	}{
-		{database && untrusted(err), "name the certificate authority of PostgreSQL with sslrootcert=FILE in --database-url, and the host of its certificate"},
-		{database && certificateRefused(err), "name a certificate with sslcert=FILE and sslkey=FILE in --database-url"},
-		{errors.Is(err, nats.ErrTLS) && untrusted(err), "name the certificate authorities of NATS with --nats-ca, and the host of its certificate in --nats-url"},
-		{!database && certificateRefused(err), "name a certificate that NATS accepts with --nats-cert and --nats-key"},
-		{errors.Is(err, nats.ErrSecureConnWanted), "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert"},
-		{credentialsRefused(err), "check the user and the password in --nats-url, or the file of --nats-creds"},
-	} {
-		if known.is {
-			return err.Error() + ": " + known.advice
-		}
+}
+
+var adviceOnRefusals = map[app.Refusal]string{
+	app.DatabasePassword:          "check the user and the password in --database-url",
+	app.DatabaseUser:              "check the user and the sslmode in --database-url, and the server's pg_hba.conf",
+	app.DatabaseMissing:           "create the database, or name another one in --database-url",
+	app.DatabaseRight:             "name a role with this right in --database-url, see deploy/postgres/roles.sql",
+	app.DatabaseUntrusted:         "name the certificate authority of PostgreSQL with sslrootcert=FILE in --database-url, and the host of its certificate",
+	app.DatabaseClientCertificate: "name a certificate with sslcert=FILE and sslkey=FILE in --database-url",
+	app.NATSUntrusted:             "name the certificate authorities of NATS with --nats-ca, and the host of its certificate in --nats-url",
+	app.NATSClientCertificate:     "name a certificate that NATS accepts with --nats-cert and --nats-key",
+	app.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
+	app.NATSUser:                  "check the user and the password in --nats-url, or the file of --nats-creds",
+}
+
+// refusalAdvice says what to do about a server that refuses this program.
+func refusalAdvice(err error) string {
+	advice := adviceOnRefusals[app.RefusalOf(err)]
+	if advice == "" {
+		return ""
 	}
-	return ""
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fmt.Sprintf("PostgreSQL: %s (SQLSTATE %s): %s", server.Message, server.Code, advice)
+	}
+	return err.Error() + ": " + advice
 }
 
-// credentialsRefused reports whether NATS refuses a user.
-func credentialsRefused(err error) bool {
-	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) ||
-		errors.Is(err, nats.ErrAccountAuthExpired)
-}
-
-// untrusted reports whether the certificate of a server is not one to trust.
-func untrusted(err error) bool {
-	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, host := errors.AsType[x509.HostnameError](err)
-	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
-	return verification || authority || host || invalid
-}
-
-// certificateRefused reports whether a server refuses the certificate of this program, or misses one.
-func certificateRefused(err error) bool {
-	alert, ok := errors.AsType[*net.OpError](err)
-	return ok && alert.Op == "remote error" && strings.Contains(alert.Err.Error(), "certificate")
-}
-
-// untrustedAPI returns the error about the certificate of the API, with what to do.
+// untrustedAPI adds advice to the error about the certificate of the API.
 func untrustedAPI(err error) error {
 	return &advisedError{err.Error() + ": name the certificate authorities of the API with --ca", err}
 }
@@ -150,44 +169,4 @@ func untrustedAPI(err error) error {
 // disconnected reports whether a request was not sent because there is no connection to NATS.
 func disconnected(err error) bool {
 	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrDisconnected)
-}
-
-// permissionError is a right that the NATS user of a command lacks.
-type permissionError struct {
-	user            string // "" if it is in no URL
-	role            string // the user of deploy/nats/users.conf that has the right
-	action, subject string
-}
-
-func (e *permissionError) Error() string {
-	user, advice := "the NATS user", fmt.Sprintf("use the %s's credentials (--nats-url, --nats-creds)", e.role)
-	if e.user != "" {
-		user = fmt.Sprintf("NATS user %q", e.user)
-	}
-	if e.user == e.role {
-		advice = "grant it as deploy/nats/users.conf does"
-	}
-	return fmt.Sprintf("%s may not %s to %q: %s", user, e.action, e.subject, advice)
-}
-
-// violation is what a server sends about a right that is lacking.
-var violation = regexp.MustCompile(`Permissions Violation for (Publish|Subscription) to "(\S+)"`)
-
-// lackingRight returns the right that a server has reported as lacking, nil if the error is about something else. A request
-// that lacks a right is not answered, so this is the only sign of it.
-func lackingRight(nc *nats.Conn, role string, err error) error {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
-		return nil
-	}
-	parts := violation.FindStringSubmatch(err.Error())
-	if parts == nil {
-		return nil
-	}
-	if role == "serve" {
-		role = "operator" // which has the rights to set up streams
-	}
-	return &permissionError{
-		user: userOf(nc.ConnectedUrl()), role: role,
-		action: map[string]string{"Publish": "publish", "Subscription": "subscribe"}[parts[1]], subject: parts[2],
-	}
 }

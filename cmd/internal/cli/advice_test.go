@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/consumer"
@@ -51,7 +52,7 @@ func TestPermanent(t *testing.T) {
 		{nats.ErrReconnectBufExceeded, false},
 		{errors.New("dial tcp: connection refused"), false},
 	} {
-		if got := cli.Permanent(fmt.Errorf("look: %w", cli.Advise(c.err))); got != c.want {
+		if got := app.Permanent(fmt.Errorf("look: %w", cli.Advise(c.err))); got != c.want {
 			t.Errorf("%v: permanent %v, want %v", c.err, got, c.want)
 		}
 	}
@@ -73,8 +74,8 @@ func TestAdviceOnTheSetup(t *testing.T) {
 			"NATS refuses stream S, see --log-max-bytes and --replicas: too large",
 		},
 		{
-			cli.NewLostError(&publisher.MissingStreamError{Stream: "S"}), "stream S is missing: run clientele migrate (with the same --data-dir, " +
-				"--nats-url and --database-url) to create it empty, if you cannot restore it: the others exist, so it was lost",
+			&app.LostError{Err: &publisher.MissingStreamError{Stream: "S"}}, "stream S is missing: it was lost, because the others exist. " +
+				"Restore it, or create it empty: run clientele migrate with the same --data-dir, --nats-url and --database-url",
 		},
 	} {
 		if got := cli.Advise(c.err).Error(); got != c.want {

@@ -1,23 +1,20 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/backup"
 	"clientele/cmd/internal/process"
-	"clientele/store"
 
-	"github.com/nats-io/nats.go"
 	"github.com/schollz/progressbar/v3"
 )
 
-// copyFlags say between what a backup or a restore copies.
+// copyFlags name the two sides of a backup or a restore.
 type copyFlags struct {
 	Dir string `arg:"" type:"path" help:"Directory of the backup."`
 
@@ -51,15 +48,16 @@ erase clients, and do not retry or drop rejections, until the backup is complete
 // Run makes the backup.
 func (c *backupCmd) Run(e env) error {
 	began := time.Now()
-	var m backup.Manifest
-	err := c.run(e, false, func(ctx context.Context, _ *process.Process, cfg backup.Config) (err error) {
-		if err := cfg.Clients.Ready(ctx); err != nil {
-			return err
-		}
-		m, err = backup.Create(ctx, cfg)
-		return err
-	})
-	if err != nil {
+	o, progress := c.options(e)
+	m, err := app.Backup(e.ctx, o)
+	progress.end()
+	_, locked := errors.AsType[*process.LockedError](err)
+	switch {
+	case errors.Is(err, app.ErrInterrupted):
+		return errors.New("interrupted: the backup is not complete")
+	case locked:
+		return fmt.Errorf("%w; while it runs, name its NATS with --nats-url, such as nats://127.0.0.1:4222", advise(err))
+	case err != nil:
 		return err
 	}
 	summarize(e.stdout, m)
@@ -67,71 +65,19 @@ func (c *backupCmd) Run(e env) error {
 	return nil
 }
 
-// run opens both sides, runs f with them, and closes them. An interruption is an error. A restore may create what is missing
-// in a data directory.
-func (c *copyFlags) run(e env, create bool, f func(context.Context, *process.Process, backup.Config) error) error {
-	p := process.New(c.logger(e), 20*time.Second)
+func (c *copyFlags) options(e env) (app.CopyOptions, *copyProgress) {
 	progress := newCopyProgress(e.stderr)
-	complete := false
-	err := p.Run(e.ctx, func(ctx context.Context) error {
-		nc, db, err := c.open(ctx, p, e, create)
-		if err != nil {
-			return err
-		}
-		err = f(ctx, p, backup.Config{Dir: c.Dir, Conn: nc, Clients: db, Version: buildVersion(), Progress: progress.show})
-		progress.end()
-		complete = err == nil
-		if complete {
-			p.Done()
-		}
-		return err
-	})
-	if err == nil && !complete {
-		return errors.New("interrupted: it is not complete")
-	}
-	return err
-}
-
-// open connects to the servers that the flags name, and opens the data directory for the others. Of a running clientele serve
-// only the database is read from there.
-func (c *copyFlags) open(ctx context.Context, p *process.Process, e env, create bool) (nc *nats.Conn, db store.Store, err error) {
-	h := backendFlags{c.natsFlags, c.databaseFlags, dataDirFlags{
-		DataDir: c.DataDir, NatsListen: "127.0.0.1:0", NatsEncryptionKeyFile: c.NatsEncryptionKeyFile,
-	}}
-	if c.NatsURL == "" || create && c.DatabaseURL == "" {
-		if _, err := os.Stat(c.DataDir); err != nil && !create {
-			return nil, nil, fmt.Errorf("%w: give the --data-dir of a clientele serve, or --nats-url and --database-url", err)
-		}
-		unlock, err := process.LockDir("--data-dir", c.DataDir)
-		if err != nil && !create {
-			return nil, nil, fmt.Errorf("%w. While it runs, give its NATS with --nats-url, such as nats://127.0.0.1:4222", err)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		p.OnStop("data directory", func(context.Context) error { unlock(); return nil })
-	}
-	if c.NatsURL != "" {
-		if nc, err = c.connectNow(e, "operator"); err != nil {
-			return nil, nil, err
-		}
-		p.OnStop("connection to NATS", func(context.Context) error { nc.Close(); return nil })
-	} else {
-		var o backends
-		if err := h.openNATS(ctx, p, &o); err != nil {
-			return nil, nil, err
-		}
-		nc = o.conn
-	}
-	if create || c.DatabaseURL != "" {
-		db, err = h.openStore(ctx, p)
-		return nc, db, err
-	}
-	db, err = (&clientsFlags{DataDir: c.DataDir}).openClients(ctx)
-	if err == nil {
-		p.OnStop("database", func(context.Context) error { return db.Close() })
-	}
-	return nc, db, err
+	return app.CopyOptions{
+		Process: e.process(app.ProcessOptions{}, c.logFlags),
+		Backends: app.BackendOptions{
+			NATS:     c.natsFlags.options(),
+			Database: app.StoreOptions{URL: c.DatabaseURL, DataDir: c.DataDir},
+			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
+		},
+		Dir:      c.Dir,
+		Progress: progress.show,
+		Lacking:  e.fail,
+	}, progress
 }
 
 // summarize prints what a backup holds.
@@ -167,7 +113,7 @@ func newCopyProgress(w io.Writer) *copyProgress {
 	return &copyProgress{w: w, terminal: isTerminal(w), said: time.Now()}
 }
 
-// show is told by the copy.
+// show shows how much of a part is copied.
 func (p *copyProgress) show(part string, done, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/loadtest"
 )
 
@@ -57,7 +58,7 @@ func (c *benchCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	nc, err := natsFlags(c.operatorFlags).connectNow(e, "subscriber")
+	nc, err := c.dial(e, "subscriber")
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (c *benchCmd) Run(e env) error {
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),
 	})
-	if untrusted(err) {
+	if app.Untrusted(err) {
 		return untrustedAPI(err)
 	}
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"clientele/cmd/internal/app"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -135,12 +137,12 @@ func commandOf(err error) string {
 // explain returns the error of a command in the words of an operator. If the command lacked a right, that is the error:
 // what the command noticed is only that its context ended.
 func explain(ctx context.Context, err error) error {
-	lacking, ok := errors.AsType[*permissionError](context.Cause(ctx))
+	lacking, ok := errors.AsType[*app.PermissionError](context.Cause(ctx))
 	if !ok {
 		return advise(err)
 	}
 	if doing, ended := strings.CutSuffix(fmt.Sprint(err), context.Canceled.Error()); ended {
-		return fmt.Errorf("%s%w", doing, lacking)
+		return fmt.Errorf("%s%w", doing, advise(lacking))
 	}
-	return lacking
+	return advise(lacking)
 }

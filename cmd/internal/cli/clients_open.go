@@ -3,17 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
+	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/store"
-	"clientele/store/postgres"
-	"clientele/store/sqlite"
 
 	"github.com/google/uuid"
 )
@@ -53,7 +48,7 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 	if clients, err = f.openClients(e.ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	nc, err := natsFlags(f.operatorFlags).connectNow(e, "operator")
+	nc, err := f.dial(e, "operator")
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, clients.Close())
 	}
@@ -67,29 +62,7 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 	return clients, streams, closeAll, err
 }
 
-// openClients returns the store that has the clients, with the schema of this program. It makes none.
+// openClients opens the database that has the clients. It must exist, with the schema of this program.
 func (f *clientsFlags) openClients(ctx context.Context) (store.Store, error) {
-	clients, err := f.openStore(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := clients.Ready(ctx); err != nil {
-		return nil, errors.Join(err, clients.Close())
-	}
-	return clients, nil
-}
-
-func (f *clientsFlags) openStore(ctx context.Context) (store.Store, error) {
-	if f.DatabaseURL != "" {
-		clients, err := postgres.Open(ctx, postgres.Config{URL: f.DatabaseURL})
-		if err != nil {
-			return nil, fmt.Errorf("--database-url: %w", err)
-		}
-		return clients, nil
-	}
-	path := filepath.Join(f.DataDir, "clientele.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not there: give the --data-dir of the clientele serve that has the clients, or --database-url", path)
-	}
-	return sqlite.Open(ctx, sqlite.Config{Path: path})
+	return app.StoreOptions{URL: f.DatabaseURL, DataDir: f.DataDir}.OpenClients(ctx)
 }

@@ -20,7 +20,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 	defer taken.Close()
 	locked := t.TempDir()
-	unlock, err := process.LockDir("--data-dir", locked)
+	unlock, err := process.LockDir(locked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,35 +46,35 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"API port taken", serve("--listen=" + taken.Addr().String()), 1, "is in use by another program: stop it, or choose another address with --listen"},
-		{"admin port taken", serve("--admin-listen=" + taken.Addr().String()), 1, "choose another address with --admin-listen"},
-		{"NATS port taken", serve("--nats-listen=" + taken.Addr().String()), 1, "choose another address with --nats-listen"},
-		{"no address", serve("--listen=here"), 1, "HOST:PORT with --listen"},
-		{"no NATS address", serve("--nats-listen=here"), 1, "HOST:PORT with --nats-listen"},
+		{"API port taken", serve("--listen=" + taken.Addr().String()), 1, "--listen: " + taken.Addr().String() + " is in use by another program: stop it, or choose another address"},
+		{"admin port taken", serve("--admin-listen=" + taken.Addr().String()), 1, "--admin-listen: " + taken.Addr().String() + " is in use by another program"},
+		{"NATS port taken", serve("--nats-listen=" + taken.Addr().String()), 1, "--nats-listen: " + taken.Addr().String() + " is in use by another program"},
+		{"no address", serve("--listen=here"), 1, `--listen: cannot listen on "here", choose another HOST:PORT`},
+		{"no NATS address", serve("--nats-listen=here"), 1, `--nats-listen: cannot listen on "here", choose another HOST:PORT`},
 		{"no NATS port", serve("--nats-listen=127.0.0.1:nats-port"), 1, "--nats-listen"},
-		{"directory locked", serve("--data-dir=" + locked), 1, "is in use by another clientele: stop it, or choose another directory with --data-dir"},
-		{"directory is a file", serve("--data-dir=" + file), 1, "choose another with --data-dir"},
+		{"directory locked", serve("--data-dir=" + locked), 1, "--data-dir: " + locked + " is in use by another clientele: stop it, or choose another directory"},
+		{"directory is a file", serve("--data-dir=" + file), 1, "--data-dir: cannot create the directory, choose another"},
 		{"log larger than the disk", serve("--log-max-bytes=999999999999999"), 1, "--log-max-bytes"},
-		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url must be like nats://host:4222"},
+		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url: must be a URL such as nats://host:4222"},
 		{"NATS credentials", external("--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-creds"},
 		{"database URL", external("--nats-url=nats://x", "--database-url=mysql://u:secret@x/x"), 1, "--database-url"},
 
-		{"everybody", serve("--listen=0.0.0.0:0"), 2, "give --keys-file (see clientele keys new) or --oidc-issuer, or listen on 127.0.0.1"},
-		{"everybody, and IPv6", serve("--listen=[::]:0"), 2, "--insecure-no-auth does it all the same"},
-		{"everybody, and no host", []string{"ingress", "--listen=:0"}, 2, "would let everybody in"},
-		{"auth and no auth", serve("--insecure-no-auth", "--keys-file="+file), 2, "--insecure-no-auth is for"},
+		{"everybody", serve("--listen=0.0.0.0:0"), 2, "refusing to serve 0.0.0.0:0 without authentication: set --keys-file (see clientele keys new --help) or --oidc-issuer"},
+		{"everybody, and IPv6", serve("--listen=[::]:0"), 2, "or pass --insecure-no-auth"},
+		{"everybody, and no host", []string{"ingress", "--listen=:0", "--nats-url=nats://x", "--database-url=postgres://x/x"}, 2, "refusing to serve :0 without authentication"},
+		{"auth and no auth", serve("--insecure-no-auth", "--keys-file="+file), 2, "--insecure-no-auth: conflicts with API keys and with an issuer"},
 		{"no keys file", serve("--keys-file=/nonexistent"), 1, "see clientele keys new --help"},
-		{"issuer alone", serve("--oidc-issuer=https://x"), 2, "go together"},
-		{"issuer without TLS", serve("--oidc-issuer=http://x.example", "--oidc-audience=a"), 2, "must be like https://"},
-		{"certificate alone", serve("--tls-cert=" + file), 2, "--tls-cert and --tls-key go together"},
+		{"issuer alone", serve("--oidc-issuer=https://x"), 2, "--oidc-issuer and --oidc-audience: set both or neither"},
+		{"issuer without TLS", serve("--oidc-issuer=http://x.example", "--oidc-audience=a"), 2, "--oidc-issuer: must be an HTTPS URL"},
+		{"certificate alone", serve("--tls-cert=" + file), 2, "--tls-cert and --tls-key: set both or neither"},
 		{"certificate that is none", serve("--tls-cert="+file, "--tls-key="+file), 1, "--tls-cert and --tls-key: "},
-		{"rate", serve("--rate-limit=-1"), 2, "--rate-limit must not be negative"},
-		{"no requests", serve("--max-requests=0"), 2, "must be at least 1"},
+		{"rate", serve("--rate-limit=-1"), 2, "--rate-limit: must not be negative"},
+		{"no requests", serve("--max-requests=0"), 2, "--max-requests: must be at least 1"},
 		{"everybody at NATS", serve("--nats-listen=0.0.0.0:0"), 1, "name its users in a configuration"},
-		{"no encryption key", serve("--nats-encryption-key-file=/nonexistent"), 1, "make a key with openssl rand -hex 32"},
+		{"no encryption key", serve("--nats-encryption-key-file=/nonexistent"), 1, "--nats-encryption-key-file: open /nonexistent: no such file or directory; create a key with openssl rand -hex 32"},
 		{"short encryption key", serve("--nats-encryption-key-file=" + file), 1, "at least 32 characters"},
 		{"CA", external("--nats-url=nats://127.0.0.1:1", "--nats-ca=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-ca"},
-		{"NATS certificate", external("--nats-url=nats://127.0.0.1:1", "--nats-cert=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-cert and --nats-key go together"},
+		{"NATS certificate", external("--nats-url=nats://127.0.0.1:1", "--nats-cert=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-cert and --nats-key: set both or neither"},
 
 		{"key name", []string{"keys", "new", "--name=a b", "--scope=clients:read"}, 2, "a name has up to 64 letters"},
 		{"key scope", []string{"keys", "new", "--name=a", "--scope=all"}, 2, "the scopes are clients:write and clients:read"},
@@ -96,17 +96,17 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"unknown flag", []string{"serve", "--loud"}, 2, "--loud"},
 		{"no admin address", []string{"serve", "--admin-listen="}, 2, "--admin-listen must be HOST:PORT"},
 		{"no servers", []string{"ingress"}, 2, "--nats-url and --database-url are needed"},
-		{"batch size", []string{"serve", "--batch-size=0"}, 2, "--batch-size must be from 1 to 1000"},
-		{"concurrency", []string{"serve", "--concurrency=65"}, 2, "--concurrency must be from 1 to 64"},
-		{"history", []string{"serve", "--history=-1h"}, 2, "--history must not be negative"},
+		{"batch size", []string{"serve", "--batch-size=0"}, 2, "--batch-size: must be from 1 to 1000"},
+		{"concurrency", []string{"serve", "--concurrency=65"}, 2, "--concurrency: must be from 1 to 64"},
+		{"history", []string{"serve", "--history=-1h"}, 2, "--history: must not be negative"},
 		{"retention", []string{"serve", "--event-retention=1m"}, 2, "--event-retention must be at least 2m"},
 		{"log size", []string{"serve", "--log-max-bytes=1"}, 2, "--log-max-bytes must be at least"},
 		{"replicas", []string{"serve", "--replicas=2"}, 2, "--replicas"},
 		{"level", []string{"serve", "--log-level=loud"}, 2, "--log-level"},
 
-		{"no NATS", rejections("ls", "--nats-url=nats://u:secret@127.0.0.1:1"), 1, "cannot reach NATS at nats://127.0.0.1:1, see --nats-url"},
+		{"no NATS", rejections("ls", "--nats-url=nats://u:secret@127.0.0.1:1"), 1, "--nats-url: cannot reach NATS at nats://127.0.0.1:1: "},
 		{"NATS that does not speak", rejections("ls", "--nats-url=nats://"+taken.Addr().String()), 1, "cannot reach NATS at"},
-		{"NATS URL of an operator", rejections("ls", "--nats-url=http://x"), 1, "--nats-url must be like nats://host:4222"},
+		{"NATS URL of an operator", rejections("ls", "--nats-url=http://x"), 1, "--nats-url: must be a URL such as nats://host:4222"},
 		{"NATS credentials of an operator", rejections("ls", "--nats-creds=/nonexistent"), 1, "--nats-creds"},
 		{"show nothing", rejections("show"), 2, "<id>"},
 		{"reason", rejections("ls", "--reason=bad"), 2, "--reason must be one of"},

@@ -1,17 +1,13 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 
-	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/webhook"
-	"clientele/domain"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 type eventsForwardCmd struct {
@@ -44,11 +40,22 @@ func (c *eventsForwardCmd) Validate() error {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("the URL must be like https://crm.example.com/clients")
 	case !forwardName.MatchString(c.Name):
-		return errors.New("--name has up to 64 letters, digits, dashes and underscores")
-	case c.InFlight < 1 || c.InFlight > 1000:
-		return errors.New("--in-flight must be from 1 to 1000")
+		return errors.New("--name: use up to 64 letters, digits, dashes and underscores")
 	}
-	return c.runFlags.validate()
+	return advise(c.options(nil).Validate())
+}
+
+func (c *eventsForwardCmd) options(secret []byte) app.Options {
+	o := app.Options{
+		Role:     "subscriber",
+		Process:  c.runFlags.options(),
+		Backends: app.BackendOptions{NATS: natsFlags(c.operatorFlags).options()},
+		Forward: &app.ForwardOptions{
+			Name: c.Name, InFlight: c.InFlight, URL: c.URL, Secret: secret, UserAgent: userAgent(),
+		},
+	}
+	o.Process.AdminListen = c.AdminListen
+	return o
 }
 
 // Run forwards events until it is stopped.
@@ -57,63 +64,5 @@ func (c *eventsForwardCmd) Run(e env) error {
 	if err != nil {
 		return fmt.Errorf("--secret-file: %w", err)
 	}
-	p := process.New(c.logger(e), c.ShutdownTimeout)
-	return p.Run(e.ctx, func(ctx context.Context) error {
-		admin, _, err := startProcess(ctx, p, e, c.AdminListen)
-		if err != nil {
-			return err
-		}
-		conn, err := natsFlags(c.operatorFlags).connect(ctx, p, "subscriber")
-		if err != nil {
-			return err
-		}
-		js, err := jetstream.New(conn)
-		if err != nil {
-			return err
-		}
-		f := webhook.New(webhook.Config{URL: c.URL, Secret: secret, UserAgent: userAgent(), Log: p.Log})
-		var consumer jetstream.Consumer
-		err = await(ctx, p, "the events", func(ctx context.Context) (err error) {
-			consumer, err = js.CreateOrUpdateConsumer(ctx, domain.StreamEvents, jetstream.ConsumerConfig{
-				Durable:       "forward-" + c.Name,
-				Description:   "clientele events forward",
-				DeliverPolicy: jetstream.DeliverNewPolicy,
-				AckPolicy:     jetstream.AckExplicitPolicy,
-				AckWait:       2 * webhook.Timeout,
-				MaxAckPending: c.InFlight,
-				MaxDeliver:    -1,
-			})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		slots := make(chan struct{}, c.InFlight)
-		subscription, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the order to stop
-			slots <- struct{}{}
-			go func() {
-				defer func() { <-slots }()
-				f.Forward(msg)
-			}()
-		}, jetstream.PullMaxMessages(c.InFlight))
-		if err != nil {
-			return fmt.Errorf("consume the events: %w", err)
-		}
-		p.OnStop("forwarding", func(ctx context.Context) error {
-			subscription.Stop()
-			for range cap(slots) { // until what is under way is over
-				select {
-				case slots <- struct{}{}:
-				case <-ctx.Done():
-				}
-			}
-			return nil
-		})
-		admin.Start(advised([]process.Check{{Name: "events", Missing: func(ctx context.Context) error {
-			_, err := js.Consumer(ctx, domain.StreamEvents, "forward-"+c.Name)
-			return err
-		}}}))
-		p.Log.Info().Str("to", redact(c.URL)).Msg("forwarding events")
-		return nil
-	})
+	return run(e, c.logFlags, c.options(secret), nil)
 }

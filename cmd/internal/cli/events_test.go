@@ -124,7 +124,7 @@ func TestEventsForward(t *testing.T) {
 	publishertest.Eventually(t, "a first attempt", func() bool { return r.n() > 0 })
 	// It is away when the receiver is well again, and comes back: nothing is lost.
 	forward.Stop()
-	if strings.Contains(forward.Output(), "listening for") {
+	if strings.Contains(forward.Output(), "serving the admin endpoints") {
 		t.Errorf("it has an admin listener that nobody asked for: %s", forward.Output())
 	}
 	r.answers(http.StatusNoContent)
@@ -301,13 +301,13 @@ func TestEventsErrors(t *testing.T) {
 		args   []string
 	}{
 		{"the URL must be like", cli.ExitUsage, []string{"forward", "ftp://x"}},
-		{"--name has", cli.ExitUsage, []string{"forward", "http://x", "--name=a.b"}},
+		{"--name: use up to 64 letters", cli.ExitUsage, []string{"forward", "http://x", "--name=a.b"}},
 		{"--in-flight", cli.ExitUsage, []string{"forward", "http://x", "--in-flight=0"}},
 		{"at least 16 bytes", cli.ExitError, []string{"forward", "http://x", "--secret-file", short}},
 		{"cannot reach NATS", cli.ExitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
 		{"--since", cli.ExitUsage, []string{"replay"}},
 		{"--subject must", cli.ExitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},
-		{"is not there", cli.ExitError, []string{"replay", "--since=1h", "--yes", "--data-dir", t.TempDir()}},
+		{"does not exist: pass the --data-dir", cli.ExitError, []string{"replay", "--since=1h", "--yes", "--data-dir", t.TempDir()}},
 		{"--since", cli.ExitUsage, []string{"tail", "--since=soon"}},
 	} {
 		if status, _, stderr := testcluster.RunLine(t, append([]string{"events"}, c.args...)...); status != c.status || !strings.Contains(stderr, c.want) {

@@ -15,8 +15,5 @@ var (
 	Display        = display
 	DisplayJSON    = displayJSON
 	ParseDisplayed = parseDisplayed
-	Permanent      = permanent
 	Unprintable    = unprintable
 )
-
-func NewLostError(err error) error { return &lostError{err} }

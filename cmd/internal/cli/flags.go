@@ -5,18 +5,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher"
 
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -49,7 +48,13 @@ func (f *processFlags) validate() error {
 	if f.AdminListen == "" {
 		return errors.New("--admin-listen must be HOST:PORT")
 	}
-	return f.runFlags.validate()
+	return nil
+}
+
+func (f *processFlags) options() app.ProcessOptions {
+	o := f.runFlags.options()
+	o.AdminListen = f.AdminListen
+	return o
 }
 
 // runFlags are those of a process that runs until it is told to stop.
@@ -58,12 +63,8 @@ type runFlags struct {
 	logFlags        `embed:"" group:"process"`
 }
 
-// validate returns what is wrong with the flags.
-func (f *runFlags) validate() error {
-	if f.ShutdownTimeout < 0 {
-		return errors.New("--shutdown-timeout must not be negative")
-	}
-	return nil
+func (f *runFlags) options() app.ProcessOptions {
+	return app.ProcessOptions{StopTimeout: f.ShutdownTimeout}
 }
 
 type natsFlags struct {
@@ -71,7 +72,11 @@ type natsFlags struct {
 	natsTLSFlags `embed:""`
 }
 
-// natsTLSFlags say how to be sure of a NATS server, and it of us.
+func (f natsFlags) options() app.NATSOptions {
+	return app.NATSOptions{URL: f.NatsURL, Creds: f.NatsCreds, CA: f.NatsCA, Cert: f.NatsCert, Key: f.NatsKey}
+}
+
+// natsTLSFlags authenticate NATS servers, and this program to them.
 type natsTLSFlags struct {
 	NatsCreds string `name:"nats-creds" type:"path" predictor:"file" placeholder:"FILE" help:"Credentials file for NATS. User and password may be in the URL instead."`
 	NatsCA    string `name:"nats-ca" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate authorities of the NATS servers, PEM; those of the system unless given."`
@@ -113,7 +118,7 @@ func (f streamFlags) validate() error {
 	return nil
 }
 
-func (f streamFlags) config() publisher.StreamsConfig {
+func (f streamFlags) options() publisher.StreamsConfig {
 	return publisher.StreamsConfig{Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes, EventRetention: f.EventRetention}
 }
 
@@ -123,17 +128,8 @@ type workerFlags struct {
 	Concurrency int           `default:"2" placeholder:"N" help:"Batches under way at once when commands pile up, 1 to 64 (${default})."`
 }
 
-// validate returns what is wrong with the flags.
-func (f workerFlags) validate() error {
-	switch {
-	case f.History < 0:
-		return errors.New("--history must not be negative")
-	case f.BatchSize < 1 || f.BatchSize > 1000:
-		return errors.New("--batch-size must be from 1 to 1000")
-	case f.Concurrency < 1 || f.Concurrency > 64:
-		return errors.New("--concurrency must be from 1 to 64")
-	}
-	return nil
+func (f workerFlags) options() *app.WorkerOptions {
+	return &app.WorkerOptions{History: f.History, BatchSize: f.BatchSize, Concurrency: f.Concurrency}
 }
 
 // logFlags say what is logged.
@@ -167,6 +163,10 @@ func (f externalFlags) validate() error {
 		return errors.New("--nats-url and --database-url are needed; without servers of your own, run clientele serve")
 	}
 	return nil
+}
+
+func (f externalFlags) options() app.BackendOptions {
+	return app.BackendOptions{NATS: f.natsFlags.options(), Database: app.StoreOptions{URL: f.DatabaseURL}}
 }
 
 // apiTLSFlags say how to be sure of the API.
@@ -220,36 +220,31 @@ func (x *expiry) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// validate returns what is wrong with the flags.
-func (f *listenFlags) validate() error {
-	issuer, err := url.Parse(f.OIDCIssuer)
-	_, _, listenErr := net.SplitHostPort(f.Listen) // is told of when it is listened on
-	switch {
-	case (f.TLSCert == "") != (f.TLSKey == ""):
-		return errors.New("--tls-cert and --tls-key go together")
-	case (f.OIDCIssuer == "") != (f.OIDCAudience == ""):
-		return errors.New("--oidc-issuer and --oidc-audience go together")
-	case f.OIDCIssuer != "" && (err != nil || issuer.Scheme != "https" && !isLoopback(issuer.Host)):
-		return errors.New("--oidc-issuer must be like https://issuer.example.com")
-	case f.RateLimit < 0:
-		return errors.New("--rate-limit must not be negative")
-	case f.MaxRequests < 1 || f.MaxConnections < 1:
-		return errors.New("--max-requests and --max-connections must be at least 1")
-	case f.InsecureNoAuth && f.hasAuth():
-		return errors.New("--insecure-no-auth is for an API without --keys-file and --oidc-issuer")
-	case !f.InsecureNoAuth && !f.hasAuth() && listenErr == nil && !isLoopback(f.Listen):
-		return fmt.Errorf("--listen %s would let everybody in who reaches it: give --keys-file (see clientele keys new) or "+
-			"--oidc-issuer, or listen on 127.0.0.1; --insecure-no-auth does it all the same", f.Listen)
+func (f *listenFlags) options() *app.APIOptions {
+	return &app.APIOptions{
+		Listen:         f.Listen,
+		TLSCert:        f.TLSCert,
+		TLSKey:         f.TLSKey,
+		KeysFile:       f.KeysFile,
+		OIDCIssuer:     f.OIDCIssuer,
+		OIDCAudience:   f.OIDCAudience,
+		NoAuth:         f.InsecureNoAuth,
+		RateLimit:      f.RateLimit,
+		MaxRequests:    f.MaxRequests,
+		MaxConnections: f.MaxConnections,
 	}
-	return nil
 }
-
-func (f *listenFlags) hasAuth() bool { return f.KeysFile != "" || f.OIDCIssuer != "" }
 
 // operatorFlags are natsFlags for a person at the machine on which serve runs.
 type operatorFlags struct {
 	NatsURL      string `name:"nats-url" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS servers to use (${default}, where serve has its own); several with commas."`
 	natsTLSFlags `embed:""`
+}
+
+// dial returns a connection for a command that ends. A right that the server refuses ends the command. The caller closes the
+// connection.
+func (f operatorFlags) dial(e env, role string) (*nats.Conn, error) {
+	return natsFlags(f).options().Dial(role, e.fail)
 }
 
 // filterFlags select rejections by what is in them.
@@ -292,14 +287,4 @@ func (m *moment) UnmarshalText(text []byte) error {
 	}
 	m.Time = t
 	return nil
-}
-
-// isLoopback says whether only this machine reaches the address, HOST or HOST:PORT.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/importer"
 )
 
@@ -101,7 +102,7 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 	switch {
 	case e.ctx.Err() != nil:
 		return errors.New("interrupted: import the file again for the rest; no client is created twice")
-	case untrusted(err):
+	case app.Untrusted(err):
 		return untrustedAPI(err)
 	case err != nil:
 		return err

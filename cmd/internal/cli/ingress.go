@@ -2,12 +2,8 @@ package cli
 
 import (
 	"cmp"
-	"context"
 
-	"clientele/cmd/internal/process"
-	"clientele/store"
-
-	"github.com/nats-io/nats.go"
+	"clientele/cmd/internal/app"
 )
 
 type ingressCmd struct {
@@ -22,20 +18,19 @@ func (*ingressCmd) Help() string {
 
   clientele ingress --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
 
-As many as wanted, behind any load balancer. Run clientele migrate first.`
+Run any number of them behind a load balancer. Run clientele migrate first.`
 }
 
 // Validate is called by the parser.
 func (c *ingressCmd) Validate() error {
-	return cmp.Or(c.listenFlags.validate(), c.processFlags.validate(), c.externalFlags.validate())
+	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate(), advise(c.options().Validate()))
+}
+
+func (c *ingressCmd) options() app.Options {
+	return app.Options{
+		Role: "ingress", Process: c.processFlags.options(), Backends: c.externalFlags.options(), API: c.listenFlags.options(),
+	}
 }
 
 // Run serves the API until the context ends.
-func (c *ingressCmd) Run(e env) error {
-	return c.run(e, &c.processFlags, "ingress", func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
-		if err := refuseSchema(ctx, p, db); err != nil {
-			return nil, err
-		}
-		return c.listenFlags.start(ctx, p, conn, db)
-	})
-}
+func (c *ingressCmd) Run(e env) error { return run(e, c.logFlags, c.options(), nil) }

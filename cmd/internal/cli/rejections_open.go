@@ -9,7 +9,7 @@ import (
 
 // open returns the rejections of the servers that the flags name, and the connection, for the caller to close.
 func (f operatorFlags) open(e env) (*publisher.Rejections, *nats.Conn, error) {
-	nc, err := natsFlags(f).connectNow(e, "operator")
+	nc, err := f.dial(e, "operator")
 	if err != nil {
 		return nil, nil, err
 	}

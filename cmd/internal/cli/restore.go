@@ -1,15 +1,13 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/backup"
-	"clientele/cmd/internal/process"
-	"clientele/publisher"
 )
 
 // restoreCmd fills empty servers with a backup.
@@ -49,20 +47,17 @@ func (c *restoreCmd) Run(e env) error {
 		return err
 	}
 	began := time.Now()
-	var m backup.Manifest
-	connected := false
-	err := c.run(e, true, func(ctx context.Context, p *process.Process, cfg backup.Config) (err error) {
-		connected = true
-		if m, err = backup.Restore(ctx, backup.RestoreConfig{Config: cfg, Replicas: c.Replicas}); err != nil {
-			return err
-		}
-		return migrate(ctx, p, cfg.Conn, cfg.Clients, publisher.StreamsConfig{})
-	})
+	o, progress := c.options(e)
+	o.Replicas = c.Replicas
+	m, opened, err := app.Restore(e.ctx, o)
+	progress.end()
 	_, refused := errors.AsType[*backup.RefusedError](err)
 	switch {
+	case errors.Is(err, app.ErrInterrupted):
+		return errors.New("interrupted: the restore is not complete, run it again with the same backup")
 	case refused:
 		return fmt.Errorf("%w; nothing was restored", err)
-	case err != nil && connected:
+	case err != nil && opened:
 		return fmt.Errorf("%w; the restore is not complete: remove the cause, and run it again with the same backup", err)
 	case err != nil:
 		return err

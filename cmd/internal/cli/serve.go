@@ -2,10 +2,9 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 
-	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/app"
 )
 
 type serveCmd struct {
@@ -22,44 +21,55 @@ type serveCmd struct {
 func (*serveCmd) Help() string {
 	return `Examples:
 
-  # All there is, with its data in ./clientele-data
+  # Everything, with its data in ./clientele-data
   clientele serve
 
   # For a network: a key for each caller, and TLS
   clientele keys new --name crm --scope clients:write,clients:read --keys-file keys
   clientele serve --listen 0.0.0.0:8443 --keys-file keys --tls-cert api.crt --tls-key api.key
 
-  # With a NATS or a PostgreSQL of yours
+  # With your own PostgreSQL
   clientele serve --database-url postgres://clientele@db.example.com/clientele`
 }
 
 // Validate is called by the parser.
 func (c *serveCmd) Validate() error {
-	return cmp.Or(c.listenFlags.validate(), c.processFlags.validate(), c.streamFlags.validate(), c.workerFlags.validate())
+	return cmp.Or(c.processFlags.validate(), c.streamFlags.validate(), advise(c.options().Validate()))
+}
+
+func (c *serveCmd) options() app.Options {
+	streams := c.streamFlags.options()
+	return app.Options{
+		Role:    "serve",
+		Process: c.processFlags.options(),
+		Backends: app.BackendOptions{
+			NATS:     c.natsFlags.options(),
+			Database: app.StoreOptions{URL: c.DatabaseURL, DataDir: c.DataDir},
+			Embedded: app.EmbeddedOptions{Listen: c.NatsListen, ConfigFile: c.NatsConfig, EncryptionKeyFile: c.NatsEncryptionKeyFile},
+		},
+		SetUp:  &streams,
+		API:    c.listenFlags.options(),
+		Worker: c.workerFlags.options(),
+	}
 }
 
 // Run runs ingress and worker until the context ends.
 func (c *serveCmd) Run(e env) error {
-	p := process.New(c.logger(e), c.ShutdownTimeout)
-	return p.Run(e.ctx, func(ctx context.Context) error {
-		natsURL, err := c.start(ctx, p, e)
-		if err == nil {
-			authorization := ""
-			if c.hasAuth() {
-				authorization = authorizationLine
-			}
-			fmt.Fprintf(e.stdout, banner, c.listenFlags.url(), c.AdminListen, natsURL, authorization)
+	return run(e, c.logFlags, c.options(), func(a *app.App) {
+		authorization := ""
+		if c.listenFlags.options().Authenticated() {
+			authorization = authorizationLine
 		}
-		return err
+		fmt.Fprintf(e.stdout, banner, a.APIURL(), a.AdminAddress(), a.NATSURL(), authorization)
 	})
 }
 
 const authorizationLine = `    --header 'Authorization: Bearer KEY' \
 `
 
-const banner = `Clientele takes in clients on %[1]s (readiness: http://%[2]s/readyz).
-Subscribers find client.created on %[3]s.
-What the API takes and answers is on %[1]s/docs.
+const banner = `Clientele accepts clients on %[1]s (readiness: http://%[2]s/readyz).
+Subscribers receive client.created from %[3]s.
+The API is documented at %[1]s/docs.
 
 Try it:
 
@@ -69,33 +79,3 @@ Try it:
     --data '{"firstName": "John", "lastName": "Smith", "emailAddress": "john@example.com"}'
 
 `
-
-// start starts everything, and returns the URL at which subscribers find NATS.
-func (c *serveCmd) start(ctx context.Context, p *process.Process, e env) (natsURL string, err error) {
-	admin, err := c.processFlags.start(ctx, p, e)
-	if err != nil {
-		return "", err
-	}
-	h, err := backendFlags{c.natsFlags, c.databaseFlags, c.dataDirFlags}.open(ctx, p)
-	if err != nil {
-		return "", err
-	}
-	if err := setUp(ctx, p, h.conn, h.db, c.config()); err != nil {
-		return "", err
-	}
-	if h.server != nil {
-		if err := h.server.StageInMemory(); err != nil {
-			p.Log.Info().Err(err).Msg("batches are staged on disk, which is as safe and slower")
-		}
-	}
-	workerChecks, err := c.workerFlags.start(ctx, p, h.conn, h.db)
-	if err != nil {
-		return "", err
-	}
-	checks, err := c.listenFlags.start(ctx, p, h.conn, h.db)
-	if err != nil {
-		return "", err
-	}
-	admin.Start(advised(append(checks, workerChecks...)))
-	return h.natsURL, nil
-}

@@ -2,12 +2,8 @@ package cli
 
 import (
 	"cmp"
-	"context"
 
-	"clientele/cmd/internal/process"
-	"clientele/store"
-
-	"github.com/nats-io/nats.go"
+	"clientele/cmd/internal/app"
 )
 
 type workerCmd struct {
@@ -22,21 +18,19 @@ func (*workerCmd) Help() string {
 
   clientele worker --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
 
-As many as wanted: they share the log. Run clientele migrate first.`
+Run any number of them: they share the log. Run clientele migrate first.`
 }
 
 // Validate is called by the parser.
 func (c *workerCmd) Validate() error {
-	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate(), c.workerFlags.validate())
+	return cmp.Or(c.processFlags.validate(), c.externalFlags.validate(), advise(c.options().Validate()))
+}
+
+func (c *workerCmd) options() app.Options {
+	return app.Options{
+		Role: "worker", Process: c.processFlags.options(), Backends: c.externalFlags.options(), Worker: c.workerFlags.options(),
+	}
 }
 
 // Run processes the command log until the context ends.
-func (c *workerCmd) Run(e env) error {
-	return c.run(e, &c.processFlags, "worker", func(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) ([]process.Check, error) {
-		if err := await(ctx, p, "the database", db.Ready); err != nil {
-			return nil, err
-		}
-		checks, err := c.workerFlags.start(ctx, p, conn, db)
-		return append(checks, process.Check{Name: "database", Missing: db.Ready}), err
-	})
-}
+func (c *workerCmd) Run(e env) error { return run(e, c.logFlags, c.options(), nil) }

@@ -41,7 +41,7 @@ func BenchmarkEndToEnd(b *testing.B) {
 func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	b.Helper()
 	const callers = 200
-	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
+	p := process.New(process.Config{Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel), StopTimeout: time.Minute})
 	b.Cleanup(func() { _ = p.Stop() })
 	api, natsURL := embeddedService(b, p, publishBatch, consumer.Config{BatchSize: storeBatch, Concurrency: concurrency, History: time.Hour})
 	nc, err := nats.Connect(natsURL)

@@ -95,7 +95,7 @@ func benchCommand(t *testing.T) domain.CreateClient {
 
 // measureHTTP has the callers of clientele bench drive an ingress whose log accepts at once.
 func (r *benchReport) measureHTTP(t *testing.T) {
-	p := process.New(zerolog.New(os.Stderr).Level(zerolog.WarnLevel), time.Minute)
+	p := process.New(process.Config{Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel), StopTimeout: time.Minute})
 	defer func() { _ = p.Stop() }()
 	address, err := p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(acceptingLog{}, nil, ingress.Config{Authenticator: auth.AllowAll{}})})
 	if err != nil {

@@ -96,8 +96,8 @@ func serveYardstick(database string) error {
 			_, _ = w.Write(record)
 		}
 	})
-	p := process.New(zerolog.New(os.Stderr).With().Timestamp().Logger(), time.Minute)
-	if _, err := p.Serve(process.HTTP{Flag: "--listen", Address: "127.0.0.1:0", Handler: mux}); err != nil {
+	p := process.New(process.Config{Log: zerolog.New(os.Stderr).With().Timestamp().Logger(), StopTimeout: time.Minute})
+	if _, err := p.Serve(process.HTTP{Name: "API", Address: "127.0.0.1:0", Handler: mux}); err != nil {
 		return err
 	}
 	<-ctx.Done()

@@ -19,10 +19,10 @@ const checkTimeout = 2 * time.Second
 // Check is one thing that a process needs.
 type Check struct {
 	Name string
-	// Optional is a thing without which the process can go on for now.
+	// Optional marks a thing that the process can do without for a while.
 	Optional bool
-	// Missing returns nil when the thing is there.
-	Missing func(context.Context) error
+	// Probe returns nil if the thing is available.
+	Probe func(context.Context) error
 }
 
 // Admin answers /livez, /readyz, /metrics and /debug/pprof.
@@ -116,17 +116,19 @@ func (a *Admin) report(ctx context.Context) report {
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
-		wg.Go(func() { errs[i] = check.Missing(ctx) })
+		wg.Go(func() { errs[i] = check.Probe(ctx) })
 	}
 	wg.Wait()
 	var r report
 	for i, err := range errs {
-		switch {
-		case err == nil:
-		case checks[i].Optional:
-			r.Degraded = append(r.Degraded, checks[i].Name+": "+err.Error())
-		default:
-			r.Missing = append(r.Missing, checks[i].Name+": "+err.Error())
+		if err == nil {
+			continue
+		}
+		reason := checks[i].Name + ": " + a.process.explain(err).Error()
+		if checks[i].Optional {
+			r.Degraded = append(r.Degraded, reason)
+		} else {
+			r.Missing = append(r.Missing, reason)
 		}
 	}
 	r.Ready = len(r.Missing) == 0

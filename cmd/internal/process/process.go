@@ -35,6 +35,7 @@ type Process struct {
 	Traces trace.TracerProvider
 
 	stopTimeout time.Duration
+	explain     func(error) error
 
 	fatal   chan error
 	giveUp  context.CancelFunc // ends the start, if it is still under way
@@ -50,12 +51,30 @@ type stop struct {
 	run  func(context.Context) error
 }
 
-// New returns a process that has started nothing yet. stopTimeout is how long Stop lets things finish, all together.
-func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
+// Config configures New.
+type Config struct {
+	Log zerolog.Logger
+	// StopTimeout is how long Stop may take in all.
+	StopTimeout time.Duration
+	// Explain rewrites the errors that are logged and shown by /readyz for an operator. The default is no change.
+	Explain func(error) error
+}
+
+// New returns a process that has started nothing yet.
+func New(cfg Config) *Process {
+	if cfg.Explain == nil {
+		cfg.Explain = func(err error) error { return err }
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
+	return &Process{
+		Log: cfg.Log, Metrics: metrics, stopTimeout: cfg.StopTimeout, explain: cfg.Explain,
+		fatal: make(chan error, 1), giveUp: func() {},
+	}
 }
+
+// Explain returns the error as an operator reads it.
+func (p *Process) Explain(err error) error { return p.explain(err) }
 
 // Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
 // ends the context of start. That the context ended, be it in the middle of the start, is no error.
@@ -160,8 +179,7 @@ func (p *Process) Stop() error {
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("stopping %s took longer than --shutdown-timeout; what was in hand is taken up again by others or "+
-				"after a restart", stop.name)
+			return &StopTimeoutError{stop.name}
 		}
 		if err != nil {
 			p.Log.Warn().Err(err).Msg("stopping " + stop.name)
@@ -170,12 +188,19 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// HTTP is something that answers HTTP.
+// StopTimeoutError reports that a part of the process did not stop in time.
+type StopTimeoutError struct{ Part string }
+
+func (e *StopTimeoutError) Error() string {
+	return "stopping " + e.Part + " took too long; unfinished work is repeated by other processes or after a restart"
+}
+
+// HTTP is an HTTP server.
 type HTTP struct {
-	// Flag is the flag that Address came from, for messages.
-	Flag, Address string
-	Handler       http.Handler
-	TLS           *tls.Config // nil for plain HTTP
+	Name    string // for the log
+	Address string
+	Handler http.Handler
+	TLS     *tls.Config // nil for plain HTTP
 	// MaxConnections is how many callers may be connected at once, 0 for any number. More of them wait to be let in.
 	MaxConnections int
 	// OnShutdown is called when Stop begins to wait for requests, unless it is nil.
@@ -187,7 +212,7 @@ type HTTP struct {
 func (p *Process) Serve(h HTTP) (string, error) {
 	listener, err := net.Listen("tcp", h.Address)
 	if err != nil {
-		return "", ListenError(h.Flag, h.Address, err)
+		return "", ListenError(h.Address, err)
 	}
 	address := listener.Addr().String()
 	if h.MaxConnections > 0 {
@@ -214,7 +239,7 @@ func (p *Process) Serve(h HTTP) (string, error) {
 	if h.OnShutdown != nil {
 		server.RegisterOnShutdown(h.OnShutdown)
 	}
-	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("listening for " + h.Flag)
+	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("serving the " + h.Name)
 	name := "HTTP on " + address
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -231,10 +256,10 @@ func (p *Process) Serve(h HTTP) (string, error) {
 	return address, nil
 }
 
-// ListenError says what to do about an address that cannot be listened on.
-func ListenError(flag, address string, err error) error {
+// ListenError returns the error about an address that cannot be listened on, with what to do.
+func ListenError(address string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use by another program: stop it, or choose another address with %s", address, flag)
+		return fmt.Errorf("%s is in use by another program: stop it, or choose another address", address)
 	}
-	return fmt.Errorf("cannot listen on %q, give another HOST:PORT with %s: %w", address, flag, err)
+	return fmt.Errorf("cannot listen on %q, choose another HOST:PORT: %w", address, err)
 }

@@ -12,12 +12,12 @@ import (
 // reloadInterval is how often files are looked at.
 const reloadInterval = time.Second
 
-// Reload calls load now, and from then on whenever one of the files has been changed or replaced. What is wrong with them now
-// is an error; what is wrong later is logged, once, and tried again until it is mended.
+// Reload calls load now, and again whenever one of the files has changed or was replaced. The first call's error is returned. A later
+// error is logged once, and load is called again until it succeeds.
 func (p *Process) Reload(ctx context.Context, name string, files []string, load func() error) error {
 	before := look(files)
 	if err := load(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	p.Go(ctx, "reloading "+name, func(ctx context.Context) {
 		ticker := time.NewTicker(reloadInterval)

@@ -46,7 +46,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	log := &lines{}
-	p := process.New(zerolog.New(log), time.Minute)
+	p := process.New(process.Config{Log: zerolog.New(log), StopTimeout: time.Minute})
 	t.Cleanup(func() { _ = p.Stop() })
 	var mu sync.Mutex
 	var loaded string

@@ -9,7 +9,7 @@ import (
 // Certificate returns a configuration for TLS 1.2 or later with this certificate, which is read again when the files change.
 func (p *Process) Certificate(ctx context.Context, certFile, keyFile string) (*tls.Config, error) {
 	var current atomic.Pointer[tls.Certificate]
-	err := p.Reload(ctx, "--tls-cert and --tls-key", []string{certFile, keyFile}, func() error {
+	err := p.Reload(ctx, "the certificate", []string{certFile, keyFile}, func() error {
 		certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err == nil {
 			current.Store(&certificate)

@@ -30,9 +30,9 @@ func (p *Process) Await(ctx context.Context, what string, f func(context.Context
 		if final(err) {
 			return err
 		}
-		p.waiting.Store("waiting for " + what + ": " + err.Error())
+		p.waiting.Store("waiting for " + what + ": " + p.explain(err).Error())
 		if time.Since(reported) >= reportInterval {
-			p.Log.Warn().Err(err).Msg("waiting for " + what)
+			p.Log.Warn().Err(p.explain(err)).Msg("waiting for " + what)
 			reported = time.Now()
 		}
 		select {

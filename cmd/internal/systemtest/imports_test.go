@@ -55,6 +55,8 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/store", "clientele/publisher", "clientele/cmd"}
 	case pkg == "clientele/cmd/internal/cli":
 		return nil
+	case pkg == "clientele/cmd/internal/app":
+		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/importer", "clientele/cmd/internal/loadtest", "github.com/alecthomas/kong"}
 	case pkg == "clientele/cmd/internal/backup": // copies what all of them keep
 		return []string{"clientele/cmd"}
 	case pkg == "clientele/cmd/internal/importer":

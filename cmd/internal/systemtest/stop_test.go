@@ -115,7 +115,7 @@ func TestStoppingHasAnEnd(t *testing.T) {
 			if status := worker.Wait(); status != c.status {
 				t.Errorf("exit status %d, want %d", status, c.status)
 			}
-			if !c.again && !strings.Contains(worker.Output(), "clientele: stopping worker took longer than --shutdown-timeout") {
+			if !c.again && !strings.Contains(worker.Output(), "clientele: stopping worker took too long; unfinished work is repeated") {
 				t.Error(worker.Output())
 			}
 			postgres.Resume()

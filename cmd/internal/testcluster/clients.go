@@ -38,7 +38,7 @@ func NewKey(t *testing.T, file, name, scopes string) string {
 const Jane = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}`
 
 // NATSListens matches where serve says that subscribers find NATS.
-const NATSListens = `Subscribers find client.created on (\S+)\.\n`
+const NATSListens = `Subscribers receive client.created from (\S+)\.\n`
 
 // Full is the body of the reference page, with real values.
 const Full = `{

@@ -178,7 +178,7 @@ func (p *Process) Ended() bool {
 // API and admin are where the process listens.
 func (p *Process) API() string {
 	p.T.Helper()
-	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"listening for --listen"`)
+	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"serving the API"`)
 }
 
 // Admin returns the URL of the admin listener.
@@ -187,7 +187,7 @@ func (p *Process) Admin() string {
 	return "http://" + p.Says(adminListens)
 }
 
-const adminListens = `"address":"([^"]*)","time":"[^"]*","message":"listening for --admin-listen"`
+const adminListens = `"address":"([^"]*)","time":"[^"]*","message":"serving the admin endpoints"`
 
 // Ready waits until the process says that it is ready.
 func (p *Process) Ready() {

@@ -1,0 +1,142 @@
+// Package app composes the processes of Clientele: the API, the worker, the forwarder and the back ends they use. It also runs the
+// jobs that open the same back ends and end: migrate, backup and restore.
+//
+// It knows no flags. An invalid option is an *OptionError, which names the option; package cli turns options into flags, and errors
+// into advice for an operator.
+package app
+
+import (
+	"context"
+
+	"clientele/cmd/internal/process"
+	"clientele/publisher"
+)
+
+// Options say what a process runs, and on what.
+type Options struct {
+	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the user of deploy/nats/users.conf that has
+	// the rights of the process, and the end of its inbox prefix.
+	Role    string
+	Process ProcessOptions
+
+	Backends BackendOptions
+	// SetUp has the process create and migrate streams, consumer and database when it starts. If it is nil, they must be at this
+	// version.
+	SetUp *publisher.StreamsConfig
+
+	// The parts of the process: nil leaves a part out. A forwarder needs no database.
+	API     *APIOptions
+	Worker  *WorkerOptions
+	Forward *ForwardOptions
+}
+
+// database reports whether the process needs the database.
+func (o Options) database() bool { return o.API != nil || o.Worker != nil }
+
+// Validate returns an *OptionError for the first option that is not valid. Files and servers are checked at the start.
+func (o Options) Validate() error {
+	if o.Process.StopTimeout < 0 {
+		return invalid("must not be negative", StopTimeout)
+	}
+	for _, part := range []interface{ validate() error }{o.API, o.Worker, o.Forward} {
+		if err := part.validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// App is a process of Clientele.
+type App struct {
+	options Options
+	process *process.Process
+
+	apiURL, adminAddress, natsURL string
+}
+
+// New returns an App that has started nothing. An option that is not valid is an *OptionError.
+func New(o Options) (*App, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return &App{options: o, process: o.Process.new()}, nil
+}
+
+// Run starts the app, calls started, unless it is nil, and runs until the context ends or the app fails. Then it stops what was
+// started. The end of the context is no error.
+func (a *App) Run(ctx context.Context, started func()) error {
+	return a.process.Run(ctx, func(ctx context.Context) error {
+		err := a.start(ctx)
+		if err == nil && started != nil {
+			started()
+		}
+		return err
+	})
+}
+
+// start starts the parts. It waits for servers that cannot be reached, and returns an error for servers that refuse this program or
+// are not set up for it.
+func (a *App) start(ctx context.Context) error {
+	p := a.process
+	admin, address, err := a.options.Process.start(ctx, p)
+	if err != nil {
+		return err
+	}
+	a.adminAddress = address
+	b, err := a.options.Backends.open(ctx, p, a.options.Role, a.options.database())
+	if err != nil {
+		return err
+	}
+	a.natsURL = b.natsURL
+	if a.options.SetUp != nil {
+		if err := setUp(ctx, p, b, *a.options.SetUp); err != nil {
+			return err
+		}
+		b.stageInMemory(p.Log)
+	}
+	checks, err := a.startParts(ctx, b)
+	if err != nil {
+		return err
+	}
+	admin.Start(checks)
+	p.Log.Info().Msg("ready")
+	return nil
+}
+
+// startParts starts the worker before the API, and returns what the process needs to be ready.
+func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Check, err error) {
+	p, o := a.process, a.options
+	if o.Worker != nil {
+		if checks, err = o.Worker.start(ctx, p, b); err != nil {
+			return nil, err
+		}
+	}
+	if o.API != nil {
+		url, check, err := o.API.start(ctx, p, b)
+		if err != nil {
+			return nil, err
+		}
+		a.apiURL, checks = url, append(checks, check)
+	}
+	if o.Forward != nil {
+		check, err := o.Forward.start(ctx, p, b)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, check)
+	}
+	if o.database() {
+		// An ingress accepts commands while the database is unavailable. Without it, callers would be refused for nothing.
+		checks = append(checks, process.Check{Name: "database", Optional: o.API != nil, Probe: b.db.Ready})
+	}
+	return checks, nil
+}
+
+// APIURL returns the URL of the API, with its port. It is "" before the API has started.
+func (a *App) APIURL() string { return a.apiURL }
+
+// AdminAddress returns the HOST:PORT of the admin listener, "" without one.
+func (a *App) AdminAddress() string { return a.adminAddress }
+
+// NATSURL returns the URL at which subscribers reach NATS, without user and password.
+func (a *App) NATSURL() string { return a.natsURL }

@@ -1,0 +1,153 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"clientele/cmd/internal/process"
+
+	"github.com/nats-io/nats.go"
+)
+
+// NATSOptions say how to connect to NATS servers.
+type NATSOptions struct {
+	// URL names the servers, separated by commas. It is empty for the NATS server inside the process.
+	URL string
+	// Creds is a credentials file, CA a PEM file of certificate authorities; Cert and Key are the PEM files of a client certificate.
+	// Each may be empty.
+	Creds, CA, Cert, Key string
+}
+
+// Dial returns a connection, or an error within a few seconds. It does not reconnect: it is for commands that a person waits for.
+// lacking is called with a *PermissionError when the server refuses a right. The caller closes the connection.
+func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) {
+	options, err := o.options(role)
+	if err != nil {
+		return nil, err
+	}
+	nc, err := nats.Connect(o.URL, append(options,
+		nats.Name("clientele"),
+		nats.Timeout(2*time.Second),
+		nats.NoReconnect(),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			if right := lackingRight(nc, role, err); right != nil {
+				lacking(right)
+			}
+		}),
+	)...)
+	switch {
+	case err == nil:
+		return nc, nil
+	case Permanent(err):
+		return nil, fmt.Errorf("NATS at %s: %w", redact(o.URL), err)
+	default:
+		return nil, optionError(fmt.Errorf("cannot reach NATS at %s: %w", redact(o.URL), err), NATSURL)
+	}
+}
+
+// connect returns a connection to the servers, and waits for servers that cannot be reached.
+func (o NATSOptions) connect(ctx context.Context, p *process.Process, role string) (*nats.Conn, error) {
+	options, err := o.options(role)
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, p, o.URL, role, options...)
+}
+
+// connect returns a connection that reconnects until the process stops, which closes it. A right that the server refuses ends a
+// process that starts, and is logged by one that runs.
+func connect(ctx context.Context, p *process.Process, servers, role string, extra ...nats.Option) (*nats.Conn, error) {
+	options := append([]nats.Option{
+		nats.Name("clientele"),
+		nats.Timeout(2 * time.Second),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.IgnoreAuthErrorAbort(),
+		// Without a connection a publish fails now. A buffer would send it later, when no caller waits for it any more.
+		nats.ReconnectBufSize(-1),
+		// A server that hangs is noticed within 6 s.
+		nats.PingInterval(2 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				p.Log.Warn().Err(err).Msg("lost the connection to NATS, reconnecting")
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { p.Log.Info().Msg("reconnected to NATS") }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			right := lackingRight(nc, role, err)
+			if right != nil && p.Starting() {
+				p.Fatal(right)
+				return
+			}
+			p.Log.Warn().Err(p.Explain(cmp.Or(right, err))).Msg("NATS reports an error")
+		}),
+	}, extra...)
+	var nc *nats.Conn
+	err := p.Await(ctx, "NATS at "+redact(servers), func(context.Context) (err error) {
+		nc, err = nats.Connect(servers, options...)
+		return err
+	}, func(err error) bool { return Permanent(err) || errors.Is(err, os.ErrNotExist) })
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("connection to NATS", func(context.Context) error {
+		defer nc.Close()
+		return nc.FlushTimeout(2 * time.Second) // sends the last acks
+	})
+	return nc, nil
+}
+
+// options checks the options and the files that they name. Each role has an inbox prefix of its own: with the common one, each user
+// could read the responses to the others.
+func (o NATSOptions) options(role string) ([]nats.Option, error) {
+	for server := range strings.SplitSeq(o.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return nil, invalid("must be a URL such as nats://host:4222", NATSURL)
+		}
+	}
+	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + role)}
+	if o.Creds != "" {
+		if _, err := os.Stat(o.Creds); err != nil {
+			return nil, optionError(err, NATSCreds)
+		}
+		options = append(options, nats.UserCredentials(o.Creds))
+	}
+	if o.CA != "" {
+		if _, err := os.ReadFile(o.CA); err != nil {
+			return nil, optionError(err, NATSCA)
+		}
+		options = append(options, nats.RootCAs(o.CA))
+	}
+	if (o.Cert == "") != (o.Key == "") {
+		return nil, optionError(errPair, NATSCert, NATSKey)
+	}
+	if o.Cert != "" {
+		if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
+			return nil, optionError(err, NATSCert, NATSKey)
+		}
+		options = append(options, nats.ClientCert(o.Cert, o.Key)) // read again for each connection
+	}
+	return options, nil
+}
+
+// redact returns a list of URLs without user names and passwords.
+func redact(urls string) string {
+	var out []string
+	for server := range strings.SplitSeq(urls, ",") {
+		if u, err := url.Parse(strings.TrimSpace(server)); err == nil {
+			u.User = nil
+			out = append(out, u.String())
+		}
+	}
+	return strings.Join(out, ", ")
+}

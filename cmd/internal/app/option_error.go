@@ -1,0 +1,86 @@
+package app
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// Option names an option in an error.
+type Option string
+
+// The options that errors name.
+const (
+	AdminListen           Option = "AdminListen"
+	BatchSize             Option = "BatchSize"
+	Concurrency           Option = "Concurrency"
+	DataDir               Option = "DataDir"
+	DatabaseURL           Option = "DatabaseURL"
+	History               Option = "History"
+	InFlight              Option = "InFlight"
+	KeysFile              Option = "KeysFile"
+	Listen                Option = "Listen"
+	MaxConnections        Option = "MaxConnections"
+	MaxRequests           Option = "MaxRequests"
+	NATSCA                Option = "NATSCA"
+	NATSCert              Option = "NATSCert"
+	NATSCreds             Option = "NATSCreds"
+	NATSEncryptionKeyFile Option = "NATSEncryptionKeyFile"
+	NATSKey               Option = "NATSKey"
+	NATSListen            Option = "NATSListen"
+	NATSURL               Option = "NATSURL"
+	NoAuth                Option = "NoAuth"
+	OIDCAudience          Option = "OIDCAudience"
+	OIDCIssuer            Option = "OIDCIssuer"
+	RateLimit             Option = "RateLimit"
+	StopTimeout           Option = "StopTimeout"
+	TLSCert               Option = "TLSCert"
+	TLSKey                Option = "TLSKey"
+)
+
+// OptionError is an error about one option, or about several that belong together.
+type OptionError struct {
+	Options []Option
+	Err     error
+}
+
+func (e *OptionError) Error() string {
+	names := make([]string, len(e.Options))
+	for i, o := range e.Options {
+		names[i] = string(o)
+	}
+	return strings.Join(names, " and ") + ": " + e.Err.Error()
+}
+
+func (e *OptionError) Unwrap() error { return e.Err }
+
+// optionError returns an *OptionError, or nil if err is nil.
+func optionError(err error, options ...Option) error {
+	if err == nil {
+		return nil
+	}
+	return &OptionError{options, err}
+}
+
+func invalid(text string, options ...Option) error {
+	return optionError(errors.New(text), options...)
+}
+
+var errPair = errors.New("set both or neither")
+
+// isAddress reports whether the text is HOST:PORT.
+func isAddress(text string) bool {
+	_, _, err := net.SplitHostPort(text)
+	return err == nil
+}
+
+// isLoopback reports whether only this machine can reach the address, HOST or HOST:PORT.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
