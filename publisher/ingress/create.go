@@ -47,13 +47,19 @@ func (in *api) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer watch.stop()
-	acceptedAt, err := in.accept(ctx, command, key != "")
+	acceptedAt, client, err := in.accept(ctx, command, key != "")
 	if err != nil {
 		in.failCommand(w, r, id, err)
 		return
 	}
-	if preference.wait > 0 && in.createEnded(w, r, watch, id, key != "") {
-		return
+	if preference.wait > 0 {
+		if client != nil {
+			created(w, *client)
+			return
+		}
+		if in.createCompleted(w, r, watch, id, key != "") {
+			return
+		}
 	}
 	w.Header().Set("Location", operationPath(id))
 	w.Header().Set("Retry-After", "1")
@@ -72,53 +78,48 @@ func commandID(caller, key string) (uuid.UUID, error) {
 	return domain.KeyedID(caller, key), nil
 }
 
-// accept puts the command on the log, unless it was carried out already.
-func (in *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (acceptedAt time.Time, err error) {
+// accept puts the command on the log, unless the store has its client already: then it returns the client.
+func (in *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (time.Time, *domain.Client, error) {
 	if keyed {
 		storeCtx, cancel := context.WithTimeout(ctx, replayTimeout)
 		defer cancel()
 		if client, err := in.clients.Get(storeCtx, command.ID); err == nil {
 			if client.Fingerprint != command.Fingerprint {
-				return time.Time{}, domain.Errorf(domain.CodeKeyReused, "a client made from another request has this id")
+				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client made from another request has this id")
 			}
-			return client.AcceptedAt, nil
+			return client.AcceptedAt, &client, nil
 		}
 	}
-	return in.log.Append(ctx, command)
+	acceptedAt, err := in.log.Append(ctx, command)
+	return acceptedAt, nil, err
 }
 
-// createEnded answers a POST whose caller waits, if the operation ends in time; else it returns false. A command that was there
-// before may have ended before the watch began.
-func (in *api) createEnded(w http.ResponseWriter, r *http.Request, watch watch, id uuid.UUID, before bool) bool {
-	for before || watch.next(r) {
-		before = false
-		op, err := in.lookUpTwice(r.Context(), id)
+// createCompleted answers a POST whose caller waits and returns true, or returns false if the caller gets a 202. An earlier
+// request may have put the command on the log; its outcome may be older than the watch, so look before waiting.
+func (in *api) createCompleted(w http.ResponseWriter, r *http.Request, watch watch, id uuid.UUID, lookFirst bool) bool {
+	for lookFirst || watch.next(r) {
+		lookFirst = false
+		op, client, err := in.lookUpAcrossRetry(r.Context(), id)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true
-		case err != nil: // It is accepted, whatever we can see of it: that is the answer.
+		case err != nil: // The command is accepted all the same, so the answer is a 202.
 			in.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
-		case op.Status == domain.OperationSucceeded:
-			return in.created(r.Context(), w, id)
+		case client != nil:
+			created(w, *client)
+			return true
 		case op.Status == domain.OperationRejected:
 			in.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
 			return true
-		case op.Status == domain.OperationFailed: // An operator may mend that, long after this answer.
+		case op.Status == domain.OperationFailed: // An operator may retry the command long after this answer.
 			return false
 		}
 	}
 	return false
 }
 
-// created answers 201 with the record, or returns false if it cannot be had.
-func (in *api) created(ctx context.Context, w http.ResponseWriter, id uuid.UUID) bool {
-	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
-	defer cancel()
-	client, err := in.clients.Get(ctx, id)
-	if err != nil {
-		return false
-	}
-	w.Header().Set("Location", clientPath(id))
+// created answers 201 with the record.
+func created(w http.ResponseWriter, client domain.Client) {
+	w.Header().Set("Location", clientPath(client.ID))
 	writeJSON(w, http.StatusCreated, "application/json", client)
-	return true
 }

@@ -23,9 +23,9 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer watch.stop()
-	op, err := in.lookUpTwice(r.Context(), id)
+	op, _, err := in.lookUpAcrossRetry(r.Context(), id)
 	for err == nil && op.Status == domain.OperationPending && watch.next(r) {
-		op, err = in.lookUpTwice(r.Context(), id)
+		op, _, err = in.lookUpAcrossRetry(r.Context(), id)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
@@ -48,16 +48,16 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request) {
 	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, linksOf(id)})
 }
 
-// lookUpTwice is lookUp for an operation that may be on its way from the rejections back to the log, by an operator's retry:
-// it may have been just behind us.
-func (in *api) lookUpTwice(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+// lookUpAcrossRetry is lookUp for an operation that an operator's retry may be moving from the rejections back to the log. The
+// first look-up can miss it in both places: it reads the log before the move and the rejections after it.
+func (in *api) lookUpAcrossRetry(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	op, err := in.lookUp(ctx, id)
+	op, client, err := in.lookUp(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		op, err = in.lookUp(ctx, id)
+		op, client, err = in.lookUp(ctx, id)
 	}
-	return op, err
+	return op, client, err
 }
 
 // known returns nil for a time that is not known.
@@ -68,37 +68,37 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// lookUp finds out how far the command with this id has come. The log is asked first: what leaves it between the
-// questions has its outcome by then, so no order of events makes an operation disappear.
-func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+// lookUp returns the operation with this id, and its client if that exists. It reads the log first: a command that leaves the
+// log afterwards has its outcome by then, so the operation is found in any case.
+func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
 	command, err := in.log.Find(ctx, id)
 	pending := err == nil
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
-		return op, err
+		return op, nil, err
 	}
 	op.AcceptedAt = command.AcceptedAt
 
-	// A client outranks a rejection with its id: the row was there first, and something else came under its id later.
+	// A client outranks a rejection with its id: the row existed before another command with this id was rejected.
 	client, err := in.clients.Get(ctx, id)
 	if err == nil {
 		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
-		return op, nil
+		return op, &client, nil
 	}
 	if domain.CodeOf(err) != domain.CodeNotFound {
-		return op, err
+		return op, nil, err
 	}
 	rejection, err := in.log.Rejection(ctx, id)
 	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
-		return op, nil // it was rejected once, and is on the log again
+		return op, nil, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {
 		op.Status, op.CompletedAt = rejection.Status(), rejection.RejectedAt
 		op.Reason, op.Errors = rejection.Reason, rejection.Errors
-		return op, nil
+		return op, nil, nil
 	}
 	if domain.CodeOf(err) == domain.CodeNotFound && pending {
-		return op, nil
+		return op, nil, nil
 	}
-	return op, err
+	return op, nil, err
 }

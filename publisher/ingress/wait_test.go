@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
+	"clientele/store"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -142,6 +144,41 @@ func TestWaitForARejection(t *testing.T) {
 		}
 		h.trim()
 	}
+}
+
+// countingStore is a store that counts its reads of single clients.
+type countingStore struct {
+	store.Store
+	reads atomic.Int64
+}
+
+func (s *countingStore) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
+	s.reads.Add(1)
+	return s.Store.Get(ctx, id)
+}
+
+// TestAWaitingPostReadsTheRowOnce covers the two ways to a 201: a command that completes during the wait, and a retry of one
+// that completed before.
+func TestAWaitingPostReadsTheRowOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	counting := &countingStore{Store: h.store}
+	handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
+	created := func(what string, a answer) {
+		t.Helper()
+		if reads := counting.reads.Swap(0); a.StatusCode != http.StatusCreated || reads != 1 {
+			t.Errorf("%s: %s after %d reads, want 1", what, a.Status, reads)
+		}
+	}
+	answers := make(chan answer)
+	go func() { answers <- serve(handler, "Prefer", "wait=20") }()
+	id := h.command()
+	h.work(id, details(t))
+	h.tell(id)
+	created("a new command", <-answers)
+
+	h.work(uuid.MustParse(h.post(jane, "Idempotency-Key", "key").object(t)["id"].(string)), details(t))
+	created("a retry", serve(handler, "Idempotency-Key", "key", "Prefer", "wait=20"))
 }
 
 // Whoever stops does not wait for those who wait.
