@@ -38,7 +38,8 @@ func (in *api) create(w http.ResponseWriter, r *http.Request) {
 		in.fail(w, r, err)
 		return
 	}
-	preference := prefer(w, r)
+	preference := parsePrefer(r.Header)
+	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
 	watch, err := in.watch(preference, id)

@@ -17,7 +17,9 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request) {
 		problemNotFound.write(w, "there is no operation with this id")
 		return
 	}
-	watch, err := in.watch(prefer(w, r), id)
+	preference := parsePrefer(r.Header)
+	preference.setHeaders(w.Header())
+	watch, err := in.watch(preference, id)
 	if err != nil {
 		in.fail(w, r, err)
 		return

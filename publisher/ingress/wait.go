@@ -12,22 +12,23 @@ import (
 // maxWait is the most seconds that a caller may wait for an outcome.
 const maxWait = 30
 
-// preference is what a caller prefers (RFC 7240).
-type preference struct{ wait time.Duration }
+// preference is how a caller prefers to be answered (RFC 7240).
+type preference struct {
+	wait  time.Duration // 0 for not at all
+	async bool
+}
 
-// prefer reads the preferences of a request, and says in the answer which one is applied. What is not understood is ignored,
-// as the RFC has it; of several waits the first counts.
-func prefer(w http.ResponseWriter, r *http.Request) (p preference) {
-	w.Header().Add("Vary", "Prefer")
-	async := false
-	for item := range strings.SplitSeq(strings.Join(r.Header.Values("Prefer"), ","), ",") {
+// parsePrefer returns the preferences of a request. As the RFC demands, it ignores what it does not understand. Of several
+// waits the first counts.
+func parsePrefer(header http.Header) (p preference) {
+	for item := range strings.SplitSeq(strings.Join(header.Values("Prefer"), ","), ",") {
 		name, value, _ := strings.Cut(item, "=")
 		value, _, _ = strings.Cut(value, ";")
 		value = strings.Trim(strings.TrimSpace(value), `"`)
 		name, _, _ = strings.Cut(name, ";")
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "respond-async":
-			async = true
+			p.async = true
 		case "wait":
 			seconds, err := strconv.ParseUint(value, 10, 16)
 			if err == nil && p.wait == 0 {
@@ -35,13 +36,18 @@ func prefer(w http.ResponseWriter, r *http.Request) (p preference) {
 			}
 		}
 	}
+	return p
+}
+
+// setHeaders adds the headers of a response that depends on the preference.
+func (p preference) setHeaders(header http.Header) {
+	header.Add("Vary", "Prefer")
 	switch {
 	case p.wait > 0:
-		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(p.wait/time.Second)))
-	case async:
-		w.Header().Set("Preference-Applied", "respond-async")
+		header.Set("Preference-Applied", "wait="+strconv.Itoa(int(p.wait/time.Second)))
+	case p.async:
+		header.Set("Preference-Applied", "respond-async")
 	}
-	return p
 }
 
 // watch waits for the end of an operation.
