@@ -8,7 +8,7 @@ import (
 )
 
 // client is GET /api/v2/clients/{id}.
-func (in *api) client(w http.ResponseWriter, r *http.Request) {
+func (in *api) client(w http.ResponseWriter, r *http.Request, _ call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problemNotFound.write(w, "there is no client with this id")

@@ -11,7 +11,7 @@ import (
 )
 
 // create is POST /api/v2/clients.
-func (in *api) create(w http.ResponseWriter, r *http.Request) {
+func (in *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	now := time.Now()
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
@@ -27,7 +27,7 @@ func (in *api) create(w http.ResponseWriter, r *http.Request) {
 		in.fail(w, r, err)
 		return
 	}
-	caller := callerOf(r).Name
+	caller := call.caller.Name
 	id, err := commandID(caller, key)
 	if err != nil {
 		in.fail(w, r, err)
@@ -42,7 +42,7 @@ func (in *api) create(w http.ResponseWriter, r *http.Request) {
 	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	watch, err := in.watch(preference, id)
+	watch, err := in.watch(preference, id, call.releaseSlot)
 	if err != nil {
 		in.fail(w, r, err)
 		return

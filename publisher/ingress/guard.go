@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"context"
 	"errors"
 	"math"
 	"net/http"
@@ -24,27 +23,19 @@ type guard struct {
 	logger        zerolog.Logger
 }
 
-type (
-	callerKey struct{}
-	slotKey   struct{}
-)
-
-// letGo says that a request only waits from now on: others may take its place among those under way.
-func letGo(r *http.Request) {
-	if release, ok := r.Context().Value(slotKey{}).(func()); ok {
-		release()
-	}
+// call is what the middleware knows about a request that it lets through.
+type call struct {
+	caller auth.Caller
+	// releaseSlot lets another request use this one's slot. A handler that only waits calls it; a second call does nothing.
+	releaseSlot func()
 }
 
-// callerOf returns who sent a request that a guard let through.
-func callerOf(r *http.Request) auth.Caller {
-	caller, _ := r.Context().Value(callerKey{}).(auth.Caller)
-	return caller
-}
+// handlerFunc handles a request that the middleware lets through.
+type handlerFunc func(http.ResponseWriter, *http.Request, call)
 
-// allow returns a handler for callers that have one of the scopes. The body is read behind it: who may not send one cannot
-// make us hold it.
-func (g guard) allow(handler http.HandlerFunc, oneOf ...auth.Scope) http.HandlerFunc {
+// allow returns a handler for callers that have one of the scopes. The handler reads the body after these checks, so a caller
+// that may not send one cannot occupy memory with it.
+func (g guard) allow(handler handlerFunc, oneOf ...auth.Scope) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		caller, ok := g.authenticate(w, r)
 		if !ok {
@@ -59,18 +50,26 @@ func (g guard) allow(handler http.HandlerFunc, oneOf ...auth.Scope) http.Handler
 			problemTooMany.write(w, problemTooMany.Detail)
 			return
 		}
-		if g.slots != nil {
-			select {
-			case g.slots <- struct{}{}:
-			default:
-				problemBusy.write(w, problemBusy.Detail)
-				return
-			}
-			release := sync.OnceFunc(func() { <-g.slots })
-			defer release()
-			r = r.WithContext(context.WithValue(r.Context(), slotKey{}, release))
+		releaseSlot, ok := g.acquireSlot()
+		if !ok {
+			problemBusy.write(w, problemBusy.Detail)
+			return
 		}
-		handler(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		defer releaseSlot()
+		handler(w, r, call{caller, releaseSlot})
+	}
+}
+
+// acquireSlot returns false if too many requests are in progress. You may call releaseSlot more than once.
+func (g guard) acquireSlot() (releaseSlot func(), ok bool) {
+	if g.slots == nil {
+		return func() {}, true
+	}
+	select {
+	case g.slots <- struct{}{}:
+		return sync.OnceFunc(func() { <-g.slots }), true
+	default:
+		return nil, false
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // operation is GET /api/v2/operations/{id}.
-func (in *api) operation(w http.ResponseWriter, r *http.Request) {
+func (in *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problemNotFound.write(w, "there is no operation with this id")
@@ -19,7 +19,7 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request) {
 	}
 	preference := parsePrefer(r.Header)
 	preference.setHeaders(w.Header())
-	watch, err := in.watch(preference, id)
+	watch, err := in.watch(preference, id, call.releaseSlot)
 	if err != nil {
 		in.fail(w, r, err)
 		return

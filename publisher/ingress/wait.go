@@ -52,19 +52,20 @@ func (p preference) setHeaders(header http.Header) {
 
 // watch waits for the end of an operation.
 type watch struct {
-	ended    <-chan struct{}
-	over     <-chan time.Time
-	stopping <-chan struct{}
-	stop     func()
+	ended       <-chan struct{}
+	over        <-chan time.Time
+	stopping    <-chan struct{}
+	releaseSlot func()
+	stop        func()
 }
 
 // watch begins to watch, if the caller prefers to wait.
-func (in *api) watch(p preference, id uuid.UUID) (watch, error) {
+func (in *api) watch(p preference, id uuid.UUID, releaseSlot func()) (watch, error) {
 	if p.wait == 0 {
 		return watch{stop: func() {}}, nil
 	}
 	ended, stop, err := in.log.Watch(id)
-	return watch{ended: ended, over: time.After(p.wait), stopping: in.stopping, stop: stop}, err
+	return watch{ended: ended, over: time.After(p.wait), stopping: in.stopping, releaseSlot: releaseSlot, stop: stop}, err
 }
 
 // next returns true when there may be something new to see: the operation was told of, or the time is over, which is the last
@@ -73,7 +74,7 @@ func (w *watch) next(r *http.Request) bool {
 	if w.ended == nil {
 		return false
 	}
-	letGo(r)
+	w.releaseSlot()
 	select {
 	case <-w.ended:
 		return true

@@ -3,6 +3,8 @@ package ingress_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,6 +181,46 @@ func TestAWaitingPostReadsTheRowOnce(t *testing.T) {
 
 	h.work(uuid.MustParse(h.post(jane, "Idempotency-Key", "key").object(t)["id"].(string)), details(t))
 	created("a retry", serve(handler, "Idempotency-Key", "key", "Prefer", "wait=20"))
+}
+
+// TestAWaitingRequestFreesItsSlot sends a second request while the only slot's request waits. The command completes only after
+// the second request is served, so a first request that keeps its slot cannot see the outcome.
+func TestAWaitingRequestFreesItsSlot(t *testing.T) {
+	t.Parallel()
+	for method, want := range map[string]int{http.MethodPost: http.StatusCreated, http.MethodGet: http.StatusOK} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			counting := &countingStore{Store: h.store}
+			handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, MaxRequests: 1, Logger: zerolog.Nop()})
+			send := func(method, path string, headers ...string) answer {
+				r := httptest.NewRequest(method, path, strings.NewReader(jane))
+				r.Header.Set("Content-Type", "application/json")
+				for pair := range slices.Chunk(headers, 2) {
+					r.Header.Set(pair[0], pair[1])
+				}
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				return answer{w.Result(), w.Body.Bytes()}
+			}
+			path := "/api/v2/clients"
+			if method == http.MethodGet {
+				path = "/api/v2/operations/" + h.post(jane).object(t)["id"].(string)
+			}
+			answers := make(chan answer)
+			go func() { answers <- send(method, path, "Prefer", "wait=30", "Idempotency-Key", "key") }()
+			id := h.command()
+			publishertest.Eventually(t, "the first request has the slot", func() bool { return counting.reads.Load() > 0 })
+			publishertest.Eventually(t, "a second request is served", func() bool {
+				return send(http.MethodGet, "/api/v2/clients/"+id.String()).StatusCode == http.StatusNotFound
+			})
+			h.work(id, details(t))
+			h.tell(id)
+			if a := <-answers; a.StatusCode != want || strings.Contains(string(a.body), "pending") {
+				t.Errorf("%s: %s", a.Status, a.body)
+			}
+		})
+	}
 }
 
 // Whoever stops does not wait for those who wait.
