@@ -17,8 +17,9 @@ type Log interface {
 	// Append returns when the command is on disk, and the time at which it, or the same command before it, was accepted.
 	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
 	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
-	// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called.
-	Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error)
+	// Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
+	// you call stop.
+	Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error)
 	// Find returns the command with this id, or an error with domain.CodeNotFound.
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
@@ -77,13 +78,13 @@ func hungUp(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // fail answers with the problem that the error's code stands for.
-func (in *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
 		}
-		in.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
+		a.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
 	}
 	if e, ok := errors.AsType[*domain.Error](err); ok {
 		p.Errors = e.Violations
@@ -96,13 +97,13 @@ func (in *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // failCommand answers for a command that was not accepted, or may have been: then the problem names the operation.
-func (in *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
+func (a *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
 		}
-		in.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
+		a.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
 	}
 	if domain.CodeOf(err) == domain.CodeUnknown {
 		p.Operation = operationPath(id)

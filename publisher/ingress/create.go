@@ -11,7 +11,7 @@ import (
 )
 
 // create is POST /api/v2/clients.
-func (in *api) create(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	now := time.Now()
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
@@ -24,33 +24,33 @@ func (in *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	}
 	details, err := domain.Parse(body, now)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
 	caller := call.caller.Name
 	id, err := commandID(caller, key)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
 	command, err := domain.NewCreateClient(id, caller, now, details)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
 	preference := parsePrefer(r.Header)
 	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	watch, err := in.watch(preference, id, call.releaseSlot)
+	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
-	defer watch.stop()
-	acceptedAt, client, err := in.accept(ctx, command, key != "")
+	defer waiter.stop()
+	acceptedAt, client, err := a.accept(ctx, command, key != "")
 	if err != nil {
-		in.failCommand(w, r, id, err)
+		a.failCommand(w, r, id, err)
 		return
 	}
 	if preference.wait > 0 {
@@ -58,7 +58,7 @@ func (in *api) create(w http.ResponseWriter, r *http.Request, call call) {
 			created(w, *client)
 			return
 		}
-		if in.createCompleted(w, r, watch, id, key != "") {
+		if a.createCompleted(w, r, waiter, id, key != "") {
 			return
 		}
 	}
@@ -80,37 +80,37 @@ func commandID(caller, key string) (uuid.UUID, error) {
 }
 
 // accept puts the command on the log, unless the store has its client already: then it returns the client.
-func (in *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (time.Time, *domain.Client, error) {
+func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (time.Time, *domain.Client, error) {
 	if keyed {
 		storeCtx, cancel := context.WithTimeout(ctx, replayTimeout)
 		defer cancel()
-		if client, err := in.clients.Get(storeCtx, command.ID); err == nil {
+		if client, err := a.clients.Get(storeCtx, command.ID); err == nil {
 			if client.Fingerprint != command.Fingerprint {
 				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client made from another request has this id")
 			}
 			return client.AcceptedAt, &client, nil
 		}
 	}
-	acceptedAt, err := in.log.Append(ctx, command)
+	acceptedAt, err := a.log.Append(ctx, command)
 	return acceptedAt, nil, err
 }
 
 // createCompleted answers a POST whose caller waits and returns true, or returns false if the caller gets a 202. An earlier
-// request may have put the command on the log; its outcome may be older than the watch, so look before waiting.
-func (in *api) createCompleted(w http.ResponseWriter, r *http.Request, watch watch, id uuid.UUID, lookFirst bool) bool {
-	for lookFirst || watch.next(r) {
+// request may have put the command on the log; its outcome may be older than the waiter, so look before waiting.
+func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, id uuid.UUID, lookFirst bool) bool {
+	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
-		op, client, err := in.lookUpAcrossRetry(r.Context(), id)
+		op, client, err := a.lookUpAcrossRetry(r.Context(), id)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true
 		case err != nil: // The command is accepted all the same, so the answer is a 202.
-			in.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
+			a.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
 		case client != nil:
 			created(w, *client)
 			return true
 		case op.Status == domain.OperationRejected:
-			in.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
+			a.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
 			return true
 		case op.Status == domain.OperationFailed: // An operator may retry the command long after this answer.
 			return false

@@ -31,13 +31,13 @@ type Config struct {
 
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
-	in := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
-	g := guard{authenticator: cfg.Authenticator, logger: cfg.Logger}
+	a := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
+	m := middleware{authenticator: cfg.Authenticator, logger: cfg.Logger}
 	if cfg.RatePerCaller > 0 {
-		g.limits = newLimiters(cfg.RatePerCaller)
+		m.limits = newLimiters(cfg.RatePerCaller)
 	}
 	if cfg.MaxRequests > 0 {
-		g.slots = make(chan struct{}, cfg.MaxRequests)
+		m.slots = make(chan struct{}, cfg.MaxRequests)
 	}
 	mux := http.NewServeMux()
 	duration := promauto.With(cfg.Metrics).NewHistogramVec(prometheus.HistogramOpts{
@@ -52,10 +52,10 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}
-	handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
-	handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})
+	handle("/api/v2/clients", methods{http.MethodPost: m.allow(a.create, auth.ScopeWrite)})
+	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(a.client, auth.ScopeRead)})
 	// Who takes clients in may see what became of them, too. An operation holds nothing of the client.
-	handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.operation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
 	servePages(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -11,7 +11,7 @@ import (
 )
 
 // operation is GET /api/v2/operations/{id}.
-func (in *api) operation(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problemNotFound.write(w, "there is no operation with this id")
@@ -19,22 +19,22 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 	}
 	preference := parsePrefer(r.Header)
 	preference.setHeaders(w.Header())
-	watch, err := in.watch(preference, id, call.releaseSlot)
+	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
-	defer watch.stop()
-	op, _, err := in.lookUpAcrossRetry(r.Context(), id)
-	for err == nil && op.Status == domain.OperationPending && watch.next(r) {
-		op, _, err = in.lookUpAcrossRetry(r.Context(), id)
+	defer waiter.stop()
+	op, _, err := a.lookUpAcrossRetry(r.Context(), id)
+	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
+		op, _, err = a.lookUpAcrossRetry(r.Context(), id)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
 		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
 		return
 	case err != nil:
-		in.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
+		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
 		return
 	}
 	if op.Status == domain.OperationPending {
@@ -52,12 +52,12 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 
 // lookUpAcrossRetry is lookUp for an operation that an operator's retry may be moving from the rejections back to the log. The
 // first look-up can miss it in both places: it reads the log before the move and the rejections after it.
-func (in *api) lookUpAcrossRetry(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
+func (a *api) lookUpAcrossRetry(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	op, client, err := in.lookUp(ctx, id)
+	op, client, err := a.lookUp(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		op, client, err = in.lookUp(ctx, id)
+		op, client, err = a.lookUp(ctx, id)
 	}
 	return op, client, err
 }
@@ -72,9 +72,9 @@ func known(t time.Time) *time.Time {
 
 // lookUp returns the operation with this id, and its client if that exists. It reads the log first: a command that leaves the
 // log afterwards has its outcome by then, so the operation is found in any case.
-func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
+func (a *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
-	command, err := in.log.Find(ctx, id)
+	command, err := a.log.Find(ctx, id)
 	pending := err == nil
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 		return op, nil, err
@@ -82,7 +82,7 @@ func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *dom
 	op.AcceptedAt = command.AcceptedAt
 
 	// A client outranks a rejection with its id: the row existed before another command with this id was rejected.
-	client, err := in.clients.Get(ctx, id)
+	client, err := a.clients.Get(ctx, id)
 	if err == nil {
 		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
 		return op, &client, nil
@@ -90,7 +90,7 @@ func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *dom
 	if domain.CodeOf(err) != domain.CodeNotFound {
 		return op, nil, err
 	}
-	rejection, err := in.log.Rejection(ctx, id)
+	rejection, err := a.log.Rejection(ctx, id)
 	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
 		return op, nil, nil // it was rejected once, and is on the log again
 	}

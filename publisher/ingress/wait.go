@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -50,41 +51,42 @@ func (p preference) setHeaders(header http.Header) {
 	}
 }
 
-// watch waits for the end of an operation.
-type watch struct {
-	ended       <-chan struct{}
-	over        <-chan time.Time
+// waiter waits for the outcome of an operation.
+type waiter struct {
+	completed   <-chan struct{} // nil when there is nothing left to wait for
+	timeout     <-chan time.Time
 	stopping    <-chan struct{}
 	releaseSlot func()
 	stop        func()
 }
 
-// watch begins to watch, if the caller prefers to wait.
-func (in *api) watch(p preference, id uuid.UUID, releaseSlot func()) (watch, error) {
+// newWaiter returns a waiter that notices every outcome from now on. If the caller does not prefer to wait, it waits for nothing.
+// Call stop in the end.
+func (a *api) newWaiter(p preference, id uuid.UUID, releaseSlot func()) (waiter, error) {
 	if p.wait == 0 {
-		return watch{stop: func() {}}, nil
+		return waiter{stop: func() {}}, nil
 	}
-	ended, stop, err := in.log.Watch(id)
-	return watch{ended: ended, over: time.After(p.wait), stopping: in.stopping, releaseSlot: releaseSlot, stop: stop}, err
+	completed, stop, err := a.log.Watch(id)
+	return waiter{completed: completed, timeout: time.After(p.wait), stopping: a.stopping, releaseSlot: releaseSlot, stop: stop}, err
 }
 
-// next returns true when there may be something new to see: the operation was told of, or the time is over, which is the last
-// chance. It returns false at once when that was before, when nobody waits any more, and when nobody wanted to.
-func (w *watch) next(r *http.Request) bool {
-	if w.ended == nil {
+// next waits until it is time to look up the operation, and reports whether it is. The operation may have completed, or the wait
+// is over; then the look-up is the last one, and next returns false from now on. It also returns false after the caller hung up.
+func (w *waiter) next(ctx context.Context) bool {
+	if w.completed == nil {
 		return false
 	}
 	w.releaseSlot()
 	select {
-	case <-w.ended:
+	case <-w.completed:
 		return true
-	case <-w.over:
-		w.ended = nil
+	case <-w.timeout:
+		w.completed = nil
 		return true
 	case <-w.stopping:
-		w.ended = nil
+		w.completed = nil
 		return true
-	case <-r.Context().Done():
+	case <-ctx.Done():
 		return false
 	}
 }
