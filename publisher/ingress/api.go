@@ -79,7 +79,7 @@ func hungUp(w http.ResponseWriter, r *http.Request) bool {
 
 // fail answers with the problem that the error's code stands for.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := problemOf(err)
+	p := problemOf(err).document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
@@ -93,12 +93,12 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			p.Detail = e.Error()
 		}
 	}
-	p.write(w, p.Detail)
+	p.write(w)
 }
 
 // failCommand answers for a command that was not accepted, or may have been: then the problem names the operation.
 func (a *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
-	p := problemOf(err)
+	p := problemOf(err).document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
@@ -108,5 +108,5 @@ func (a *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, 
 	if domain.CodeOf(err) == domain.CodeUnknown {
 		p.Operation = operationPath(id)
 	}
-	p.write(w, p.Detail)
+	p.write(w)
 }

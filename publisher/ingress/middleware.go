@@ -43,12 +43,12 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 			return
 		}
 		if m.limits != nil && !m.limits.admit(w, caller.Name) {
-			problemTooMany.write(w, problemTooMany.Detail)
+			problemTooMany.write(w, "")
 			return
 		}
 		releaseSlot, ok := m.acquireSlot()
 		if !ok {
-			problemBusy.write(w, problemBusy.Detail)
+			problemBusy.write(w, "")
 			return
 		}
 		defer releaseSlot()
@@ -85,7 +85,7 @@ func (m middleware) authenticate(w http.ResponseWriter, r *http.Request) (auth.C
 			challenge += `, error="invalid_token"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
-		problemUnauthorized.write(w, problemUnauthorized.Detail)
+		problemUnauthorized.write(w, "")
 	case hungUp(w, r):
 	default:
 		m.logger.Warn().Err(err).Msg("cannot authenticate callers")

@@ -93,7 +93,7 @@ func redoc() http.Handler {
 		}
 		plain, err := gzip.NewReader(bytes.NewReader(compressed))
 		if err != nil {
-			problemInternal.write(w, problemInternal.Detail)
+			problemInternal.write(w, "")
 			return
 		}
 		w.Header().Set("Content-Type", mediaType)
