@@ -79,14 +79,14 @@ func commandID(caller, key string) (uuid.UUID, error) {
 	return domain.KeyedID(caller, key), nil
 }
 
-// accept puts the command on the log, unless the store has its client already: then it returns the client.
+// accept puts the command on the log. If the store already has its client, it returns the client instead.
 func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (time.Time, *domain.Client, error) {
 	if keyed {
 		storeCtx, cancel := context.WithTimeout(ctx, replayTimeout)
 		defer cancel()
 		if client, err := a.clients.Get(storeCtx, command.ID); err == nil {
 			if client.Fingerprint != command.Fingerprint {
-				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client made from another request has this id")
+				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client from a different request has this id")
 			}
 			return client.AcceptedAt, &client, nil
 		}
@@ -95,8 +95,8 @@ func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed boo
 	return acceptedAt, nil, err
 }
 
-// createCompleted answers a POST whose caller waits and returns true, or returns false if the caller gets a 202. An earlier
-// request may have put the command on the log; its outcome may be older than the waiter, so look before waiting.
+// createCompleted waits for the outcome of a POST and answers with it. It returns false, and writes nothing, if the response is
+// to be a 202. Set lookFirst if the command may have been on the log before: the waiter does not notice an earlier outcome.
 func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, id uuid.UUID, lookFirst bool) bool {
 	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
@@ -104,15 +104,15 @@ func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter wai
 		switch {
 		case err != nil && hungUp(w, r):
 			return true
-		case err != nil: // The command is accepted all the same, so the answer is a 202.
-			a.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
+		case err != nil: // Keep waiting: the command is accepted, so the worst answer is a 202.
+			a.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up the operation of a waiting request")
 		case client != nil:
 			created(w, *client)
 			return true
 		case op.Status == domain.OperationRejected:
 			a.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
 			return true
-		case op.Status == domain.OperationFailed: // An operator may retry the command long after this answer.
+		case op.Status == domain.OperationFailed: // An operator may retry the command, long after this response.
 			return false
 		}
 	}

@@ -39,7 +39,7 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 		}
 		if !caller.May(oneOf...) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="clientele", error="insufficient_scope", scope="`+string(oneOf[0])+`"`)
-			problemForbidden.write(w, "this requires the scope "+string(oneOf[0]))
+			problemForbidden.write(w, "this request requires the scope "+string(oneOf[0]))
 			return
 		}
 		if m.limits != nil && !m.limits.admit(w, caller.Name) {
@@ -89,7 +89,7 @@ func (m middleware) authenticate(w http.ResponseWriter, r *http.Request) (auth.C
 	case hungUp(w, r):
 	default:
 		m.logger.Warn().Err(err).Msg("cannot authenticate callers")
-		problemUnavailable.write(w, "callers cannot be authenticated now; nothing was changed; try again later")
+		problemUnavailable.write(w, "the service cannot authenticate callers at the moment and changed nothing; try again later")
 	}
 	return auth.Caller{}, false
 }

@@ -31,7 +31,7 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
-		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
+		problemNotFound.write(w, "there is no operation with this id, or it ended too long ago")
 		return
 	case err != nil:
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
@@ -62,7 +62,7 @@ func (a *api) lookUpAcrossRetry(ctx context.Context, id uuid.UUID) (domain.Opera
 	return op, client, err
 }
 
-// known returns nil for a time that is not known.
+// known returns nil for the zero time, which means unknown.
 func known(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

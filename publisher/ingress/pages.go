@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// contentSecurityPolicy lets a page have the style of the site, and nothing else.
+// contentSecurityPolicy allows the style sheet of the site and nothing else.
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// problems is GET /problems/{type}: a page about one type of problem, or a list of all.
+// problems is GET /problems/{type}, a page about one type of problem, and GET /problems/, a list of all types.
 func problems(w http.ResponseWriter, r *http.Request) {
 	content := struct {
 		page
@@ -19,7 +19,7 @@ func problems(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/problems/" {
 		i := slices.IndexFunc(content.All, func(t problemType) bool { return t.Type == r.URL.Path })
 		if i < 0 {
-			problemNotFound.write(w, "there is no such type of problem; /problems/ lists them")
+			problemNotFound.write(w, "there is no such problem type; see /problems/ for the list")
 			return
 		}
 		content.One = &content.All[i]

@@ -17,14 +17,14 @@ type problem struct {
 
 	// Errors are the violations of an invalid command.
 	Errors []domain.Violation `json:"errors,omitzero"`
-	// Offset, in bytes, and Pointer say where malformed JSON was noticed.
+	// Offset, in bytes, and Pointer are the position of the error in malformed JSON.
 	Offset  *int64  `json:"offset,omitzero"`
 	Pointer *string `json:"pointer,omitzero"`
-	// Operation is where the outcome of a command can be seen whose acceptance is unknown.
+	// Operation is the path of the operation, if it is unknown whether the command was accepted.
 	Operation string `json:"operation,omitzero"`
 }
 
-// problemOf returns the type of problem that an error's code stands for.
+// problemOf returns the type of problem for an error's code.
 func problemOf(err error) problemID {
 	switch domain.CodeOf(err) {
 	case domain.CodeMalformed:
@@ -69,12 +69,12 @@ func (p problem) write(w http.ResponseWriter) {
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		http.Error(w, "cannot encode the response", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store") // answers hold personal data, and change
+	w.Header().Set("Cache-Control", "no-store") // responses contain personal data, and change
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller has gone: nobody is left to tell
+	_, _ = w.Write(body) // an error means that the caller has hung up
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxWait is the most seconds that a caller may wait for an outcome.
+// maxWait is the maximum number of seconds that a request waits for an outcome.
 const maxWait = 30
 
-// preference is how a caller prefers to be answered (RFC 7240).
+// preference is the caller's choice of how to be answered (RFC 7240).
 type preference struct {
-	wait  time.Duration // 0 for not at all
+	wait  time.Duration // 0 to answer at once
 	async bool
 }
 
-// parsePrefer returns the preferences of a request. As the RFC demands, it ignores what it does not understand. Of several
-// waits the first counts.
+// parsePrefer returns the preferences of a request. It ignores unknown and invalid preferences, as RFC 7240 requires. Of
+// several waits, the first one counts.
 func parsePrefer(header http.Header) (p preference) {
 	for item := range strings.SplitSeq(strings.Join(header.Values("Prefer"), ","), ",") {
 		name, value, _ := strings.Cut(item, "=")
@@ -40,7 +40,7 @@ func parsePrefer(header http.Header) (p preference) {
 	return p
 }
 
-// setHeaders adds the headers of a response that depends on the preference.
+// setHeaders sets the headers of a response that depends on the preference.
 func (p preference) setHeaders(header http.Header) {
 	header.Add("Vary", "Prefer")
 	switch {
