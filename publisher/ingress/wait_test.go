@@ -23,8 +23,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// command waits for a command on the log, and returns its id.
-func (h *house) command() uuid.UUID {
+// command waits for a command on the log and returns its id.
+func (h *harness) command() uuid.UUID {
 	h.t.Helper()
 	js, err := jetstream.New(h.server.Connect(h.t))
 	if err != nil {
@@ -46,8 +46,8 @@ func (h *house) command() uuid.UUID {
 	return id
 }
 
-// tell does what a worker does last.
-func (h *house) tell(id uuid.UUID) {
+// notify publishes the completion notice, as a worker does last.
+func (h *harness) notify(id uuid.UUID) {
 	h.t.Helper()
 	nc := h.server.Connect(h.t)
 	if err := nc.Publish(domain.SubjectCompleted+id.String(), nil); err != nil {
@@ -73,7 +73,7 @@ func TestPrefer(t *testing.T) {
 
 func TestWaitForAClient(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	answers := make(chan answer)
 	go func() { answers <- h.post(jane, "Prefer", `respond-async, wait="20"`) }()
 	id := h.command()
@@ -84,9 +84,9 @@ func TestWaitForAClient(t *testing.T) {
 			t.Errorf("%v: %s", a.Header, a.body)
 		}
 	})
-	h.tell(id) // too early: there is nothing to see yet
+	h.notify(id) // too early: there is no outcome yet
 	client := h.work(id, details(t))
-	h.tell(id)
+	h.notify(id)
 	a := <-answers
 	want, err := client.JSON()
 	if err != nil {
@@ -101,24 +101,24 @@ func TestWaitForAClient(t *testing.T) {
 
 func TestWaitForNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	began := time.Now()
 	a := h.post(jane, "Prefer", "wait=1", "Idempotency-Key", "key")
 	if took := time.Since(began); a.StatusCode != http.StatusAccepted || took < time.Second || a.object(t)["status"] != "pending" ||
 		a.Header.Get("Preference-Applied") != "wait=1" || a.Header.Get("Retry-After") == "" {
 		t.Errorf("after %s: %s %v: %s", took, a.Status, a.Header, a.body)
 	}
-	// A word that got lost costs nothing but the time.
+	// A lost notice only costs time: the retry looks up the outcome.
 	id := domain.KeyedID("anonymous", "key")
 	h.work(id, details(t))
 	if a := h.post(jane, "Prefer", "wait=20", "Idempotency-Key", "key"); a.StatusCode != http.StatusCreated {
-		t.Errorf("a retry after the end: %s: %s", a.Status, a.body)
+		t.Errorf("a retry after the outcome: %s: %s", a.Status, a.body)
 	}
 }
 
 func TestWaitForARejection(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestWaitForARejection(t *testing.T) {
 		if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
 			t.Fatal(err)
 		}
-		h.tell(id)
+		h.notify(id)
 		a := <-answers
 		if p := a.problem(t, c.status, c.name); len(p["errors"].([]any)) != len(c.errs) {
 			t.Errorf("%s", a.body)
@@ -163,7 +163,7 @@ func (s *countingStore) Get(ctx context.Context, id uuid.UUID) (domain.Client, e
 // that completed before.
 func TestAWaitingPostReadsTheRowOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	counting := &countingStore{Store: h.store}
 	handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
 	created := func(what string, a answer) {
@@ -176,7 +176,7 @@ func TestAWaitingPostReadsTheRowOnce(t *testing.T) {
 	go func() { answers <- serve(handler, "Prefer", "wait=20") }()
 	id := h.command()
 	h.work(id, details(t))
-	h.tell(id)
+	h.notify(id)
 	created("a new command", <-answers)
 
 	h.work(uuid.MustParse(h.post(jane, "Idempotency-Key", "key").object(t)["id"].(string)), details(t))
@@ -190,7 +190,7 @@ func TestAWaitingRequestFreesItsSlot(t *testing.T) {
 	for method, want := range map[string]int{http.MethodPost: http.StatusCreated, http.MethodGet: http.StatusOK} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newHarness(t)
 			counting := &countingStore{Store: h.store}
 			handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, MaxRequests: 1, Logger: zerolog.Nop()})
 			send := func(method, path string, headers ...string) answer {
@@ -215,7 +215,7 @@ func TestAWaitingRequestFreesItsSlot(t *testing.T) {
 				return send(http.MethodGet, "/api/v2/clients/"+id.String()).StatusCode == http.StatusNotFound
 			})
 			h.work(id, details(t))
-			h.tell(id)
+			h.notify(id)
 			if a := <-answers; a.StatusCode != want || strings.Contains(string(a.body), "pending") {
 				t.Errorf("%s: %s", a.Status, a.body)
 			}
@@ -223,10 +223,10 @@ func TestAWaitingRequestFreesItsSlot(t *testing.T) {
 	}
 }
 
-// Whoever stops does not wait for those who wait.
-func TestWaitUntilTheEnd(t *testing.T) {
+// A process that stops does not wait for waiting requests.
+func TestWaitUntilTheProcessStops(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	stopping := make(chan struct{})
 	handler := ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop(), Stopping: stopping})
 	answers := make(chan answer)
