@@ -69,8 +69,8 @@ func linksOf(id uuid.UUID) links { return links{Self: operationPath(id), Client:
 // caller receives it.
 const statusHungUp = 499
 
-// hungUp reports whether the caller has hung up, and if so completes the request. Its errors
-// are a result of that, not a fault of the service.
+// hungUp reports whether the caller has hung up, and if so completes the request. Errors of such a request are a result of that,
+// not a fault of the service.
 func hungUp(w http.ResponseWriter, r *http.Request) bool {
 	if r.Context().Err() == nil {
 		return false

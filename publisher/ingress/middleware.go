@@ -19,14 +19,14 @@ type middleware struct {
 	logger        zerolog.Logger
 }
 
-// call is what the middleware knows about a request that it lets through.
+// call has what the middleware knows about a request that it passes on.
 type call struct {
 	caller auth.Caller
-	// releaseSlot lets another request use this one's slot. A handler that only waits calls it; a second call does nothing.
+	// releaseSlot lets another request use this one's slot. Call it before you wait. A second call does nothing.
 	releaseSlot func()
 }
 
-// handlerFunc handles a request that the middleware lets through.
+// handlerFunc handles a request that the middleware passes on.
 type handlerFunc func(http.ResponseWriter, *http.Request, call)
 
 // allow returns a handler for callers that have one of the scopes. The handler reads the body after these checks, so a caller
@@ -56,7 +56,7 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 	}
 }
 
-// acquireSlot returns false if too many requests are in progress. You may call releaseSlot more than once.
+// acquireSlot returns false if too many requests are in progress. Otherwise call releaseSlot in the end. A second call does nothing.
 func (m middleware) acquireSlot() (releaseSlot func(), ok bool) {
 	if m.slots == nil {
 		return func() {}, true

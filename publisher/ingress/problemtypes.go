@@ -45,7 +45,7 @@ var problemTypes = [problemCount]problemType{
 		Title:   "The body is not valid JSON",
 		Status:  http.StatusBadRequest,
 		Meaning: "The body is not one JSON object in UTF-8, or a member is repeated.",
-		Remedy:  "offset is the position of the error in bytes, starting at 0; pointer names the member. Correct the body and send it again.",
+		Remedy:  "Correct the body and send it again. offset is the position of the error in bytes, starting at 0, and pointer names the member.",
 	},
 	problemInvalid: {
 		Type:    "/problems/invalid",
@@ -165,7 +165,7 @@ var problemTypes = [problemCount]problemType{
 		Status:  http.StatusServiceUnavailable,
 		Detail:  "check operation, or send the request again; with the same Idempotency-Key, a retry never creates a second client",
 		Meaning: "The command log did not answer in time, so the outcome is unknown.",
-		Remedy:  "Check the URL in operation, or send the same request with the same Idempotency-Key: a retry with the same key never creates a second client. Without a key, it can.",
+		Remedy:  "Check the URL in operation, or send the same request again with the same Idempotency-Key. A retry with the same key never creates a second client; without a key, it can.",
 	},
 	problemInternal: {
 		Type:    "/problems/internal",

@@ -15,8 +15,8 @@ import (
 
 // traced records each request as a span of the trace in its traceparent (W3C Trace Context). The span has the route, the method
 // and the status. Unlike the span of OpenTelemetry's own handler, it has no path, address or user agent, because callers may put
-// anything there, including people's names. For the same reason it drops tracestate. Without a tracer, the trace is passed on
-// unchanged.
+// anything there, including people's names. tracestate is dropped for the same reason. Without a tracer, the trace is passed
+// on unchanged.
 func traced(tracer trace.Tracer, route string, next http.Handler) http.Handler {
 	path := route[strings.IndexByte(route, '/'):]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
