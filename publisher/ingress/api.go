@@ -14,11 +14,12 @@ import (
 
 // Log is the command log.
 type Log interface {
-	// Append returns when the command is on disk, and the time at which it, or the same command before it, was accepted.
-	// Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
+	// Append puts the command on disk and returns the time at which it was accepted, which is earlier if the log already had
+	// it. Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
 	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)
-	// Watch returns a channel that is told when the command with this id has its outcome, from now on, until stop is called.
-	Watch(id uuid.UUID) (ended <-chan struct{}, stop func(), err error)
+	// Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
+	// you call stop.
+	Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error)
 	// Find returns the command with this id, or an error with domain.CodeNotFound.
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
@@ -32,14 +33,14 @@ type Clients interface {
 }
 
 const (
-	// maxBody is the most bytes of a request body.
+	// maxBody is the maximum size of a request body in bytes.
 	maxBody = 64 << 10
-	// acceptTimeout bounds a POST, so that its caller has an answer within 5 s whatever the log does.
+	// acceptTimeout limits a POST, so that the caller receives a response within 5 s even if the log does not answer.
 	acceptTimeout = 4500 * time.Millisecond
-	// replayTimeout bounds the question whether a request with a key was carried out already. The store may be away: the
-	// log and the worker see to it then.
+	// replayTimeout limits the look-up of the client of a keyed request. If the store is unavailable, the log or the worker
+	// recognises a retry.
 	replayTimeout = 250 * time.Millisecond
-	// lookUpTimeout bounds a GET.
+	// lookUpTimeout limits a look-up of a client or an operation.
 	lookUpTimeout = 4500 * time.Millisecond
 )
 
@@ -56,7 +57,7 @@ func clientPath(id uuid.UUID) string { return "/api/v2/clients/" + id.String() }
 
 func operationPath(id uuid.UUID) string { return "/api/v2/operations/" + id.String() }
 
-// links point from an operation to itself and to the client that it is about.
+// links are the paths of an operation and its client.
 type links struct {
 	Self   string `json:"self"`
 	Client string `json:"client"`
@@ -64,10 +65,12 @@ type links struct {
 
 func linksOf(id uuid.UUID) links { return links{Self: operationPath(id), Client: clientPath(id)} }
 
-// statusHungUp is what metrics and traces show for a request whose caller hung up. It is nginx's number; nobody receives it.
+// statusHungUp is the status that metrics and traces show for a request whose caller hung up. nginx uses the same number. No
+// caller receives it.
 const statusHungUp = 499
 
-// hungUp reports whether the caller has hung up, in which case the request is done: what failed for it, failed because of that.
+// hungUp reports whether the caller has hung up, and if so completes the request. Errors of such a request are a result of that,
+// not a fault of the service.
 func hungUp(w http.ResponseWriter, r *http.Request) bool {
 	if r.Context().Err() == nil {
 		return false
@@ -76,14 +79,14 @@ func hungUp(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// fail answers with the problem that the error's code stands for.
-func (in *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := problemOf(err)
+// fail answers with the problem for the error's code.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err).document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
 		}
-		in.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
+		a.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
 	}
 	if e, ok := errors.AsType[*domain.Error](err); ok {
 		p.Errors = e.Violations
@@ -92,20 +95,20 @@ func (in *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			p.Detail = e.Error()
 		}
 	}
-	p.write(w, p.Detail)
+	p.write(w)
 }
 
-// failCommand answers for a command that was not accepted, or may have been: then the problem names the operation.
-func (in *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
-	p := problemOf(err)
+// failCommand answers for a command that was not accepted. If it may have been accepted, the problem names the operation.
+func (a *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
+	p := problemOf(err).document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
 		}
-		in.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
+		a.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
 	}
 	if domain.CodeOf(err) == domain.CodeUnknown {
 		p.Operation = operationPath(id)
 	}
-	p.write(w, p.Detail)
+	p.write(w)
 }

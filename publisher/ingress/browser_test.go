@@ -23,8 +23,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browse returns a browser that this machine has, and how many requests it has sent to elsewhere: those go to a proxy that
-// answers none.
+// browse starts a browser that is installed on this machine. elsewhere counts its requests to other machines, which a proxy
+// refuses.
 func browse(t *testing.T) (browser context.Context, elsewhere *atomic.Int64) {
 	t.Helper()
 	elsewhere = new(atomic.Int64)
@@ -35,7 +35,7 @@ func browse(t *testing.T) (browser context.Context, elsewhere *atomic.Int64) {
 	}))
 	t.Cleanup(proxy.Close)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ProxyServer(proxy.URL), // which is not asked for what is on this machine
+		chromedp.ProxyServer(proxy.URL), // not used for addresses of this machine
 		chromedp.Flag("disable-component-update", true),
 		chromedp.WSURLReadTimeout(time.Minute),
 	)
@@ -55,15 +55,15 @@ func browse(t *testing.T) (browser context.Context, elsewhere *atomic.Int64) {
 	return ctx, elsewhere
 }
 
-// find scrolls until a text is on the page: redoc shows what it has when it is looked at.
+// find scrolls until a text is on the page, because redoc renders a section when it becomes visible.
 const find = `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
 	document.body.textContent.includes(%q))`
 
-// TestDocsInABrowser: the pages show both contracts, on a desk and on a telephone, without a request to elsewhere. Screenshots
-// are left by go test -artifacts.
+// TestDocsInABrowser checks that the pages show both contracts on a desktop and on a phone, and send no request to other
+// machines. Run go test -artifacts to keep screenshots.
 func TestDocsInABrowser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	ctx, elsewhere := browse(t)
 	for path, shows := range map[string][]string{
 		"/":            {"Create a client", "/api/v2/operations/{id}", "communicationPreferences", "Idempotency-Key"},
@@ -101,7 +101,8 @@ func TestDocsInABrowser(t *testing.T) {
 	}
 }
 
-// errorsOf returns what the browser has complained of so far, such as what a Content-Security-Policy stopped.
+// errorsOf returns a function that returns the errors in the browser's log so far, such as violations of the
+// Content-Security-Policy.
 func errorsOf(ctx context.Context, t *testing.T) func() []string {
 	t.Helper()
 	var mu sync.Mutex
@@ -145,10 +146,10 @@ func until(ctx context.Context, t *testing.T, expression string) {
 	}
 }
 
-// TestQuickStartInABrowser checks that commands do not wrap, but scroll, on a telephone, and name the place that the page is from.
+// TestQuickStartInABrowser checks that commands on a phone scroll instead of wrapping, and contain the address of the page.
 func TestQuickStartInABrowser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	ctx, _ := browse(t)
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
 		t.Fatal(err)
@@ -170,11 +171,11 @@ func TestQuickStartInABrowser(t *testing.T) {
 	}
 }
 
-// TestResponsesInABrowser checks that every operation is expanded, that 202 is the response of create that is shown first, and
-// that nothing on the page is broken.
+// TestResponsesInABrowser checks that every operation is expanded, that 202 is the selected response of create, and that the page
+// reports no errors.
 func TestResponsesInABrowser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	ctx, _ := browse(t)
 	errors := errorsOf(ctx, t)
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
@@ -198,7 +199,7 @@ func TestResponsesInABrowser(t *testing.T) {
 // TestColoursInABrowser checks that each page has one background, also in dark mode, and that all pages have the same one.
 func TestColoursInABrowser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	ctx, _ := browse(t)
 	for _, scheme := range []string{"light", "dark"} {
 		params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
@@ -213,7 +214,7 @@ func TestColoursInABrowser(t *testing.T) {
 			if strings.HasPrefix(path, "/docs") {
 				until(ctx, t, "document.querySelectorAll('[data-section-id]').length > 2")
 			}
-			// What fills a good part of the window is a background, and not a box of code.
+			// An element that fills a large part of the window is a background, not a box of code.
 			all := evaluate[[]string](ctx, t, `[...document.querySelectorAll('body, main, redoc *')].filter(e => {
 				const box = e.getBoundingClientRect()
 				return e === document.body || box.width * box.height > innerWidth * innerHeight / 8

@@ -19,7 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// contract is the description of the API, with a router for it.
+// contract returns a router for the paths of openapi.yaml.
 var contract = sync.OnceValues(func() (routers.Router, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
 	if err != nil {
@@ -32,8 +32,8 @@ var contract = sync.OnceValues(func() (routers.Router, error) {
 	return gorillamux.NewRouter(doc)
 })
 
-// closeSchemas forbids members that are not described. The contract allows them, so that later versions may add some; the tests
-// do not, so that none is added without a description.
+// closeSchemas forbids members that are not described. The contract allows them, so that later versions may add members. The
+// tests forbid them, so that no member lacks a description.
 func closeSchemas(doc *openapi3.T) {
 	for _, schema := range doc.Components.Schemas {
 		if len(schema.Value.Properties) > 0 {
@@ -42,7 +42,7 @@ func closeSchemas(doc *openapi3.T) {
 	}
 }
 
-// recorder notes the answer that goes through it.
+// recorder records the response that is written to it.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -64,8 +64,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.ResponseWriter.Write(b)
 }
 
-// byContract holds every request that succeeds, and every answer, against the description of the API: all tests of the
-// handlers are tests of it.
+// byContract checks every successful request and every response against openapi.yaml. That makes all tests of the handlers tests
+// of the contract.
 func byContract(t *testing.T, handler http.Handler) http.Handler {
 	t.Helper()
 	router, err := contract()
@@ -85,9 +85,9 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 		}
 		route, parameters, err := router.FindRoute(r)
 		if err != nil {
-			pages := strings.HasPrefix(r.URL.Path, "/docs") || r.URL.Path == "/problems/" || r.URL.Path == "/" // are for people
+			pages := strings.HasPrefix(r.URL.Path, "/docs") || r.URL.Path == "/problems/" || r.URL.Path == "/" // not part of the API
 			if answer.status != http.StatusNotFound && answer.status != http.StatusMethodNotAllowed && !pages {
-				t.Errorf("%s %s is not described, and answered with %d", r.Method, r.URL.Path, answer.status)
+				t.Errorf("%s %s is not described, but the status is %d", r.Method, r.URL.Path, answer.status)
 			}
 			return
 		}
@@ -99,7 +99,7 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 		}}
 		if answer.status < http.StatusMultipleChoices {
 			if err := openapi3filter.ValidateRequest(context.Background(), request); err != nil {
-				t.Errorf("%s %s is not as described: %v", r.Method, r.URL.Path, err)
+				t.Errorf("%s %s does not match the contract: %v", r.Method, r.URL.Path, err)
 			}
 		}
 		response := &openapi3filter.ResponseValidationInput{
@@ -107,15 +107,15 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 		}
 		response.SetBodyBytes(answer.body.Bytes())
 		if err := openapi3filter.ValidateResponse(context.Background(), response); err != nil {
-			t.Errorf("the answer to %s %s is not as described: %v", r.Method, r.URL.Path, err)
+			t.Errorf("the response to %s %s does not match the contract: %v", r.Method, r.URL.Path, err)
 		}
 	})
 }
 
-// TestContract holds what is described against what is there.
+// TestContract checks the examples of requests, the list of problem types, and how the contracts are served.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
 	if err != nil {
 		t.Fatal(err)
@@ -130,14 +130,16 @@ func TestContract(t *testing.T) {
 	for _, name := range doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Enum {
 		described = append(described, name.(string))
 	}
-	var there []string
+	var listed []string
 	for _, match := range regexp.MustCompile(`href="(/problems/[a-z-]+)"`).FindAllStringSubmatch(string(h.request(http.MethodGet, "/problems/", "").body), -1) {
-		there = append(there, match[1])
+		listed = append(listed, match[1])
 	}
-	slices.Sort(described)
-	slices.Sort(there)
-	if len(there) == 0 || !slices.Equal(described, there) {
-		t.Errorf("problems described: %v, there: %v", described, there)
+	var table []string
+	for _, p := range ingress.ProblemTypes {
+		table = append(table, p.Type)
+	}
+	if len(listed) == 0 || !slices.Equal(described, listed) || !slices.Equal(described, table) {
+		t.Errorf("problems described: %v, listed: %v, in the table: %v", described, listed, table)
 	}
 	for path, want := range map[string]string{"/openapi.yaml": "openapi: 3.1", "/asyncapi.yaml": "asyncapi: 3."} {
 		a := h.request(http.MethodGet, path, "")
@@ -145,7 +147,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("%s: %s %v", path, a.Status, a.Header)
 		}
 		if again := h.request(http.MethodGet, path, "", "If-None-Match", a.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
-			t.Errorf("%s: %s to who has it", path, again.Status)
+			t.Errorf("%s: %s with If-None-Match", path, again.Status)
 		}
 	}
 }

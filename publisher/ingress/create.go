@@ -11,7 +11,7 @@ import (
 )
 
 // create is POST /api/v2/clients.
-func (in *api) create(w http.ResponseWriter, r *http.Request) {
+func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	now := time.Now()
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
@@ -24,36 +24,43 @@ func (in *api) create(w http.ResponseWriter, r *http.Request) {
 	}
 	details, err := domain.Parse(body, now)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
-	caller := callerOf(r).Name
+	caller := call.caller.Name
 	id, err := commandID(caller, key)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
 	command, err := domain.NewCreateClient(id, caller, now, details)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
-	preference := prefer(w, r)
+	preference := parsePrefer(r.Header)
+	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	watch, err := in.watch(preference, id)
+	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
-	defer watch.stop()
-	acceptedAt, err := in.accept(ctx, command, key != "")
+	defer waiter.stop()
+	acceptedAt, client, err := a.accept(ctx, command, key != "")
 	if err != nil {
-		in.failCommand(w, r, id, err)
+		a.failCommand(w, r, id, err)
 		return
 	}
-	if preference.wait > 0 && in.createEnded(w, r, watch, id, key != "") {
-		return
+	if preference.wait > 0 {
+		if client != nil {
+			created(w, *client)
+			return
+		}
+		if a.createCompleted(w, r, waiter, id, key != "") {
+			return
+		}
 	}
 	w.Header().Set("Location", operationPath(id))
 	w.Header().Set("Retry-After", "1")
@@ -72,53 +79,48 @@ func commandID(caller, key string) (uuid.UUID, error) {
 	return domain.KeyedID(caller, key), nil
 }
 
-// accept puts the command on the log, unless it was carried out already.
-func (in *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (acceptedAt time.Time, err error) {
+// accept puts the command on the log. If the store already has its client, it returns the client instead.
+func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (time.Time, *domain.Client, error) {
 	if keyed {
 		storeCtx, cancel := context.WithTimeout(ctx, replayTimeout)
 		defer cancel()
-		if client, err := in.clients.Get(storeCtx, command.ID); err == nil {
+		if client, err := a.clients.Get(storeCtx, command.ID); err == nil {
 			if client.Fingerprint != command.Fingerprint {
-				return time.Time{}, domain.Errorf(domain.CodeKeyReused, "a client made from another request has this id")
+				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client from a different request has this id")
 			}
-			return client.AcceptedAt, nil
+			return client.AcceptedAt, &client, nil
 		}
 	}
-	return in.log.Append(ctx, command)
+	acceptedAt, err := a.log.Append(ctx, command)
+	return acceptedAt, nil, err
 }
 
-// createEnded answers a POST whose caller waits, if the operation ends in time; else it returns false. A command that was there
-// before may have ended before the watch began.
-func (in *api) createEnded(w http.ResponseWriter, r *http.Request, watch watch, id uuid.UUID, before bool) bool {
-	for before || watch.next(r) {
-		before = false
-		op, err := in.lookUpTwice(r.Context(), id)
+// createCompleted waits for the outcome of a POST and answers with it. It returns false, and writes nothing, if the response is
+// to be a 202. Set lookFirst if the command may have been on the log before: the waiter does not notice an earlier outcome.
+func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, id uuid.UUID, lookFirst bool) bool {
+	for lookFirst || waiter.next(r.Context()) {
+		lookFirst = false
+		op, client, err := a.lookUpAcrossRetry(r.Context(), id)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true
-		case err != nil: // It is accepted, whatever we can see of it: that is the answer.
-			in.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up an operation that is waited for")
-		case op.Status == domain.OperationSucceeded:
-			return in.created(r.Context(), w, id)
-		case op.Status == domain.OperationRejected:
-			in.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
+		case err != nil: // Keep waiting: the command is accepted, so the worst answer is a 202.
+			a.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up the operation of a waiting request")
+		case client != nil:
+			created(w, *client)
 			return true
-		case op.Status == domain.OperationFailed: // An operator may mend that, long after this answer.
+		case op.Status == domain.OperationRejected:
+			a.fail(w, r, &domain.Error{Code: op.Reason, Violations: op.Errors})
+			return true
+		case op.Status == domain.OperationFailed: // An operator may retry the command, long after this response.
 			return false
 		}
 	}
 	return false
 }
 
-// created answers 201 with the record, or returns false if it cannot be had.
-func (in *api) created(ctx context.Context, w http.ResponseWriter, id uuid.UUID) bool {
-	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
-	defer cancel()
-	client, err := in.clients.Get(ctx, id)
-	if err != nil {
-		return false
-	}
-	w.Header().Set("Location", clientPath(id))
+// created answers 201 with the record.
+func created(w http.ResponseWriter, client domain.Client) {
+	w.Header().Set("Location", clientPath(client.ID))
 	writeJSON(w, http.StatusCreated, "application/json", client)
-	return true
 }

@@ -40,10 +40,10 @@ func marshal(t *testing.T, v any) string {
 	return string(text)
 }
 
-// TestExamplesOfMembers sends every example that the description has of a member or a header. Each must be accepted.
+// TestExamplesOfMembers sends every example of a member or a header in openapi.yaml. Each must be accepted.
 func TestExamplesOfMembers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	doc := description(t)
 	sent := 0
 	send := func(member string, value any, headers ...string) {
@@ -70,7 +70,7 @@ func TestExamplesOfMembers(t *testing.T) {
 	for _, parameter := range doc.Paths.Value("/api/v2/clients").Post.Parameters {
 		example := parameter.Value.Example.(string)
 		if parameter.Value.Name == "Prefer" {
-			example = strings.Replace(example, "10", "1", 1) // no worker ends the wait
+			example = strings.Replace(example, "10", "1", 1) // there is no worker, so the wait lasts its full time
 		}
 		send("", nil, parameter.Value.Name, example)
 	}
@@ -79,11 +79,11 @@ func TestExamplesOfMembers(t *testing.T) {
 	}
 }
 
-// TestExamplesOfAnswers compares every example of an answer with a real one: in full where the request decides it, else by the
-// names of the members and the types of their values.
-func TestExamplesOfAnswers(t *testing.T) {
+// TestExamplesOfResponses compares every example of a response with a real one. Where the request determines the response, both
+// must be equal. Otherwise, names of members and types of values must be.
+func TestExamplesOfResponses(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	doc := description(t)
 	post := doc.Paths.Value("/api/v2/clients").Post.Responses
 	examples := map[string]any{}
@@ -151,8 +151,8 @@ func TestExamplesOfAnswers(t *testing.T) {
 	}
 }
 
-// rejected returns the operation of a command that was rejected.
-func (h *house) rejected(t *testing.T) answer {
+// rejected rejects a command and returns its operation.
+func (h *harness) rejected(t *testing.T) answer {
 	t.Helper()
 	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {

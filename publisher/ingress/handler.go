@@ -1,4 +1,4 @@
-// Package ingress is the HTTP role. It answers 202 to a create-client request once the command is on disk, and reports the outcome.
+// Package ingress is the HTTP API. It answers 202 to a create-client request once the command is on disk, and serves the outcome.
 package ingress
 
 import (
@@ -13,35 +13,36 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Config is what NewHandler needs beside a log and a store.
+// Config configures NewHandler.
 type Config struct {
 	Authenticator auth.Authenticator
-	// RatePerCaller is how many requests a second a caller may make; 0 is any number.
+	// RatePerCaller is how many requests a second a caller may send; 0 means no limit.
 	RatePerCaller float64
-	// MaxRequests is how many requests may be under way at once; 0 is any number.
+	// MaxRequests is how many requests may be in progress at once, not counting those that wait for an outcome; 0 means no
+	// limit.
 	MaxRequests int
 	Logger      zerolog.Logger
-	// Stopping is closed when callers should wait no longer; nil is never.
+	// Stopping is closed when requests must stop waiting, or nil.
 	Stopping <-chan struct{}
 	// Metrics is where the handler registers its metrics, or nil.
 	Metrics prometheus.Registerer
-	// Traces take a span of each request; nil is for none.
+	// Traces records a span for each request; nil means none.
 	Traces trace.TracerProvider
 }
 
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
-	in := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
-	g := guard{authenticator: cfg.Authenticator, logger: cfg.Logger}
+	a := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
+	m := middleware{authenticator: cfg.Authenticator, logger: cfg.Logger}
 	if cfg.RatePerCaller > 0 {
-		g.limits = newLimiters(cfg.RatePerCaller)
+		m.limits = newLimiters(cfg.RatePerCaller)
 	}
 	if cfg.MaxRequests > 0 {
-		g.slots = make(chan struct{}, cfg.MaxRequests)
+		m.slots = make(chan struct{}, cfg.MaxRequests)
 	}
 	mux := http.NewServeMux()
 	duration := promauto.With(cfg.Metrics).NewHistogramVec(prometheus.HistogramOpts{
-		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its answer, the wait that a caller prefers included.",
+		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its response, including the wait that a caller prefers.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 	}, []string{"route", "method", "code"})
 	var tracer trace.Tracer
@@ -52,14 +53,14 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}
-	handle("/api/v2/clients", methods{http.MethodPost: g.allow(in.create, auth.ScopeWrite)})
-	handle("/api/v2/clients/{id}", methods{http.MethodGet: g.allow(in.client, auth.ScopeRead)})
-	// Who takes clients in may see what became of them, too. An operation holds nothing of the client.
-	handle("/api/v2/operations/{id}", methods{http.MethodGet: g.allow(in.operation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("/api/v2/clients", methods{http.MethodPost: m.allow(a.create, auth.ScopeWrite)})
+	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(a.client, auth.ScopeRead)})
+	// A caller that creates clients may also see the outcome. An operation contains no personal data.
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.operation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
 	servePages(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problemNotFound.write(w, "there is nothing at this path")
+		problemNotFound.write(w, "there is no resource at this path")
 	}))
 	return mux
 }

@@ -30,8 +30,8 @@ import (
 
 const jane = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}`
 
-// house is an ingress on a real log and a real store, without a worker: tests do the worker's part where they need it.
-type house struct {
+// harness is an ingress with a real log and a real store but no worker. Tests that need one do its work themselves.
+type harness struct {
 	t      *testing.T
 	server *publishertest.Server
 	log    *publisher.Log
@@ -39,7 +39,7 @@ type house struct {
 	api    *httptest.Server
 }
 
-func newHouse(t *testing.T) *house {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	ctx := context.Background()
 	server := publishertest.Start(t)
@@ -58,17 +58,17 @@ func newHouse(t *testing.T) *house {
 	}
 	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})))
 	t.Cleanup(api.Close)
-	return &house{t, server, log, db, api}
+	return &harness{t, server, log, db, api}
 }
 
-// answer is a response with its body read.
+// answer is a response and its body.
 type answer struct {
 	*http.Response
 	body []byte
 }
 
 // request sends a request; headers are pairs of name and value.
-func (h *house) request(method, path, body string, headers ...string) answer {
+func (h *harness) request(method, path, body string, headers ...string) answer {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, h.api.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -89,12 +89,12 @@ func (h *house) request(method, path, body string, headers ...string) answer {
 	return answer{response, read}
 }
 
-func (h *house) post(body string, headers ...string) answer {
+func (h *harness) post(body string, headers ...string) answer {
 	h.t.Helper()
 	return h.request(http.MethodPost, "/api/v2/clients", body, append(headers, "Content-Type", "application/json")...)
 }
 
-// object is the body as a JSON object.
+// object returns the body as a JSON object.
 func (a answer) object(t *testing.T) map[string]any {
 	t.Helper()
 	var object map[string]any
@@ -120,8 +120,8 @@ func (a answer) problem(t *testing.T, status int, name string) map[string]any {
 	return p
 }
 
-// onLog is the command with this id as a rejection has it.
-func (h *house) onLog(id string) domain.RejectedCommand {
+// onLog returns the command with this id in the form that a rejection contains.
+func (h *harness) onLog(id string) domain.RejectedCommand {
 	h.t.Helper()
 	found, err := h.log.Find(context.Background(), uuid.MustParse(id))
 	if err != nil {
@@ -131,7 +131,7 @@ func (h *house) onLog(id string) domain.RejectedCommand {
 }
 
 // work does the worker's part for the command with this id.
-func (h *house) work(id uuid.UUID, details domain.Details) domain.Client {
+func (h *harness) work(id uuid.UUID, details domain.Details) domain.Client {
 	h.t.Helper()
 	found, err := h.log.Find(context.Background(), id)
 	if err != nil {
@@ -149,7 +149,7 @@ func (h *house) work(id uuid.UUID, details domain.Details) domain.Client {
 }
 
 // trim empties the command log.
-func (h *house) trim() {
+func (h *harness) trim() {
 	h.t.Helper()
 	js, err := jetstream.New(h.server.Connect(h.t))
 	if err != nil {
@@ -175,7 +175,7 @@ func details(t *testing.T) domain.Details {
 
 func TestAccepted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	a := h.post(jane)
 	if a.StatusCode != http.StatusAccepted || a.Header.Get("Retry-After") == "" {
 		t.Fatalf("%s %v: %s", a.Status, a.Header, a.body)
@@ -197,7 +197,7 @@ func TestAccepted(t *testing.T) {
 		t.Errorf("acceptedAt %v (%v), on the log %v (%v)", acceptedAt, err, found, findErr)
 	}
 
-	// It is on the log, and nothing has worked on it yet.
+	// The command is on the log and not processed yet.
 	operation := h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "")
 	object = operation.object(t)
 	if operation.StatusCode != http.StatusOK || operation.Header.Get("Retry-After") == "" ||
@@ -234,7 +234,7 @@ func TestAccepted(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	const clients = "/api/v2/clients"
 	const someID = "/01a2094a-ae7f-79f4-934c-b301506a32bf"
 	padded := jane + strings.Repeat(" ", 64<<10-len(jane))
@@ -307,7 +307,7 @@ func TestRefused(t *testing.T) {
 
 func TestARetryGetsTheSameAnswer(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	reordered := `{"emailAddress": " jsmith@example.com", "lastName": "Smith", "title": "", "firstName": "Jane"}`
 	other := strings.Replace(jane, "Jane", "Janet", 1)
 
@@ -346,7 +346,7 @@ func TestARetryGetsTheSameAnswer(t *testing.T) {
 
 func TestFiftyAtOnceUnderOneKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	answers := make([]answer, 50)
 	var wg sync.WaitGroup
 	for i := range answers {
@@ -360,9 +360,9 @@ func TestFiftyAtOnceUnderOneKey(t *testing.T) {
 	}
 }
 
-func TestTheLogIsAway(t *testing.T) {
+func TestLogUnavailable(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	h.server.Down()
 	start := time.Now()
 	a := h.post(jane)
@@ -376,15 +376,15 @@ func TestTheLogIsAway(t *testing.T) {
 	for h.post(jane).StatusCode != http.StatusAccepted {
 		select {
 		case <-deadline:
-			t.Fatal("not accepted though the log is back")
+			t.Fatal("not accepted although the log is available again")
 		default:
 		}
 	}
 }
 
-func TestTheStoreIsAway(t *testing.T) {
+func TestStoreUnavailable(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	first := h.post(jane, "Idempotency-Key", "key")
 	if err := h.store.Close(); err != nil {
 		t.Fatal(err)
@@ -402,7 +402,7 @@ func TestTheStoreIsAway(t *testing.T) {
 
 func TestABodyThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()}))
 	api.Config.ReadTimeout = 100 * time.Millisecond
 	api.Start()
@@ -421,7 +421,7 @@ func TestABodyThatDoesNotArrive(t *testing.T) {
 	answer{response, read}.problem(t, http.StatusRequestTimeout, "timeout")
 }
 
-// waitingClients are in a store that answers nobody.
+// waitingClients is a store that never answers.
 type waitingClients struct{}
 
 func (waitingClients) Get(ctx context.Context, _ uuid.UUID) (domain.Client, error) {
@@ -429,10 +429,10 @@ func (waitingClients) Get(ctx context.Context, _ uuid.UUID) (domain.Client, erro
 	return domain.Client{}, ctx.Err()
 }
 
-// TestTheCallerHangsUp checks that a request whose caller has gone is neither a warning in the log nor a 5xx in the metrics.
-func TestTheCallerHangsUp(t *testing.T) {
+// TestCallerHangsUp checks that a request whose caller has hung up causes neither a warning in the log nor a 5xx in the metrics.
+func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	const id = "01a2094a-ae7f-79f4-934c-b301506a32bf"
 	for name, c := range map[string]struct {
 		authenticator auth.Authenticator
@@ -461,7 +461,7 @@ func TestTheCallerHangsUp(t *testing.T) {
 	}
 }
 
-// waitingAuthenticator asks an issuer that answers nobody.
+// waitingAuthenticator asks an issuer that never answers.
 type waitingAuthenticator struct{}
 
 func (waitingAuthenticator) Authenticate(ctx context.Context, _ string) (auth.Caller, error) {
@@ -469,7 +469,7 @@ func (waitingAuthenticator) Authenticate(ctx context.Context, _ string) (auth.Ca
 	return auth.Caller{}, ctx.Err()
 }
 
-// silentLog is a log that accepts the request and never answers it.
+// silentLog is a log whose Append never returns an answer, so the outcome is unknown.
 type silentLog struct{ *publisher.Log }
 
 func (silentLog) Append(ctx context.Context, _ domain.CreateClient) (time.Time, error) {
@@ -479,7 +479,7 @@ func (silentLog) Append(ctx context.Context, _ domain.CreateClient) (time.Time, 
 
 func TestAnUnknownOutcomeNamesTheOperation(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	handler := ingress.NewHandler(silentLog{h.log}, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
 	r := httptest.NewRequest(http.MethodPost, "/api/v2/clients", strings.NewReader(jane))
 	r.Header.Set("Content-Type", "application/json")

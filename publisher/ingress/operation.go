@@ -11,28 +11,30 @@ import (
 )
 
 // operation is GET /api/v2/operations/{id}.
-func (in *api) operation(w http.ResponseWriter, r *http.Request) {
+func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problemNotFound.write(w, "there is no operation with this id")
 		return
 	}
-	watch, err := in.watch(prefer(w, r), id)
+	preference := parsePrefer(r.Header)
+	preference.setHeaders(w.Header())
+	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
 	if err != nil {
-		in.fail(w, r, err)
+		a.fail(w, r, err)
 		return
 	}
-	defer watch.stop()
-	op, err := in.lookUpTwice(r.Context(), id)
-	for err == nil && op.Status == domain.OperationPending && watch.next(r) {
-		op, err = in.lookUpTwice(r.Context(), id)
+	defer waiter.stop()
+	op, _, err := a.lookUpAcrossRetry(r.Context(), id)
+	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
+		op, _, err = a.lookUpAcrossRetry(r.Context(), id)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
-		problemNotFound.write(w, "there is no operation with this id, or it ended so long ago that it is forgotten")
+		problemNotFound.write(w, "there is no operation with this id, or it ended too long ago")
 		return
 	case err != nil:
-		in.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
+		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
 		return
 	}
 	if op.Status == domain.OperationPending {
@@ -48,19 +50,19 @@ func (in *api) operation(w http.ResponseWriter, r *http.Request) {
 	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, linksOf(id)})
 }
 
-// lookUpTwice is lookUp for an operation that may be on its way from the rejections back to the log, by an operator's retry:
-// it may have been just behind us.
-func (in *api) lookUpTwice(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+// lookUpAcrossRetry is lookUp for an operation that an operator's retry may be moving from the rejections back to the log. The
+// first look-up can miss it in both places: it reads the log before the move and the rejections after it.
+func (a *api) lookUpAcrossRetry(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	op, err := in.lookUp(ctx, id)
+	op, client, err := a.lookUp(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		op, err = in.lookUp(ctx, id)
+		op, client, err = a.lookUp(ctx, id)
 	}
-	return op, err
+	return op, client, err
 }
 
-// known returns nil for a time that is not known.
+// known returns nil for the zero time, which means unknown.
 func known(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -68,37 +70,37 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// lookUp finds out how far the command with this id has come. The log is asked first: what leaves it between the
-// questions has its outcome by then, so no order of events makes an operation disappear.
-func (in *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, error) {
+// lookUp returns the operation with this id, and its client if that exists. It reads the log first: a command that leaves the
+// log afterwards has its outcome by then, so the operation is found in any case.
+func (a *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
-	command, err := in.log.Find(ctx, id)
+	command, err := a.log.Find(ctx, id)
 	pending := err == nil
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
-		return op, err
+		return op, nil, err
 	}
 	op.AcceptedAt = command.AcceptedAt
 
-	// A client outranks a rejection with its id: the row was there first, and something else came under its id later.
-	client, err := in.clients.Get(ctx, id)
+	// A client outranks a rejection with its id: the row existed before another command with this id was rejected.
+	client, err := a.clients.Get(ctx, id)
 	if err == nil {
 		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
-		return op, nil
+		return op, &client, nil
 	}
 	if domain.CodeOf(err) != domain.CodeNotFound {
-		return op, err
+		return op, nil, err
 	}
-	rejection, err := in.log.Rejection(ctx, id)
+	rejection, err := a.log.Rejection(ctx, id)
 	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
-		return op, nil // it was rejected once, and is on the log again
+		return op, nil, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {
 		op.Status, op.CompletedAt = rejection.Status(), rejection.RejectedAt
 		op.Reason, op.Errors = rejection.Reason, rejection.Errors
-		return op, nil
+		return op, nil, nil
 	}
 	if domain.CodeOf(err) == domain.CodeNotFound && pending {
-		return op, nil
+		return op, nil, nil
 	}
-	return op, err
+	return op, nil, err
 }

@@ -17,7 +17,7 @@ import (
 
 func TestRejectedOperations(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
@@ -49,11 +49,11 @@ func TestRejectedOperations(t *testing.T) {
 	}
 }
 
-// A command that comes again under the id of a rejected one, which the log has let go of, is pending: what is known is about
-// the one before.
+// A rejected command that has left the log can be sent again under its id. Then the operation is pending, because the rejection
+// belongs to the earlier command.
 func TestAnOperationThatIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
@@ -86,10 +86,10 @@ func TestAnOperationThatIsTriedAgain(t *testing.T) {
 	}
 }
 
-// What somebody else put on the log under a UUID is pending, too, until the worker rejects it.
+// A message on the log that no ingress accepted is a pending operation, too, until the worker rejects it.
 func TestAnOperationThatNoIngressAccepted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	js, err := jetstream.New(h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)

@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// methods are the handlers of one path. It answers any other method with 405 and Allow, HEAD like GET, and 406 to a caller
-// who does not take JSON.
+// methods are the handlers of one path. HEAD is handled like GET, and any other method is answered with 405 and Allow. A caller
+// that does not accept JSON receives 406.
 type methods map[string]http.HandlerFunc
 
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	method := r.Method
 	if method == http.MethodHead {
-		method = http.MethodGet // net/http leaves the body out
+		method = http.MethodGet // net/http omits the body
 	}
 	handler, ok := m[method]
 	if !ok {
@@ -28,18 +28,18 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			allow = append(allow, http.MethodHead)
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))
-		problemMethod.write(w, "the methods of this path are "+strings.Join(allow, ", "))
+		problemMethod.write(w, "this path supports "+strings.Join(allow, ", "))
 		return
 	}
 	if !acceptsJSON(r.Header.Values("Accept")) {
-		problemAccept.write(w, "answers are application/json, or application/problem+json")
+		problemAccept.write(w, "responses are application/json or application/problem+json")
 		return
 	}
 	handler(w, r)
 }
 
-// acceptsJSON says whether an Accept header (RFC 9110, section 12.5.1) lets JSON through. Of several ranges that match,
-// the most specific decides; none at all means anything.
+// acceptsJSON reports whether an Accept header (RFC 9110, section 12.5.1) allows JSON. Of several ranges that match, the most
+// specific one decides. A request without the header accepts anything.
 func acceptsJSON(values []string) bool {
 	best, accepted := 0, false
 	for value := range strings.SplitSeq(strings.Join(values, ","), ",") {
@@ -56,9 +56,9 @@ func acceptsJSON(values []string) bool {
 	return accepted || strings.TrimSpace(strings.Join(values, "")) == ""
 }
 
-var tooLargeDetail = "a body may have up to " + strconv.Itoa(maxBody) + " bytes"
+var tooLargeDetail = "the body is limited to " + strconv.Itoa(maxBody) + " bytes"
 
-// readBody returns the body of a request, or answers it and returns false.
+// readBody returns the body of a request. If it cannot, it answers the request and returns false.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
@@ -66,7 +66,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		return nil, false
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		problemMediaType.write(w, "send the body without a Content-Encoding")
+		problemMediaType.write(w, "send the body uncompressed, without Content-Encoding")
 		return nil, false
 	}
 	if r.ContentLength > maxBody {
@@ -82,7 +82,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		problemTooLarge.write(w, tooLargeDetail)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		problemTimeout.write(w, "the body did not arrive in time")
-	default: // The caller has gone, or broke HTTP's framing.
+	default: // The caller has hung up, or the framing is not valid HTTP.
 		problemMalformed.write(w, "the body ended early")
 	}
 	return nil, false
@@ -90,35 +90,35 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 
 const maxKey = 255
 
-// idempotencyKey returns the key of a request, "" if it has none. The header's definition
-// (draft-ietf-httpapi-idempotency-key-header) makes it a quoted string; most callers send it bare, which means the same.
+// idempotencyKey returns the key of a request, or "" if it has none. The header is defined as a quoted string
+// (draft-ietf-httpapi-idempotency-key-header). Most callers send it bare, which means the same.
 func idempotencyKey(header http.Header) (string, error) {
 	values := header.Values("Idempotency-Key")
 	if len(values) == 0 {
 		return "", nil
 	}
 	if len(values) > 1 {
-		return "", errors.New("send one Idempotency-Key")
+		return "", errors.New("send only one Idempotency-Key")
 	}
 	key := values[0]
 	if strings.HasPrefix(key, `"`) {
 		var ok bool
 		if key, ok = unquote(key); !ok {
-			return "", errors.New("the Idempotency-Key begins with a quote but is not a quoted string")
+			return "", errors.New("the Idempotency-Key starts with a quote but is not a quoted string")
 		}
 	}
 	switch {
 	case key == "":
 		return "", errors.New("the Idempotency-Key is empty")
 	case len(key) > maxKey:
-		return "", errors.New("an Idempotency-Key may have up to " + strconv.Itoa(maxKey) + " characters")
+		return "", errors.New("the Idempotency-Key is limited to " + strconv.Itoa(maxKey) + " characters")
 	case strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }):
-		return "", errors.New("an Idempotency-Key has printable ASCII characters only")
+		return "", errors.New("the Idempotency-Key must consist of printable ASCII characters")
 	}
 	return key, nil
 }
 
-// unquote reads a string of a structured field (RFC 9651, section 3.3.3).
+// unquote decodes a string of a structured field (RFC 9651, section 3.3.3) and reports whether it is valid.
 func unquote(s string) (string, bool) {
 	if len(s) < 2 || s[len(s)-1] != '"' {
 		return "", false

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The contracts of the API and of the messages, as they are served.
+// The contracts of the API and of the events.
 var (
 	//go:embed site/openapi.yaml
 	OpenAPI []byte
@@ -27,15 +27,15 @@ var site embed.FS
 
 var pages = template.Must(template.ParseFS(site, "site/*.html"))
 
-// page is what every page has: its title, and which one it is.
+// page has what every page needs: its title, and its name for the navigation.
 type page struct{ Title, Page string }
 
-// docsSecurityPolicy lets the page load what it is made of from where it is, and nothing from elsewhere; nor can it send
-// anything there. Redoc writes styles into the page.
+// docsSecurityPolicy lets the page load from and connect to its own server only. Redoc writes styles into the page, which requires
+// 'unsafe-inline'.
 const docsSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// servePages adds what people and their tools read: the contracts, and pages for them.
+// servePages adds the contracts and the pages that show them.
 func servePages(handle func(route string, handler http.Handler)) {
 	handle("GET /openapi.yaml", content("application/yaml", OpenAPI))
 	handle("GET /asyncapi.yaml", content("application/yaml", AsyncAPI))
@@ -43,7 +43,7 @@ func servePages(handle func(route string, handler http.Handler)) {
 	for route, page := range map[string]page{"GET /docs": {"API", "api"}, "GET /docs/events": {"Events", "events"}} {
 		var html bytes.Buffer
 		if err := pages.ExecuteTemplate(&html, "docs.html", page); err != nil {
-			panic(err) // the template is wrong
+			panic(err) // the template is invalid
 		}
 		served := content("text/html; charset=utf-8", html.Bytes())
 		handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,25 +61,26 @@ func servePages(handle func(route string, handler http.Handler)) {
 func file(name string) []byte {
 	b, err := site.ReadFile(path.Join("site", name))
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the file is not embedded
 	}
 	return b
 }
 
-// content serves bytes that change with the program only.
+// content serves bytes that change only with the program.
 func content(mediaType string, body []byte) http.Handler {
 	sum := sha256.Sum256(body)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-cache") // ask whether it has changed
+		w.Header().Set("Cache-Control", "no-cache") // caches revalidate by the ETag
 		w.Header().Set("ETag", tag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 	})
 }
 
-// redoc serves the script that shows the contracts. It is compressed; who does not take that gets it as it was.
+// redoc serves the script that shows the contracts. The script is embedded compressed, and decompressed for clients that do not
+// accept gzip.
 func redoc() http.Handler {
 	const mediaType = "text/javascript; charset=utf-8"
 	compressed := file("redoc.standalone.js.gz")
@@ -93,11 +94,11 @@ func redoc() http.Handler {
 		}
 		plain, err := gzip.NewReader(bytes.NewReader(compressed))
 		if err != nil {
-			problemInternal.write(w, problemInternal.Detail)
+			problemInternal.write(w, "")
 			return
 		}
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = io.Copy(w, plain) //nolint:gosec // it is ours
+		_, _ = io.Copy(w, plain) //nolint:gosec // the embedded file is trusted
 	})
 }

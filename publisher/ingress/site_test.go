@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestDocsPolicy is that no script or place of anybody else is let into the page.
+// TestDocsPolicy checks that the pages allow neither inline scripts nor content from other servers.
 func TestDocsPolicy(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	for _, path := range []string{"/docs", "/docs/events"} {
 		a := h.request(http.MethodGet, path, "")
 		policy := a.Header.Get("Content-Security-Policy")

@@ -13,9 +13,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// traced has each request in a span, in the trace that its traceparent names (W3C Trace Context). The span tells the route,
-// the method and the status, and no path, address or agent, as OpenTelemetry's own handler would: callers may put anything
-// there, people's names too, and in tracestate, which is dropped. Without a tracer the trace goes on as it came.
+// traced records each request as a span of the trace in its traceparent (W3C Trace Context). The span has the route, the method
+// and the status. Unlike the span of OpenTelemetry's own handler, it has no path, address or user agent, because callers may put
+// anything there, including people's names. tracestate is dropped for the same reason. Without a tracer, the trace is passed
+// on unchanged.
 func traced(tracer trace.Tracer, route string, next http.Handler) http.Handler {
 	path := route[strings.IndexByte(route, '/'):]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,9 +36,9 @@ func traced(tracer trace.Tracer, route string, next http.Handler) http.Handler {
 		ctx, span := tracer.Start(r.Context(), name+" "+path, trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(method, semconv.HTTPRoute(path)))
 		defer span.End()
-		answer := httpsnoop.CaptureMetrics(next, w, r.WithContext(ctx))
-		span.SetAttributes(semconv.HTTPResponseStatusCode(answer.Code))
-		if answer.Code >= http.StatusInternalServerError {
+		response := httpsnoop.CaptureMetrics(next, w, r.WithContext(ctx))
+		span.SetAttributes(semconv.HTTPResponseStatusCode(response.Code))
+		if response.Code >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, "")
 		}
 	})

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,25 +10,26 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxWait is the most seconds that a caller may wait for an outcome.
+// maxWait is the maximum number of seconds that a request waits for an outcome.
 const maxWait = 30
 
-// preference is what a caller prefers (RFC 7240).
-type preference struct{ wait time.Duration }
+// preference is the caller's choice of how to be answered (RFC 7240).
+type preference struct {
+	wait  time.Duration // 0 to answer at once
+	async bool
+}
 
-// prefer reads the preferences of a request, and says in the answer which one is applied. What is not understood is ignored,
-// as the RFC has it; of several waits the first counts.
-func prefer(w http.ResponseWriter, r *http.Request) (p preference) {
-	w.Header().Add("Vary", "Prefer")
-	async := false
-	for item := range strings.SplitSeq(strings.Join(r.Header.Values("Prefer"), ","), ",") {
+// parsePrefer returns the preferences of a request. It ignores unknown and invalid preferences, as RFC 7240 requires. Of
+// several waits, the first one counts.
+func parsePrefer(header http.Header) (p preference) {
+	for item := range strings.SplitSeq(strings.Join(header.Values("Prefer"), ","), ",") {
 		name, value, _ := strings.Cut(item, "=")
 		value, _, _ = strings.Cut(value, ";")
 		value = strings.Trim(strings.TrimSpace(value), `"`)
 		name, _, _ = strings.Cut(name, ";")
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "respond-async":
-			async = true
+			p.async = true
 		case "wait":
 			seconds, err := strconv.ParseUint(value, 10, 16)
 			if err == nil && p.wait == 0 {
@@ -35,49 +37,56 @@ func prefer(w http.ResponseWriter, r *http.Request) (p preference) {
 			}
 		}
 	}
-	switch {
-	case p.wait > 0:
-		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(p.wait/time.Second)))
-	case async:
-		w.Header().Set("Preference-Applied", "respond-async")
-	}
 	return p
 }
 
-// watch waits for the end of an operation.
-type watch struct {
-	ended    <-chan struct{}
-	over     <-chan time.Time
-	stopping <-chan struct{}
-	stop     func()
-}
-
-// watch begins to watch, if the caller prefers to wait.
-func (in *api) watch(p preference, id uuid.UUID) (watch, error) {
-	if p.wait == 0 {
-		return watch{stop: func() {}}, nil
+// setHeaders sets the headers of a response that depends on the preference.
+func (p preference) setHeaders(header http.Header) {
+	header.Add("Vary", "Prefer")
+	switch {
+	case p.wait > 0:
+		header.Set("Preference-Applied", "wait="+strconv.Itoa(int(p.wait/time.Second)))
+	case p.async:
+		header.Set("Preference-Applied", "respond-async")
 	}
-	ended, stop, err := in.log.Watch(id)
-	return watch{ended: ended, over: time.After(p.wait), stopping: in.stopping, stop: stop}, err
 }
 
-// next returns true when there may be something new to see: the operation was told of, or the time is over, which is the last
-// chance. It returns false at once when that was before, when nobody waits any more, and when nobody wanted to.
-func (w *watch) next(r *http.Request) bool {
-	if w.ended == nil {
+// waiter waits for the outcome of an operation.
+type waiter struct {
+	completed   <-chan struct{} // nil when there is nothing left to wait for
+	timeout     <-chan time.Time
+	stopping    <-chan struct{}
+	releaseSlot func()
+	stop        func()
+}
+
+// newWaiter returns a waiter that notices every outcome from now on. If the caller does not prefer to wait, it waits for nothing.
+// Call stop in the end.
+func (a *api) newWaiter(p preference, id uuid.UUID, releaseSlot func()) (waiter, error) {
+	if p.wait == 0 {
+		return waiter{stop: func() {}}, nil
+	}
+	completed, stop, err := a.log.Watch(id)
+	return waiter{completed: completed, timeout: time.After(p.wait), stopping: a.stopping, releaseSlot: releaseSlot, stop: stop}, err
+}
+
+// next waits until it is time to look up the operation, and reports whether it is. The operation may have completed, or the wait
+// is over; then the look-up is the last one, and next returns false from now on. It also returns false after the caller hung up.
+func (w *waiter) next(ctx context.Context) bool {
+	if w.completed == nil {
 		return false
 	}
-	letGo(r)
+	w.releaseSlot()
 	select {
-	case <-w.ended:
+	case <-w.completed:
 		return true
-	case <-w.over:
-		w.ended = nil
+	case <-w.timeout:
+		w.completed = nil
 		return true
 	case <-w.stopping:
-		w.ended = nil
+		w.completed = nil
 		return true
-	case <-r.Context().Done():
+	case <-ctx.Done():
 		return false
 	}
 }

@@ -3,8 +3,11 @@ package ingress_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,14 +16,15 @@ import (
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
+	"clientele/store"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
-// command waits for a command on the log, and returns its id.
-func (h *house) command() uuid.UUID {
+// command waits for a command on the log and returns its id.
+func (h *harness) command() uuid.UUID {
 	h.t.Helper()
 	js, err := jetstream.New(h.server.Connect(h.t))
 	if err != nil {
@@ -42,8 +46,8 @@ func (h *house) command() uuid.UUID {
 	return id
 }
 
-// tell does what a worker does last.
-func (h *house) tell(id uuid.UUID) {
+// notify publishes the completion notice, as a worker does last.
+func (h *harness) notify(id uuid.UUID) {
 	h.t.Helper()
 	nc := h.server.Connect(h.t)
 	if err := nc.Publish(domain.SubjectCompleted+id.String(), nil); err != nil {
@@ -69,7 +73,7 @@ func TestPrefer(t *testing.T) {
 
 func TestWaitForAClient(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	answers := make(chan answer)
 	go func() { answers <- h.post(jane, "Prefer", `respond-async, wait="20"`) }()
 	id := h.command()
@@ -80,9 +84,9 @@ func TestWaitForAClient(t *testing.T) {
 			t.Errorf("%v: %s", a.Header, a.body)
 		}
 	})
-	h.tell(id) // too early: there is nothing to see yet
+	h.notify(id) // too early: there is no outcome yet
 	client := h.work(id, details(t))
-	h.tell(id)
+	h.notify(id)
 	a := <-answers
 	want, err := client.JSON()
 	if err != nil {
@@ -97,24 +101,24 @@ func TestWaitForAClient(t *testing.T) {
 
 func TestWaitForNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	began := time.Now()
 	a := h.post(jane, "Prefer", "wait=1", "Idempotency-Key", "key")
 	if took := time.Since(began); a.StatusCode != http.StatusAccepted || took < time.Second || a.object(t)["status"] != "pending" ||
 		a.Header.Get("Preference-Applied") != "wait=1" || a.Header.Get("Retry-After") == "" {
 		t.Errorf("after %s: %s %v: %s", took, a.Status, a.Header, a.body)
 	}
-	// A word that got lost costs nothing but the time.
+	// A lost notice only costs time: the retry looks up the outcome.
 	id := domain.KeyedID("anonymous", "key")
 	h.work(id, details(t))
 	if a := h.post(jane, "Prefer", "wait=20", "Idempotency-Key", "key"); a.StatusCode != http.StatusCreated {
-		t.Errorf("a retry after the end: %s: %s", a.Status, a.body)
+		t.Errorf("a retry after the outcome: %s: %s", a.Status, a.body)
 	}
 }
 
 func TestWaitForARejection(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
 	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +139,7 @@ func TestWaitForARejection(t *testing.T) {
 		if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
 			t.Fatal(err)
 		}
-		h.tell(id)
+		h.notify(id)
 		a := <-answers
 		if p := a.problem(t, c.status, c.name); len(p["errors"].([]any)) != len(c.errs) {
 			t.Errorf("%s", a.body)
@@ -144,10 +148,85 @@ func TestWaitForARejection(t *testing.T) {
 	}
 }
 
-// Whoever stops does not wait for those who wait.
-func TestWaitUntilTheEnd(t *testing.T) {
+// countingStore is a store that counts its reads of single clients.
+type countingStore struct {
+	store.Store
+	reads atomic.Int64
+}
+
+func (s *countingStore) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
+	s.reads.Add(1)
+	return s.Store.Get(ctx, id)
+}
+
+// TestAWaitingPostReadsTheRowOnce covers the two ways to a 201: a command that completes during the wait, and a retry of one
+// that completed before.
+func TestAWaitingPostReadsTheRowOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHarness(t)
+	counting := &countingStore{Store: h.store}
+	handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
+	created := func(what string, a answer) {
+		t.Helper()
+		if reads := counting.reads.Swap(0); a.StatusCode != http.StatusCreated || reads != 1 {
+			t.Errorf("%s: %s after %d reads, want 1", what, a.Status, reads)
+		}
+	}
+	answers := make(chan answer)
+	go func() { answers <- serve(handler, "Prefer", "wait=20") }()
+	id := h.command()
+	h.work(id, details(t))
+	h.notify(id)
+	created("a new command", <-answers)
+
+	h.work(uuid.MustParse(h.post(jane, "Idempotency-Key", "key").object(t)["id"].(string)), details(t))
+	created("a retry", serve(handler, "Idempotency-Key", "key", "Prefer", "wait=20"))
+}
+
+// TestAWaitingRequestFreesItsSlot sends a second request while the only slot's request waits. The command completes only after
+// the second request is served, so a first request that keeps its slot cannot see the outcome.
+func TestAWaitingRequestFreesItsSlot(t *testing.T) {
+	t.Parallel()
+	for method, want := range map[string]int{http.MethodPost: http.StatusCreated, http.MethodGet: http.StatusOK} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			counting := &countingStore{Store: h.store}
+			handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, MaxRequests: 1, Logger: zerolog.Nop()})
+			send := func(method, path string, headers ...string) answer {
+				r := httptest.NewRequest(method, path, strings.NewReader(jane))
+				r.Header.Set("Content-Type", "application/json")
+				for pair := range slices.Chunk(headers, 2) {
+					r.Header.Set(pair[0], pair[1])
+				}
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				return answer{w.Result(), w.Body.Bytes()}
+			}
+			path := "/api/v2/clients"
+			if method == http.MethodGet {
+				path = "/api/v2/operations/" + h.post(jane).object(t)["id"].(string)
+			}
+			answers := make(chan answer)
+			go func() { answers <- send(method, path, "Prefer", "wait=30", "Idempotency-Key", "key") }()
+			id := h.command()
+			publishertest.Eventually(t, "the first request has the slot", func() bool { return counting.reads.Load() > 0 })
+			publishertest.Eventually(t, "a second request is served", func() bool {
+				return send(http.MethodGet, "/api/v2/clients/"+id.String()).StatusCode == http.StatusNotFound
+			})
+			h.work(id, details(t))
+			h.notify(id)
+			if a := <-answers; a.StatusCode != want || strings.Contains(string(a.body), "pending") {
+				t.Errorf("%s: %s", a.Status, a.body)
+			}
+		})
+	}
+}
+
+// A process that stops does not wait for waiting requests.
+func TestWaitUntilTheProcessStops(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
 	stopping := make(chan struct{})
 	handler := ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop(), Stopping: stopping})
 	answers := make(chan answer)

@@ -1,4 +1,4 @@
-// Package auth tells who a caller is, from the bearer token of a request (RFC 6750): an API key, or a JSON Web Token of an
+// Package auth authenticates callers by the bearer token of a request (RFC 6750), which is an API key or a JSON Web Token from an
 // OpenID Connect issuer.
 package auth
 
@@ -8,35 +8,35 @@ import (
 	"slices"
 )
 
-// Scope is something that a caller may do.
+// Scope is a permission of a caller.
 type Scope string
 
 // The scopes.
 const (
-	ScopeWrite Scope = "clients:write" // take clients in, and see what became of them
+	ScopeWrite Scope = "clients:write" // create clients and read operations
 	ScopeRead  Scope = "clients:read"  // read clients and operations
 )
 
-// scopes are all that there are.
+// scopes are all scopes.
 var scopes = []Scope{ScopeWrite, ScopeRead}
 
-// Caller is who sent a request.
+// Caller is the sender of a request.
 type Caller struct {
-	// Name is the caller's own: idempotency keys of different names never meet.
+	// Name identifies the caller. Idempotency keys of different names are independent.
 	Name   string
 	Scopes []Scope
 }
 
-// May says whether the caller has one of these scopes.
+// May reports whether the caller has one of these scopes.
 func (c Caller) May(oneOf ...Scope) bool {
 	return slices.ContainsFunc(oneOf, func(s Scope) bool { return slices.Contains(c.Scopes, s) })
 }
 
-// Authenticator tells whose a token is. The error is ErrInvalidToken whatever is wrong with the token; any other says that
-// it could not be looked at.
+// Authenticator returns the caller to which a token belongs. The error is ErrInvalidToken if the token is not valid. Any other
+// error means that the token could not be checked.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Caller, error)
 }
 
-// ErrInvalidToken is a token that is nobody's. It does not say why: who holds no valid token is to learn nothing.
+// ErrInvalidToken means that a token belongs to no caller. It gives no reason, so that an attacker learns nothing.
 var ErrInvalidToken = errors.New("the token is not valid")

@@ -25,7 +25,7 @@ import (
 
 var writer = auth.Caller{Name: "pipeline", Scopes: []auth.Scope{auth.ScopeWrite}}
 
-// keyring is one on a file with these lines.
+// keyring returns a keyring that has loaded a file with these lines, and the path of the file.
 func keyring(t *testing.T, lines ...string) (*auth.Keyring, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
@@ -59,7 +59,7 @@ func TestKeys(t *testing.T) {
 	if strings.Contains(key.String(), token) || strings.Contains(key.String(), strings.Split(token, "_")[2]) {
 		t.Error("the file has the key itself")
 	}
-	// What is wrong with the file later leaves the keys in force.
+	// After an error in the file, the loaded keys remain valid.
 	if err := os.WriteFile(path, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-// FuzzParseKeys reads anything; what it reads, it writes and reads again as it was.
+// FuzzParseKeys checks that keys that can be parsed are the same after they are written and parsed again.
 func FuzzParseKeys(f *testing.F) {
 	key, _ := auth.NewKey(writer, time.Time{})
 	f.Add([]byte(key.String()))
@@ -159,7 +159,7 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-// rotate has the issuer use a new key, and forget the one before.
+// rotate replaces the issuer's key.
 func (i *issuer) rotate(t *testing.T, id string) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -231,40 +231,40 @@ func TestOIDC(t *testing.T) {
 	}
 	header, payload, _ := strings.Cut(good, ".")
 	for name, token := range map[string]string{
-		"expired":            sign(t, jose.ES256, key, "1", claims("exp", now.Add(-time.Minute).Unix())),
-		"no expiry":          sign(t, jose.ES256, key, "1", claims("exp", nil)),
-		"not yet":            sign(t, jose.ES256, key, "1", claims("nbf", now.Add(time.Hour).Unix())),
-		"another audience":   sign(t, jose.ES256, key, "1", claims("aud", "others")),
-		"no audience":        sign(t, jose.ES256, key, "1", claims("aud", nil)),
-		"another issuer":     sign(t, jose.ES256, key, "1", claims("iss", "https://issuer.example.com")),
-		"no subject":         sign(t, jose.ES256, key, "1", claims("sub", "")),
-		"a subject of lines": sign(t, jose.ES256, key, "1", claims("sub", "a\r\nb")),
-		"a stranger's key":   sign(t, jose.ES256, stranger, "1", claims()),
-		"an unknown key":     sign(t, jose.ES256, stranger, "2", claims()),
-		"a shared secret":    sign(t, jose.HS256, public, "1", claims()),
-		"no algorithm":       "eyJhbGciOiJub25lIn0." + strings.Split(payload, ".")[0] + ".",
-		"another signature":  header + "." + strings.Split(payload, ".")[0] + "." + strings.Repeat("A", 86),
-		"nothing":            "",
-		"garbage":            "a.b.c",
+		"expired":                    sign(t, jose.ES256, key, "1", claims("exp", now.Add(-time.Minute).Unix())),
+		"no expiry":                  sign(t, jose.ES256, key, "1", claims("exp", nil)),
+		"not yet":                    sign(t, jose.ES256, key, "1", claims("nbf", now.Add(time.Hour).Unix())),
+		"another audience":           sign(t, jose.ES256, key, "1", claims("aud", "others")),
+		"no audience":                sign(t, jose.ES256, key, "1", claims("aud", nil)),
+		"another issuer":             sign(t, jose.ES256, key, "1", claims("iss", "https://issuer.example.com")),
+		"no subject":                 sign(t, jose.ES256, key, "1", claims("sub", "")),
+		"a subject with line breaks": sign(t, jose.ES256, key, "1", claims("sub", "a\r\nb")),
+		"a stranger's key":           sign(t, jose.ES256, stranger, "1", claims()),
+		"an unknown key":             sign(t, jose.ES256, stranger, "2", claims()),
+		"a shared secret":            sign(t, jose.HS256, public, "1", claims()),
+		"no algorithm":               "eyJhbGciOiJub25lIn0." + strings.Split(payload, ".")[0] + ".",
+		"another signature":          header + "." + strings.Split(payload, ".")[0] + "." + strings.Repeat("A", 86),
+		"nothing":                    "",
+		"garbage":                    "a.b.c",
 	} {
 		if caller, err := o.Authenticate(t.Context(), token); !errors.Is(err, auth.ErrInvalidToken) {
 			t.Errorf("%s: %+v, %v", name, caller, err)
 		}
 	}
-	// The issuer changes its key.
+	// A token that is signed with a new key is accepted soon.
 	rotated := sign(t, jose.ES256, i.rotate(t, "3"), "3", claims())
 	publishertest.Eventually(t, "the new key is known", func() bool {
 		_, err := o.Authenticate(t.Context(), rotated)
 		return err == nil
 	})
-	// Its keys cannot be had: that is not the caller's fault. Who asks in the moment in which others were answered has their answer.
+	// If the issuer's keys cannot be fetched, the error does not blame the token. A request during an earlier fetch shares its result.
 	next := sign(t, jose.ES256, i.rotate(t, "4"), "4", claims())
 	i.down.Store(true)
 	publishertest.Eventually(t, "the issuer is seen to be down", func() bool {
 		_, err := o.Authenticate(t.Context(), next)
 		return err != nil && !errors.Is(err, auth.ErrInvalidToken)
 	})
-	// Whoever sends tokens with made-up key ids does not have us ask the issuer each time.
+	// Tokens with invented key ids do not cause a fetch each.
 	before := i.fetches.Load()
 	for n := range 50 {
 		_, _ = o.Authenticate(t.Context(), sign(t, jose.ES256, stranger, "made up "+string(rune('a'+n)), claims()))
@@ -274,7 +274,7 @@ func TestOIDC(t *testing.T) {
 	}
 }
 
-func TestEither(t *testing.T) {
+func TestChain(t *testing.T) {
 	key, token := auth.NewKey(writer, time.Time{})
 	k, _ := keyring(t, key.String())
 	if _, err := (auth.Chain{Keys: k}).Authenticate(t.Context(), token); err != nil {
@@ -286,6 +286,6 @@ func TestEither(t *testing.T) {
 		}
 	}
 	if _, err := auth.OpenOIDC(context.Background(), "http://127.0.0.1:1", "clientele"); err == nil {
-		t.Error("an issuer that is away is there")
+		t.Error("an issuer that does not answer is accepted")
 	}
 }

@@ -19,32 +19,32 @@ import (
 	"time"
 )
 
-// keyPrefix begins every API key, so that people and secret scanners know one when they see it.
+// keyPrefix starts every API key, so that people and secret scanners recognise it.
 const keyPrefix = "clk_"
 
 const (
 	keyIDBytes = 5
-	// secretBytes make a key that cannot be guessed, which is why a plain hash of it, without salt or stretching, is enough.
+	// secretBytes is long enough that a key cannot be guessed. That makes a plain hash, without salt or stretching, sufficient.
 	secretBytes = 32
 )
 
-// encoding is base32 (RFC 4648) in lower case: no character of it needs a quote anywhere.
+// encoding is base32 (RFC 4648) in lower case. None of its characters needs quoting anywhere.
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Key is an API key as the keys file has it: without the key itself.
+// Key is an entry of the keys file. It has a hash of the API key, not the key itself.
 type Key struct {
-	// ID names the key among others. It is a part of the key, and no secret.
+	// ID identifies the key. It is a part of the key and not secret.
 	ID   string
 	Hash [sha256.Size]byte // of the whole key
 	Caller
-	// Expires is zero for a key that does not.
+	// Expires is zero for a key that does not expire.
 	Expires time.Time
 }
 
-// Expired says whether the key has expired by then.
+// Expired reports whether the key has expired by this time.
 func (k Key) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
-// NewKey makes a key, and returns the token that the caller sends: it cannot be had again.
+// NewKey returns a new key and the token that the caller sends. The token cannot be recovered from the key.
 func NewKey(caller Caller, expires time.Time) (key Key, token string) {
 	random := make([]byte, keyIDBytes+secretBytes)
 	_, _ = rand.Read(random) // never fails
@@ -53,10 +53,10 @@ func NewKey(caller Caller, expires time.Time) (key Key, token string) {
 	return Key{ID: id, Hash: sha256.Sum256([]byte(token)), Caller: caller, Expires: expires.UTC().Truncate(time.Second)}, token
 }
 
-// never is written for a key that does not expire.
+// never is the expiry of a key that does not expire.
 const never = "never"
 
-// String is the key's line in the keys file: id, hash, name, scopes and expiry, with spaces in between.
+// String returns the key's line in the keys file: id, hash, name, scopes and expiry, separated by spaces.
 func (k Key) String() string {
 	names := make([]string, len(k.Scopes))
 	for i, s := range k.Scopes {
@@ -69,24 +69,24 @@ func (k Key) String() string {
 	return strings.Join([]string{k.ID, hex.EncodeToString(k.Hash[:]), k.Name, strings.Join(names, ","), expires}, " ")
 }
 
-// namePattern is what API keys may be named: nothing that a header, a log or a shell would trip over.
+// namePattern matches the names of API keys. They need no quoting in headers, logs or shells.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // ParseName checks the name of a caller.
 func ParseName(s string) (string, error) {
 	if !namePattern.MatchString(s) {
-		return "", errors.New("a name has up to 64 letters, digits, dots, dashes and underscores")
+		return "", errors.New("a name has up to 64 letters, digits, dots, hyphens and underscores, and starts with a letter or digit")
 	}
 	return s, nil
 }
 
-// ParseScopes reads scopes with commas in between.
+// ParseScopes parses scopes that are separated by commas.
 func ParseScopes(s string) ([]Scope, error) {
 	var parsed []Scope
 	for name := range strings.SplitSeq(s, ",") {
 		scope := Scope(name)
 		if !slices.Contains(scopes, scope) {
-			return nil, fmt.Errorf("the scopes are %s and %s, with a comma in between", ScopeWrite, ScopeRead)
+			return nil, fmt.Errorf("the scopes are %s and %s, separated by a comma", ScopeWrite, ScopeRead)
 		}
 		if !slices.Contains(parsed, scope) {
 			parsed = append(parsed, scope)
@@ -95,7 +95,8 @@ func ParseScopes(s string) ([]Scope, error) {
 	return parsed, nil
 }
 
-// ParseKeys reads a keys file: a key a line, empty lines and those that begin with # aside. An error names the line.
+// ParseKeys parses a keys file, which has one key per line. It ignores empty lines and lines that start with #. An error names
+// the line.
 func ParseKeys(file []byte) ([]Key, error) {
 	var keys []Key
 	lines := bufio.NewScanner(bytes.NewReader(file))
@@ -106,7 +107,7 @@ func ParseKeys(file []byte) ([]Key, error) {
 		}
 		key, err := parseKey(line)
 		if err == nil && slices.ContainsFunc(keys, func(k Key) bool { return k.ID == key.ID }) {
-			err = fmt.Errorf("the id %s is there twice", key.ID)
+			err = fmt.Errorf("the id %s occurs twice", key.ID)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
@@ -123,10 +124,10 @@ func parseKey(line string) (key Key, err error) {
 	}
 	key.ID = fields[0]
 	if id, err := encoding.DecodeString(key.ID); err != nil || len(id) != keyIDBytes || encoding.EncodeToString(id) != key.ID {
-		return key, errors.New("the id is not one of clientele keys new")
+		return key, errors.New("the id is not valid")
 	}
 	if n, err := hex.Decode(key.Hash[:], []byte(fields[1][:min(len(fields[1]), 2*sha256.Size)])); err != nil || n != sha256.Size || len(fields[1]) != 2*sha256.Size {
-		return key, errors.New("the hash is not a SHA-256 in hexadecimal")
+		return key, errors.New("the hash is not a hexadecimal SHA-256")
 	}
 	if key.Name, err = ParseName(fields[2]); err != nil {
 		return key, err
@@ -136,27 +137,27 @@ func parseKey(line string) (key Key, err error) {
 	}
 	if fields[4] != never {
 		if key.Expires, err = time.Parse(time.RFC3339, fields[4]); err != nil {
-			return key, fmt.Errorf("the expiry is neither %q nor a time by RFC 3339", never)
+			return key, fmt.Errorf("the expiry is neither %q nor an RFC 3339 time", never)
 		}
 		key.Expires = key.Expires.UTC().Truncate(time.Second)
 	}
 	return key, nil
 }
 
-// Keyring knows the keys of a file.
+// Keyring authenticates callers by the keys in a file.
 type Keyring struct {
 	path string
 	keys atomic.Pointer[map[string]Key]
 }
 
-// NewKeyring returns a keyring without keys: Load has those of the file.
+// NewKeyring returns a keyring without keys. Call Load to read the file.
 func NewKeyring(path string) *Keyring {
 	k := &Keyring{path: path}
 	k.keys.Store(&map[string]Key{})
 	return k
 }
 
-// Load reads the file. If that fails, the keys stay as they were.
+// Load reads the file. If it returns an error, the keyring keeps its keys.
 func (k *Keyring) Load() error {
 	file, err := os.ReadFile(k.path)
 	if err != nil {
@@ -174,11 +175,11 @@ func (k *Keyring) Load() error {
 	return nil
 }
 
-// Authenticate returns the caller whose key it is. It takes as long for a key that is there as for one that is not.
+// Authenticate returns the caller to which the key belongs. It takes the same time for known and unknown keys.
 func (k *Keyring) Authenticate(_ context.Context, token string) (Caller, error) {
 	hash := sha256.Sum256([]byte(token))
 	id, _, _ := strings.Cut(strings.TrimPrefix(token, keyPrefix), "_")
-	key, found := (*k.keys.Load())[id] // the zero key has a hash that nobody finds a token for
+	key, found := (*k.keys.Load())[id] // no token has the hash of the zero key
 	same := subtle.ConstantTimeCompare(hash[:], key.Hash[:]) == 1
 	if !found || !same || key.Expired(time.Now()) {
 		return Caller{}, ErrInvalidToken

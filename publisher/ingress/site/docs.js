@@ -1,8 +1,8 @@
-// The examples name the place that the page is from, and can be copied.
+// Make the examples use the address of this page, and add a button that copies them.
 for (const pre of document.querySelectorAll('pre')) {
   const code = pre.querySelector('code')
   code.textContent = code.textContent.replaceAll('http://127.0.0.1:8080', location.origin)
-  code.tabIndex = 0 // it scrolls
+  code.tabIndex = 0 // makes it scrollable by keyboard
   const button = document.createElement('button')
   button.type = 'button'
   button.textContent = 'Copy'
@@ -10,7 +10,7 @@ for (const pre of document.querySelectorAll('pre')) {
     try {
       await navigator.clipboard.writeText(code.textContent)
       button.textContent = 'Copied'
-    } catch { // without TLS there is no clipboard: select it instead
+    } catch { // the clipboard requires TLS: select the text instead
       getSelection().selectAllChildren(code)
       button.textContent = 'Selected'
     }
@@ -19,7 +19,7 @@ for (const pre of document.querySelectorAll('pre')) {
   pre.append(button)
 }
 
-// Redoc shows the lowest status first. A request that does not wait is answered with 202, so that is shown first instead.
+// Redoc selects the lowest status. Select 202 instead, the response to a request that does not wait.
 const seen = new WeakSet()
 new MutationObserver(() => {
   for (const tabs of document.querySelectorAll('redoc [role=tablist][data-response-codes-tablist]')) {

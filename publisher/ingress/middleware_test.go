@@ -19,20 +19,20 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// byName takes the token for the name of a caller with all rights.
+// byName authenticates each token as a caller of that name, with all scopes.
 type byName struct{}
 
 func (byName) Authenticate(_ context.Context, token string) (auth.Caller, error) {
 	switch token {
 	case "":
 		return auth.Caller{}, auth.ErrInvalidToken
-	case "issuer is away":
-		return auth.Caller{}, errors.New("away")
+	case "issuer is down":
+		return auth.Caller{}, errors.New("unavailable")
 	}
 	return auth.Caller{Name: token, Scopes: []auth.Scope{auth.ScopeRead, auth.ScopeWrite}}, nil
 }
 
-// slowLog accepts when it is told to.
+// slowLog accepts a command after the test sends on accept, or at once if entered is nil.
 type slowLog struct {
 	ingress.Log
 	entered, accept chan struct{}
@@ -75,10 +75,10 @@ func TestAuthorization(t *testing.T) {
 		}
 	}
 	serve(handler, "Authorization", "Bearer a", "Authorization", "Bearer b").problem(t, http.StatusUnauthorized, "unauthorized")
-	serve(handler, "Authorization", "Bearer issuer is away").problem(t, http.StatusServiceUnavailable, "unavailable")
+	serve(handler, "Authorization", "Bearer issuer is down").problem(t, http.StatusServiceUnavailable, "unavailable")
 }
 
-// FuzzAuthorization: whatever the header, the answer is one of three, and none of it comes back.
+// FuzzAuthorization checks that a service without keys answers any header with 401, and that the response does not contain it.
 func FuzzAuthorization(f *testing.F) {
 	f.Add("Bearer token")
 	f.Add("bearer  \x00")
@@ -88,18 +88,18 @@ func FuzzAuthorization(f *testing.F) {
 		a := serve(handler, "Authorization", value)
 		a.problem(t, http.StatusUnauthorized, "unauthorized")
 		if len(value) > 12 && (strings.Contains(string(a.body), value) || strings.Contains(a.Header.Get("WWW-Authenticate"), value)) {
-			t.Errorf("%q comes back", value)
+			t.Errorf("%q is in the response", value)
 		}
 	})
 }
 
-// FuzzIdempotencyKey: a key is refused or accepted, and an accepted one has one id.
+// FuzzIdempotencyKey checks that a key is either refused or accepted, and that an accepted key always has the same id.
 func FuzzIdempotencyKey(f *testing.F) {
 	f.Add("a")
 	f.Add(`"a\"b"`)
 	f.Add(`"`)
 	f.Add(strings.Repeat("x", 256))
-	handler := ingress.NewHandler(slowLog{}, awayClients{}, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
+	handler := ingress.NewHandler(slowLog{}, unavailableClients{}, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
 	f.Fuzz(func(t *testing.T, key string) {
 		first, second := serve(handler, "Idempotency-Key", key), serve(handler, "Idempotency-Key", key)
 		switch first.StatusCode {
@@ -113,10 +113,10 @@ func FuzzIdempotencyKey(f *testing.F) {
 	})
 }
 
-type awayClients struct{ ingress.Clients }
+type unavailableClients struct{ ingress.Clients }
 
-func (awayClients) Get(context.Context, uuid.UUID) (domain.Client, error) {
-	return domain.Client{}, errors.New("away")
+func (unavailableClients) Get(context.Context, uuid.UUID) (domain.Client, error) {
+	return domain.Client{}, errors.New("unavailable")
 }
 
 func TestRateLimit(t *testing.T) {

@@ -1,0 +1,4 @@
+package ingress
+
+// ProblemTypes are all types of problems.
+var ProblemTypes = problemTypes[:]

@@ -1,0 +1,178 @@
+package ingress
+
+import "net/http"
+
+// problemID identifies a type of problem.
+type problemID int
+
+// The types of problems, in the order of their list.
+const (
+	problemMalformed problemID = iota
+	problemInvalid
+	problemKeyReused
+	problemIdempotencyKey
+	problemUnauthorized
+	problemForbidden
+	problemNotFound
+	problemMethod
+	problemAccept
+	problemTimeout
+	problemTooLarge
+	problemMediaType
+	problemTooMany
+	problemBusy
+	problemUnavailable
+	problemLogFull
+	problemUnknown
+	problemInternal
+
+	problemCount
+)
+
+// problemType has what all problems of one type share, and the text of their page.
+type problemType struct {
+	Type   string // a relative URI reference: the path of the page
+	Title  string
+	Status int
+	Detail string // the default; empty if every problem has its own
+
+	Meaning, Remedy string
+}
+
+var problemTypes = [problemCount]problemType{
+	problemMalformed: {
+		Type:    "/problems/malformed-json",
+		Title:   "The body is not valid JSON",
+		Status:  http.StatusBadRequest,
+		Meaning: "The body is not one JSON object in UTF-8, or a member is repeated.",
+		Remedy:  "Correct the body and send it again. offset is the position of the error in bytes, starting at 0, and pointer names the member.",
+	},
+	problemInvalid: {
+		Type:    "/problems/invalid",
+		Title:   "The client is not valid",
+		Status:  http.StatusUnprocessableEntity,
+		Detail:  "errors lists every member that breaks a rule",
+		Meaning: "The body is valid JSON, but at least one member breaks a rule. errors lists each one with its JSON Pointer and the rule.",
+		Remedy:  "Nothing was stored. Correct every listed member and send the request again.",
+	},
+	problemKeyReused: {
+		Type:    "/problems/idempotency-key-reused",
+		Title:   "The idempotency key was used for another request",
+		Status:  http.StatusUnprocessableEntity,
+		Detail:  "this Idempotency-Key was used with a different body; use a new key for a new client",
+		Meaning: "An earlier request with this Idempotency-Key had a different body.",
+		Remedy:  "To retry, send the original body. To create another client, use a new key.",
+	},
+	problemIdempotencyKey: {
+		Type:    "/problems/invalid-idempotency-key",
+		Title:   "The Idempotency-Key header is not valid",
+		Status:  http.StatusBadRequest,
+		Meaning: "The Idempotency-Key header is empty, longer than 255 characters, repeated, or contains characters that are not allowed.",
+		Remedy:  "Send one key of up to 255 printable ASCII characters.",
+	},
+	problemUnauthorized: {
+		Type:    "/problems/unauthorized",
+		Title:   "Authentication required",
+		Status:  http.StatusUnauthorized,
+		Detail:  "send an API key or a token from the issuer as Authorization: Bearer",
+		Meaning: "The request has no token, or the token is invalid, expired or revoked.",
+		Remedy:  "Send Authorization: Bearer with an API key or a token from the OpenID Connect issuer. The operators of the service issue API keys.",
+	},
+	problemForbidden: {
+		Type:    "/problems/forbidden",
+		Title:   "Permission denied",
+		Status:  http.StatusForbidden,
+		Meaning: "The token is valid but lacks the scope that this request requires.",
+		Remedy:  "Ask the operators for a key with this scope.",
+	},
+	problemNotFound: {
+		Type:    "/problems/not-found",
+		Title:   "Not found",
+		Status:  http.StatusNotFound,
+		Meaning: "There is no path, client or operation at this address. Rejected operations are deleted after 90 days.",
+		Remedy:  "Check the address. A client exists once its operation has succeeded.",
+	},
+	problemMethod: {
+		Type:    "/problems/method-not-allowed",
+		Title:   "Method not allowed",
+		Status:  http.StatusMethodNotAllowed,
+		Meaning: "The path does not support this method.",
+		Remedy:  "Use one of the methods in the Allow header.",
+	},
+	problemAccept: {
+		Type:    "/problems/not-acceptable",
+		Title:   "Not acceptable",
+		Status:  http.StatusNotAcceptable,
+		Meaning: "The Accept header excludes JSON, the only format of the API.",
+		Remedy:  "Send Accept: application/json, or omit the header.",
+	},
+	problemTimeout: {
+		Type:    "/problems/timeout",
+		Title:   "Request timeout",
+		Status:  http.StatusRequestTimeout,
+		Meaning: "The body did not arrive in time.",
+		Remedy:  "Send the request again.",
+	},
+	problemTooLarge: {
+		Type:    "/problems/too-large",
+		Title:   "The body is too large",
+		Status:  http.StatusRequestEntityTooLarge,
+		Meaning: "The body is larger than 64 KiB.",
+		Remedy:  "Send one client per request.",
+	},
+	problemMediaType: {
+		Type:    "/problems/unsupported-media-type",
+		Title:   "Unsupported media type",
+		Status:  http.StatusUnsupportedMediaType,
+		Meaning: "The Content-Type is not application/json, or the body is compressed.",
+		Remedy:  "Send Content-Type: application/json and omit Content-Encoding.",
+	},
+	problemTooMany: {
+		Type:    "/problems/too-many-requests",
+		Title:   "Too many requests",
+		Status:  http.StatusTooManyRequests,
+		Detail:  "you exceeded your rate limit; wait for Retry-After seconds",
+		Meaning: "You exceeded your rate limit.",
+		Remedy:  "Wait for Retry-After seconds. Every response has your limit in RateLimit-Policy and the remaining requests in RateLimit.",
+	},
+	problemBusy: {
+		Type:    "/problems/busy",
+		Title:   "Too many requests in progress",
+		Status:  http.StatusServiceUnavailable,
+		Detail:  "nothing was changed; try again later",
+		Meaning: "The service is processing as many requests as it allows at once. Nothing was changed.",
+		Remedy:  "Wait for Retry-After seconds and send the request again.",
+	},
+	problemUnavailable: {
+		Type:    "/problems/unavailable",
+		Title:   "Service unavailable",
+		Status:  http.StatusServiceUnavailable,
+		Detail:  "nothing was changed; try again later",
+		Meaning: "A system that the service depends on is unavailable. Nothing was changed.",
+		Remedy:  "Wait for Retry-After seconds and send the request again.",
+	},
+	problemLogFull: {
+		Type:    "/problems/log-full",
+		Title:   "The service is overloaded",
+		Status:  http.StatusServiceUnavailable,
+		Detail:  "the command was not accepted; try again later",
+		Meaning: "Clients arrive faster than they are processed, and the command log is full. This one was not accepted.",
+		Remedy:  "Wait for at least Retry-After seconds and send the request again.",
+	},
+	problemUnknown: {
+		Type:    "/problems/outcome-unknown",
+		Title:   "The command may or may not have been accepted",
+		Status:  http.StatusServiceUnavailable,
+		Detail:  "check operation, or send the request again; with the same Idempotency-Key, a retry never creates a second client",
+		Meaning: "The command log did not answer in time, so the outcome is unknown.",
+		Remedy:  "Check the URL in operation, or send the same request again with the same Idempotency-Key. A retry with the same key never creates a second client; without a key, it can.",
+	},
+	problemInternal: {
+		Type:    "/problems/internal",
+		Title:   "Internal error",
+		Status:  http.StatusInternalServerError,
+		Detail:  "the service has a defect; report the time of your request to its operators",
+		Meaning: "The service has a defect.",
+		Remedy:  "Report the time of your request to the operators.",
+	},
+}
