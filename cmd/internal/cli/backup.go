@@ -18,7 +18,7 @@ import (
 type copyFlags struct {
 	Dir string `arg:"" type:"path" help:"Directory of the backup."`
 
-	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of a clientele serve, for what --nats-url and --database-url do not name (${default})."`
+	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of a clientele serve, used in place of --nats-url or --database-url (${default})."`
 	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts the streams in the data directory."`
 	natsFlags             `embed:"" group:"nats"`
 	databaseFlags         `embed:"" group:"database"`
@@ -34,14 +34,14 @@ type backupCmd struct {
 func (*backupCmd) Help() string {
 	return `Examples:
 
-  # Separate processes, which may run meanwhile
+  # Separate processes, running or stopped
   clientele backup backup-monday --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
 
-  # A clientele serve that is running, and one that is stopped
+  # A running clientele serve, and a stopped one
   clientele backup backup-monday --nats-url nats://127.0.0.1:4222 --data-dir clientele-data
   clientele backup backup-monday --data-dir clientele-data
 
-The directory must not exist, or be empty. It then holds personal data, not encrypted: keep it as safe as the database. Do not
+The directory must be empty or not exist. The backup contains personal data and is not encrypted: protect it like the database. Do not
 erase clients, and do not retry or drop rejections, until the backup is complete.`
 }
 
@@ -80,10 +80,10 @@ func (c *copyFlags) options(e env) (app.CopyOptions, *copyProgress) {
 	}, progress
 }
 
-// summarize prints what a backup holds.
+// summarize prints the contents of a backup.
 func summarize(w io.Writer, m backup.Manifest) {
 	for _, s := range m.Streams {
-		fmt.Fprintf(w, "%-18s %d messages, %d durable consumers\n", s.Name, s.Messages, s.Consumers)
+		fmt.Fprintf(w, "%-18s %s, %s\n", s.Name, countOf(int(s.Messages), "message"), countOf(s.Consumers, "durable consumer"))
 	}
 	fmt.Fprintf(w, "%-18s %d\n", backup.Clients, m.Rows)
 	var size int64
@@ -95,10 +95,10 @@ func summarize(w io.Writer, m backup.Manifest) {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// progressInterval is how often progress is printed where there is no terminal.
+// progressInterval is how often progress is printed without a terminal.
 const progressInterval = 10 * time.Second
 
-// copyProgress shows how far each part is: as a bar on a terminal, as a line every 10 s elsewhere.
+// copyProgress shows the progress of each part: a bar on a terminal, a line every 10 s elsewhere.
 type copyProgress struct {
 	w        io.Writer
 	terminal bool

@@ -10,15 +10,15 @@ import (
 	"clientele/cmd/internal/loadtest"
 )
 
-// benchCmd drives a running Clientele and measures it from outside, as callers and subscribers see it.
+// benchCmd measures a running Clientele as its callers and subscribers see it.
 type benchCmd struct {
-	URL         string        `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The API to drive (${default})."`
-	Connections int           `default:"64" placeholder:"N" help:"Connections, each with one request under way at a time (${default})."`
-	Rate        float64       `placeholder:"N" help:"Requests a second, sent when they are due whether the ones before are answered or not; as fast as it goes unless given."`
-	Duration    time.Duration `default:"10s" help:"How long to send (${default})."`
+	URL         string        `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"URL of the API (${default})."`
+	Connections int           `default:"64" placeholder:"N" help:"Connections, each with one request at a time (${default})."`
+	Rate        float64       `placeholder:"N" help:"Requests per second, sent on schedule even if earlier ones are unanswered; by default as many as possible."`
+	Duration    time.Duration `default:"10s" help:"How long to send requests (${default})."`
 	Count       int           `placeholder:"N" help:"How many requests to send, instead of --duration."`
 	Keys        bool          `help:"Send an Idempotency-Key with each request."`
-	Token       string        `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
+	Token       string        `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
 	apiTLSFlags   `embed:""`
@@ -29,13 +29,13 @@ type benchCmd struct {
 func (*benchCmd) Help() string {
 	return `Examples:
 
-  # As fast as it goes
+  # As many requests as possible
   clientele bench --connections 256 --duration 30s
 
-  # At a rate, where a request counts from when it was due
+  # At a fixed rate; latency counts from when a request was due
   clientele bench --rate 2000 --duration 60s --keys
 
-The exit status is 1 if anything was lost or came twice.`
+The exit status is 1 if a client was lost or duplicated.`
 }
 
 // Validate is called by the parser.
@@ -52,7 +52,7 @@ func (c *benchCmd) Validate() error {
 	return nil
 }
 
-// Run measures, and prints what it found.
+// Run measures and prints the result.
 func (c *benchCmd) Run(e env) error {
 	certificates, err := c.config()
 	if err != nil {
@@ -90,10 +90,10 @@ func (c *benchCmd) Run(e env) error {
 		return errors.New("interrupted: requests in flight are not counted")
 	}
 	if r.Accepted == 0 {
-		return errors.New("no request was accepted, see the answers, and --url")
+		return errors.New("no request was accepted: see the responses above, and check --url")
 	}
 	if r.Lost > 0 || r.Duplicated > 0 {
-		return fmt.Errorf("%d lost, %d duplicated: look at clientele rejections ls, and at the operations", r.Lost, r.Duplicated)
+		return fmt.Errorf("%d lost, %d duplicated: run clientele rejections ls, and look up the operations", r.Lost, r.Duplicated)
 	}
 	return nil
 }

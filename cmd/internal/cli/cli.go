@@ -18,44 +18,44 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: the ingress and the worker, and, unless told of others, NATS and SQLite inside."`
-	Ingress ingressCmd `cmd:"" group:"run" help:"Run the HTTP side only, on a NATS and a PostgreSQL of yours."`
-	Worker  workerCmd  `cmd:"" group:"run" help:"Run the side that stores clients and emits client.created, on a NATS and a PostgreSQL of yours."`
-	Migrate migrateCmd `cmd:"" group:"run" help:"Bring the streams and the database schema to this version, then end."`
+	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: ingress, worker, NATS and SQLite."`
+	Ingress ingressCmd `cmd:"" group:"run" help:"Run the HTTP API, on your own NATS and PostgreSQL."`
+	Worker  workerCmd  `cmd:"" group:"run" help:"Run the worker, which stores clients and publishes client.created, on your own NATS and PostgreSQL."`
+	Migrate migrateCmd `cmd:"" group:"run" help:"Create or update the streams and the database schema."`
 
-	Import importCmd `cmd:"" group:"use" help:"Take in the clients of a CSV or NDJSON file, through the API."`
-	Events eventsCmd `cmd:"" group:"use" help:"Follow client.created, forward it to an HTTP URL, or send it again."`
+	Import importCmd `cmd:"" group:"use" help:"Create the clients of a CSV or NDJSON file through the API."`
+	Events eventsCmd `cmd:"" group:"use" help:"Follow events, forward them to a URL, or publish them again."`
 
-	Keys       keysCmd       `cmd:"" group:"look" help:"Make, list and revoke API keys."`
-	Clients    clientsCmd    `cmd:"" group:"look" help:"Find clients by e-mail address or name, and show them."`
-	Rejections rejectionsCmd `cmd:"" group:"look" help:"Look at the commands that were rejected, and retry or drop them."`
-	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, for good, and tell subscribers."`
-	Backup     backupCmd     `cmd:"" group:"look" help:"Copy everything into a directory, while Clientele runs or is stopped."`
-	Restore    restoreCmd    `cmd:"" group:"look" help:"Fill empty servers, or an empty data directory, with a backup."`
-	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele from outside. It takes clients in for good."`
+	Keys       keysCmd       `cmd:"" group:"look" help:"Create, list and revoke API keys."`
+	Clients    clientsCmd    `cmd:"" group:"look" help:"Find and show clients."`
+	Rejections rejectionsCmd `cmd:"" group:"look" help:"List, show, retry and drop rejected commands."`
+	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, and notify subscribers."`
+	Backup     backupCmd     `cmd:"" group:"look" help:"Copy the streams and the clients into a directory."`
+	Restore    restoreCmd    `cmd:"" group:"look" help:"Restore a backup into empty servers or an empty data directory."`
+	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele. It creates clients that remain."`
 
-	Completion completionCmd `cmd:"" group:"other" help:"Print the code that completes commands, flags and files in bash, zsh or fish."`
+	Completion completionCmd `cmd:"" group:"other" help:"Print shell completion code for bash, zsh or fish."`
 	Help       helpCmd       `cmd:"" group:"other" help:"Show the help of a command."`
-	Version    versionCmd    `cmd:"" group:"other" help:"Print the version, then end."`
+	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 
-	VersionFlag kong.VersionFlag `name:"version" env:"-" help:"Print the version, then end."`
+	VersionFlag kong.VersionFlag `name:"version" env:"-" help:"Print the version."`
 }
 
-const description = `Clientele takes in new clients: 202 means on disk, and it will happen.
+const description = `Clientele takes in new clients. 202 Accepted means that the command is on disk and will be processed.
 
   # Everything in one process, on http://127.0.0.1:8080, with a page at /docs
   clientele serve
 
-  # Take the clients of a file in, and see what comes of it
+  # Create the clients of a file, and see their events
   clientele import clients.csv
   clientele events tail --since 1h
 
-Every flag has an environment twin: --nats-url is CLIENTELE_NATS_URL. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says.`
+Every flag has an environment variable: --nats-url is CLIENTELE_NATS_URL. OTEL_EXPORTER_OTLP_ENDPOINT enables traces.`
 
-// helped is what the parser throws when it has printed help and there is nothing more to do.
+// helped is the panic of the parser after it has printed help.
 type helped struct{}
 
-// Run runs the command line until it is done, the context ends or a signal asks to stop, and returns the exit status.
+// Run runs the command line until it completes, the context ends or a signal arrives. It returns the exit status.
 func Run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -65,7 +65,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	go func() {
 		select {
 		case <-signals:
-			// The second signal ends the process as if there were no handler: before anybody is told so.
+			// A second signal ends the process at once. The log promises this, so the handler is removed first.
 			signal.Stop(signals)
 			fail(nil)
 		case <-ctx.Done():
@@ -75,17 +75,17 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		kong.Name("clientele"),
 		kong.Description(description),
 		kong.ExplicitGroups([]kong.Group{
-			{Key: "run", Title: "Run it:"},
-			{Key: "use", Title: "Clients in, events out:"},
-			{Key: "look", Title: "Look after it:"},
+			{Key: "run", Title: "Run Clientele:"},
+			{Key: "use", Title: "Import clients and use events:"},
+			{Key: "look", Title: "Operate Clientele:"},
 			{Key: "other", Title: "Other:"},
-			{Key: "api", Title: "The API:"},
-			{Key: "process", Title: "The process:"},
-			{Key: "inside", Title: "What is inside:"},
+			{Key: "api", Title: "API:"},
+			{Key: "process", Title: "Process:"},
+			{Key: "inside", Title: "Embedded NATS and SQLite:"},
 			{Key: "nats", Title: "NATS:"},
-			{Key: "database", Title: "The database:"},
-			{Key: "streams", Title: "The streams:"},
-			{Key: "worker", Title: "The worker:"},
+			{Key: "database", Title: "Database:"},
+			{Key: "streams", Title: "Streams:"},
+			{Key: "worker", Title: "Worker:"},
 		}),
 		kong.DefaultEnvars("CLIENTELE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -96,7 +96,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
-	printed := ExitOK // the status after the parser has printed what it was asked for
+	printed := ExitOK // the status after the parser has printed help or the version
 	defer func() {
 		if r := recover(); r != nil {
 			if _, ok := r.(helped); !ok {
@@ -105,7 +105,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 			status = printed
 		}
 	}()
-	// A shell that wants to complete a command line asks with COMP_LINE, and gets its answer here.
+	// A shell that completes a command line sets COMP_LINE; the suggestions are printed here.
 	registerCompletion(parser)
 	if isGroup(parser.Model.Node, args) {
 		args = append(args, "--help")
@@ -134,8 +134,8 @@ func commandOf(err error) string {
 	return "clientele"
 }
 
-// explain returns the error of a command in the words of an operator. If the command lacked a right, that is the error:
-// what the command noticed is only that its context ended.
+// explain returns the error of a command with advice. If the command lacked a right, that is the error: the command itself only
+// noticed that its context ended.
 func explain(ctx context.Context, err error) error {
 	lacking, ok := errors.AsType[*app.PermissionError](context.Cause(ctx))
 	if !ok {

@@ -15,9 +15,9 @@ type clientsFindCmd struct {
 	// CLIENTELE_NAME is the name of a key or of a forwarder: it must not narrow a search.
 	Email string `env:"CLIENTELE_CLIENT_EMAIL" placeholder:"ADDRESS" help:"The whole e-mail address. Case is ignored."`
 	Name  string `env:"CLIENTELE_CLIENT_NAME" placeholder:"WORDS" help:"Words in any order that each begin a word of the first, middle or last name. Case, accents and punctuation are ignored."`
-	Limit int    `default:"20" placeholder:"N" help:"Most clients to print (${default})."`
-	Body  bool   `help:"Print names, e-mail addresses, postcodes and dates of birth, too: they are personal data."`
-	JSON  bool   `name:"json" help:"Print a JSON object a line instead of a table, with the whole record if --body is given."`
+	Limit int    `default:"20" placeholder:"N" help:"Maximum clients to print (${default})."`
+	Body  bool   `help:"Print names, e-mail addresses, postcodes and dates of birth as well, which are personal data."`
+	JSON  bool   `name:"json" help:"Print one JSON object per line instead of a table, with the whole record if --body is set."`
 
 	clientsFlags `embed:"" group:"database"`
 }
@@ -38,14 +38,14 @@ clients, and may run beside clientele serve. The exit status is 1 if no client m
 func (c *clientsFindCmd) Validate() error {
 	switch {
 	case strings.TrimSpace(c.Email) == "" && strings.TrimSpace(c.Name) == "":
-		return errors.New("give --email or --name")
+		return errors.New("pass --email or --name")
 	case c.Limit < 1:
 		return errors.New("--limit must be at least 1")
 	}
 	return nil
 }
 
-// Run prints the clients that match. Neither the output nor an error repeats what was looked for.
+// Run prints the clients that match. Neither the output nor an error repeats the query, which is personal data.
 func (c *clientsFindCmd) Run(e env) error {
 	db, err := c.openClients(e.ctx)
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *clientsFindCmd) Run(e env) error {
 	}
 	found := countOf(total, "client")
 	if total > c.Limit {
-		found += fmt.Sprintf(" match, the first %d are printed: raise --limit or give more words", c.Limit)
+		found += fmt.Sprintf(" match, the first %d are printed: raise --limit or add words", c.Limit)
 	}
 	_, err = fmt.Fprintln(e.stderr, found)
 	return err
@@ -96,7 +96,7 @@ func (c *clientsFindCmd) print(e env, clients []domain.Client) error {
 	return table.Flush()
 }
 
-// personalColumns returns what tells clients of one name apart.
+// personalColumns returns the fields that distinguish clients of the same name.
 func personalColumns(c domain.Client) []string {
 	name := c.FirstName + " "
 	if c.MiddleName != nil {

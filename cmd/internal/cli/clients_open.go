@@ -13,13 +13,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// clientFacts are what is known of a client beside personal data.
+// clientFacts describe a client without personal data.
 type clientFacts struct {
 	ID         uuid.UUID     `json:"id"`
 	Status     domain.Status `json:"status"`
 	AcceptedAt time.Time     `json:"acceptedAt"`
 	CreatedAt  time.Time     `json:"createdAt"`
-	// Record is personal data: it is set on request only.
+	// Record is personal data. It is set only on request.
 	Record *domain.Client `json:"record,omitzero"`
 }
 
@@ -32,15 +32,15 @@ func newClientFacts(c domain.Client, body bool) clientFacts {
 	return facts
 }
 
-// askFlags are those of a command that works on clients and their messages, and asks before.
+// askFlags are the flags of a command that acts on clients and their messages after a confirmation.
 type askFlags struct {
 	confirmFlags  `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 	clientsFlags  `embed:"" group:"database"`
 }
 
-// open returns the clients, and the streams with the messages about them, given that somebody can be asked where that has to
-// be. The caller calls closeAll.
+// open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
+// is not a terminal. The caller calls closeAll.
 func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
 	if err := f.checkTerminal(e); err != nil {
 		return nil, nil, nil, err

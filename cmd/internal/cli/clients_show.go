@@ -12,7 +12,7 @@ import (
 
 type clientsShowCmd struct {
 	ID   string `arg:"" name:"id" help:"Id of the client."`
-	Body bool   `help:"Show the record, too: it is personal data."`
+	Body bool   `help:"Show the record as well, which is personal data."`
 	JSON bool   `name:"json" help:"Print a JSON object."`
 
 	clientsFlags `embed:"" group:"database"`
@@ -27,7 +27,7 @@ func (*clientsShowCmd) Help() string {
   clientele clients show ID --body --json | jq .record`
 }
 
-// Run shows the client, with its record only if that was asked for.
+// Run shows the client, and its record only on request.
 func (c *clientsShowCmd) Run(e env) error {
 	id, err := domain.ParseID(c.ID)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *clientsShowCmd) print(e env, client domain.Client) error {
 	fmt.Fprintf(lines, "Accepted at:\t%s\n", client.AcceptedAt.Format(time.RFC3339Nano))
 	fmt.Fprintf(lines, "Created at:\t%s\n", client.CreatedAt.Format(time.RFC3339Nano))
 	if !c.Body {
-		fmt.Fprintf(lines, "Record:\t%s of personal data, --body shows it\n", countOf(len(body), "byte"))
+		fmt.Fprintf(lines, "Record:\t%s of personal data; --body shows it\n", countOf(len(body), "byte"))
 		return lines.Flush()
 	}
 	if err := lines.Flush(); err != nil {

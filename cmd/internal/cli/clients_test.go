@@ -131,7 +131,7 @@ func TestClientsFind(t *testing.T) {
 			{
 				[]string{"--name=j", "--limit=2", "--json"},
 				cli.ExitOK, line(0) + "}\n" + line(1) + "}\n",
-				"3 clients match, the first 2 are printed: raise --limit or give more words\n",
+				"3 clients match, the first 2 are printed: raise --limit or add words\n",
 			},
 			{[]string{"--name=janet"}, cli.ExitError, "", "clientele: no client matches\n"},
 			{[]string{"--name='"}, cli.ExitError, "", "clientele: no client matches\n"},
@@ -160,7 +160,7 @@ Created at:   2026-11-24T18:00:01.123456Z
 `
 		status, stdout, stderr := d.run("show", id)
 		if status != cli.ExitOK || !strings.HasPrefix(stdout, "ID:           "+id+facts+"Record:       ") ||
-			!strings.HasSuffix(stdout, " bytes of personal data, --body shows it\n") {
+			!strings.HasSuffix(stdout, " bytes of personal data; --body shows it\n") {
 			t.Errorf("%d %s%s", status, stdout, stderr)
 		}
 		client, err := d.store.Get(t.Context(), directoryID(0))

@@ -10,7 +10,7 @@ import (
 	"github.com/posener/complete"
 )
 
-// completionCmd prints the code by which a shell completes command lines.
+// completionCmd prints the code with which a shell completes command lines.
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"Your shell: ${enum}."`
 }
@@ -27,7 +27,7 @@ func (*completionCmd) Help() string {
   clientele completion fish | source`
 }
 
-// Run prints the code. It names this program by its path, which works where the PATH has another clientele or none.
+// Run prints the code. It contains the path of this program, so it works if the PATH has another clientele or none.
 func (c *completionCmd) Run(e env) error {
 	path, err := os.Executable()
 	if err != nil {
@@ -37,8 +37,8 @@ func (c *completionCmd) Run(e env) error {
 	return err
 }
 
-// completionCode is what each shell runs. Its verbs are the path, quoted once, and twice for a shell that evaluates it again.
-// The code of the library needs a zsh that has run compinit, and a path without spaces.
+// completionCode is the code for each shell. Its verbs are the path, quoted once, and quoted twice for a shell that evaluates it again.
+// The library's own code requires a zsh that has run compinit, and a path without spaces.
 var completionCode = map[string]string{
 	"bash": "complete -o bashdefault -o default -C %[2]s clientele\n",
 	"zsh": `(( $+functions[compdef] )) || { autoload -U compinit && compinit }
@@ -60,14 +60,14 @@ complete -f -c clientele -a "(__complete_clientele)"
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// registerCompletion answers a shell that wants to complete a command line.
+// registerCompletion prints suggestions if a shell asks for them.
 func registerCompletion(parser *kong.Kong) {
 	commands := make([]string, len(parser.Model.Children))
 	for i, command := range parser.Model.Children {
 		commands[i] = command.Name
 	}
 	kongcompletion.Register(parser,
-		// The shells complete files where nothing else fits: they know how to quote a space, and what ~ is.
+		// The shells complete files themselves: they quote spaces and expand ~.
 		kongcompletion.WithPredictor("file", complete.PredictNothing),
 		kongcompletion.WithPredictor("command", complete.PredictSet(commands...)))
 }

@@ -12,7 +12,7 @@ const (
 	ExitUsage = 2
 )
 
-// env is what a command has of the world around it.
+// env is the environment of a command.
 type env struct {
 	ctx            context.Context //nolint:containedctx // kong hands one value to every command
 	fail           func(error)     // ends ctx, and the command with this error
@@ -21,7 +21,7 @@ type env struct {
 	stdout, stderr io.Writer
 }
 
-// usageError is a command line that the parser takes and that is wrong all the same.
+// usageError is an error in a command line that the parser accepts.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// eraseCmd carries out a person's request to be erased (UK GDPR, article 17), everywhere that Clientele keeps data.
+// eraseCmd fulfils a person's request for erasure (UK GDPR, article 17) everywhere that Clientele stores data.
 type eraseCmd struct {
 	ID string `arg:"" name:"id" help:"Id of the client."`
 
@@ -25,7 +25,7 @@ func (*eraseCmd) Help() string {
   clientele erase 01a1f0de-7c5e-7000-8000-000000000000
   clientele erase ID --nats-url nats://… --database-url postgres://…
 
-Events that subscribers have, and backups, are theirs to erase: they are told with client.erased.`
+Subscribers receive client.erased and erase their own copies. Backups keep the client: erase them yourself.`
 }
 
 // Run erases a client.
@@ -39,20 +39,20 @@ func (c *eraseCmd) Run(e env) error {
 		return err
 	}
 	defer closeAll()
-	if yes, err := c.confirmed(e, fmt.Sprintf("Erase everything about client %s, for good?", id), "erased"); !yes {
+	if yes, err := c.confirmed(e, fmt.Sprintf("Erase everything about client %s? This cannot be undone.", id), "erased"); !yes {
 		return err
 	}
 	return erase(e, id, clients, streams)
 }
 
-// erase takes the row first and the messages after it: whoever reads the events cannot look up more than they say.
+// erase deletes the row before the messages: a reader of the events can then look up no more than they contain.
 func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Admin) error {
 	pending, err := streams.Pending(e.ctx, id)
 	if err != nil {
 		return err
 	}
 	if pending {
-		return fmt.Errorf("client %s is still being taken in: nothing was erased, run this again when its operation has ended", id)
+		return fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has ended", id)
 	}
 	client, err := clients.Get(e.ctx, id)
 	rows := 1
@@ -71,12 +71,12 @@ func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Admin) e
 	}
 	erased, err := streams.Erase(e.ctx, id, since)
 	if err != nil {
-		return fmt.Errorf("the row is erased, and not yet all messages, run this again: %w", err)
+		return fmt.Errorf("the row is erased, but not all messages: run this again: %w", err)
 	}
 	if rows+erased.Commands+erased.Rejections+erased.Events == 0 {
-		return fmt.Errorf("nothing here is about %s; subscribers were told with %s all the same", id, domain.SubjectErased)
+		return fmt.Errorf("no data about %s was found; %s was published anyway", id, domain.SubjectErased)
 	}
-	fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; subscribers are told with %s\n",
+	fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; published %s\n",
 		id, rows, erased.Commands, erased.Rejections, erased.Events, domain.SubjectErased)
 	return nil
 }

@@ -2,7 +2,7 @@ package cli
 
 // eventsCmd are the tools for events.
 type eventsCmd struct {
-	Tail    eventsTailCmd    `cmd:"" help:"Show events as they come."`
-	Replay  eventsReplayCmd  `cmd:"" help:"Send client.created again for the clients of a time: to its stream, or to another subject."`
-	Forward eventsForwardCmd `cmd:"" help:"Send every event to an HTTP URL, at least once: for subscribers without NATS."`
+	Tail    eventsTailCmd    `cmd:"" help:"Print events as they are published."`
+	Replay  eventsReplayCmd  `cmd:"" help:"Publish client.created again for the clients of a period."`
+	Forward eventsForwardCmd `cmd:"" help:"Post every event to a URL at least once, for subscribers without NATS."`
 }

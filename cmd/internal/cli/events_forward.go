@@ -11,12 +11,12 @@ import (
 )
 
 type eventsForwardCmd struct {
-	URL        string `arg:"" help:"Where events are posted, as CloudEvents in HTTP's binary mode."`
-	Name       string `default:"default" placeholder:"NAME" help:"Name of this way out. Each name has every event once, from when it was first used (${default})."`
-	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Secret with which events are signed, by Standard Webhooks: whsec_ and base64, or any text."`
-	InFlight   int    `default:"16" placeholder:"N" help:"Requests under way at once (${default})."`
+	URL        string `arg:"" help:"URL to which events are posted, as CloudEvents in binary mode."`
+	Name       string `default:"default" placeholder:"NAME" help:"Name of the durable consumer; each name receives every event published after its first use (${default})."`
+	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of 16 bytes or more."`
+	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
-	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Where /livez, /readyz, /metrics and /debug/pprof are served; nowhere unless given."`
+	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz, /metrics and /debug/pprof; by default none."`
 	runFlags      `embed:"" group:"process"`
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -29,8 +29,8 @@ func (*eventsForwardCmd) Help() string {
 
   clientele events forward https://crm.example.com/clients --secret-file secret
 
-Each event is sent until it is answered with 2xx. What was sent is remembered by --name, on the side of NATS: it can be
-stopped and started again, and run twice.`
+Each event is posted until the receiver responds with 2xx. NATS remembers by --name which events were delivered: you can
+restart the command, and run it twice to share the work.`
 }
 
 // Validate is called by the parser.
@@ -38,7 +38,7 @@ func (c *eventsForwardCmd) Validate() error {
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("the URL must be like https://crm.example.com/clients")
+		return errors.New("the URL must be an HTTP or HTTPS URL, such as https://crm.example.com/clients")
 	case !forwardName.MatchString(c.Name):
 		return errors.New("--name: use up to 64 letters, digits, dashes and underscores")
 	}

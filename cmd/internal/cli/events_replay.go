@@ -16,9 +16,9 @@ import (
 )
 
 type eventsReplayCmd struct {
-	Since   moment `required:"" placeholder:"TIME" help:"Clients created then or later: by RFC 3339, or a duration ago such as 24h."`
-	Until   moment `placeholder:"TIME" help:"Clients created before then (now)."`
-	Subject string `placeholder:"SUBJECT" help:"Publish to the subscribers that listen on this subject now, and to no stream. Under client.replay. the operator of deploy/nats may do so."`
+	Since   timeFlag `required:"" placeholder:"TIME" help:"Only clients created at this time or later: a time (RFC 3339) or a duration before now, such as 24h."`
+	Until   timeFlag `placeholder:"TIME" help:"Only clients created before this time; by default now."`
+	Subject string   `placeholder:"SUBJECT" help:"Publish to the current subscribers of this subject instead of the stream. The operator of deploy/nats may use subjects that begin with client.replay."`
 
 	askFlags `embed:""`
 }
@@ -30,34 +30,35 @@ var replaySubject = regexp.MustCompile(`^[^\s.*>$]+(\.[^\s.*>]+)*$`)
 func (*eventsReplayCmd) Help() string {
 	return `Examples:
 
-  # After a restore: everybody gets the events once more of the clients of the last two days
+  # After a restore: publish the events of the last two days again, to all subscribers
   clientele events replay --since 48h
 
-  # For a subscriber that lost its data, which listens to client.replay.mailer now
+  # For one subscriber that has lost its data and is subscribed to client.replay.mailer now
   clientele events replay --since 2026-01-01T00:00:00Z --subject client.replay.mailer
 
-It says how many, and asks.`
+The command prints how many events it will publish and asks first. Subscribers recognise repeated events by their ce-id.`
 }
 
 // Validate is called by the parser.
 func (c *eventsReplayCmd) Validate() error {
 	if c.Subject != "" && (!replaySubject.MatchString(c.Subject) || c.Subject == domain.SubjectCreated) {
-		return errors.New("--subject must be one without wildcards, such as client.replay.mailer; without it the events go to their stream")
+		return errors.New("--subject must be a subject without wildcards, such as client.replay.mailer; without the flag, events are published to their stream")
 	}
 	return nil
 }
 
-// Run publishes the events of clients once more.
+// Run publishes the events of clients again.
 func (c *eventsReplayCmd) Run(e env) error {
-	if c.Until.IsZero() {
-		c.Until.Time = time.Now()
+	since, until := c.Since.past(), time.Now()
+	if c.Until.isSet() {
+		until = c.Until.past()
 	}
 	clients, streams, closeAll, err := c.open(e)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	n, err := clients.Count(e.ctx, c.Since.Time, c.Until.Time)
+	n, err := clients.Count(e.ctx, since, until)
 	if err != nil {
 		return err
 	}
@@ -67,21 +68,21 @@ func (c *eventsReplayCmd) Run(e env) error {
 	}
 	done := 0
 	if n > 0 {
-		if yes, err := c.confirmed(e, fmt.Sprintf("Send %s of %d clients to %s?", domain.SubjectCreated, n, to), "sent"); !yes {
+		if yes, err := c.confirmed(e, fmt.Sprintf("Publish %s of %s to %s?", domain.SubjectCreated, countOf(n, "client"), to), "published"); !yes {
 			return err
 		}
-		done, err = c.replay(e.ctx, clients, streams)
+		done, err = c.replay(e.ctx, clients, streams, since, until)
 	}
-	fmt.Fprintf(e.stdout, "events sent to %s: %d\n", to, done)
+	fmt.Fprintf(e.stdout, "events published to %s: %d\n", to, done)
 	return err
 }
 
 // replay publishes a page of events at a time, and returns how many it has published.
-func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, streams *publisher.Admin) (done int, err error) {
+func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, streams *publisher.Admin, since, until time.Time) (done int, err error) {
 	const size = 500
 	var after uuid.UUID
 	for {
-		page, err := clients.Page(ctx, c.Since.Time, c.Until.Time, after, size)
+		page, err := clients.Page(ctx, since, until, after, size)
 		if err != nil || len(page) == 0 {
 			return done, err
 		}
@@ -93,7 +94,7 @@ func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, strea
 		}
 		err = streams.Replay(ctx, events, c.Subject)
 		if errors.Is(err, nats.ErrPermissionViolation) {
-			<-ctx.Done() // the connection is about to say which right is lacking
+			<-ctx.Done() // the connection is about to report which right is missing
 			err = fmt.Errorf("publish to %s: %w", c.Subject, ctx.Err())
 		}
 		if err != nil {

@@ -17,10 +17,10 @@ import (
 )
 
 type eventsTailCmd struct {
-	Since    moment `placeholder:"TIME" help:"Begin with the events of then: by RFC 3339, or a duration ago such as 24h. Else with the next."`
-	ID       string `name:"id" placeholder:"ID" help:"Only the events of this client."`
-	JSON     bool   `name:"json" help:"Print whole events, with the clients in them: CloudEvents in JSON, one a line."`
-	NoFollow bool   `help:"End with the last event that is there."`
+	Since    timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, begin with the next event."`
+	ID       string   `name:"id" placeholder:"ID" help:"Only events of this client."`
+	JSON     bool     `name:"json" help:"Print whole events, with the clients, as CloudEvents in JSON, one per line."`
+	NoFollow bool     `help:"End after the last event that exists now."`
 
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -46,21 +46,22 @@ func (c *eventsTailCmd) Run(e env) error {
 		return err
 	}
 	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: !c.JSON}
-	if c.Since.IsZero() {
-		// Not DeliverNew: the library may make the consumer anew, and what came meanwhile would be missing.
+	if !c.Since.isSet() {
+		// With DeliverNew, events would be missing when the library recreates the consumer.
 		stream, err := js.Stream(e.ctx, domain.StreamEvents)
 		if err != nil {
 			return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
 		}
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
 	} else {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &c.Since.Time
+		since := c.Since.past()
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
 	}
 	consumer, err := js.OrderedConsumer(e.ctx, domain.StreamEvents, cfg)
 	if err != nil {
 		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
 	}
-	defer func() { // else the server keeps it for minutes
+	defer func() { // otherwise the server keeps it for minutes
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = js.DeleteConsumer(ctx, domain.StreamEvents, consumer.CachedInfo().Name)
@@ -109,7 +110,7 @@ func (c *eventsTailCmd) Run(e env) error {
 	}
 }
 
-// cloudEvent is an event in CloudEvents' JSON format.
+// cloudEvent is an event in the JSON format of CloudEvents.
 type cloudEvent struct {
 	SpecVersion     string         `json:"specversion"`
 	ID              string         `json:"id"`
@@ -119,7 +120,7 @@ type cloudEvent struct {
 	Time            string         `json:"time"`
 	DataContentType string         `json:"datacontenttype"`
 	DataSchema      string         `json:"dataschema,omitzero"`
-	Traceparent     string         `json:"traceparent,omitzero"` // of CloudEvents' distributed tracing extension
+	Traceparent     string         `json:"traceparent,omitzero"` // of the distributed tracing extension
 	Data            jsontext.Value `json:"data"`
 }
 

@@ -4,9 +4,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpCmd is --help for those who expect a command.
+// helpCmd is --help as a command.
 type helpCmd struct {
-	Command []string `arg:"" optional:"" predictor:"command" help:"The command, such as events tail. Without it, every command is listed."`
+	Command []string `arg:"" optional:"" predictor:"command" help:"The command, such as events tail. Without it, lists every command."`
 }
 
 // Run prints the help of the command, and ends as --help does.
@@ -16,7 +16,7 @@ func (c *helpCmd) Run(ctx *kong.Context) error {
 }
 
 // isGroup reports whether the arguments name nothing but a group of commands, such as events or the program itself. The
-// next word is missing, so the reader wants to see the list.
+// next word is missing, so the list is shown.
 func isGroup(node *kong.Node, args []string) bool {
 	for _, arg := range args {
 		if node = child(node, arg); node == nil {

@@ -10,18 +10,18 @@ import (
 	"clientele/cmd/internal/importer"
 )
 
-// importCmd imports the clients of a file through the API.
+// importCmd creates the clients of a file through the API.
 type importCmd struct {
 	File        string            `arg:"" predictor:"file" help:"File to import, - for standard input."`
-	URL         string            `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The API (${default})."`
-	Token       string            `placeholder:"TOKEN" help:"API key or token to send. It belongs into the environment: CLIENTELE_TOKEN."`
-	Format      string            `default:"auto" enum:"auto,csv,ndjson" placeholder:"FORMAT" help:"csv, ndjson, or auto: by the file's name, else by how it begins (${default})."`
-	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"What a column is called in the API, as in E-Mail=emailAddress; = alone leaves it out. May be given again."`
+	URL         string            `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"URL of the API (${default})."`
+	Token       string            `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
+	Format      string            `default:"auto" enum:"auto,csv,ndjson" placeholder:"FORMAT" help:"csv, ndjson, or auto: by the name of the file, or else by its first bytes (${default})."`
+	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"Name of a column in the API, such as E-Mail=emailAddress; an empty name skips the column. Repeat the flag for each column."`
 	KeyColumn   string            `placeholder:"COLUMN" help:"Column or NDJSON member with a unique key for each row, such as an id in your system. It is not sent. Without it, the row's content is its key."`
-	Delimiter   string            `default:"," placeholder:"CHAR" help:"What separates columns of a CSV file (${default})."`
-	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; clients.rejects.csv beside clients.csv unless given. An existing file is kept, and the name gets a number."`
-	Connections int               `default:"64" placeholder:"N" help:"Requests under way at once (${default})."`
-	DryRun      bool              `help:"Validate only, here: send nothing, write no file, and print the row numbers and reasons."`
+	Delimiter   string            `default:"," placeholder:"CHAR" help:"Column separator of a CSV file (${default})."`
+	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; by default clients.rejects.csv beside clients.csv. An existing file is kept, and a number is added to the name."`
+	Connections int               `default:"64" placeholder:"N" help:"Maximum requests in progress (${default})."`
+	DryRun      bool              `help:"Validate locally: send nothing, write no file, and print row numbers and reasons."`
 	apiTLSFlags `embed:""`
 }
 
@@ -29,7 +29,7 @@ type importCmd struct {
 func (*importCmd) Help() string {
 	return `Examples:
 
-  # See what is wrong with a file, import what is right, correct the rejected rows and import those
+  # Check a file, import it, correct the rejected rows and import those
   clientele import clients.csv --dry-run
   clientele import clients.csv
   clientele import clients.rejects.csv
@@ -40,7 +40,7 @@ func (*importCmd) Help() string {
   # A column with a unique key
   clientele import crm.csv --key-column crm_id
 
-  # From another program, an object a line
+  # From another program, one object per line
   crm-export | clientele import - --format ndjson
 
 You can interrupt an import and run it again: no client is created twice. The same holds after you add, move or delete rows, or
@@ -93,7 +93,7 @@ func (c *importCmd) Run(e env) error {
 	return c.report(e, result, err)
 }
 
-// report prints what happened to the rows. The error says that not all of them were accepted.
+// report prints the counts. It returns an error unless all rows were accepted.
 func (c *importCmd) report(e env, r importer.Result, err error) error {
 	if r.Elapsed > 0 { // the file could be opened
 		done := map[bool]string{false: "accepted", true: "valid"}[c.DryRun]
@@ -109,12 +109,12 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 	case r.Removed != "":
 		fmt.Fprintf(e.stdout, "removed %s: all of its rows are accepted\n", r.Removed)
 	case c.DryRun && r.Rejected > 0:
-		return fmt.Errorf("%d rows are not valid; nothing was sent", r.Rejected)
+		return fmt.Errorf("%s not valid; nothing was sent", countOf(r.Rejected, "row"))
 	case r.RejectsTaken != "":
-		return fmt.Errorf("%d rows were rejected: correct them in %s and import that file; %s is from an earlier import and was left as it is",
-			r.Rejected, r.RejectsPath, r.RejectsTaken)
+		return fmt.Errorf("%s rejected: correct them in %s and import that file; %s is from an earlier import and was not changed",
+			countOf(r.Rejected, "row"), r.RejectsPath, r.RejectsTaken)
 	case r.Rejected > 0:
-		return fmt.Errorf("%d rows were rejected: correct them in %s and import that file", r.Rejected, r.RejectsPath)
+		return fmt.Errorf("%s rejected: correct them in %s and import that file", countOf(r.Rejected, "row"), r.RejectsPath)
 	}
 	return nil
 }

@@ -16,21 +16,21 @@ import (
 	"clientele/publisher/ingress/auth"
 )
 
-// keysCmd are the operator's commands for API keys. They work on a file; whoever serves with it reads it again.
+// keysCmd are the operator's commands for API keys. They change a file, which running processes read again.
 type keysCmd struct {
-	New    keysNewCmd    `cmd:"" help:"Make an API key and print it. It is shown this once."`
+	New    keysNewCmd    `cmd:"" help:"Create an API key and print it once."`
 	Ls     keysLsCmd     `cmd:"" help:"List the keys of a keys file."`
-	Revoke keysRevokeCmd `cmd:"" help:"Take keys out of a keys file. Who serves with it refuses them within seconds."`
+	Revoke keysRevokeCmd `cmd:"" help:"Remove keys from a keys file. Running processes refuse them within seconds."`
 }
 
-// maxLive is how many keys of one name may be live: the one in use, and the one that takes its place.
+// maxLive is how many unexpired keys a name may have: the one in use, and its replacement.
 const maxLive = 2
 
 type keysNewCmd struct {
-	Name     string `required:"" placeholder:"NAME" help:"Name of the caller. Its idempotency keys belong to the name, whichever key it uses."`
-	Scope    string `required:"" placeholder:"SCOPE,…" help:"What the caller may do: clients:write, clients:read, or both with a comma."`
-	Expires  expiry `placeholder:"TIME" help:"When the key expires: by RFC 3339, or a duration from now such as 2160h or 90d; never unless given."`
-	KeysFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Add the key's line, which holds a hash of the key, to this file; create the file if it is missing. Without it the line is printed on standard error."`
+	Name     string   `required:"" placeholder:"NAME" help:"Name of the caller. Idempotency keys belong to the name, not to the key."`
+	Scope    string   `required:"" placeholder:"SCOPE,…" help:"Scopes: clients:write, clients:read, or both, separated by a comma."`
+	Expires  timeFlag `placeholder:"TIME" help:"When the key expires: a time (RFC 3339) or a duration from now, such as 2160h or 90d; by default never."`
+	KeysFile string   `type:"path" predictor:"file" placeholder:"FILE" help:"File to which the key's line, with a hash of the key, is added; created if missing. Without it the line is printed on standard error."`
 }
 
 // Help is printed by --help.
@@ -40,7 +40,7 @@ func (*keysNewCmd) Help() string {
   clientele keys new --name crm --scope clients:write,clients:read --expires 365d --keys-file keys
   clientele serve --keys-file keys
 
-Standard output holds the key and nothing else:
+Standard output contains only the key:
 
   KEY=$(clientele keys new --name crm --scope clients:read --keys-file keys)`
 }
@@ -55,7 +55,11 @@ func (c *keysNewCmd) Run(e env) error {
 	if err != nil {
 		return &usageError{"--scope: " + err.Error()}
 	}
-	key, token := auth.NewKey(auth.Caller{Name: name, Scopes: scopes}, c.Expires.Time)
+	expires := c.Expires.future()
+	if c.Expires.isSet() && !expires.After(time.Now()) {
+		return &usageError{"--expires: must be in the future"}
+	}
+	key, token := auth.NewKey(auth.Caller{Name: name, Scopes: scopes}, expires)
 	if c.KeysFile == "" {
 		return printKey(e, token, fmt.Sprintf("Add this line to the keys file:\n\n%s", key))
 	}
@@ -70,7 +74,7 @@ func (c *keysNewCmd) Run(e env) error {
 		}
 	}
 	if len(live) >= maxLive {
-		return fmt.Errorf("%s has %d live keys already: run clientele keys revoke with one of %s", name, len(live), strings.Join(live, ", "))
+		return fmt.Errorf("%s already has %d unexpired keys: run clientele keys revoke with one of %s", name, len(live), strings.Join(live, ", "))
 	}
 	if len(file) > 0 && !bytes.HasSuffix(file, []byte("\n")) {
 		file = append(file, '\n')
@@ -78,10 +82,10 @@ func (c *keysNewCmd) Run(e env) error {
 	if err := replaceFile(c.KeysFile, append(file, key.String()+"\n"...)); err != nil {
 		return err
 	}
-	return printKey(e, token, c.KeysFile+" has its line.")
+	return printKey(e, token, "Its line was added to "+c.KeysFile+".")
 }
 
-// printKey prints the key alone on standard output, for a script to keep, and the rest beside it.
+// printKey prints the key alone on standard output, for scripts, and the rest on standard error.
 func printKey(e env, token, line string) error {
 	if _, err := fmt.Fprintln(e.stdout, token); err != nil {
 		return fmt.Errorf("print the key: %w", err)
@@ -132,7 +136,7 @@ func (*keysRevokeCmd) Help() string {
   clientele keys revoke --keys-file keys ID`
 }
 
-// Run takes the keys out of the file. Either all of them are there, or nothing changes.
+// Run removes the keys from the file. If one of them does not exist, nothing changes.
 func (c *keysRevokeCmd) Run(e env) error {
 	file, keys, err := readKeys(c.KeysFile)
 	if err != nil {
@@ -140,7 +144,7 @@ func (c *keysRevokeCmd) Run(e env) error {
 	}
 	for _, id := range c.IDs {
 		if !slices.ContainsFunc(keys, func(k auth.Key) bool { return k.ID == id }) {
-			return fmt.Errorf("%s has no key %s, see clientele keys ls", c.KeysFile, strconv.Quote(id))
+			return fmt.Errorf("%s has no key with the id %s, see clientele keys ls", c.KeysFile, strconv.Quote(id))
 		}
 	}
 	var kept []byte // with its comments
@@ -168,13 +172,13 @@ func readKeys(path string) ([]byte, []auth.Key, error) {
 	return file, keys, nil
 }
 
-// replaceFile writes a file that only its owner may read, as a whole or not at all.
+// replaceFile atomically writes a file that only its owner may read.
 func replaceFile(path string, content []byte) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name()) // in vain when it was renamed
+	defer os.Remove(temporary.Name()) // has no effect after the rename
 	_, err = temporary.Write(content)
 	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
 		return err

@@ -34,7 +34,7 @@ func (*migrateCmd) Help() string {
 // Validate is called by the parser.
 func (c *migrateCmd) Validate() error {
 	if c.DataDir == "" && (c.NatsURL == "" || c.DatabaseURL == "") {
-		return errors.New("--nats-url and --database-url are needed, or the --data-dir of a clientele serve")
+		return errors.New("pass --nats-url and --database-url, or the --data-dir of a clientele serve")
 	}
 	if c.Timeout <= 0 {
 		return errors.New("--timeout must be positive")

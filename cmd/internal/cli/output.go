@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// display returns a text as it is if it is printable, else quoted in ASCII. parseDisplayed undoes it.
+// display returns printable text unchanged and quotes any other text in ASCII. parseDisplayed is its inverse.
 func display(s string) string {
 	if utf8.ValidString(s) && !strings.HasPrefix(s, `"`) && !strings.ContainsFunc(s, unprintable) {
 		return s
@@ -21,7 +21,7 @@ func display(s string) string {
 	return strconv.QuoteToASCII(s)
 }
 
-// parseDisplayed returns the text that display showed.
+// parseDisplayed returns the text that display was given.
 func parseDisplayed(s string) string {
 	if unquoted, err := strconv.Unquote(s); err == nil && strings.HasPrefix(s, `"`) {
 		return unquoted
@@ -29,11 +29,11 @@ func parseDisplayed(s string) string {
 	return s
 }
 
-// unprintable says whether a terminal may take a character for more than a character: control characters, and those that
-// change direction or are not seen.
+// unprintable reports whether a terminal might interpret a character instead of showing it: control characters, and invisible ones
+// such as those that change the direction of text.
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// displayText is display for text of many lines: those stay, and only what is not printable is escaped.
+// displayText escapes the unprintable characters of text with several lines.
 func displayText(s string) string {
 	if !utf8.ValidString(s) {
 		return strconv.QuoteToASCII(s)
@@ -41,10 +41,10 @@ func displayText(s string) string {
 	return escape(s, func(r rune) bool { return r != '\n' && r != '\t' && unprintable(r) })
 }
 
-// displayJSON escapes what is not printable in JSON, in which such characters occur inside strings only.
+// displayJSON escapes the unprintable characters of JSON, which occur inside strings only.
 func displayJSON(b []byte) string { return escape(string(b), unprintable) }
 
-// escape replaces characters by their \u escapes, as in Go and in JSON.
+// escape replaces characters with \u escapes, as in Go and JSON.
 func escape(s string, escaped func(rune) bool) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -61,13 +61,13 @@ func escape(s string, escaped func(rune) bool) string {
 	return b.String()
 }
 
-// isTerminal reports whether a person sees what is written to w, or types what is read from it.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w any) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// printJSON prints a value in one line.
+// printJSON prints a value on one line.
 func printJSON(e env, value any) error {
 	b, err := json.Marshal(value, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
@@ -77,7 +77,7 @@ func printJSON(e env, value any) error {
 	return err
 }
 
-// countOf returns a number of things in words.
+// countOf returns a number with its noun, in the singular or plural.
 func countOf(n int, thing string) string {
 	switch n {
 	case 0:

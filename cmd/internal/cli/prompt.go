@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// confirmFlags are those of a command that asks before it acts.
+// confirmFlags are the flags of a command that asks before it acts.
 type confirmFlags struct {
 	Yes bool `short:"y" help:"Do not ask."`
 }
 
-// checkTerminal returns an error if the command must ask and nobody can answer. Call it first: an answer in a pipe is an answer to
-// a question that its author has not read.
+// checkTerminal returns an error if the command must ask and standard input is not a terminal. Text in a pipe is no confirmation:
+// its author has not read the question.
 func (f confirmFlags) checkTerminal(e env) error {
 	if !f.Yes && !isTerminal(e.stdin) {
 		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
@@ -23,8 +23,8 @@ func (f confirmFlags) checkTerminal(e env) error {
 	return nil
 }
 
-// confirmed asks the question unless --yes was given, and reports whether to go on. If not, it tells the reader that nothing
-// was done: dropped, for example.
+// confirmed asks the question unless --yes is set, and reports whether the answer is yes. Otherwise it prints that nothing was done:
+// dropped, for example.
 func (f confirmFlags) confirmed(e env, question, done string) (bool, error) {
 	if f.Yes {
 		return true, nil
@@ -39,15 +39,15 @@ func (f confirmFlags) confirmed(e env, question, done string) (bool, error) {
 	return yes, err
 }
 
-// confirm asks a question and says whether the answer was yes. Anything else is no; no answer at all, or the end of the
-// context, is an error.
+// confirm asks a question and reports whether the answer is yes. Any other text means no. The end of input or of the context is an
+// error.
 func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) (bool, error) {
 	fmt.Fprint(out, question+" [y/N] ")
 	type reply struct {
 		line string
 		err  error
 	}
-	replies := make(chan reply, 1) // nothing can stop the reading: it ends with the process
+	replies := make(chan reply, 1) // a read cannot be cancelled: the goroutine ends with the process
 	go func() {
 		line, err := bufio.NewReader(in).ReadString('\n')
 		replies <- reply{line, err}
@@ -59,7 +59,7 @@ func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) 
 	case r := <-replies:
 		if r.err != nil && r.line == "" {
 			fmt.Fprintln(out)
-			return false, errors.New("no answer on standard input: give one, or --yes")
+			return false, errors.New("no answer on standard input: answer, or pass --yes")
 		}
 		answer := strings.ToLower(strings.TrimSpace(r.line))
 		return answer == "y" || answer == "yes", nil

@@ -94,7 +94,7 @@ func TestNobodyAnswersAQuestion(t *testing.T) {
 	}}
 	var stdout bytes.Buffer
 	status := cli.Run(t.Context(), []string{"rejections", "drop", "--all", "--nats-url", d.url}, os.Getenv, screen, &stdout, stderr)
-	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: give one, or --yes\n") || len(d.ids()) != 1 {
+	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: answer, or pass --yes\n") || len(d.ids()) != 1 {
 		t.Errorf("exit status %d: %q %q", status, stdout.String(), stderr.String())
 	}
 	if status, _, _ := testcluster.RunLine(t, "rejections", "drop", "--all", "-y", "--nats-url", d.url); status != cli.ExitOK || len(d.ids()) != 0 {
@@ -115,11 +115,11 @@ func TestEraseAndReplayOnlyOnAYes(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"n\n", []string{"events", "replay", "--since=1h"}, cli.ExitOK, "nothing was sent\n"},
-		{"y\n", []string{"events", "replay", "--since=1h"}, cli.ExitOK, "events sent to every subscriber of client.created: 1\n"},
+		{"n\n", []string{"events", "replay", "--since=1h"}, cli.ExitOK, "nothing was published\n"},
+		{"y\n", []string{"events", "replay", "--since=1h"}, cli.ExitOK, "events published to every subscriber of client.created: 1\n"},
 		{"n\n", []string{"erase", id}, cli.ExitOK, "nothing was erased\n"},
 		{"", []string{"erase", id}, cli.ExitError, "clientele: interrupted: nothing was erased\n"},
-		{"y\n", []string{"erase", id}, cli.ExitOK, "erased " + id + ": rows 1, commands 1, rejections 0, events 2; subscribers are told with client.erased\n"},
+		{"y\n", []string{"erase", id}, cli.ExitOK, "erased " + id + ": rows 1, commands 1, rejections 0, events 2; published client.erased\n"},
 	} {
 		keyboard, screen := testcluster.Terminal(t)
 		ctx, interrupt := context.WithCancel(t.Context())

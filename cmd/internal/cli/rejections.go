@@ -1,9 +1,9 @@
 package cli
 
-// rejectionsCmd are the operator's commands for dead letters. Unlike the commands that serve, they do not wait for servers.
+// rejectionsCmd are the operator's commands for rejected commands. They do not wait for servers.
 type rejectionsCmd struct {
 	Ls    rejectionsLsCmd    `cmd:"" help:"List rejections, without personal data."`
 	Show  rejectionsShowCmd  `cmd:"" help:"Show one rejection."`
-	Retry rejectionsRetryCmd `cmd:"" help:"Put rejected commands on the log again, once you have removed the cause."`
+	Retry rejectionsRetryCmd `cmd:"" help:"Put rejected commands on the log again, after you have removed the cause."`
 	Drop  rejectionsDropCmd  `cmd:"" help:"Delete rejections and their commands for good."`
 }

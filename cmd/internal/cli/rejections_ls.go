@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// tableRows is how many rows are aligned with each other. More would have to be kept in memory.
+	// tableRows is how many rows are aligned and kept in memory.
 	tableRows = 256
-	// maxWrong is how many errors a row shows.
+	// maxWrong is how many errors a row lists.
 	maxWrong = 5
 )
 
 type rejectionsLsCmd struct {
 	filterFlags   `embed:""`
-	JSON          bool `name:"json" help:"Print a JSON object a line instead of a table."`
+	JSON          bool `name:"json" help:"Print one JSON object per line instead of a table."`
 	operatorFlags `embed:"" group:"nats"`
 }
 
@@ -34,8 +34,8 @@ func (*rejectionsLsCmd) Help() string {
 // Validate is called by the parser.
 func (c *rejectionsLsCmd) Validate() error { return c.filterFlags.validate() }
 
-// Run lists the rejections that match, oldest first. Of a member it shows that it is wrong and not how, which can hold a
-// telephone number. What is wrong with a command as a whole holds no value of it, see domain.Error.
+// Run lists the rejections that match, oldest first. It names invalid members without the detail, which can contain a telephone
+// number. Details about a whole command contain no values, see domain.Error.
 func (c *rejectionsLsCmd) Run(e env) error {
 	rejections, nc, err := c.open(e)
 	if err != nil {
@@ -80,7 +80,7 @@ func printRow(table *tabwriter.Writer, row int, r publisher.StoredRejection) err
 	return err
 }
 
-// wrong returns what is wrong, in a few places: the members that break a rule, or what is said of the command as a whole.
+// wrong returns a short list: the members that break a rule, or the detail about the whole command.
 func wrong(violations []domain.Violation) string {
 	var shown []string
 	more := 0
@@ -107,7 +107,7 @@ func wrong(violations []domain.Violation) string {
 func (c *rejectionsLsCmd) printJSON(e env, r publisher.StoredRejection) error {
 	type violation struct {
 		Pointer string `json:"pointer"`
-		Detail  string `json:"detail,omitzero"` // of the command as a whole
+		Detail  string `json:"detail,omitzero"` // about the whole command
 	}
 	line := struct {
 		ID         string      `json:"id"`

@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// open returns the rejections of the servers that the flags name, and the connection, for the caller to close.
+// open connects to NATS and returns the rejections. The caller closes the connection.
 func (f operatorFlags) open(e env) (*publisher.Rejections, *nats.Conn, error) {
 	nc, err := f.dial(e, "operator")
 	if err != nil {
@@ -21,7 +21,7 @@ func (f operatorFlags) open(e env) (*publisher.Rejections, *nats.Conn, error) {
 	return rejections, nc, nil
 }
 
-// rejectionID returns the id that an operator typed as the stream has it: a UUID in lower case, anything else unquoted.
+// rejectionID returns the id on the stream for one that an operator has typed: a UUID in lower case, any other text unquoted.
 func rejectionID(typed string) string {
 	if id, err := domain.ParseID(typed); err == nil {
 		return id.String()

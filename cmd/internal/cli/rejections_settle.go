@@ -14,7 +14,7 @@ import (
 	"clientele/publisher"
 )
 
-// settleTimeout bounds the work on one rejection. What is begun is finished: the end of the context is heeded in between.
+// settleTimeout bounds the work on one rejection. An interruption takes effect between two rejections.
 const settleTimeout = 15 * time.Second
 
 type rejectionsRetryCmd struct{ settleFlags }
@@ -55,14 +55,14 @@ func (c *rejectionsDropCmd) Run(e env) error {
 	})
 }
 
-// settlement is what can be done with a rejection.
+// settlement retries or drops rejections.
 type settlement struct {
-	question string // with a place for how many
+	question string // with a verb for the number of rejections
 	done     string
 	settle   func(*publisher.Rejections, context.Context, publisher.StoredRejection) error
 }
 
-// settleFlags say which rejections to settle.
+// settleFlags select the rejections to settle.
 type settleFlags struct {
 	IDs           []string `arg:"" optional:"" name:"id" help:"The ids of the commands."`
 	filterFlags   `embed:""`
@@ -81,15 +81,15 @@ func (f *settleFlags) Validate() error {
 	}
 	switch ways {
 	case 0:
-		return errors.New("say which: give ids, or --reason, --since or --until, or --all for every one")
+		return errors.New("pass ids, a filter (--reason, --since, --until) or --all")
 	case 1:
 		return f.filterFlags.validate()
 	default:
-		return errors.New("give ids, or a filter, or --all, and only one of these")
+		return errors.New("pass only one of ids, a filter (--reason, --since, --until) and --all")
 	}
 }
 
-// settle counts the rejections that the flags select, asks, and settles them one by one.
+// settle counts the selected rejections, asks, and settles them one by one.
 func (f *settleFlags) settle(e env, s settlement) error {
 	if err := f.checkTerminal(e); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	}
 	missing := error(nil)
 	if selected.missing > 0 {
-		missing = fmt.Errorf("%d of the ids have no rejection", selected.missing)
+		missing = fmt.Errorf("%s without a rejection", countOf(selected.missing, "id"))
 	}
 	if selected.total == 0 {
 		fmt.Fprintln(e.stdout, "no rejections")
@@ -130,7 +130,7 @@ func interrupted(ctx context.Context, err error) error {
 	return nil
 }
 
-// selection is what the flags select: the same rejections each time it is gone through, save those that go meanwhile.
+// selection is the rejections that the flags select. Each iteration yields the same ones, except those removed meanwhile.
 type selection struct {
 	each    func(context.Context) iter.Seq2[publisher.StoredRejection, error]
 	total   int
@@ -138,10 +138,11 @@ type selection struct {
 	missing int // ids without a rejection
 }
 
-// choose goes through the rejections that the flags select, and counts them.
+// choose selects and counts the rejections.
 func (f *settleFlags) choose(e env, rejections *publisher.Rejections) (selection, error) {
 	s := selection{reasons: map[domain.Code]int{}}
-	// What comes later was not counted, and not asked about; and what is rejected again is not retried again.
+	// Later rejections are left out: they are not part of the number in the question, and a command that is rejected again is not
+	// retried again.
 	newest, err := rejections.Newest(e.ctx)
 	if err != nil {
 		return s, err
@@ -158,7 +159,7 @@ func (f *settleFlags) choose(e env, rejections *publisher.Rejections) (selection
 		}
 	} else {
 		filter := f.filter()
-		filter.UpTo = max(newest, 1) // 0 would be no bound
+		filter.UpTo = max(newest, 1) // 0 means no bound
 		s.each = func(ctx context.Context) iter.Seq2[publisher.StoredRejection, error] {
 			return rejections.All(ctx, filter)
 		}
@@ -178,13 +179,13 @@ func (f *settleFlags) choose(e env, rejections *publisher.Rejections) (selection
 	return s, nil
 }
 
-// byID returns the rejections with these ids up to a sequence; beside an error with domain.CodeNotFound stands the id.
+// byID yields the rejections with these ids up to a sequence. With an error that has domain.CodeNotFound it yields the id.
 func byID(ctx context.Context, rejections *publisher.Rejections, ids []string, upTo uint64) iter.Seq2[publisher.StoredRejection, error] {
 	return func(yield func(publisher.StoredRejection, error) bool) {
 		for _, id := range ids {
 			r, err := rejections.Get(ctx, id)
 			if err == nil && r.Sequence > upTo {
-				err = domain.Errorf(domain.CodeNotFound, "the rejection of %q is a new one", id)
+				err = domain.Errorf(domain.CodeNotFound, "the rejection of %q is newer than the selection", id)
 			}
 			r.ID = id
 			if !yield(r, err) {
@@ -194,7 +195,7 @@ func byID(ctx context.Context, rejections *publisher.Rejections, ids []string, u
 	}
 }
 
-// each settles the selected rejections, and prints how many. It stops at the first error that concerns all.
+// each settles the selected rejections and prints the counts. It stops at the first error that affects all of them.
 func (s settlement) each(e env, rejections *publisher.Rejections, selected selection) error {
 	done, skipped := 0, 0
 	var stopped error
@@ -203,7 +204,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 			break
 		}
 		if domain.CodeOf(err) == domain.CodeNotFound {
-			continue // said before, or it went meanwhile
+			continue // it was reported before, or was removed meanwhile
 		}
 		if err == nil {
 			err = s.one(e.ctx, rejections, r)
@@ -220,7 +221,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 		done++
 	}
 	fmt.Fprintf(e.stdout, "%s %d, skipped %d\n", s.done, done, skipped)
-	progress := fmt.Sprintf("%s %d of %d, the others are as they were", s.done, done, selected.total)
+	progress := fmt.Sprintf("%s %d of %d, the others are unchanged", s.done, done, selected.total)
 	switch {
 	case e.ctx.Err() != nil && done+skipped < selected.total:
 		return fmt.Errorf("interrupted: %s; run this again for the rest", progress)
@@ -234,7 +235,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 	return nil
 }
 
-// one settles a rejection, even if the context ends meanwhile.
+// one settles a rejection, even if the context ends.
 func (s settlement) one(ctx context.Context, rejections *publisher.Rejections, r publisher.StoredRejection) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()

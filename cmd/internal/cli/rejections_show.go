@@ -14,7 +14,7 @@ import (
 
 type rejectionsShowCmd struct {
 	ID            string `arg:"" name:"id" help:"The id of the command."`
-	Body          bool   `help:"Show the body of the command, too: it is personal data."`
+	Body          bool   `help:"Show the body of the command as well, which is personal data."`
 	JSON          bool   `name:"json" help:"Print a JSON object, with the body in base64."`
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -27,7 +27,7 @@ func (*rejectionsShowCmd) Help() string {
   clientele rejections show ID --body`
 }
 
-// Run shows the rejection, with its command's body only if that was asked for.
+// Run shows the rejection, and the body of its command only on request.
 func (c *rejectionsShowCmd) Run(e env) error {
 	rejections, nc, err := c.open(e)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *rejectionsShowCmd) print(w io.Writer, r publisher.StoredRejection) erro
 	fmt.Fprintf(lines, "Deliveries:\t%d\n", r.Deliveries)
 	for _, v := range r.Errors {
 		where := ""
-		if v.Pointer != "" { // else it is about the command as a whole
+		if v.Pointer != "" { // otherwise it is about the whole command
 			where = display(v.Pointer) + ": "
 		}
 		fmt.Fprintf(lines, "Error:\t%s%s\n", where, display(v.Detail))
@@ -67,7 +67,7 @@ func (c *rejectionsShowCmd) print(w io.Writer, r publisher.StoredRejection) erro
 		}
 	}
 	if !c.Body {
-		fmt.Fprintf(lines, "Body:\t%s of personal data, --body shows it\n", countOf(len(r.Command.Body), "byte"))
+		fmt.Fprintf(lines, "Body:\t%s of personal data; --body shows it\n", countOf(len(r.Command.Body), "byte"))
 		return lines.Flush()
 	}
 	if err := lines.Flush(); err != nil {

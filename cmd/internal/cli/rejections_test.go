@@ -211,7 +211,7 @@ Error:        /telephoneNumber: perhaps +442079460958
 Header:       Clientele-Caller: tester
 `
 	for flag, body := range map[string]string{
-		"--body=false": "Body:         20 bytes of personal data, --body shows it\n",
+		"--body=false": "Body:         20 bytes of personal data; --body shows it\n",
 		"--body":       "\n{\"firstName\":\"Zoë\"}\n",
 	} {
 		stdout, _ := o.prints("show", "0193", flag)
@@ -304,14 +304,14 @@ func TestRejectionsByID(t *testing.T) {
 	o.rejected("a", "b", "c")
 	status, stdout, stderr := o.run("retry", "--yes", "c", "nobody", "a", "c")
 	if status != cli.ExitError || stdout != "unstorable: 2\nretried 2, skipped 0\n" ||
-		stderr != "no rejection has the id nobody\nclientele: 1 of the ids have no rejection\n" {
+		stderr != "no rejection has the id nobody\nclientele: 1 id without a rejection\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
 	if !slices.Equal(o.ids(), []string{"b"}) || !slices.Equal(o.commands(), []string{"c body of c", "a body of a"}) {
 		t.Errorf("rejections %v, commands %v", o.ids(), o.commands())
 	}
 	status, stdout, stderr = o.run("drop", "--yes", "nobody")
-	if status != cli.ExitError || stdout != "no rejections\n" || stderr != "no rejection has the id nobody\nclientele: 1 of the ids have no rejection\n" {
+	if status != cli.ExitError || stdout != "no rejections\n" || stderr != "no rejection has the id nobody\nclientele: 1 id without a rejection\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
 }
@@ -363,7 +363,7 @@ func TestRejectionsAreInterrupted(t *testing.T) {
 		stdout, stderr := &stopping{at: "skipped b", stop: cancel}, &bytes.Buffer{}
 		status := cli.Run(ctx, slices.Concat([]string{"rejections", "retry", "--yes", "--nats-url", o.url}, args), os.Getenv, strings.NewReader(""), stdout, stderr)
 		if status != cli.ExitError || !strings.HasSuffix(stdout.String(), "retried 1, skipped 1\n") ||
-			stderr.String() != "clientele: interrupted: retried 1 of 4, the others are as they were; run this again for the rest\n" {
+			stderr.String() != "clientele: interrupted: retried 1 of 4, the others are unchanged; run this again for the rest\n" {
 			t.Errorf("%v: %d %q %q", args, status, stdout.String(), stderr.String())
 		}
 		if !slices.Equal(o.ids(), []string{"b", "c", "d"}) {
@@ -411,7 +411,7 @@ func TestRejectionsAreRetriedOnAFullLog(t *testing.T) {
 	size(1500)
 	status, stdout, stderr := o.run("retry", "--all", "--yes")
 	if status != cli.ExitError || stdout != "invalid: 3\nretried 1, skipped 0\n" || stderr != "clientele: the command log is full: retried 1 of 3, "+
-		"the others are as they were; let the workers catch up or raise --log-max-bytes, then run this again\n" {
+		"the others are unchanged; let the workers catch up or raise --log-max-bytes, then run this again\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
 	size(1 << 20)

@@ -10,9 +10,9 @@ import (
 	"clientele/cmd/internal/backup"
 )
 
-// restoreCmd fills empty servers with a backup.
+// restoreCmd restores a backup into empty servers or an empty data directory.
 type restoreCmd struct {
-	Replicas int `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (as it was)."`
+	Replicas int `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5; by default as in the backup."`
 
 	copyFlags `embed:""`
 }

@@ -24,7 +24,7 @@ func (*serveCmd) Help() string {
   # Everything, with its data in ./clientele-data
   clientele serve
 
-  # For a network: a key for each caller, and TLS
+  # On a network: a key for each caller, and TLS
   clientele keys new --name crm --scope clients:write,clients:read --keys-file keys
   clientele serve --listen 0.0.0.0:8443 --keys-file keys --tls-cert api.crt --tls-key api.key
 

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// version is set by builds that know it better than the build information does.
+// version is set by release builds. Other builds use the build information.
 var version string
 
 type versionCmd struct{}
 
-// Run prints the version, and what the program was built with.
+// Run prints the version, and the versions of Go and the platform.
 func (versionCmd) Run(e env) error {
 	_, err := fmt.Fprintln(e.stdout, versionLine())
 	return err
@@ -26,7 +26,7 @@ func versionLine() string {
 // userAgent returns the name and version that HTTP servers see. HTTP allows no parentheses in a version.
 func userAgent() string { return "Clientele/" + strings.Trim(buildVersion(), "()") }
 
-// buildVersion returns the version, else the commit that the program was built from.
+// buildVersion returns the version, or the commit if the build has no version.
 func buildVersion() string {
 	v := version
 	if info, ok := debug.ReadBuildInfo(); ok && v == "" {

@@ -51,7 +51,7 @@ func TestRejectsAreImported(t *testing.T) {
 	t.Parallel()
 	i := newImportTest(t)
 	i.write("clients.csv", rejectsFile)
-	i.run("clients.csv", cli.ExitError, "3 rows were rejected: correct them in "+i.path("clients.rejects.csv"))
+	i.run("clients.csv", cli.ExitError, "3 rows rejected: correct them in "+i.path("clients.rejects.csv"))
 	i.has("clients.rejects.csv", rejectsWant, "Jack,Smith,jack,6,", `Jill,Smith,jill@example.com,7,"the row has 4 columns, the header has 3",1 High Street`)
 	if info, err := os.Stat(i.path("clients.rejects.csv")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)

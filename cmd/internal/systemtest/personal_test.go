@@ -222,7 +222,7 @@ func TestErase(t *testing.T) {
 		var status int
 		var stderr string
 		status, stdout, stderr = testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", natsURL)
-		if status != cli.ExitOK && !strings.Contains(stderr, "still being taken in") {
+		if status != cli.ExitOK && !strings.Contains(stderr, "is pending: nothing was erased") {
 			t.Fatalf("%d: %s%s", status, stdout, stderr)
 		}
 		return status == cli.ExitOK
@@ -239,7 +239,7 @@ func TestErase(t *testing.T) {
 	if again := testcluster.Succeeded(t, api, stays); again != record {
 		t.Errorf("the neighbour was %s, and is %s", record, again)
 	}
-	if status, _, stderr := testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", natsURL); status != cli.ExitError || !strings.Contains(stderr, "nothing here is about") {
+	if status, _, stderr := testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", natsURL); status != cli.ExitError || !strings.Contains(stderr, "no data about") {
 		t.Errorf("again: %d %s", status, stderr)
 	}
 	if status, stdout := find(); status != cli.ExitOK || strings.Contains(stdout, id) || !strings.Contains(stdout, stays[strings.LastIndex(stays, "/")+1:]) {

@@ -107,7 +107,7 @@ func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
 	}
 	publishertest.Eventually(t, "the client is erased", func() bool {
 		status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes", id}, f.Flags("operator", "operator")...)...)
-		if status != cli.ExitOK && !strings.Contains(stderr, "still being taken in") {
+		if status != cli.ExitOK && !strings.Contains(stderr, "is pending: nothing was erased") {
 			t.Fatalf("%d: %s%s", status, stdout, stderr)
 		}
 		return status == cli.ExitOK
