@@ -46,7 +46,7 @@ func (*importCmd) Help() string {
 You can interrupt an import and run it again: no client is created twice. The same holds after you add, move or delete rows, or
 reorder columns, because the key of a row is its content. Equal rows of one file are different clients; equal rows of two files
 are the same client. With --key-column, the value in that column is the key, in every file: a row with a known key and other
-content is rejected.
+content is rejected. Idempotency keys belong to the caller: import with the same API key name each time, or always without one.
 
 The rejects file is written when the import is complete. Import it with the same flags. It then keeps only the rows that are
 rejected again, and is removed when none are left. The exit status is 1 while rows are rejected.`
