@@ -49,6 +49,8 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/publisher", "clientele/consumer", "clientele/cmd"}
 	case pkg == "clientele/publisher/ingress":
 		return []string{"clientele/store", "clientele/consumer", "clientele/cmd", "github.com/nats-io/"}
+	case strings.HasPrefix(pkg, "clientele/publisher/example/"): // what a user copies stands alone
+		return []string{"clientele/"}
 	case strings.HasPrefix(pkg, "clientele/publisher"):
 		return []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
 	case pkg == "clientele/consumer":

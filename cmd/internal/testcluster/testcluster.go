@@ -42,21 +42,18 @@ func Main(m *testing.M) int {
 // Program builds a program once, and returns its path.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	build := map[string]func() error{"clientele": buildClientele, "nats-server": buildNATSServer}[name]
-	if err := build(); err != nil {
+	if err := builds[name](); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(Programs, name)
 }
 
-var (
-	buildClientele = sync.OnceValue(func() error {
-		return GoBuild("clientele", "clientele/cmd/clientele", buildFlags...)
-	})
-	buildNATSServer = sync.OnceValue(func() error {
-		return GoBuild("nats-server", "github.com/nats-io/nats-server/v2")
-	})
-)
+var builds = map[string]func() error{
+	"clientele":   sync.OnceValue(func() error { return GoBuild("clientele", "clientele/cmd/clientele", buildFlags...) }),
+	"nats-server": sync.OnceValue(func() error { return GoBuild("nats-server", "github.com/nats-io/nats-server/v2") }),
+	"subscriber":  sync.OnceValue(func() error { return GoBuild("subscriber", "clientele/publisher/example/subscriber") }),
+	"webhook":     sync.OnceValue(func() error { return GoBuild("webhook", "clientele/publisher/example/webhook") }),
+}
 
 // GoBuild builds a package into Programs under the name.
 func GoBuild(name, pkg string, flags ...string) error {
