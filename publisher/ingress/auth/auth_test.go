@@ -274,7 +274,7 @@ func TestOIDC(t *testing.T) {
 	}
 }
 
-func TestEither(t *testing.T) {
+func TestChain(t *testing.T) {
 	key, token := auth.NewKey(writer, time.Time{})
 	k, _ := keyring(t, key.String())
 	if _, err := (auth.Chain{Keys: k}).Authenticate(t.Context(), token); err != nil {
