@@ -57,7 +57,7 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/store", "clientele/publisher", "clientele/cmd"}
 	case pkg == "clientele/cmd/internal/cli":
 		return nil
-	case pkg == "clientele/cmd/internal/backup": // copies what all of them keep
+	case pkg == "clientele/cmd/internal/backup": // copies the data of all of them
 		return []string{"clientele/cmd"}
 	case pkg == "clientele/cmd/internal/importer":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli", "github.com/nats-io/"}
@@ -69,7 +69,7 @@ func forbidden(pkg string) []string {
 	return nil
 }
 
-// The files of a package do not depend on each other in a circle: each can be read after those that it uses.
+// The files of a package do not depend on each other in a circle: you can read each after those that it uses.
 func TestFilesPointOneWay(t *testing.T) {
 	t.Parallel()
 	pkgs, err := packages.Load(&packages.Config{

@@ -46,7 +46,7 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Issue writes a certificate for 127.0.0.1, good for servers and clients, and returns its files.
+// Issue writes a certificate for 127.0.0.1, valid for servers and clients, and returns its files.
 func (a *Authority) Issue(name string) (certificate, key string) {
 	a.t.Helper()
 	a.sign(&x509.Certificate{
@@ -97,14 +97,14 @@ func (a *Authority) sign(template *x509.Certificate, name string) (*ecdsa.Privat
 	return key, signed
 }
 
-// Client is an HTTP client that trusts the authority.
+// Client returns an HTTP client that trusts the authority.
 func (a *Authority) Client() *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
 }
 
-// Secured is Clientele as separate processes that trust nobody: the files of deploy, TLS everywhere, a user for each role.
+// Secured is Clientele as separate processes with the files of deploy: TLS everywhere, and a user for each role.
 type Secured struct {
 	t        *testing.T
 	CA       *Authority
@@ -112,7 +112,7 @@ type Secured struct {
 	Postgres *storetest.PostgresServer
 }
 
-// Password is that of every role.
+// Password is the password of every role.
 const Password = "password-of-a-test"
 
 // NewSecured starts a cluster with TLS, users and roles as in deploy, and migrates it.
@@ -167,7 +167,7 @@ func (f *Secured) SQL(statements string) {
 	}
 }
 
-// NatsFlags are the flags of a program that is this user of NATS.
+// NatsFlags returns the flags of a program that connects as this user of NATS.
 func (f *Secured) NatsFlags(user string) []string {
 	certificate, key := f.CA.Issue(user)
 	return []string{
@@ -176,7 +176,7 @@ func (f *Secured) NatsFlags(user string) []string {
 	}
 }
 
-// DatabaseURL is the database for this role.
+// DatabaseURL returns the URL of the database for this role.
 func (f *Secured) DatabaseURL(role string) string {
 	url := strings.Replace(f.Postgres.URL(), "clientele@", "clientele_"+role+":"+Password+"@", 1)
 	return strings.Replace(url, "sslmode=disable", "sslmode=verify-full&sslrootcert="+f.CA.File("ca.crt"), 1)
@@ -187,7 +187,7 @@ func (f *Secured) Flags(natsUser, databaseRole string) []string {
 	return append(f.NatsFlags(natsUser), "--database-url", f.DatabaseURL(databaseRole))
 }
 
-// Connect is a connection to NATS as this user, with an inbox that it may listen on.
+// Connect connects to NATS as this user, with an inbox that it may subscribe to.
 func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
 	f.t.Helper()
 	certificate, key := f.CA.Issue(user)
@@ -200,7 +200,7 @@ func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// Permissions tries what each role may and may not do.
+// Permissions checks the permissions of each role: it tries both allowed and refused actions.
 func (f *Secured) Permissions(t *testing.T) {
 	const someone = "0190d0c5-0000-7000-8000-000000000000"
 	type try struct {
@@ -306,7 +306,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		}
 		t.Logf("%-10s  %-35s  %s", c.Role, c.Action, map[bool]string{true: "refused", false: "allowed"}[refused])
 	}
-	// Without a certificate there is nobody to be.
+	// A connection without a certificate is refused.
 	if nc, err := nats.Connect(f.NATS.URL, nats.UserInfo("ingress", Password), nats.RootCAs(f.CA.File("ca.crt"))); err == nil {
 		nc.Close()
 		t.Error("NATS takes a client without a certificate")
@@ -330,7 +330,7 @@ func (f *Secured) Permissions(t *testing.T) {
 
 var errRefused = errors.New("refused")
 
-// request sends a request as the user, and returns errRefused if the server does not let it through.
+// request sends a request as the user. It returns errRefused if the server refuses it.
 func (f *Secured) request(ctx context.Context, user, subject, body string) error {
 	violations := make(chan error, 10)
 	nc := f.Connect(user, nats.ErrorHandler(nil))
@@ -359,7 +359,7 @@ func (f *Secured) subscribe(user, subject string) error {
 	if err := nc.Flush(); err != nil {
 		return err
 	}
-	// The server's word comes before its answer to the flush, and is handled beside it.
+	// The server reports a refusal before it answers the flush, and nats.go handles it in another goroutine.
 	if _, err := subscription.NextMsg(200 * time.Millisecond); errors.Is(err, nats.ErrPermissionViolation) || strings.Contains(fmt.Sprint(nc.LastError()), "ermissions") {
 		return errRefused
 	}
