@@ -164,7 +164,7 @@ func BenchmarkBacklog(b *testing.B) {
 		serve := testcluster.Clientele(b, "serve", "--data-dir", dir)
 		serve.Ready()
 		js := testcluster.JetStream(b, serve.Says(testcluster.NATSListens))
-		publishertest.Eventually(b, "the backlog is worked off", func() bool {
+		publishertest.Eventually(b, "the backlog is processed", func() bool {
 			stream, err := js.Stream(context.Background(), domain.StreamEvents)
 			if err != nil {
 				b.Fatal(err)

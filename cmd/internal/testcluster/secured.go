@@ -233,38 +233,38 @@ func (f *Secured) Permissions(t *testing.T) {
 	for _, c := range []try{
 		{"ingress", "publish a command", true, request(domain.SubjectCreate+someone, "x")},
 		{"ingress", "read one command by its id", true, request(byID+domain.SubjectCreate+someone, "")},
-		{"ingress", "read commands by their place", false, request(all, `{"seq":1}`)},
+		{"ingress", "read commands by their sequence", false, request(all, `{"seq":1}`)},
 		{"ingress", "read commands in a batch", false, request(all, `{"batch":10,"seq":1}`)},
 		{"ingress", "read a message through the API", false, request("$JS.API.STREAM.MSG.GET."+domain.StreamCommands, `{"seq":1}`)},
-		{"ingress", "make a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
-		{"ingress", "take commands from the workers", false, request("$JS.API.CONSUMER.MSG.NEXT."+domain.StreamCommands+".worker", "1")},
+		{"ingress", "create a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
+		{"ingress", "fetch commands of the workers", false, request("$JS.API.CONSUMER.MSG.NEXT."+domain.StreamCommands+".worker", "1")},
 		{"ingress", "purge the log", false, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, "")},
 		{"ingress", "delete a stream", false, request("$JS.API.STREAM.DELETE."+domain.StreamCommands, "")},
 		{"ingress", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"ingress", "publish a rejection", false, request(domain.SubjectRejected+someone, "x")},
-		{"ingress", "hear that a command has ended", true, subscribe(domain.SubjectCompleted + "*")},
-		{"ingress", "tell that a command has ended", false, request(domain.SubjectCompleted+someone, "")},
-		{"ingress", "hear commands", false, subscribe("client.create.*")},
-		{"ingress", "hear events", false, subscribe(domain.SubjectCreated)},
-		{"ingress", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"ingress", "receive completion notices", true, subscribe(domain.SubjectCompleted + "*")},
+		{"ingress", "publish a completion notice", false, request(domain.SubjectCompleted+someone, "")},
+		{"ingress", "receive commands", false, subscribe("client.create.*")},
+		{"ingress", "receive events", false, subscribe(domain.SubjectCreated)},
+		{"ingress", "receive the answers to a worker", false, subscribe("_INBOX_worker.>")},
 		{"ingress", "SELECT clients", true, query(read)},
 		{"ingress", "INSERT clients", false, query(insert)},
 		{"ingress", "UPDATE clients", false, query(update)},
 		{"ingress", "DELETE clients", false, query(remove)},
 
 		{"worker", "publish a rejection", true, request(domain.SubjectRejected+someone, "{}")},
-		{"worker", "find where the history begins", true, request(all, `{"batch":1,"start_time":"2026-01-01T00:00:00Z"}`)},
+		{"worker", "find the start of the history", true, request(all, `{"batch":1,"start_time":"2026-01-01T00:00:00Z"}`)},
 		{"worker", "trim the log", true, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, `{"seq":1}`)},
 		{"worker", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
-		{"worker", "tell of an erasure", false, request(domain.SubjectErased, "x")},
+		{"worker", "publish an erasure", false, request(domain.SubjectErased, "x")},
 		{"worker", "read events", false, request("$JS.API.DIRECT.GET."+domain.StreamEvents, `{"seq":1}`)},
-		{"worker", "make a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"worker", "create a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
 		{"worker", "purge the events", false, request("$JS.API.STREAM.PURGE."+domain.StreamEvents, "")},
 		{"worker", "purge the rejections", false, request("$JS.API.STREAM.PURGE."+domain.StreamRejections, "")},
 		{"worker", "change its stream", false, request("$JS.API.STREAM.UPDATE."+domain.StreamCommands, "{}")},
 		{"worker", "delete its consumer", false, request("$JS.API.CONSUMER.DELETE."+domain.StreamCommands+".worker", "")},
-		{"worker", "touch a stream of others", false, request("$JS.API.STREAM.INFO.OTHERS", "")},
-		{"worker", "hear events", false, subscribe(domain.SubjectCreated)},
+		{"worker", "look at a stream of others", false, request("$JS.API.STREAM.INFO.OTHERS", "")},
+		{"worker", "receive events", false, subscribe(domain.SubjectCreated)},
 		{"worker", "INSERT clients", true, query(insert)},
 		{"worker", "SELECT clients", true, query(read)},
 		{"worker", "UPDATE clients", false, query(update)},
@@ -272,18 +272,18 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "write the schema's version", false, query(schema)},
 		{"worker", "DROP clients", false, query(drop)},
 
-		{"subscriber", "make a consumer of events", true, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
-		{"subscriber", "hear events", true, subscribe(domain.SubjectCreated)},
+		{"subscriber", "create a consumer of events", true, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"subscriber", "receive events", true, subscribe(domain.SubjectCreated)},
 		{"subscriber", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"subscriber", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
 		{"subscriber", "read commands", false, request(all, `{"seq":1}`)},
 		{"subscriber", "read one command by its id", false, request(byID+domain.SubjectCreate+someone, "")},
-		{"subscriber", "make a consumer of commands", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
-		{"subscriber", "make a consumer of rejections", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamRejections+".x", consumer(domain.StreamRejections))},
+		{"subscriber", "create a consumer of commands", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
+		{"subscriber", "create a consumer of rejections", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamRejections+".x", consumer(domain.StreamRejections))},
 		{"subscriber", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
-		{"subscriber", "hear commands", false, subscribe("client.>")},
-		{"subscriber", "hear rejections", false, subscribe("client.rejected.*")},
-		{"subscriber", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"subscriber", "receive commands", false, subscribe("client.>")},
+		{"subscriber", "receive rejections", false, subscribe("client.rejected.*")},
+		{"subscriber", "receive the answers to a worker", false, subscribe("_INBOX_worker.>")},
 
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
 		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
@@ -319,12 +319,12 @@ func (f *Secured) Permissions(t *testing.T) {
 	plain := strings.Replace(f.DatabaseURL("worker"), "verify-full", "disable", 1)
 	if conn, err := pgx.Connect(t.Context(), plain); err == nil {
 		_ = conn.Close(t.Context())
-		t.Error("PostgreSQL takes a role without TLS")
+		t.Error("PostgreSQL accepts a role without TLS")
 	}
 	stranger := strings.Replace(f.DatabaseURL("worker"), f.CA.File("ca.crt"), NewAuthority(t).File("ca.crt"), 1)
 	if conn, err := pgx.Connect(t.Context(), stranger); err == nil {
 		_ = conn.Close(t.Context())
-		t.Error("a PostgreSQL of somebody else's passes for ours")
+		t.Error("a certificate of another authority is accepted")
 	}
 }
 
