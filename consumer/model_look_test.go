@@ -32,7 +32,7 @@ func (m *model) firstOpen() uint64 {
 	return slices.Min(append(m.open(), 1<<63))
 }
 
-// look compares the house with the model after a worker had these commands in hand.
+// look compares the system with the model after a worker was given these commands.
 func (m *model) look(t *rapid.T, hand map[string]*command) {
 	m.lookAtRows(t)
 	m.lookAtEvents(t, hand)
@@ -47,7 +47,7 @@ func (m *model) look(t *rapid.T, hand map[string]*command) {
 
 func (m *model) lookAtRows(t *rapid.T) {
 	for _, id := range m.ids[1:] {
-		got, err := m.h.store.Get(context.Background(), uuid.MustParse(id))
+		got, err := m.s.store.Get(context.Background(), uuid.MustParse(id))
 		if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 			t.Fatal(err)
 		}
@@ -77,9 +77,9 @@ func (m *model) lookAtRows(t *rapid.T) {
 
 // lookAtEvents also empties the stream and its memory of ids, so that a repeated event is seen when it comes.
 func (m *model) lookAtEvents(t *rapid.T, hand map[string]*command) {
-	msgs := m.h.messages(domain.StreamEvents)
+	msgs := m.s.messages(domain.StreamEvents)
 	if len(msgs) > 0 {
-		m.h.renew(domain.StreamEvents)
+		m.s.renew(domain.StreamEvents)
 	}
 	for _, msg := range msgs {
 		id := msg.Header.Get("ce-subject")
@@ -120,9 +120,9 @@ func attributes(header nats.Header) nats.Header {
 
 // lookAtRejections also empties the stream, so that a rejection is seen to come, and not to have been there.
 func (m *model) lookAtRejections(t *rapid.T, hand map[string]*command) {
-	rejections := m.h.rejections()
+	rejections := m.s.rejections()
 	if len(rejections) > 0 {
-		m.h.purge(domain.StreamRejections)
+		m.s.purge(domain.StreamRejections)
 	}
 	for _, r := range rejections {
 		c := hand[r.ID]
@@ -145,8 +145,8 @@ func (m *model) lookAtRejections(t *rapid.T, hand map[string]*command) {
 func (m *model) lookAtLog(t *rapid.T) {
 	open := m.open()
 	deadline := time.Now().Add(10 * time.Second)
-	info := m.h.consumerInfo()
-	for ; info.NumAckPending+int(info.NumPending) > len(open); info = m.h.consumerInfo() {
+	info := m.s.consumerInfo()
+	for ; info.NumAckPending+int(info.NumPending) > len(open); info = m.s.consumerInfo() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d commands unacknowledged and %d to deliver, want %d in all", info.NumAckPending, info.NumPending, len(open))
 		}
@@ -157,7 +157,7 @@ func (m *model) lookAtLog(t *rapid.T) {
 	if info.AckFloor.Stream >= m.firstOpen() {
 		t.Errorf("the ack floor is %d, but %v are not done", info.AckFloor.Stream, open)
 	}
-	stream, err := m.h.js.Stream(context.Background(), domain.StreamCommands)
+	stream, err := m.s.js.Stream(context.Background(), domain.StreamCommands)
 	if err != nil {
 		t.Fatal(err)
 	}

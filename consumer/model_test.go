@@ -20,28 +20,28 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModel has a worker do anything in any order, with anything failing, and compares what comes of it with a model: which
-// rows there are, which events and rejections, and what is acknowledged.
+// TestModel runs a worker through random actions and failures, and compares the result with a model: the rows, the events, the
+// rejections and the acknowledgements.
 //
-// A check is some thirty actions on a real server and a real database, and each failure costs a backoff. So there are fewer
-// checks than rapid's hundred, unless -rapid.checks or RAPID_CHECKS say how many each house is to do.
+// A check is about thirty actions on a real server and a real database, and each failure costs a backoff. So each system does fewer
+// checks than rapid's hundred, unless -rapid.checks or RAPID_CHECKS sets their number.
 func TestModel(t *testing.T) {
-	const houses, checks = 4, "12"
+	const systems, checks = 4, "12"
 	const name = "rapid.checks"
 	_, chosen := os.LookupEnv("RAPID_CHECKS")
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == name })
 	if !chosen {
-		// Rapid has no other way. No other test of this package uses it, and this one's value stays for the next -count.
+		// Rapid has no other way to set it. No other test of this package uses rapid, and the value may stay for the next -count.
 		if err := flag.Set(name, checks); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i := range houses {
-		t.Run(fmt.Sprint("house ", i), func(t *testing.T) {
+	for i := range systems {
+		t.Run(fmt.Sprint("system ", i), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			s := newSystem(t)
 			rapid.Check(t, func(t *rapid.T) {
-				m := newModel(t, h)
+				m := newModel(t, s)
 				t.Repeat(map[string]func(*rapid.T){
 					"publish": m.publish,
 					"fault":   m.fault,
@@ -51,7 +51,7 @@ func TestModel(t *testing.T) {
 					"late":    m.late,
 					"trim":    m.trim,
 				})
-				m.mend()
+				m.heal()
 				m.drain(t)
 			})
 		})
@@ -65,14 +65,14 @@ type command struct {
 	msg      *nats.Msg
 	command  domain.CreateClient
 	reason   domain.Code   // for which it must be rejected, if it must
-	done     bool          // a worker carried it through
-	outcomes int           // events or rejections that came of it
+	done     bool          // a worker has processed it
+	outcomes int           // its events or rejections
 	delivery jetstream.Msg // the last one
 }
 
-// model is what must be true of a house.
+// model is what must be true of a system.
 type model struct {
-	h      *house
+	s      *system
 	faults *faults
 	worker *consumer.Worker
 	since  time.Time
@@ -82,18 +82,18 @@ type model struct {
 	events   map[string]nats.Header // the attributes of a row's first event
 	log      map[string]*command
 	commands map[uint64]*command // all that ever were on the log, by sequence
-	hung     [][]jetstream.Msg   // what workers hold that the server has given up
+	hung     [][]jetstream.Msg   // deliveries that workers hold after the server has given them up
 }
 
-// newModel clears the house. Its ids are new, so that what is in the store does not matter.
-func newModel(t *rapid.T, h *house) *model {
+// newModel clears the system. Its ids are new, so that the rows in the store do not matter.
+func newModel(t *rapid.T, s *system) *model {
 	for _, stream := range []string{domain.StreamCommands, domain.StreamRejections} {
-		h.purge(stream)
+		s.purge(stream)
 	}
-	h.renew(domain.StreamEvents)
+	s.renew(domain.StreamEvents)
 	m := &model{
-		h:        h,
-		faults:   &faults{store: h.store, outcomes: h.outcomes(), calls: map[string]fault{}},
+		s:        s,
+		faults:   &faults{store: s.store, outcomes: s.outcomes(), calls: map[string]fault{}},
 		since:    domain.Timestamp(time.Now()),
 		ids:      []string{"x"},
 		rows:     map[string]domain.Client{},
@@ -102,9 +102,9 @@ func newModel(t *rapid.T, h *house) *model {
 		commands: map[uint64]*command{},
 	}
 	for range 4 {
-		m.ids = append(m.ids, publishertest.NewID(h.t).String())
+		m.ids = append(m.ids, publishertest.NewID(s.t).String())
 	}
-	m.worker = h.worker(consumer.Config{
+	m.worker = s.worker(consumer.Config{
 		Store: m.faults, Outcomes: m.faults,
 		BatchSize: rapid.IntRange(1, 5).Draw(t, "batch size"),
 	})
@@ -121,7 +121,7 @@ func (m *model) publish(t *rapid.T) {
 		if err != nil {
 			c.reason = domain.CodeUndecodable
 		}
-		c.command = publishertest.Command(m.h.t, known, v.name)
+		c.command = publishertest.Command(m.s.t, known, v.name)
 		c.msg = messageOf(c.command)
 		c.msg.Subject = domain.SubjectCreate + id
 		if v.change != nil {
@@ -131,7 +131,7 @@ func (m *model) publish(t *rapid.T) {
 		if c.reason == "" && stored && row.Fingerprint != c.command.Fingerprint {
 			c.reason = domain.CodeKeyReused
 		}
-		ack, err := m.h.js.PublishMsg(context.Background(), c.msg)
+		ack, err := m.s.js.PublishMsg(context.Background(), c.msg)
 		if m.log[id] != nil {
 			if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.Description != "maximum messages per subject exceeded" {
 				t.Fatalf("a second command for an id on the log: %v", err)
@@ -162,7 +162,7 @@ func (m *model) fault(t *rapid.T) {
 	m.faults.calls[what] = f
 }
 
-func (m *model) mend() {
+func (m *model) heal() {
 	clear(m.faults.calls)
 	m.faults.crash = ""
 }
@@ -205,7 +205,7 @@ func (m *model) late(t *rapid.T) {
 // expire makes the server give up waiting for the answer to a delivery. It does so behind the back of the client library,
 // which would refuse to send the worker's own answer then.
 func (m *model) expire(t *rapid.T, msg jetstream.Msg) {
-	if err := m.h.nc.Publish(msg.Reply(), []byte("-NAK")); err != nil {
+	if err := m.s.nc.Publish(msg.Reply(), []byte("-NAK")); err != nil {
 		t.Fatal(err)
 	}
 }

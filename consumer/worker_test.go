@@ -23,14 +23,14 @@ func TestCommandsBecomeClients(t *testing.T) {
 	for _, cfg := range []consumer.Config{{}, {BatchSize: 1, Concurrency: 1}, {BatchSize: 7, Concurrency: 5}} {
 		t.Run(fmt.Sprintf("batch %d concurrency %d", cfg.BatchSize, cfg.Concurrency), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
-			backlog := h.publishCommands(150)
-			h.run(cfg)
-			h.drained()
-			commands := slices.Concat(backlog, h.publishCommands(20))
-			h.drained()
-			h.same(commands)
-			if floor := h.consumerInfo().AckFloor.Stream; floor != 170 {
+			s := newSystem(t)
+			backlog := s.publishCommands(150)
+			s.run(cfg)
+			s.drained()
+			commands := slices.Concat(backlog, s.publishCommands(20))
+			s.drained()
+			s.same(commands)
+			if floor := s.consumerInfo().AckFloor.Stream; floor != 170 {
 				t.Errorf("ack floor %d, want 170", floor)
 			}
 		})
@@ -39,27 +39,27 @@ func TestCommandsBecomeClients(t *testing.T) {
 
 func TestTwoWorkersShareALog(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.run(consumer.Config{BatchSize: 10})
-	h.run(consumer.Config{BatchSize: 10})
-	commands := h.publishCommands(300)
-	h.drained()
-	h.same(commands)
+	s := newSystem(t)
+	s.run(consumer.Config{BatchSize: 10})
+	s.run(consumer.Config{BatchSize: 10})
+	commands := s.publishCommands(300)
+	s.drained()
+	s.same(commands)
 }
 
 func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	s := newSystem(t)
 	invalid := publishertest.Command(t, publishertest.NewID(t), " ")
 	garbage := &nats.Msg{Subject: "client.create.x", Data: []byte("\xffgarbage"), Header: nats.Header{"X": {"y"}}}
 	first := publishertest.Command(t, publishertest.NewID(t), "First")
 	last := publishertest.Command(t, publishertest.NewID(t), "Last")
-	h.publish(messageOf(first), garbage, messageOf(invalid), messageOf(last))
-	h.run(consumer.Config{})
-	h.drained()
-	h.same([]domain.CreateClient{first, last})
+	s.publish(messageOf(first), garbage, messageOf(invalid), messageOf(last))
+	s.run(consumer.Config{})
+	s.drained()
+	s.same([]domain.CreateClient{first, last})
 
-	rejections := h.rejections()
+	rejections := s.rejections()
 	if len(rejections) != 2 {
 		t.Fatalf("rejections: %+v", rejections)
 	}
@@ -82,16 +82,16 @@ func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
 
 func TestASyncTellsAWorkerNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.run(consumer.Config{BatchSize: 2})
+	s := newSystem(t)
+	s.run(consumer.Config{BatchSize: 2})
 	sync := func() *nats.Msg { return &nats.Msg{Subject: domain.SubjectSync + publishertest.NewID(t).String()} }
-	h.publish(sync(), sync(), sync())
-	commands := h.publishCommands(3)
-	h.publish(sync())
-	h.drained()
-	h.same(commands)
-	if n := h.deliveries(); n != 7 || len(h.rejections()) != 0 {
-		t.Errorf("%d deliveries of 7 messages, rejections %+v", n, h.rejections())
+	s.publish(sync(), sync(), sync())
+	commands := s.publishCommands(3)
+	s.publish(sync())
+	s.drained()
+	s.same(commands)
+	if n := s.deliveries(); n != 7 || len(s.rejections()) != 0 {
+		t.Errorf("%d deliveries of 7 messages, rejections %+v", n, s.rejections())
 	}
 }
 
@@ -107,28 +107,28 @@ func TestAStoreThatFails(t *testing.T) {
 	for _, persisted := range []bool{false, true} { // before it failed
 		t.Run(fmt.Sprint("persisted ", persisted), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
-			commands := h.publishCommands(30)
+			s := newSystem(t)
+			commands := s.publishCommands(30)
 			var calls atomic.Int32
-			h.run(consumer.Config{Concurrency: 1, Store: storeFunc(
+			s.run(consumer.Config{Concurrency: 1, Store: storeFunc(
 				func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 					if calls.Add(1) <= 3 {
 						if persisted {
-							if _, err := h.store.Create(ctx, clients); err != nil {
+							if _, err := s.store.Create(ctx, clients); err != nil {
 								t.Error(err)
 							}
 						}
 						return nil, errors.New("connection lost")
 					}
-					return h.store.Create(ctx, clients)
+					return s.store.Create(ctx, clients)
 				})})
-			h.drained()
-			h.same(commands)
-			if n := h.deliveries(); n != 30 {
+			s.drained()
+			s.same(commands)
+			if n := s.deliveries(); n != 30 {
 				t.Errorf("%d deliveries of 30 commands", n)
 			}
-			if len(h.rejections()) != 0 {
-				t.Errorf("rejections: %+v", h.rejections())
+			if len(s.rejections()) != 0 {
+				t.Errorf("rejections: %+v", s.rejections())
 			}
 		})
 	}
@@ -139,28 +139,28 @@ func TestAStoreThatFails(t *testing.T) {
 func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
 	t.Parallel()
 	const ackWait = 300 * time.Millisecond
-	h := newHouse(t)
-	c, err := h.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+	s := newSystem(t)
+	c, err := s.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
 	if err != nil {
 		t.Fatal(err)
 	}
 	impatient := c.CachedInfo().Config
 	impatient.AckWait = ackWait
-	if _, err := h.js.UpdateConsumer(context.Background(), domain.StreamCommands, impatient); err != nil {
+	if _, err := s.js.UpdateConsumer(context.Background(), domain.StreamCommands, impatient); err != nil {
 		t.Fatal(err)
 	}
-	commands := h.publishCommands(30)
+	commands := s.publishCommands(30)
 	away := make(chan struct{})
 	time.AfterFunc(5*ackWait, func() { close(away) })
 	for range 2 { // what one holds for too long, the other would get
-		h.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+		s.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 			<-away
-			return h.store.Create(ctx, clients)
+			return s.store.Create(ctx, clients)
 		})})
 	}
-	h.drained()
-	h.same(commands)
-	if n := h.deliveries(); n != 30 {
+	s.drained()
+	s.same(commands)
+	if n := s.deliveries(); n != 30 {
 		t.Errorf("%d deliveries of 30 commands", n)
 	}
 }
@@ -168,20 +168,20 @@ func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
 // A client that the database refuses is found among 500, whichever it is, and the rest go through.
 func TestAnUnstorableClientIsIsolated(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	commands := h.publishCommands(500)
+	s := newSystem(t)
+	commands := s.publishCommands(500)
 	poison := commands[333].ID
-	h.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+	s.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 		for _, c := range clients {
 			if c.ID == poison {
 				return nil, domain.Errorf(domain.CodeUnstorable, "refused")
 			}
 		}
-		return h.store.Create(ctx, clients)
+		return s.store.Create(ctx, clients)
 	})})
-	h.drained()
-	h.same(slices.Delete(commands, 333, 334))
-	rejections := h.rejections()
+	s.drained()
+	s.same(slices.Delete(commands, 333, 334))
+	rejections := s.rejections()
 	if len(rejections) != 1 || rejections[0].ID != poison.String() || rejections[0].Reason != domain.CodeUnstorable {
 		t.Errorf("rejections: %+v", rejections)
 	}
@@ -189,21 +189,21 @@ func TestAnUnstorableClientIsIsolated(t *testing.T) {
 
 func TestAnotherCommandUnderAKnownID(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	s := newSystem(t)
 	stored := publishertest.Command(t, publishertest.NewID(t), "Stored").Client(time.Now())
-	if _, err := h.store.Create(context.Background(), []domain.Client{stored}); err != nil {
+	if _, err := s.store.Create(context.Background(), []domain.Client{stored}); err != nil {
 		t.Fatal(err)
 	}
-	h.publish(messageOf(publishertest.Command(t, stored.ID, "Other")))
-	h.run(consumer.Config{})
-	h.drained()
-	if got, err := h.store.Get(context.Background(), stored.ID); err != nil || got.LastName != "Stored" {
+	s.publish(messageOf(publishertest.Command(t, stored.ID, "Other")))
+	s.run(consumer.Config{})
+	s.drained()
+	if got, err := s.store.Get(context.Background(), stored.ID); err != nil || got.LastName != "Stored" {
 		t.Errorf("the row is now %+v (%v)", got, err)
 	}
-	if r := h.rejections(); len(r) != 1 || r[0].Reason != domain.CodeKeyReused {
+	if r := s.rejections(); len(r) != 1 || r[0].Reason != domain.CodeKeyReused {
 		t.Errorf("rejections: %+v", r)
 	}
-	if n := len(h.messages(domain.StreamEvents)); n != 0 {
+	if n := len(s.messages(domain.StreamEvents)); n != 0 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -221,11 +221,11 @@ func TestEventsThatFail(t *testing.T) {
 	for _, persisted := range []bool{false, true} {
 		t.Run(fmt.Sprint("persisted ", persisted), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
-			commands := h.publishCommands(40)
-			outcomes := h.outcomes()
+			s := newSystem(t)
+			commands := s.publishCommands(40)
+			outcomes := s.outcomes()
 			var calls atomic.Int32
-			h.run(consumer.Config{Concurrency: 1, Outcomes: outcomesFunc{outcomes, func(events []domain.Event) error {
+			s.run(consumer.Config{Concurrency: 1, Outcomes: outcomesFunc{outcomes, func(events []domain.Event) error {
 				if calls.Add(1) <= 3 {
 					if persisted {
 						if err := outcomes.PublishEvents(events); err != nil {
@@ -236,8 +236,8 @@ func TestEventsThatFail(t *testing.T) {
 				}
 				return outcomes.PublishEvents(events)
 			}}})
-			h.drained()
-			h.same(commands)
+			s.drained()
+			s.same(commands)
 		})
 	}
 }
@@ -245,10 +245,10 @@ func TestEventsThatFail(t *testing.T) {
 // A worker that is told to stop while the store is away gives the commands back, and another takes them at once.
 func TestStoppingWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	commands := h.publishCommands(10)
+	s := newSystem(t)
+	commands := s.publishCommands(10)
 	tried := make(chan struct{}, 1)
-	stop := h.run(consumer.Config{Store: storeFunc(func(context.Context, []domain.Client) ([]domain.CreateResult, error) {
+	stop := s.run(consumer.Config{Store: storeFunc(func(context.Context, []domain.Client) ([]domain.CreateResult, error) {
 		select {
 		case tried <- struct{}{}:
 		default:
@@ -257,76 +257,76 @@ func TestStoppingWhileTheStoreIsAway(t *testing.T) {
 	})})
 	<-tried
 	stop()
-	h.run(consumer.Config{})
-	h.drained()
-	h.same(commands)
+	s.run(consumer.Config{})
+	s.drained()
+	s.same(commands)
 }
 
 func TestTheServerGoesAwayAndComesBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.run(consumer.Config{})
-	commands := h.publishCommands(20)
-	h.drained()
-	before := h.nc.Stats().Reconnects
-	h.server.Down()
-	h.server.Up(t)
-	publishertest.Eventually(t, "the connection is back", func() bool { return h.nc.Stats().Reconnects > before })
-	commands = append(commands, h.publishCommands(20)...)
-	h.drained()
-	h.same(commands)
+	s := newSystem(t)
+	s.run(consumer.Config{})
+	commands := s.publishCommands(20)
+	s.drained()
+	before := s.nc.Stats().Reconnects
+	s.server.Down()
+	s.server.Up(t)
+	publishertest.Eventually(t, "the connection is back", func() bool { return s.nc.Stats().Reconnects > before })
+	commands = append(commands, s.publishCommands(20)...)
+	s.drained()
+	s.same(commands)
 }
 
 func TestTrim(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	stop := h.run(consumer.Config{History: time.Hour})
-	h.publishCommands(20)
-	h.drained()
+	s := newSystem(t)
+	stop := s.run(consumer.Config{History: time.Hour})
+	s.publishCommands(20)
+	s.drained()
 	stop()
-	h.publishCommands(5) // these are not done
-	left := func() int { return len(h.messages(domain.StreamCommands)) }
+	s.publishCommands(5) // these are not done
+	left := func() int { return len(s.messages(domain.StreamCommands)) }
 
-	if err := h.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil || left() != 25 {
+	if err := s.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil || left() != 25 {
 		t.Errorf("within the history: %d commands left (%v), want 25", left(), err)
 	}
-	if err := h.worker(consumer.Config{}).Trim(context.Background()); err != nil || left() != 5 {
+	if err := s.worker(consumer.Config{}).Trim(context.Background()); err != nil || left() != 5 {
 		t.Errorf("past the history: %d commands left (%v), want 5", left(), err)
 	}
 }
 
 func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	stop := h.run(consumer.Config{History: time.Hour})
-	h.publishCommands(20)
-	h.drained()
+	s := newSystem(t)
+	stop := s.run(consumer.Config{History: time.Hour})
+	s.publishCommands(20)
+	s.drained()
 	stop()
 	small := publishertest.Streams
-	stream, err := h.js.Stream(context.Background(), domain.StreamCommands)
+	stream, err := s.js.Stream(context.Background(), domain.StreamCommands)
 	if err != nil {
 		t.Fatal(err)
 	}
 	small.LogMaxBytes = 2 * int64(stream.CachedInfo().State.Bytes) // it is half full
-	if err := publisher.MigrateStreams(context.Background(), h.js, small); err != nil {
+	if err := publisher.MigrateStreams(context.Background(), s.js, small); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil {
+	if err := s.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(h.messages(domain.StreamCommands)); n != 0 {
+	if n := len(s.messages(domain.StreamCommands)); n != 0 {
 		t.Errorf("%d commands left", n)
 	}
 }
 
 func TestAMissingConsumer(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	w := h.worker(consumer.Config{})
+	s := newSystem(t)
+	w := s.worker(consumer.Config{})
 	if err := w.Ready(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if err := h.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+	if err := s.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
 		t.Fatal(err)
 	}
 	const want = "consumer worker of stream CLIENT_COMMANDS is missing"

@@ -91,7 +91,7 @@ func TestAppendKeepsTheCommand(t *testing.T) {
 	}
 }
 
-func TestACrowdIsAccepted(t *testing.T) {
+func TestConcurrentCommandsAreAccepted(t *testing.T) {
 	t.Parallel()
 	for _, maxBatch := range []int{0, 1, 7, 64} {
 		t.Run(fmt.Sprint("max batch ", maxBatch), func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestACrowdIsAccepted(t *testing.T) {
 }
 
 // A batch with a duplicate in it is refused whole. Its neighbours must not notice.
-func TestADuplicateInACrowdFailsNobodyElse(t *testing.T) {
+func TestADuplicateFailsNoOtherCommandOfItsBatch(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
@@ -124,7 +124,7 @@ func TestADuplicateInACrowdFailsNobodyElse(t *testing.T) {
 			t.Fatal(i, err)
 		}
 	}
-	// A plug keeps the flusher busy, so that the rest becomes one crowd.
+	// The first command keeps the flusher busy, so that the others become one batch.
 	commands := []domain.CreateClient{publishertest.Command(t, publishertest.NewID(t), "Plug")}
 	for range 100 {
 		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))

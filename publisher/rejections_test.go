@@ -20,7 +20,7 @@ import (
 
 func TestRejectionsAreListed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	s := newSystem(t)
 	const n = 600 // of more than two pages
 	start := time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC)
 	reasons := []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable}
@@ -31,17 +31,17 @@ func TestRejectionsAreListed(t *testing.T) {
 			Command: domain.RejectedCommand{Body: bytes.Repeat([]byte{'x'}, 6<<10)},
 		})
 	}
-	d.reject(all...)
+	s.reject(all...)
 	for _, i := range []int{0, 255, 256, 599} {
-		if err := d.rejections.Drop(t.Context(), d.get(all[i].ID)); err != nil {
+		if err := s.rejections.Drop(t.Context(), s.get(all[i].ID)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	newest, err := d.rejections.Newest(t.Context())
+	newest, err := s.rejections.Newest(t.Context())
 	if err != nil || newest != n {
 		t.Fatalf("newest %d, %v", newest, err)
 	}
-	d.reject(domain.Rejection{ID: "later", Reason: domain.CodeInvalid, RejectedAt: start.Add(time.Hour)})
+	s.reject(domain.Rejection{ID: "later", Reason: domain.CodeInvalid, RejectedAt: start.Add(time.Hour)})
 
 	there := func(i int) bool { return !slices.Contains([]int{0, 255, 256, 599}, i) }
 	for _, c := range []struct {
@@ -64,7 +64,7 @@ func TestRejectionsAreListed(t *testing.T) {
 		},
 	} {
 		var got, want []string
-		for r, err := range d.rejections.All(t.Context(), c.filter) {
+		for r, err := range s.rejections.All(t.Context(), c.filter) {
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}
@@ -82,18 +82,18 @@ func TestRejectionsAreListed(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, want)
 		}
 	}
-	for r, err := range d.rejections.All(t.Context(), publisher.RejectionFilter{}) {
+	for r, err := range s.rejections.All(t.Context(), publisher.RejectionFilter{}) {
 		if err != nil || r.Sequence != 2 || r.Reason != domain.CodeKeyReused || !r.RejectedAt.Equal(start.Add(time.Second)) {
 			t.Errorf("the first: %+v, %v", r, err)
 		}
 		break
 	}
-	if n := streamInfo(t, d.nc, domain.StreamRejections).State.Consumers; n != 0 {
+	if n := streamInfo(t, s.nc, domain.StreamRejections).State.Consumers; n != 0 {
 		t.Errorf("%d consumers", n)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range d.rejections.All(ended, publisher.RejectionFilter{UpTo: newest}) {
+	for _, err := range s.rejections.All(ended, publisher.RejectionFilter{UpTo: newest}) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("after the end of the context: %v", err)
 		}
@@ -102,12 +102,12 @@ func TestRejectionsAreListed(t *testing.T) {
 
 func TestNoRejections(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	for r, err := range d.rejections.All(t.Context(), publisher.RejectionFilter{}) {
+	s := newSystem(t)
+	for r, err := range s.rejections.All(t.Context(), publisher.RejectionFilter{}) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for _, id := range []string{"a", "", "a.b", "a b", "a\n", "*", ">"} {
-		if _, err := d.rejections.Get(t.Context(), id); domain.CodeOf(err) != domain.CodeNotFound {
+		if _, err := s.rejections.Get(t.Context(), id); domain.CodeOf(err) != domain.CodeNotFound {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -116,54 +116,54 @@ func TestNoRejections(t *testing.T) {
 // What stands under a strange subject is found by it, and nothing else is.
 func TestStrangeIDs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	s := newSystem(t)
 	for _, id := range []string{"a", "\xff", "\x1b[31m", "ü"} {
-		d.reject(domain.Rejection{ID: id, Reason: domain.CodeUndecodable})
+		s.reject(domain.Rejection{ID: id, Reason: domain.CodeUndecodable})
 	}
-	if r, err := d.rejections.Get(t.Context(), "*"); domain.CodeOf(err) != domain.CodeNotFound {
+	if r, err := s.rejections.Get(t.Context(), "*"); domain.CodeOf(err) != domain.CodeNotFound {
 		t.Errorf("* is %+v, %v", r, err)
 	}
-	d.reject(domain.Rejection{ID: "*", Reason: domain.CodeUndecodable}, domain.Rejection{ID: "last", Reason: domain.CodeInvalid})
+	s.reject(domain.Rejection{ID: "*", Reason: domain.CodeUndecodable}, domain.Rejection{ID: "last", Reason: domain.CodeInvalid})
 	for _, id := range []string{"a", "\xff", "\x1b[31m", "ü", "*"} {
-		r := d.get(id)
+		r := s.get(id)
 		if r.ID != id {
 			t.Errorf("%q is %+v", id, r)
 		}
-		if err := d.rejections.Drop(t.Context(), r); err != nil {
+		if err := s.rejections.Drop(t.Context(), r); err != nil {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
-	d.want(map[string]string{}, "last")
+	s.want(map[string]string{}, "last")
 }
 
-// Commands of a crowd come as an atomic batch; each goes back to the log without the server's marks on it.
+// Concurrent commands are published as an atomic batch. A retry publishes each without the headers that the server added.
 func TestRetry(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	s := newSystem(t)
 	var commands []domain.CreateClient
 	for range 100 {
 		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 	}
-	if err := errors.Join(appendAll(d.log, commands)...); err != nil {
+	if err := errors.Join(appendAll(s.log, commands)...); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(d.messages(domain.StreamCommands), func(msg *jetstream.RawStreamMsg) bool {
+	if !slices.ContainsFunc(s.messages(domain.StreamCommands), func(msg *jetstream.RawStreamMsg) bool {
 		return msg.Header.Get("Nats-Batch-Id") != ""
 	}) {
 		t.Fatal("no command came in a batch")
 	}
-	d.work(100, true)
+	s.work(100, true)
 	for _, c := range commands {
-		d.retry(c.ID.String())
+		s.retry(c.ID.String())
 	}
-	d.want(func() map[string]string {
+	s.want(func() map[string]string {
 		want := map[string]string{}
 		for _, c := range commands {
 			want[c.ID.String()] = string(c.Body)
 		}
 		return want
 	}())
-	for _, msg := range d.take(100) { // the worker gets them again
+	for _, msg := range s.take(100) { // the worker gets them again
 		var names []string
 		for name := range msg.Headers() {
 			names = append(names, name)
@@ -175,7 +175,7 @@ func TestRetry(t *testing.T) {
 		i := slices.IndexFunc(commands, func(c domain.CreateClient) bool {
 			return msg.Subject() == domain.SubjectCreate+c.ID.String()
 		})
-		found, err := d.log.Find(t.Context(), commands[i].ID)
+		found, err := s.log.Find(t.Context(), commands[i].ID)
 		if err != nil || !found.AcceptedAt.Equal(commands[i].AcceptedAt) || found.Fingerprint != commands[i].Fingerprint {
 			t.Errorf("%s: %+v %v", msg.Subject(), found, err)
 		}
@@ -184,12 +184,12 @@ func TestRetry(t *testing.T) {
 
 func TestARetryIsInterrupted(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	s := newSystem(t)
 	rejected := func(id string) publisher.StoredRejection {
 		t.Helper()
-		d.postID(id, "body of "+id)
-		d.work(1, true)
-		return d.get(id)
+		s.postID(id, "body of "+id)
+		s.work(1, true)
+		return s.get(id)
 	}
 	step := func(err error) {
 		t.Helper()
@@ -199,207 +199,207 @@ func TestARetryIsInterrupted(t *testing.T) {
 	}
 
 	a := rejected("a")
-	step(d.rejections.Forget(t.Context(), a))
-	d.want(map[string]string{}, "a")
-	d.retry("a")
-	d.want(map[string]string{"a": "body of a"})
-	d.work(1, false)
+	step(s.rejections.Forget(t.Context(), a))
+	s.want(map[string]string{}, "a")
+	s.retry("a")
+	s.want(map[string]string{"a": "body of a"})
+	s.work(1, false)
 
 	// Published, and not done yet: nothing to do. Done: the repetition publishes once more.
 	b := rejected("b")
-	step(d.rejections.Forget(t.Context(), b))
-	step(d.rejections.Republish(b))
-	d.wantSkipped(d.rejections.Retry(t.Context(), b), "under way")
-	d.want(map[string]string{"a": "body of a", "b": "body of b"}, "b")
-	d.work(1, false)
-	d.retry("b")
-	d.want(map[string]string{"a": "body of a", "b": "body of b"})
-	d.work(1, false)
+	step(s.rejections.Forget(t.Context(), b))
+	step(s.rejections.Republish(b))
+	s.wantSkipped(s.rejections.Retry(t.Context(), b), "under way")
+	s.want(map[string]string{"a": "body of a", "b": "body of b"}, "b")
+	s.work(1, false)
+	s.retry("b")
+	s.want(map[string]string{"a": "body of a", "b": "body of b"})
+	s.work(1, false)
 
 	// Published, and rejected again before its old rejection is removed: the new one stays.
 	c := rejected("c")
-	step(d.rejections.Forget(t.Context(), c))
-	step(d.rejections.Republish(c))
-	d.work(1, true)
-	step(d.rejections.Remove(t.Context(), c))
-	if again := d.get("c"); again.Sequence <= c.Sequence {
+	step(s.rejections.Forget(t.Context(), c))
+	step(s.rejections.Republish(c))
+	s.work(1, true)
+	step(s.rejections.Remove(t.Context(), c))
+	if again := s.get("c"); again.Sequence <= c.Sequence {
 		t.Errorf("rejection %d, want one after %d", again.Sequence, c.Sequence)
 	}
 	// So it does if everything was done and somebody else does it again.
-	step(d.rejections.Retry(t.Context(), c))
-	d.want(map[string]string{"a": "body of a", "b": "body of b", "c": "body of c"}, "c")
+	step(s.rejections.Retry(t.Context(), c))
+	s.want(map[string]string{"a": "body of a", "b": "body of b", "c": "body of c"}, "c")
 }
 
 func TestACommandUnderWayIsNotTouched(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	s := newSystem(t)
 	for _, id := range []string{"first", "a"} {
-		d.reject(domain.Rejection{ID: id, Reason: domain.CodeInvalid, Command: domain.RejectedCommand{Body: []byte("old")}})
-		d.postID(id, "new")
+		s.reject(domain.Rejection{ID: id, Reason: domain.CodeInvalid, Command: domain.RejectedCommand{Body: []byte("old")}})
+		s.postID(id, "new")
 	}
 	both := map[string]string{"first": "new", "a": "new"}
-	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
-	d.want(both, "a", "first")
+	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "under way")
+	s.want(both, "a", "first")
 
-	msgs := d.take(2) // delivered, not done
-	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
-	d.want(both, "a", "first")
-	if err := d.rejections.Drop(t.Context(), d.get("a")); err != nil {
+	msgs := s.take(2) // delivered, not done
+	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "under way")
+	s.want(both, "a", "first")
+	if err := s.rejections.Drop(t.Context(), s.get("a")); err != nil {
 		t.Error(err)
 	}
-	d.want(both, "first")
+	s.want(both, "first")
 
-	d.finish(msgs[1], true) // done, but above the ack floor as long as the first is not
-	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "not done with it yet")
-	d.wantSkipped(d.rejections.Drop(t.Context(), d.get("a")), "not done with it yet") // it would look pending
-	d.want(both, "a", "first")
+	s.finish(msgs[1], true) // done, but above the ack floor as long as the first is not
+	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "not done with it yet")
+	s.wantSkipped(s.rejections.Drop(t.Context(), s.get("a")), "not done with it yet") // it would look pending
+	s.want(both, "a", "first")
 
-	d.finish(msgs[0], false)
-	d.retry("a")
-	d.want(both, "first")
+	s.finish(msgs[0], false)
+	s.retry("a")
+	s.want(both, "first")
 }
 
 // Between the two steps of a retry the log is open to anyone.
 func TestACommandComesMeanwhile(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.postID("a", "old")
-	d.work(1, true)
-	a := d.get("a")
-	if err := d.rejections.Forget(t.Context(), a); err != nil {
+	s := newSystem(t)
+	s.postID("a", "old")
+	s.work(1, true)
+	a := s.get("a")
+	if err := s.rejections.Forget(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	d.postID("a", "new")
-	d.wantSkipped(d.rejections.Republish(a), "under way")
-	d.wantSkipped(d.rejections.Retry(t.Context(), a), "under way")
-	d.want(map[string]string{"a": "new"}, "a")
+	s.postID("a", "new")
+	s.wantSkipped(s.rejections.Republish(a), "under way")
+	s.wantSkipped(s.rejections.Retry(t.Context(), a), "under way")
+	s.want(map[string]string{"a": "new"}, "a")
 }
 
 // A subject may end in a wildcard, taken literally when it is published to and as a pattern elsewhere.
 func TestACommandNamedLikeAPattern(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"*", ">"} {
-		d := newDesk(t)
-		d.postID(id, "1")
-		d.postID("done", "2")
-		d.work(2, true)
+		s := newSystem(t)
+		s.postID(id, "1")
+		s.postID("done", "2")
+		s.work(2, true)
 		all := map[string]string{id: "1", "done": "2"}
-		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "under way")
-		d.want(all, id, "done")
-		d.postID("pending", "3")
+		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "under way")
+		s.want(all, id, "done")
+		s.postID("pending", "3")
 		all["pending"] = "3"
-		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "under way")
-		d.want(all, id, "done")
-		if err := d.rejections.Drop(t.Context(), d.get(id)); err != nil {
+		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "under way")
+		s.want(all, id, "done")
+		if err := s.rejections.Drop(t.Context(), s.get(id)); err != nil {
 			t.Error(err)
 		}
-		d.want(all, "done")
+		s.want(all, "done")
 	}
 }
 
 func TestDrop(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	s := newSystem(t)
 	for _, id := range []string{"a", "b", "c"} {
-		d.postID(id, id)
+		s.postID(id, id)
 	}
-	d.work(3, true)
-	a, b := d.get("a"), d.get("b")
+	s.work(3, true)
+	a, b := s.get("a"), s.get("b")
 	for range 2 { // the second time it has been done
-		if err := d.rejections.Drop(t.Context(), a); err != nil {
+		if err := s.rejections.Drop(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d.want(map[string]string{"b": "b", "c": "c"}, "b", "c")
-	if err := d.rejections.Forget(t.Context(), b); err != nil { // and then interrupted
+	s.want(map[string]string{"b": "b", "c": "c"}, "b", "c")
+	if err := s.rejections.Forget(t.Context(), b); err != nil { // and then interrupted
 		t.Fatal(err)
 	}
-	if err := d.rejections.Drop(t.Context(), b); err != nil {
+	if err := s.rejections.Drop(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	d.want(map[string]string{"c": "c"}, "c")
+	s.want(map[string]string{"c": "c"}, "c")
 }
 
 func TestRetryOnAFullLog(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.postID("a", strings.Repeat("x", 1000))
-	d.work(1, true)
+	s := newSystem(t)
+	s.postID("a", strings.Repeat("x", 1000))
+	s.work(1, true)
 	for i := range 10 {
-		d.postID(fmt.Sprint("pending-", i), strings.Repeat("y", 1000))
+		s.postID(fmt.Sprint("pending-", i), strings.Repeat("y", 1000))
 	}
 	size := func(bytes int64) {
 		t.Helper()
 		cfg := publishertest.Streams
 		cfg.LogMaxBytes = bytes
-		if err := publisher.MigrateStreams(t.Context(), d.js, cfg); err != nil {
+		if err := publisher.MigrateStreams(t.Context(), s.js, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
 	size(5000)
-	if err := d.rejections.Retry(t.Context(), d.get("a")); domain.CodeOf(err) != domain.CodeLogFull {
+	if err := s.rejections.Retry(t.Context(), s.get("a")); domain.CodeOf(err) != domain.CodeLogFull {
 		t.Fatal(err)
 	}
-	if _, ok := d.bodies(domain.StreamRejections)["a"]; !ok {
+	if _, ok := s.bodies(domain.StreamRejections)["a"]; !ok {
 		t.Fatal("the rejection is gone")
 	}
 	size(1 << 20)
-	d.retry("a")
-	if commands := d.bodies(domain.StreamCommands); len(commands) != 11 || len(commands["a"]) != 1000 {
+	s.retry("a")
+	if commands := s.bodies(domain.StreamCommands); len(commands) != 11 || len(commands["a"]) != 1000 {
 		t.Errorf("%d commands", len(commands))
 	}
 }
 
 func TestAMessageThatIsNoRejection(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.post(&nats.Msg{Subject: domain.SubjectRejected + "a", Data: []byte("garbage")})
-	r := d.get("a")
+	s := newSystem(t)
+	s.post(&nats.Msg{Subject: domain.SubjectRejected + "a", Data: []byte("garbage")})
+	r := s.get("a")
 	if r.ID != "a" || r.Reason != publisher.ReasonUnreadable || string(r.Command.Body) != "garbage" || time.Since(r.RejectedAt) > time.Minute {
 		t.Errorf("%+v", r)
 	}
-	d.wantSkipped(d.rejections.Retry(t.Context(), r), "not a rejection")
-	d.want(map[string]string{}, "a")
-	if err := d.rejections.Drop(t.Context(), r); err != nil {
+	s.wantSkipped(s.rejections.Retry(t.Context(), r), "not a rejection")
+	s.want(map[string]string{}, "a")
+	if err := s.rejections.Drop(t.Context(), r); err != nil {
 		t.Error(err)
 	}
-	d.want(map[string]string{})
+	s.want(map[string]string{})
 }
 
 // A rejection replaces what is not UTF-8. That can make a command larger than the log takes, or a header invalid; such a
 // command must not be in the way of others.
 func TestARejectedCommandThatCannotBePublished(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.post(&nats.Msg{Subject: domain.SubjectCreate + "large", Header: nats.Header{"X": {strings.Repeat("\xff", 32<<10)}}})
-	d.work(1, true)
-	d.reject(domain.Rejection{ID: "name", Command: domain.RejectedCommand{Headers: map[string][]string{"\xff": {"x"}}}})
+	s := newSystem(t)
+	s.post(&nats.Msg{Subject: domain.SubjectCreate + "large", Header: nats.Header{"X": {strings.Repeat("\xff", 32<<10)}}})
+	s.work(1, true)
+	s.reject(domain.Rejection{ID: "name", Command: domain.RejectedCommand{Headers: map[string][]string{"\xff": {"x"}}}})
 	for id, reason := range map[string]string{"large": "message size exceeds maximum allowed", "name": "could not decode headers"} {
-		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "cannot be published again: publish: nats: ")
-		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), reason)
+		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "cannot be published again: publish: nats: ")
+		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), reason)
 	}
-	d.want(map[string]string{}, "large", "name")
+	s.want(map[string]string{}, "large", "name")
 }
 
 func TestRejectionsOfAServerThatIsNotSetUp(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.postID("a", "a")
-	d.work(1, true)
-	if err := d.js.DeleteConsumer(t.Context(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+	s := newSystem(t)
+	s.postID("a", "a")
+	s.work(1, true)
+	if err := s.js.DeleteConsumer(t.Context(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{d.rejections.Retry(t.Context(), d.get("a")), d.rejections.Drop(t.Context(), d.get("a"))} {
+	for _, err := range []error{s.rejections.Retry(t.Context(), s.get("a")), s.rejections.Drop(t.Context(), s.get("a"))} {
 		if _, missing := errors.AsType[*publisher.MissingConsumerError](err); !missing {
 			t.Errorf("without the consumer: %v", err)
 		}
 	}
-	d.want(map[string]string{"a": "a"}, "a")
+	s.want(map[string]string{"a": "a"}, "a")
 	for _, name := range []string{domain.StreamCommands, domain.StreamRejections} {
-		if err := d.js.DeleteStream(t.Context(), name); err != nil {
+		if err := s.js.DeleteStream(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
-		_, err := publisher.OpenRejections(t.Context(), d.nc)
+		_, err := publisher.OpenRejections(t.Context(), s.nc)
 		if missing, ok := errors.AsType[*publisher.MissingStreamError](err); !ok || missing.Stream != name {
 			t.Errorf("without %s: %v", name, err)
 		}

@@ -26,8 +26,7 @@
 //	of both:      traceparent             the trace they belong to (W3C Trace Context), if they do
 //	of all but commands: Content-Type     application/json
 //
-// How to subscribe is in README.md, and as a program that runs in cmd/internal/systemtest/example_test.go. The bodies' JSON Schemas are in
-// ingress/site/asyncapi.yaml.
+// README.md explains how to subscribe, and example has programs that do. The bodies' JSON Schemas are in ingress/site/asyncapi.yaml.
 package publisher
 
 import (

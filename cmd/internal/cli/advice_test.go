@@ -37,8 +37,8 @@ func TestPermanent(t *testing.T) {
 		{&pgconn.PgError{Code: "28000"}, true},
 		{&pgconn.PgError{Code: "3D000"}, true},
 		{&pgconn.PgError{Code: "42501"}, true},
-		{&pgconn.PgError{Code: "57P03"}, false}, // it is starting
-		{&pgconn.PgError{Code: "53300"}, false}, // it has too many connections
+		{&pgconn.PgError{Code: "57P03"}, false}, // the server starts
+		{&pgconn.PgError{Code: "53300"}, false}, // too many connections
 		{&pgconn.PgError{Code: "40001"}, false},
 		{nats.ErrAuthorization, true},
 		{nats.ErrAuthExpired, true},
@@ -87,7 +87,7 @@ func TestAdviceOnTheSetup(t *testing.T) {
 	}
 }
 
-// What servers refuse ends each command, with an error that says what to do.
+// A refusal by a server ends each command, with an error that says what to do.
 func TestWhatServersRefuse(t *testing.T) {
 	f := testcluster.NewSecured(t)
 	stranger := testcluster.NewAuthority(t)
@@ -157,7 +157,7 @@ func TestWhatServersRefuse(t *testing.T) {
 	}
 }
 
-// A server that refuses a right of a role's own user misses it in its configuration.
+// If the user of a role lacks a permission, the configuration of the server is incomplete.
 func TestWhatAUserMayNot(t *testing.T) {
 	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
@@ -184,7 +184,7 @@ func TestWhatAUserMayNot(t *testing.T) {
 		t.Errorf("%d: %s", status, stderr)
 	}
 
-	// Nobody answers what is published to a subject that no stream keeps.
+	// A message to a subject that no stream keeps receives no answer.
 	clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestWhatAUserMayNot(t *testing.T) {
 	}
 }
 
-// Passwords are changed under processes that run. They go on when they may again.
+// Running processes whose passwords change continue when the passwords are valid again.
 func TestARunningProcessOutlivesARefusal(t *testing.T) {
 	f := testcluster.NewSecured(t)
 	worker := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
@@ -243,7 +243,7 @@ func TestARunningProcessOutlivesARefusal(t *testing.T) {
 	}
 	worker.Says(`NATS user \\"worker\\" may not publish to \\"\$JS.API.STREAM.INFO.CLIENT_EVENTS\\"`)
 
-	// Neither does an ingress end that accepts commands already.
+	// An ingress that already accepts commands does not end either.
 	f.Postgres.Stop(t, true)
 	ingress := testcluster.Clientele(t, "ingress", append(f.NatsFlags("ingress"), "--database-url", strings.Replace(f.DatabaseURL("ingress"), testcluster.Password, "wrong", 1))...)
 	ingress.Ready()

@@ -20,7 +20,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// directory is a database with clients, and the flags that name it.
+// directory is a database with clients, and its flags.
 type directory struct {
 	t     *testing.T
 	store store.Store
@@ -56,7 +56,7 @@ func newDirectory(t *testing.T, s store.Store, err error, flags ...string) *dire
 	})
 	d := &directory{t, s, flags}
 	if status, _, stderr := d.run("find", "--name=x"); status != cli.ExitError || !strings.Contains(stderr, "schema version 0") {
-		t.Errorf("before there is a schema: %d %s", status, stderr)
+		t.Errorf("without a schema: %d %s", status, stderr)
 	}
 	if _, _, err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
@@ -64,13 +64,13 @@ func newDirectory(t *testing.T, s store.Store, err error, flags ...string) *dire
 	return d
 }
 
-// run runs a command beside the store, which stays open.
+// run runs a command while the store stays open.
 func (d *directory) run(args ...string) (status int, stdout, stderr string) {
 	d.t.Helper()
 	return testcluster.RunLine(d.t, slices.Concat([]string{"clients"}, args, d.flags)...)
 }
 
-// add stores clients with these bodies. Client i has the id that ends in i.
+// add stores clients with these bodies. The id of client i ends in i.
 func (d *directory) add(bodies ...string) {
 	d.t.Helper()
 	var clients []domain.Client
@@ -143,7 +143,7 @@ func TestClientsFind(t *testing.T) {
 			}
 		}
 		if _, stdout, _ := d.run("find", "--name=john", "--body"); !strings.Contains(stdout, `"John \u202eSmith"`) {
-			t.Errorf("what is not printable: %q", stdout)
+			t.Errorf("unprintable characters: %q", stdout)
 		}
 	})
 }
@@ -191,7 +191,7 @@ Created at:   2026-11-24T18:00:01.123456Z
 	})
 }
 
-// Personal data is printed on request only, and what was looked for is not repeated.
+// Personal data is printed only on request, and the search terms are not repeated.
 func TestClientsArePrivate(t *testing.T) {
 	t.Parallel()
 	onDirectories(t, func(t *testing.T, d *directory) {

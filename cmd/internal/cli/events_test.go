@@ -38,11 +38,11 @@ func TestEventsTail(t *testing.T) {
 		return stdout
 	}
 	if out := tail("--since=24h"); out != "" {
-		t.Errorf("there is nothing: %s", out)
+		t.Errorf("no event exists: %s", out)
 	}
 	live := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "tail", "--nats-url", natsURL)
 	js := testcluster.JetStream(t, natsURL)
-	publishertest.Eventually(t, "it follows", func() bool {
+	publishertest.Eventually(t, "tail follows the stream", func() bool {
 		stream, err := js.Stream(t.Context(), "CLIENT_EVENTS")
 		if err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestEventsTail(t *testing.T) {
 		live.Says(`client\.created\s+(` + id + `)`)
 	}
 	if strings.Contains(live.Output(), "Smith") {
-		t.Errorf("a client in %s", live.Output())
+		t.Errorf("personal data in %s", live.Output())
 	}
 	live.Stop()
 	if out := tail("--since=1h"); strings.Count(out, "\n") != 3 {
@@ -76,7 +76,7 @@ func TestEventsTail(t *testing.T) {
 	serve.Stop()
 }
 
-// receiver is a subscriber without NATS.
+// receiver is a webhook receiver.
 type receiver struct {
 	mu     sync.Mutex
 	status int
@@ -122,10 +122,10 @@ func TestEventsForward(t *testing.T) {
 	operation := testcluster.Accepted(t, api, testcluster.Jane, "")
 	record := testcluster.Succeeded(t, api, operation)
 	publishertest.Eventually(t, "a first attempt", func() bool { return r.n() > 0 })
-	// It is away when the receiver is well again, and comes back: nothing is lost.
+	// forward is stopped while the receiver recovers, and starts again: nothing is lost.
 	forward.Stop()
 	if strings.Contains(forward.Output(), "serving the admin endpoints") {
-		t.Errorf("it has an admin listener that nobody asked for: %s", forward.Output())
+		t.Errorf("forward has an admin listener without --admin-listen: %s", forward.Output())
 	}
 	r.answers(http.StatusNoContent)
 	later := testcluster.Accepted(t, api, testcluster.Jane, "")
@@ -152,7 +152,7 @@ func TestEventsForward(t *testing.T) {
 	if agent != "Clientele/"+strings.Trim(strings.Fields(string(version))[1], "()") || !httpProduct.MatchString(agent) {
 		t.Errorf("User-Agent %q, version %s", agent, version)
 	}
-	// The SDK of CloudEvents takes it for one.
+	// The CloudEvents SDK accepts the request.
 	request.Body = io.NopCloser(strings.NewReader(body))
 	event, err := cloudevents.NewEventFromHTTPRequest(request)
 	if err != nil {
@@ -177,7 +177,7 @@ func TestEventsForward(t *testing.T) {
 	serve.Stop()
 }
 
-// httpProduct is a product with its version by RFC 9110, section 10.1.5.
+// httpProduct matches a product with its version (RFC 9110, section 10.1.5).
 var httpProduct = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 func TestEventsReplay(t *testing.T) {
@@ -243,7 +243,7 @@ func TestEventsReplay(t *testing.T) {
 	serve.Stop()
 }
 
-// A replay of several pages to a subject reaches its listener whole.
+// A replay of several pages to a subject reaches its listener completely.
 func TestEventsReplayManyToASubject(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

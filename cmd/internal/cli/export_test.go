@@ -1,6 +1,6 @@
 package cli
 
-// What tests of the command line see of it.
+// Internals that the tests of the command line use.
 
 type (
 	CLI        = cli

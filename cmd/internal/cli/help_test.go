@@ -30,7 +30,7 @@ func leaves(t *testing.T) map[string]*kong.Node {
 	return commands
 }
 
-// Every command that asks is listed here. From anything but a terminal it does not ask, whatever there is to read.
+// Every command that asks a question is listed here. It asks only on a terminal, whatever else standard input is.
 func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	asks := map[string][]string{
@@ -63,7 +63,7 @@ func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	}
 }
 
-// pipe is a standard input that another program has written to.
+// pipe returns a standard input that another program has written to.
 func pipe(t *testing.T, text string) *os.File {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -80,7 +80,7 @@ func pipe(t *testing.T, text string) *os.File {
 	return r
 }
 
-// null is a device and no terminal.
+// null returns a device that is not a terminal.
 func null(t *testing.T) *os.File {
 	t.Helper()
 	file, err := os.Open(os.DevNull)
@@ -91,7 +91,7 @@ func null(t *testing.T) *os.File {
 	return file
 }
 
-// Only servers listen for a monitor without being told to.
+// Only servers listen for monitoring by default.
 func TestAdminListenersAreOfServers(t *testing.T) {
 	t.Parallel()
 	servers := []string{}

@@ -27,8 +27,8 @@ func TestRejectionsAreRetriedAndDroppedOnlyOnAYes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := newOffice(t)
-			d.rejected("a", "b")
+			r := newRejectionsTest(t)
+			r.rejected("a", "b")
 			keyboard, screen := testcluster.Terminal(t)
 			stderr := &testcluster.Typing{F: func() {
 				if _, err := keyboard.WriteString(c.typed); err != nil {
@@ -36,69 +36,69 @@ func TestRejectionsAreRetriedAndDroppedOnlyOnAYes(t *testing.T) {
 				}
 			}}
 			var stdout bytes.Buffer
-			status := cli.Run(t.Context(), []string{"rejections", c.command, "--all", "--nats-url", d.url}, os.Getenv, screen, &stdout, stderr)
+			status := cli.Run(t.Context(), []string{"rejections", c.command, "--all", "--nats-url", r.url}, os.Getenv, screen, &stdout, stderr)
 			if status != cli.ExitOK || stdout.String() != "unstorable: 2\n"+c.says || stderr.String() != c.question {
 				t.Errorf("exit status %d: %q %q", status, stdout.String(), stderr.String())
 			}
-			if got := d.ids(); (len(got) == 2) != c.left {
+			if got := r.ids(); (len(got) == 2) != c.left {
 				t.Errorf("rejections of %v", got)
 			}
 		})
 	}
 }
 
-// The answer is for what was counted, not for what comes while the question is open: not even under the same id.
-func TestWhatComesAfterTheQuestionStays(t *testing.T) {
+// The answer applies to the rejections that were counted, not to later ones, even under the same id.
+func TestRejectionsAfterTheQuestionStay(t *testing.T) {
 	t.Parallel()
 	for _, which := range [][]string{{"--all"}, {"a", "b"}} {
-		d := newOffice(t)
-		d.rejected("a", "b")
+		r := newRejectionsTest(t)
+		r.rejected("a", "b")
 		keyboard, screen := testcluster.Terminal(t)
 		stderr := &testcluster.Typing{F: func() {
-			d.rejected("b", "c")
+			r.rejected("b", "c")
 			if _, err := keyboard.WriteString("y\n"); err != nil {
 				t.Error(err)
 			}
 		}}
 		var stdout bytes.Buffer
-		status := cli.Run(t.Context(), append([]string{"rejections", "drop", "--nats-url", d.url}, which...), os.Getenv, screen, &stdout, stderr)
-		if status != cli.ExitOK || stdout.String() != "unstorable: 2\ndropped 1, skipped 0\n" || !slices.Equal(d.ids(), []string{"b", "c"}) {
-			t.Errorf("%v: exit status %d: %q %q; rejections of %v", which, status, stdout.String(), stderr.String(), d.ids())
+		status := cli.Run(t.Context(), append([]string{"rejections", "drop", "--nats-url", r.url}, which...), os.Getenv, screen, &stdout, stderr)
+		if status != cli.ExitOK || stdout.String() != "unstorable: 2\ndropped 1, skipped 0\n" || !slices.Equal(r.ids(), []string{"b", "c"}) {
+			t.Errorf("%v: exit status %d: %q %q; rejections of %v", which, status, stdout.String(), stderr.String(), r.ids())
 		}
 	}
 }
 
 func TestAQuestionIsInterrupted(t *testing.T) {
 	t.Parallel()
-	d := newOffice(t)
-	d.rejected("a", "b")
+	r := newRejectionsTest(t)
+	r.rejected("a", "b")
 	_, screen := testcluster.Terminal(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	stderr := &testcluster.Typing{F: cancel}
 	var stdout bytes.Buffer
-	status := cli.Run(ctx, []string{"rejections", "drop", "--all", "--nats-url", d.url}, os.Getenv, screen, &stdout, stderr)
-	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: interrupted: nothing was dropped\n") || len(d.ids()) != 2 {
-		t.Errorf("exit status %d: %q %q; rejections of %v", status, stdout.String(), stderr.String(), d.ids())
+	status := cli.Run(ctx, []string{"rejections", "drop", "--all", "--nats-url", r.url}, os.Getenv, screen, &stdout, stderr)
+	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: interrupted: nothing was dropped\n") || len(r.ids()) != 2 {
+		t.Errorf("exit status %d: %q %q; rejections of %v", status, stdout.String(), stderr.String(), r.ids())
 	}
 }
 
 func TestNobodyAnswersAQuestion(t *testing.T) {
 	t.Parallel()
-	d := newOffice(t)
-	d.rejected("a")
+	r := newRejectionsTest(t)
+	r.rejected("a")
 	keyboard, screen := testcluster.Terminal(t)
 	stderr := &testcluster.Typing{F: func() {
-		if _, err := keyboard.WriteString("\x04"); err != nil { // the end of what is typed
+		if _, err := keyboard.WriteString("\x04"); err != nil { // end of input
 			t.Error(err)
 		}
 	}}
 	var stdout bytes.Buffer
-	status := cli.Run(t.Context(), []string{"rejections", "drop", "--all", "--nats-url", d.url}, os.Getenv, screen, &stdout, stderr)
-	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: answer, or pass --yes\n") || len(d.ids()) != 1 {
+	status := cli.Run(t.Context(), []string{"rejections", "drop", "--all", "--nats-url", r.url}, os.Getenv, screen, &stdout, stderr)
+	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: answer, or pass --yes\n") || len(r.ids()) != 1 {
 		t.Errorf("exit status %d: %q %q", status, stdout.String(), stderr.String())
 	}
-	if status, _, _ := testcluster.RunLine(t, "rejections", "drop", "--all", "-y", "--nats-url", d.url); status != cli.ExitOK || len(d.ids()) != 0 {
-		t.Errorf("with -y: exit status %d, rejections of %v", status, d.ids())
+	if status, _, _ := testcluster.RunLine(t, "rejections", "drop", "--all", "-y", "--nats-url", r.url); status != cli.ExitOK || len(r.ids()) != 0 {
+		t.Errorf("with -y: exit status %d, rejections of %v", status, r.ids())
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// check holds what the callers were told against the outcome: the promises of README.md, by their numbers.
-func (s *stage) check(h *history) (*outcome, []string) {
+// check compares what the callers were told with the outcome. It returns the violations, with the numbers of README.md.
+func (s *system) check(h *history) (*outcome, []string) {
 	var violations []string
 	violation := func(format string, args ...any) { violations = append(violations, fmt.Sprintf(format, args...)) }
 	if !s.drained() {
@@ -29,7 +29,7 @@ func (s *stage) check(h *history) (*outcome, []string) {
 	}
 	o, err := s.read()
 	if err != nil {
-		return nil, append(violations, "what is kept cannot be read: "+err.Error())
+		return nil, append(violations, "the outcome cannot be read: "+err.Error())
 	}
 	byTag := map[string]*claim{}
 	for _, c := range h.claims {
@@ -44,10 +44,10 @@ func (s *stage) check(h *history) (*outcome, []string) {
 	return o, append(violations, h.violations...)
 }
 
-// violationFunc takes note of a violation.
+// violationFunc records a violation.
 type violationFunc func(format string, args ...any)
 
-// checkAccepted checks that what was accepted is there.
+// checkAccepted checks that every accepted claim has an outcome.
 func (o *outcome) checkAccepted(h *history, violation violationFunc) {
 	for _, c := range h.claims {
 		row := o.rows[c.id]
@@ -57,7 +57,7 @@ func (o *outcome) checkAccepted(h *history, violation violationFunc) {
 		_, rejected := o.rejections[c.id.String()]
 		switch {
 		case row == nil:
-			violation("1: %s was accepted, and client %s is not there", c.tag, c.id)
+			violation("1: %s was accepted, and client %s does not exist", c.tag, c.id)
 		case row.LastName != c.tag && !rejected:
 			violation("1: %s was accepted, but client %s is another and nothing was rejected", c.tag, c.id)
 		case row.LastName == c.tag && rejected && len(h.byKey[c.key]) < 2:
@@ -66,7 +66,7 @@ func (o *outcome) checkAccepted(h *history, violation violationFunc) {
 	}
 }
 
-// checkRejections checks that only those were rejected who came too late under a key.
+// checkRejections checks that the only rejected commands are those that lost against another under the same key.
 func (o *outcome) checkRejections(byTag map[string]*claim, violation violationFunc) {
 	for id, r := range o.rejections {
 		row := o.rows[uuid.MustParse(id)]
@@ -75,19 +75,19 @@ func (o *outcome) checkRejections(byTag map[string]*claim, violation violationFu
 		case r.Reason != domain.CodeKeyReused || row == nil:
 			violation("1: command %s was rejected as %s", id, r.Reason)
 		case loser == nil || loser.id.String() != id || loser.tag == row.LastName || !loser.was(accepted202, unknown503, brokenOff):
-			violation("1: the rejection of %s is not of a request that came too late", id)
+			violation("1: the rejection of %s is not of a request that lost its key to another", id)
 		}
 	}
 }
 
-// checkRows checks that each client is somebody's, once.
+// checkRows checks that each client belongs to one claim, which was not refused and has no other row.
 func (o *outcome) checkRows(byTag map[string]*claim, violation violationFunc) {
 	tags := map[string]bool{}
 	for id, row := range o.rows {
 		c := byTag[row.LastName]
 		switch {
 		case c == nil:
-			violation("2: client %s is nobody's: %s", id, row.LastName)
+			violation("2: client %s belongs to no claim: %s", id, row.LastName)
 			continue
 		case c.invalid || !c.was(accepted202, unknown503, brokenOff):
 			violation("2: client %s was refused: %v", id, c.answers)
@@ -100,7 +100,7 @@ func (o *outcome) checkRows(byTag map[string]*claim, violation violationFunc) {
 	}
 }
 
-// checkEvents checks the events on the stream and those that a subscriber heard.
+// checkEvents checks the events on the stream and those that a subscriber received.
 func (o *outcome) checkEvents(heard *subscriber, violation violationFunc) {
 	client := func(id string) bool {
 		parsed, err := uuid.Parse(id)
@@ -108,7 +108,7 @@ func (o *outcome) checkEvents(heard *subscriber, violation violationFunc) {
 	}
 	for id := range o.events {
 		if !client(id) {
-			violation("4: an event of %q, which is no client", id)
+			violation("4: an event of %q, which is not a client", id)
 		}
 	}
 	for _, row := range o.rows {
@@ -119,7 +119,7 @@ func (o *outcome) checkEvents(heard *subscriber, violation violationFunc) {
 		want, err := domain.NewEvent(*row)
 		for _, e := range events {
 			if err != nil || e.Header.Get("ce-id") != want.ID.String() || !bytes.Equal(e.Data, want.Body) {
-				violation("3: an event of client %s is not that of its row", row.ID)
+				violation("3: an event of client %s differs from its row", row.ID)
 			}
 		}
 	}
@@ -131,12 +131,12 @@ func (o *outcome) checkEvents(heard *subscriber, violation violationFunc) {
 	}
 	for id := range heard.events {
 		if !client(id) {
-			violation("4: a subscriber heard of %q, which is no client", id)
+			violation("4: a subscriber received an event of %q, which is not a client", id)
 		}
 	}
 }
 
-// checkCommands checks that what is acknowledged, which is everything now, has its outcome.
+// checkCommands checks that every command has an outcome: all are acknowledged by now.
 func (o *outcome) checkCommands(violation violationFunc) {
 	for _, msg := range o.commands {
 		id := strings.TrimPrefix(msg.Subject, domain.SubjectCreate)
@@ -147,10 +147,10 @@ func (o *outcome) checkCommands(violation violationFunc) {
 	}
 }
 
-// checkSecrets looks for personal data where none may be: in what the processes wrote, in subjects and in headers.
+// checkSecrets looks for personal data where none is allowed: in the output of processes, in subjects and in headers.
 func (o *outcome) checkSecrets(written string, violation violationFunc) {
 	if strings.Contains(written, marker) {
-		violation("7: personal data in what a process wrote")
+		violation("7: personal data in the output of a process")
 	}
 	msgs := slices.Concat(o.commands, o.rejected)
 	for _, events := range o.events {
@@ -165,14 +165,14 @@ func (o *outcome) checkSecrets(written string, violation violationFunc) {
 	}
 }
 
-// checkAll settles what callers do not know yet, and checks everything.
-func (s *stage) checkAll(h *history) []string {
+// checkAll settles the outcomes that callers do not know yet, and checks everything.
+func (s *system) checkAll(h *history) []string {
 	h.settle(s.apis)
 	_, violations := s.check(h)
 	return append(violations, s.checkOperations(h)...)
 }
 
-// tagOf returns the tag of the claim that a command was made of.
+// tagOf returns the tag of the claim that the command is from.
 func tagOf(body []byte) string {
 	var command struct {
 		LastName string `json:"lastName"`
@@ -183,9 +183,9 @@ func tagOf(body []byte) string {
 	return command.LastName
 }
 
-// checkFloor looks, in the middle of a run, whether the commands just below the ack floor have their outcome, and says at
-// how many it looked: none while the servers do not answer.
-func (s *stage) checkFloor() (looks int, violations []string) {
+// checkFloor checks during a run that the commands just below the ack floor have an outcome. It returns how many it looked at: none
+// while the servers do not answer.
+func (s *system) checkFloor() (looks int, violations []string) {
 	const span = 300
 	var floor uint64
 	if !testcluster.Within(10*time.Second, func() (ok bool) {
@@ -227,8 +227,8 @@ func (s *stage) checkFloor() (looks int, violations []string) {
 	return looks, violations
 }
 
-// checkOperations asks the API how accepted claims ended.
-func (s *stage) checkOperations(h *history) []string {
+// checkOperations checks that the API reports accepted claims as succeeded.
+func (s *system) checkOperations(h *history) []string {
 	const most = 1000
 	var violations []string
 	for i, c := range h.claims {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// controls are builds that break a promise on purpose. Each says which invariant the suite must find broken, and under
-// which faults; fsync off has its own in TestPowerLoss, since only a power loss shows it.
+// controls are builds that break a promise on purpose. Each names the violation that the suite must report, and the faults that reveal
+// it. The controls for fsync are in TestPowerLoss, because only a power loss reveals them.
 var controls = []struct {
 	name    string
 	patches []patch
@@ -43,13 +43,13 @@ var controls = []struct {
 		"is another and nothing was rejected",
 	},
 	{
-		"accepts before the log has",
+		"accepts before the log has the command",
 		[]patch{{"publisher/log.go", "\tl.signal()\n\n\tselect {", "\tl.signal()\n\treturn nil\n\n\tselect {"}},
 		[]string{"kill -9 ingress"},
 		"was accepted, and client",
 	},
 	{
-		"publishes events of nobody",
+		"publishes events without clients",
 		[]patch{{
 			"consumer/batch.go", "\t\tevents = append(events, event)",
 			"\t\tevents = append(events, event)\n\t\tv.client.ID[0]++\n\t\tif event, err = domain.NewEvent(v.client); err == nil {\n\t\t\tevents = append(events, event)\n\t\t}",
@@ -58,7 +58,7 @@ var controls = []struct {
 		"4: ",
 	},
 	{
-		"acknowledges without a look",
+		"acknowledges unseen commands",
 		[]patch{{
 			"consumer/worker.go", "\t\tmsgs = append(msgs, msg)",
 			"\t\tif msg.Subject()[len(msg.Subject())-1] == '7' {\n\t\t\t_ = msg.Ack()\n\t\t\tcontinue\n\t\t}\n\t\tmsgs = append(msgs, msg)",
@@ -80,8 +80,7 @@ var controls = []struct {
 	},
 }
 
-// TestControls sees that the suite can fail: what is broken, it must find. On separate processes, where a worker dies and
-// its acks live on.
+// TestControls checks that the suite detects each control. It uses separate processes, because acks of a killed worker survive there.
 func TestControls(t *testing.T) {
 	t.Parallel()
 	for i, c := range controls {
@@ -90,12 +89,12 @@ func TestControls(t *testing.T) {
 			program := build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patches...)
 			faults := slices.DeleteFunc(separateFaults(), func(f fault) bool { return !slices.Contains(c.faults, f.kind) })
 			began := time.Now()
-			r := play(newSeparate(t, program), c.name, uint64(i), 8*time.Second, faults)
+			r := runFaults(newSeparate(t, program), c.name, uint64(i), 8*time.Second, faults)
 			found := slices.IndexFunc(r.violations, func(v string) bool { return strings.Contains(v, c.want) })
 			if found < 0 {
-				t.Fatalf("the suite does not notice; it found %q", r.violations)
+				t.Fatalf("the suite does not detect it; it found %q", r.violations)
 			}
-			t.Logf("reported broken after %.0f s, %d violations, such as %s", time.Since(began).Seconds(), len(r.violations), r.violations[found])
+			t.Logf("detected after %.0f s, %d violations, such as %s", time.Since(began).Seconds(), len(r.violations), r.violations[found])
 		})
 	}
 }

@@ -16,8 +16,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// A worker that dies between the commit and the event, or between the event and the ack, leaves nothing undone and makes
-// no second row.
+// A worker that is killed between the commit and the event, or between the event and the ack, loses nothing and creates no second row.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	program := build(t, "clientele-faults")
@@ -35,7 +34,7 @@ func TestCrash(t *testing.T) {
 			dying := testcluster.StartWith(t, []string{"CLIENTELE_FAULTS_KILL_AT=" + point + ":1"}, program,
 				append([]string{"worker", "--admin-listen=127.0.0.1:0"}, s.Flags...)...)
 			if status := dying.Wait(); status != -1 {
-				t.Fatalf("the worker ended with %d, though it was to be killed", status)
+				t.Fatalf("the worker ended with %d, want a kill", status)
 			}
 			if n := len(testcluster.Events(t, s.NATS.URL)); (n > 0) != (point != "after-commit") {
 				t.Fatalf("%d events at %s", n, point)
@@ -52,7 +51,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// A nats-server that hangs for 40 s: no request waits for it for more than 5 s, and then everything goes on.
+// While a nats-server hangs for 40 s, no request waits for more than 5 s. Afterwards everything is processed.
 func TestNATSHangs(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
@@ -77,7 +76,7 @@ func TestNATSHangs(t *testing.T) {
 		operations = append(operations, r.Header.Get("Location"))
 		return r.Status == http.StatusAccepted
 	})
-	// What was not known is known to whoever asks again under the key.
+	// A retry under the same key settles an unknown outcome.
 	for i := range refused {
 		operations = append(operations, testcluster.Accepted(t, ingress.API(), testcluster.Jane, fmt.Sprint("key ", i)))
 	}

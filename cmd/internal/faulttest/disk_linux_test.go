@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is an ext4 file system of its own in a file, mounted over a loop device. It can lose its power.
+// disk is an ext4 file system in a file, mounted over a loop device. It can lose its power.
 type disk struct {
 	t           testing.TB
 	image, path string
@@ -28,7 +28,7 @@ type disk struct {
 func newDisk(t testing.TB, megabytes int64) *disk {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("mounting a disk that can fail takes root: run this as root, on Linux")
+		t.Fatal("mounting a disk that can fail requires root: run this as root, on Linux")
 	}
 	d := &disk{t: t, image: filepath.Join(t.TempDir(), "image"), path: t.TempDir()}
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
@@ -46,20 +46,20 @@ func newDisk(t testing.TB, megabytes int64) *disk {
 func (d *disk) run(name string, args ...string) {
 	d.t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		d.t.Fatalf("%s %v: %v: %s (this needs root on Linux, a loop device and e2fsprogs)", name, args, err, out)
+		d.t.Fatalf("%s %v: %v: %s (requires root on Linux, a loop device and e2fsprogs)", name, args, err, out)
 	}
 }
 
 func (d *disk) mount()   { d.t.Helper(); d.run("mount", "-o", "loop", d.image, d.path) }
 func (d *disk) unmount() { d.t.Helper(); d.run("umount", d.path) }
 
-// What EXT4_IOC_SHUTDOWN (linux/fs/ext4/ext4.h) does with what is not synced.
+// What EXT4_IOC_SHUTDOWN (linux/fs/ext4/ext4.h) does with data that is not synced.
 const (
 	keepUnsynced = 0 // EXT4_GOING_FLAGS_DEFAULT
 	loseUnsynced = 2 // EXT4_GOING_FLAGS_NOLOGFLUSH
 )
 
-// die ends all writing at once, and every call fails from now on.
+// die ends all writing at once. Every later call fails.
 func (d *disk) die(unsynced int) {
 	d.t.Helper()
 	const ext4Shutdown = 0x8004587d
@@ -80,28 +80,28 @@ func (d *disk) repair() {
 	d.mount()
 }
 
-// TestPowerLoss takes the power away under load, again and again, and sees that nothing accepted is lost. Builds that do
-// not sync show that the power was really away.
+// TestPowerLoss cuts the power under load several times, and checks that nothing accepted is lost. Builds that do not sync show that
+// the power loss is real.
 func TestPowerLoss(t *testing.T) {
-	t.Run("as it is", func(t *testing.T) {
+	t.Run("unchanged", func(t *testing.T) {
 		const losses = 3
 		h, violations := losePower(t, build(t, "clientele-faults"), losses)
-		t.Logf("%d times without power, %d requests accepted, %d violations", losses, h.answers[accepted202], len(violations))
-		(&round{violations: violations}).fail(t)
+		t.Logf("%d power losses, %d requests accepted, %d violations", losses, h.answers[accepted202], len(violations))
+		(&run{violations: violations}).fail(t)
 	})
 	for _, c := range []struct {
 		name  string
 		patch patch
 	}{
-		{"the log is not synced", patch{"cmd/internal/embedded/nats.go", "opts.SyncAlways = true", "opts.SyncAlways = false"}},
-		{"the database is not synced", patch{"store/sqlite/sqlite.go", "_synchronous=FULL", "_synchronous=OFF"}},
+		{"log not synced", patch{"cmd/internal/embedded/nats.go", "opts.SyncAlways = true", "opts.SyncAlways = false"}},
+		{"database not synced", patch{"store/sqlite/sqlite.go", "_synchronous=FULL", "_synchronous=OFF"}},
 	} {
 		t.Run("control: "+c.name, func(t *testing.T) {
 			h, violations := losePower(t, build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patch), 1)
 			if len(violations) == 0 {
-				t.Fatal("the suite does not notice")
+				t.Fatal("the suite does not detect it")
 			}
-			t.Logf("%d requests accepted, reported broken: %d violations, such as %.300s", h.answers[accepted202], len(violations), violations[0])
+			t.Logf("%d requests accepted, detected: %d violations, such as %.300s", h.answers[accepted202], len(violations), violations[0])
 		})
 	}
 }
@@ -113,11 +113,11 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 	t.Logf("seed %d", seed)
 	h = newHistory(seed)
 	rng := rand.New(rand.NewPCG(h.seed, 0))
-	open := func() (*stage, error) {
+	open := func() (*system, error) {
 		s := newEmbedded(t, program, d.path, "--log-max-bytes=67108864")
 		return s, s.open()
 	}
-	// What was set up in quiet is on disk, synced or not.
+	// The set-up is on disk before the first power loss, in every build.
 	s, err := open()
 	if err != nil {
 		t.Fatal(err)
@@ -128,13 +128,13 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 	for range times {
 		s, err := open()
 		if err != nil {
-			return h, append(violations, "it does not start again: "+err.Error())
+			return h, append(violations, "serve does not start again: "+err.Error())
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		wait := h.callers(ctx, s.apis, callers)
 		<-time.After(3*time.Second + time.Duration(rng.IntN(3000))*time.Millisecond)
-		// Under load, and before this process closes the database, which would sync it. A machine without power sends no
-		// answers; one whose file system is shut down may, as ext4 has an fsync that is under way then succeed.
+		// The power is lost under load, and before the process closes the database, which would sync it. The process is stopped
+		// first, because a machine without power sends no answers, and ext4 lets an fsync succeed that is under way at a shutdown.
 		s.members[0].proc.Signal(syscall.SIGSTOP)
 		d.die(loseUnsynced)
 		s.members[0].proc.Kill()
@@ -144,19 +144,19 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 		d.repair()
 	}
 	if s, err = open(); err != nil {
-		return h, append(violations, "it does not start again: "+err.Error())
+		return h, append(violations, "serve does not start again: "+err.Error())
 	}
 	defer func() { s.close(); s.members[0].proc.Kill(); _ = exec.Command("umount", d.path).Run() }()
 	return h, s.checkAll(h)
 }
 
-// TestDisk takes the disk away from under a running serve: full, or failing in each call. It must say so in a line and end;
-// after the repair it goes on with everything that was accepted.
+// TestDisk fills the disk of a running serve, or makes every call on it fail. serve must end with a line that says why. After the
+// repair, it processes everything that was accepted.
 func TestDisk(t *testing.T) {
 	program := build(t, "clientele-faults")
 	for _, c := range []struct {
-		name               string
-		takeAway, giveBack func(d *disk)
+		name         string
+		fail, repair func(d *disk)
 	}{
 		{
 			"full",
@@ -175,13 +175,13 @@ func TestDisk(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			wait := h.callers(ctx, s.apis, callers)
 			<-time.After(2 * time.Second)
-			c.takeAway(d)
-			away := time.Now()
+			c.fail(d)
+			failed := time.Now()
 			p := s.members[0].proc
 			if !testcluster.Within(time.Minute, p.Ended) {
-				t.Fatal("it goes on")
+				t.Fatal("serve does not end")
 			}
-			ended := time.Since(away)
+			ended := time.Since(failed)
 			cancel()
 			wait()
 			s.close()
@@ -195,12 +195,12 @@ func TestDisk(t *testing.T) {
 				t.Errorf("started without its disk: exit status %d", status)
 			}
 			t.Log("without its disk: " + lastLine(again.Output()))
-			c.giveBack(d)
+			c.repair(d)
 			if err := s.open(); err != nil {
 				t.Fatal(err)
 			}
 			violations := s.checkAll(h)
-			(&round{violations: violations}).fail(t)
+			(&run{violations: violations}).fail(t)
 			s.members[0].proc.Signal(syscall.SIGTERM)
 			s.members[0].proc.Wait()
 			s.close()

@@ -19,27 +19,27 @@ import (
 	"clientele/cmd/internal/testcluster"
 )
 
-// The suite. A run is a stage, callers, and faults one after the other, each mended before the next comes; then the
-// backlog drains and everything is checked. What comes when is drawn from the seed of the run.
+// A run of the suite starts a system and callers, and injects faults one after the other: each ends before the next begins. Then the
+// backlog drains and everything is checked. The seed of the run determines the faults and their order.
 
-// callers is how many post at once.
+// callers is the number of concurrent callers.
 const callers = 24
 
-// round is one run of the suite, and its report.
-type round struct {
+// run is one run of the suite, and its report.
+type run struct {
 	name       string
 	seed       uint64
 	history    *history
 	outcome    *outcome
 	injected   map[string]int
-	slowest    map[string]time.Duration // until a fresh client was through and the backlog of the fault drained
-	looks      int                      // at commands below the ack floor, in the middle of it all
+	slowest    map[string]time.Duration // until a new client is accepted at every ingress and the backlog drains
+	looks      int                      // at commands below the ack floor, during the run
 	violations []string
 }
 
-// play lets faults befall the stage for as long as the time lasts, or until enough has gone wrong.
-func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *round {
-	r := &round{
+// runFaults injects faults into the system for this time, or until it does not recover from one.
+func runFaults(s *system, name string, seed uint64, d time.Duration, faults []fault) *run {
+	r := &run{
 		name: name, seed: seed, history: newHistory(seed), injected: map[string]int{}, slowest: map[string]time.Duration{},
 	}
 	if err := s.open(); err != nil {
@@ -54,7 +54,7 @@ func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *
 		f := faults[rng.IntN(len(faults))]
 		began := time.Now()
 		kind := f.kind
-		mended, reached := f.inject(s, rng)
+		healed, reached := f.inject(s, rng)
 		if !reached {
 			kind += ", not reached"
 		}
@@ -65,17 +65,17 @@ func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *
 		if !s.recovered(r.history) {
 			cancel()
 			wait()
-			r.violations = append(r.violations, "6: it does not recover from "+kind)
-			return r // what else is wrong cannot be told
+			r.violations = append(r.violations, "6: no recovery from "+kind)
+			return r // the other checks need a system that works
 		}
-		took := time.Since(mended)
+		took := time.Since(healed)
 		r.slowest[kind] = max(r.slowest[kind], took)
-		s.t.Logf("%s: %s: away for %.1f s, back %.1f s later", name, kind, mended.Sub(began).Seconds(), took.Seconds())
+		s.t.Logf("%s: %s: lasted %.1f s, recovered %.1f s later", name, kind, healed.Sub(began).Seconds(), took.Seconds())
 	}
 	cancel()
 	wait()
 	if r.looks == 0 {
-		r.violations = append(r.violations, "5: nobody came to look at the ack floor")
+		r.violations = append(r.violations, "5: the commands below the ack floor were never checked")
 	}
 	r.history.settle(s.apis)
 	var violations []string
@@ -84,8 +84,9 @@ func play(s *stage, name string, seed uint64, d time.Duration, faults []fault) *
 	return r
 }
 
-// recovered waits until a client is taken in at every ingress, and everything before it is done.
-func (s *stage) recovered(h *history) bool {
+// recovered waits until every ingress accepts a client and everything on the log is acknowledged. It reports whether that happens in
+// time.
+func (s *system) recovered(h *history) bool {
 	for _, api := range s.apis {
 		if !testcluster.Within(time.Minute, func() bool { return h.send(api, h.claim("", false)) == accepted202 }) {
 			return false
@@ -95,7 +96,7 @@ func (s *stage) recovered(h *history) bool {
 }
 
 // report is the table of one or several runs.
-func report(runs ...*round) string {
+func report(runs ...*run) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	injected, slowest, answers := map[string]int{}, map[string]time.Duration{}, map[answer]int{}
@@ -132,8 +133,8 @@ func report(runs ...*round) string {
 	return b.String()
 }
 
-// TestFaults runs the suite: FAULTS_RUNS runs from FAULTS_SEED on, of FAULTS_MINUTES in all, by turns on everything in one
-// process and on separate processes.
+// TestFaults runs the suite FAULTS_RUNS times, for FAULTS_MINUTES in total. The first seed is FAULTS_SEED; runs alternate between
+// one process and separate processes.
 func TestFaults(t *testing.T) {
 	minutes, err := strconv.ParseFloat(cmp.Or(os.Getenv("FAULTS_MINUTES"), "4"), 64)
 	if err != nil || minutes <= 0 {
@@ -145,17 +146,17 @@ func TestFaults(t *testing.T) {
 	}
 	seed := firstSeed(t)
 	d := time.Duration(minutes * float64(time.Minute) / float64(n))
-	var runs []*round
+	var runs []*run
 	for i := range n {
 		seed := seed + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			program := build(t, "clientele-faults")
-			var r *round
-			// By the seed, so that FAULTS_SEED alone repeats a run.
+			var r *run
+			// The seed decides, so that FAULTS_SEED alone repeats a run.
 			if seed%2 == 0 {
-				r = play(newEmbedded(t, program, t.TempDir()), "embedded", seed, d, embeddedFaults())
+				r = runFaults(newEmbedded(t, program, t.TempDir()), "embedded", seed, d, embeddedFaults())
 			} else {
-				r = play(newSeparate(t, program), "separate", seed, d, separateFaults())
+				r = runFaults(newSeparate(t, program), "separate", seed, d, separateFaults())
 			}
 			runs = append(runs, r)
 			t.Logf("%s, seed %d:%s", r.name, seed, report(r))
@@ -175,7 +176,7 @@ func firstSeed(t *testing.T) uint64 {
 }
 
 // fail fails the test with the violations.
-func (r *round) fail(t *testing.T) {
+func (r *run) fail(t *testing.T) {
 	const most = 20
 	for i, v := range r.violations {
 		if i == most {

@@ -28,21 +28,21 @@ const (
 	accepted202 answer = "202 accepted"
 	invalid422  answer = "422 invalid"
 	reused422   answer = "422 key reused"
-	refused503  answer = "503 refused" // surely not accepted
+	refused503  answer = "503 refused" // definitely not accepted
 	unknown503  answer = "503 unknown" // may have been accepted
-	unreachable answer = "not reached" // no connection, surely not accepted
+	unreachable answer = "not reached" // no connection, definitely not accepted
 	brokenOff   answer = "no answer"   // the connection broke, may have been accepted
-	unexpected  answer = "unexpected"  // a violation by itself
+	unexpected  answer = "unexpected"  // always a violation
 )
 
-// claim is one client that a caller wants taken in: a body, mostly under a key. It may be sent many times.
+// claim is one client that a caller wants created: a body, usually under a key. It may be sent many times.
 type claim struct {
 	key     string // "" for none
-	tag     string // in the body, and in no other claim's
+	tag     string // in the body of this claim only
 	invalid bool
 
 	// Guarded by history.mu.
-	id      uuid.UUID // by the key, or by the answer
+	id      uuid.UUID // from the key, or from the answer
 	answers map[answer]int
 }
 
@@ -55,7 +55,7 @@ func (c *claim) was(answers ...answer) bool {
 	return false
 }
 
-// marker is in every name and address of the load, and so in nothing that has no business with them.
+// marker is in every name and address of the load. Where it appears outside bodies, personal data has leaked.
 const marker = "zyxwv"
 
 func (c *claim) body() string {
@@ -66,7 +66,7 @@ func (c *claim) body() string {
 	return fmt.Sprintf(`{"firstName": "Ada %[1]s", "lastName": "%[2]s", "emailAddress": "%[3]s"}`, marker, c.tag, mail)
 }
 
-// history is what the callers did and heard.
+// history records what the callers sent and were told.
 type history struct {
 	seed   uint64
 	client http.Client
@@ -100,7 +100,7 @@ func (h *history) claim(key string, invalid bool) *claim {
 	return c
 }
 
-// some returns a claim under a key that was accepted before, nil if there is none.
+// some returns a claim under a key that was accepted before, or nil if it finds none.
 func (h *history) some(rng *rand.Rand) *claim {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,13 +125,13 @@ func (h *history) send(api string, c *claim) answer {
 	wrong := ""
 	switch {
 	case a == unexpected:
-		wrong = "an answer that no request should get"
+		wrong = "no request should get this answer"
 	case c.invalid && c.was(accepted202, reused422):
 		wrong = "an invalid client was not refused"
 	case !c.invalid && a == invalid422:
 		wrong = "a valid client was refused"
 	case a == reused422 && len(h.byKey[c.key]) < 2:
-		wrong = "a key was called reused that was not"
+		wrong = "a key was reported as reused and was not"
 	case a == accepted202 && c.id != uuid.Nil && c.id != id:
 		wrong = "a retry was accepted as another operation"
 	}
@@ -149,7 +149,7 @@ func (h *history) post(api string, c *claim) (a answer, id uuid.UUID, reply stri
 	if err != nil {
 		return unexpected, id, err.Error()
 	}
-	r.GetBody = nil // else net/http repeats requests with a key by itself, and the history would not know
+	r.GetBody = nil // otherwise net/http retries requests with a key, and the history would not know
 	r.Header.Set("Content-Type", "application/json")
 	if c.key != "" {
 		r.Header.Set("Idempotency-Key", c.key)
@@ -244,8 +244,7 @@ func (h *history) act(ctx context.Context, rng *rand.Rand, apis []string) {
 	}
 }
 
-// insist sends a claim until the answer is definite, as a caller does who wants this client taken in; one in five loses
-// patience after the first answer.
+// insist sends a claim until the answer is definite. One caller in five gives up after the first answer.
 func (h *history) insist(ctx context.Context, rng *rand.Rand, api func() string, c *claim) {
 	patient := rng.IntN(5) > 0
 	for {
@@ -261,8 +260,7 @@ func (h *history) insist(ctx context.Context, rng *rand.Rand, api func() string,
 	}
 }
 
-// settle asks again about every second claim whose outcome is not known, as its caller would, until it is; for a minute at
-// the most.
+// settle sends every second claim with an unknown outcome again until it is known, for up to a minute.
 func (h *history) settle(apis []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// outcome is what the database and the streams say in the end.
+// outcome is what the database and the streams contain after a run.
 type outcome struct {
 	rows       map[uuid.UUID]*domain.Client
 	events     map[string][]*jetstream.RawStreamMsg // by client id
@@ -26,11 +26,11 @@ type outcome struct {
 	commands   []*jetstream.RawStreamMsg
 	rejected   []*jetstream.RawStreamMsg
 	kept       int // events on the stream
-	repeated   int // events that a subscriber heard again
+	repeated   int // events that a subscriber received again
 }
 
-// read reads all that there is.
-func (s *stage) read() (*outcome, error) {
+// read reads the outcome.
+func (s *system) read() (*outcome, error) {
 	o := &outcome{
 		rows: map[uuid.UUID]*domain.Client{}, events: map[string][]*jetstream.RawStreamMsg{}, rejections: map[string]domain.Rejection{},
 	}
@@ -73,7 +73,7 @@ func (s *stage) read() (*outcome, error) {
 }
 
 // stream returns all messages of a stream.
-func (s *stage) stream(name string) ([]*jetstream.RawStreamMsg, error) {
+func (s *system) stream(name string) ([]*jetstream.RawStreamMsg, error) {
 	const page = 1000
 	ctx := context.Background()
 	stream, err := s.js.Stream(ctx, name)
@@ -102,7 +102,7 @@ func (s *stage) stream(name string) ([]*jetstream.RawStreamMsg, error) {
 }
 
 // ids returns the ids of all clients.
-func (s *stage) ids() ([]uuid.UUID, error) {
+func (s *system) ids() ([]uuid.UUID, error) {
 	driver, source := "sqlite", filepath.Join(s.dir, "clientele.db")
 	if s.postgres != nil {
 		driver, source = "pgx", s.postgres.URL()

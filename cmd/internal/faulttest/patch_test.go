@@ -13,14 +13,14 @@ import (
 	"clientele/cmd/internal/testcluster"
 )
 
-// patch is a change to the source for a build of the fault suite. It is made with go build -overlay: no file of the
-// repository changes, and what is shipped has neither hooks nor switches. A patch that does not fit any more fails.
+// patch is a change to the source for a build of the fault suite. go build -overlay applies it: no file of the repository changes, and
+// a release has neither hooks nor switches. A patch whose old string no longer occurs is an error.
 type patch struct {
 	file     string // from the root of the module
 	old, new string // each occurrence is replaced
 }
 
-// points are where a process can be made to kill itself, and the clock that can be stepped.
+// points are the places at which a process can kill itself, and the clock that can be stepped.
 var points = []patch{
 	{"publisher/log.go", "\tfor i, r := range requests {\n\t\tr.answer", "\tfaults.Reached(`after-publish`)\n\tfor i, r := range requests {\n\t\tr.answer"},
 	{"consumer/batch.go", "\tfor i, v := range stored {", "\tfaults.Reached(`after-commit`)\n\tfor i, v := range stored {"},
@@ -33,7 +33,7 @@ var points = []patch{
 
 var builds sync.Map // of func() error, by name
 
-// build builds the program under this name with the points and these patches, once, and returns its path.
+// build builds the program once under this name, with the points and these patches. It returns its path.
 func build(t testing.TB, name string, patches ...patch) string {
 	t.Helper()
 	once, _ := builds.LoadOrStore(name, sync.OnceValue(func() error {
@@ -49,7 +49,7 @@ func build(t testing.TB, name string, patches ...patch) string {
 	return filepath.Join(testcluster.Programs, name)
 }
 
-// writeOverlay writes the patched files into a directory, and beside them the overlay that names them.
+// writeOverlay writes the patched files and the overlay that names them into a directory. It returns the path of the overlay.
 func writeOverlay(dir string, patches []patch) (string, error) {
 	root, err := filepath.Abs("../../..")
 	if err != nil {

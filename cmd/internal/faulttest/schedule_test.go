@@ -15,25 +15,25 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// fault is something that befalls the stage.
+// fault is a fault that a run injects.
 type fault struct {
 	kind string
-	// inject returns the moment from which recovery counts: when the fault was mended, or, where a process died, when it
-	// did. A process that was to die at a point may not have reached it: then it was killed elsewhere.
-	inject func(s *stage, rng *rand.Rand) (mended time.Time, reached bool)
+	// inject causes the fault and ends it. It returns the time from which recovery counts: when the fault ended, or when a process
+	// died. reached is false if a process did not reach the point at which it was to die, and was killed elsewhere.
+	inject func(s *system, rng *rand.Rand) (healed time.Time, reached bool)
 }
 
-// always is a fault that does not depend on anything being reached.
-func always(kind string, inject func(s *stage, rng *rand.Rand) (mended time.Time)) fault {
-	return fault{kind, func(s *stage, rng *rand.Rand) (time.Time, bool) { return inject(s, rng), true }}
+// always is a fault that has no point to reach.
+func always(kind string, inject func(s *system, rng *rand.Rand) (healed time.Time)) fault {
+	return fault{kind, func(s *system, rng *rand.Rand) (time.Time, bool) { return inject(s, rng), true }}
 }
 
-// aWhile is a second, or up to ten.
+// aWhile is one second, or up to ten.
 func aWhile(rng *rand.Rand) time.Duration {
 	return time.Second + time.Duration(rng.IntN(2)*rng.IntN(9000))*time.Millisecond
 }
 
-// killPoints are the moments at which death hurts most, and the roles that come to them.
+// killPoints are the points at which a crash does most harm, and the roles that reach them.
 var killPoints = []struct {
 	point string
 	role  string
@@ -41,23 +41,23 @@ var killPoints = []struct {
 	{"after-publish", "ingress"}, {"after-commit", "worker"}, {"after-event", "worker"}, {"before-ack", "worker"},
 }
 
-// processFaults befall one process of Clientele of a role.
+// processFaults hit one process of a role.
 func processFaults(role string) []fault {
-	pick := func(s *stage, rng *rand.Rand) *member {
+	pick := func(s *system, rng *rand.Rand) *member {
 		members := s.of(role)
 		return members[rng.IntN(len(members))]
 	}
-	one := func(kind string, f func(s *stage, m *member, rng *rand.Rand) time.Time) fault {
-		return always(kind+" "+role, func(s *stage, rng *rand.Rand) time.Time { return f(s, pick(s, rng), rng) })
+	one := func(kind string, f func(s *system, m *member, rng *rand.Rand) time.Time) fault {
+		return always(kind+" "+role, func(s *system, rng *rand.Rand) time.Time { return f(s, pick(s, rng), rng) })
 	}
 	faults := []fault{
-		one("kill -9", func(_ *stage, m *member, _ *rand.Rand) time.Time {
+		one("kill -9", func(_ *system, m *member, _ *rand.Rand) time.Time {
 			m.proc.Kill()
 			died := time.Now()
 			m.start()
 			return died
 		}),
-		one("SIGTERM", func(s *stage, m *member, _ *rand.Rand) time.Time {
+		one("SIGTERM", func(s *system, m *member, _ *rand.Rand) time.Time {
 			m.proc.Signal(syscall.SIGTERM)
 			if status := m.proc.Wait(); status != 0 {
 				s.t.Errorf("%s: exit status %d after SIGTERM", m.name, status)
@@ -66,11 +66,11 @@ func processFaults(role string) []fault {
 			m.start()
 			return ended
 		}),
-		one("pause", func(_ *stage, m *member, rng *rand.Rand) time.Time {
+		one("pause", func(_ *system, m *member, rng *rand.Rand) time.Time {
 			pause(aWhile(rng), m.proc.Cmd.Process.Pid)
 			return time.Now()
 		}),
-		one("clock step", func(_ *stage, m *member, rng *rand.Rand) time.Time {
+		one("clock step", func(_ *system, m *member, rng *rand.Rand) time.Time {
 			m.setClock(time.Duration(rng.IntN(3)-1) * time.Hour)
 			return time.Now()
 		}),
@@ -79,7 +79,7 @@ func processFaults(role string) []fault {
 		if role != p.role && role != "serve" {
 			continue
 		}
-		faults = append(faults, fault{"kill " + p.point + " " + role, func(s *stage, rng *rand.Rand) (time.Time, bool) {
+		faults = append(faults, fault{"kill " + p.point + " " + role, func(s *system, rng *rand.Rand) (time.Time, bool) {
 			m := pick(s, rng)
 			m.proc.Kill()
 			dying := m.start(fmt.Sprintf("CLIENTELE_FAULTS_KILL_AT=%s:%d", p.point, 1+rng.IntN(20)))
@@ -104,19 +104,19 @@ func separateFaults() []fault {
 
 func natsFaults() []fault {
 	return []fault{
-		always("kill -9 nats-server", func(s *stage, _ *rand.Rand) time.Time {
+		always("kill -9 nats-server", func(s *system, _ *rand.Rand) time.Time {
 			s.nats.Kill()
 			s.nats.Restart(s.t)
 			return time.Now()
 		}),
-		always("restart nats-server", func(s *stage, rng *rand.Rand) time.Time {
+		always("restart nats-server", func(s *system, rng *rand.Rand) time.Time {
 			s.nats.Signal(syscall.SIGTERM)
 			s.nats.Wait()
 			<-time.After(time.Duration(rng.IntN(5)) * time.Second)
 			s.nats.Restart(s.t)
 			return time.Now()
 		}),
-		always("pause nats-server", func(s *stage, rng *rand.Rand) time.Time {
+		always("pause nats-server", func(s *system, rng *rand.Rand) time.Time {
 			d := time.Duration(1+rng.IntN(10)) * time.Second
 			if rng.IntN(8) == 0 {
 				d = 40 * time.Second
@@ -124,7 +124,7 @@ func natsFaults() []fault {
 			pause(d, s.nats.Cmd.Process.Pid)
 			return time.Now()
 		}),
-		always("consumer deleted, then migrate", func(s *stage, _ *rand.Rand) time.Time {
+		always("consumer deleted, then migrate", func(s *system, _ *rand.Rand) time.Time {
 			if err := s.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
 				s.t.Error(err)
 			}
@@ -139,8 +139,8 @@ func natsFaults() []fault {
 }
 
 func postgresFaults() []fault {
-	stopped := func(immediate bool) func(*stage, *rand.Rand) time.Time {
-		return func(s *stage, rng *rand.Rand) time.Time {
+	stopped := func(immediate bool) func(*system, *rand.Rand) time.Time {
+		return func(s *system, rng *rand.Rand) time.Time {
 			s.postgres.Stop(s.t, immediate)
 			<-time.After(time.Duration(rng.IntN(5)) * time.Second)
 			s.postgres.Start(s.t)
@@ -150,13 +150,13 @@ func postgresFaults() []fault {
 	return []fault{
 		always("stop postgres fast", stopped(false)),
 		always("stop postgres immediate", stopped(true)),
-		always("pause postgres", func(s *stage, rng *rand.Rand) time.Time {
+		always("pause postgres", func(s *system, rng *rand.Rand) time.Time {
 			s.postgres.Pause(s.t)
 			<-time.After(time.Duration(1+rng.IntN(20)) * time.Second)
 			s.postgres.Resume()
 			return time.Now()
 		}),
-		always("terminate postgres sessions", func(s *stage, _ *rand.Rand) time.Time {
+		always("terminate postgres sessions", func(s *system, _ *rand.Rand) time.Time {
 			for range 5 {
 				terminateSessions(s)
 				<-time.After(200 * time.Millisecond)
@@ -166,7 +166,7 @@ func postgresFaults() []fault {
 	}
 }
 
-func terminateSessions(s *stage) {
+func terminateSessions(s *system) {
 	conn, err := pgx.Connect(context.Background(), s.postgres.URL())
 	if err != nil {
 		s.t.Error(err)

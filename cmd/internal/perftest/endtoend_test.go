@@ -31,8 +31,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// BenchmarkEndToEnd is 200 callers who each post the next client when the last is accepted, on the embedded default; a
-// client counts when its event is out. OneByOne is the same service with group commit and batching switched off.
+// BenchmarkEndToEnd has 200 callers, which each post the next client when the last is accepted, and the embedded default. A client counts
+// when its event is published. OneByOne is the same service without group commit and batching.
 func BenchmarkEndToEnd(b *testing.B) {
 	b.Run("Batched", func(b *testing.B) { endToEnd(b, 0, consumer.DefaultBatchSize, consumer.DefaultConcurrency) })
 	b.Run("OneByOne", func(b *testing.B) { endToEnd(b, 1, 1, 1) })
@@ -72,7 +72,7 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 		wg.Go(func() { postEach(b, conn, tokens) })
 	}
 	b.ResetTimer()
-	for range b.N { // b.Loop would stop the clock before the last clients are through
+	for range b.N { // b.Loop would stop the clock before the last clients are complete
 		tokens <- struct{}{}
 	}
 	close(tokens)
@@ -84,7 +84,7 @@ func endToEnd(b *testing.B, publishBatch, storeBatch, concurrency int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "clients/s")
 }
 
-// embeddedService starts what serve starts, with batches of the given sizes, and returns where its API and its NATS listen.
+// embeddedService starts the parts of serve with batches of the given sizes, and returns the addresses of its API and its NATS.
 func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg consumer.Config) (api, natsURL string) {
 	b.Helper()
 	ctx := context.Background()
@@ -125,8 +125,8 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 	return api, server.ClientURL()
 }
 
-// postEach posts a client for each token, one after the other on one connection. It shares the machine with what it
-// measures, so it does as little as it can: http.Client would take as much time as the service.
+// postEach posts a client for each token, one after the other on one connection. It shares the machine with the service that it measures,
+// so it does as little as it can: http.Client would need as much time as the service.
 func postEach(b *testing.B, conn net.Conn, tokens <-chan struct{}) {
 	b.Helper()
 	request := fmt.Appendf(nil, "POST /api/v2/clients HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+
@@ -150,7 +150,7 @@ func postEach(b *testing.B, conn net.Conn, tokens <-chan struct{}) {
 	}
 }
 
-// BenchmarkBacklog is a restart of serve, a process of its own, with 100,000 commands on the log that nothing has worked on.
+// BenchmarkBacklog restarts serve, in its own process, with 100,000 unprocessed commands on the log.
 func BenchmarkBacklog(b *testing.B) {
 	const n = 100_000
 	for b.Loop() {
@@ -164,7 +164,7 @@ func BenchmarkBacklog(b *testing.B) {
 		serve := testcluster.Clientele(b, "serve", "--data-dir", dir)
 		serve.Ready()
 		js := testcluster.JetStream(b, serve.Says(testcluster.NATSListens))
-		publishertest.Eventually(b, "the backlog is worked off", func() bool {
+		publishertest.Eventually(b, "the backlog is processed", func() bool {
 			stream, err := js.Stream(context.Background(), domain.StreamEvents)
 			if err != nil {
 				b.Fatal(err)
@@ -174,7 +174,7 @@ func BenchmarkBacklog(b *testing.B) {
 		b.StopTimer()
 		serve.Stop()
 		usage := serve.Cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		b.ReportMetric(float64(usage.Maxrss)/1024, "MB-peak") // Linux has it in KiB
+		b.ReportMetric(float64(usage.Maxrss)/1024, "MB-peak") // in KiB on Linux
 		b.StartTimer()
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "clients/s")

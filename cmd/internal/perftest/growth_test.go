@@ -25,10 +25,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// growthConnections is the number of connections that growth is measured with.
+// growthConnections is the number of connections of each measurement.
 const growthConnections = 256
 
-// growth measures what becomes of speed and memory as there is more of something.
+// growth measures speed and memory with more of everything.
 type growth struct {
 	scale  float64       // of all sizes
 	length time.Duration // of one measurement
@@ -36,8 +36,8 @@ type growth struct {
 	table  *tabwriter.Writer
 }
 
-// TestGrowth prints how Clientele does with a long backlog, with many rows, under a steady load and over time. Nothing is too
-// slow for it; it fails if a client is lost or comes twice.
+// TestGrowth prints the speed and the memory of Clientele with a long backlog, with many rows, under a steady load and over time. It has
+// no limit for speed. It fails if a client is lost or duplicated.
 func TestGrowth(t *testing.T) {
 	number := func(name, otherwise string) float64 {
 		n, err := strconv.ParseFloat(cmp.Or(os.Getenv(name), otherwise), 64)
@@ -62,13 +62,13 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// setups start each set-up.
+// setups has a function that starts each set-up.
 var setups = []struct {
 	name  string
 	start func(*testing.T, func(store.Store)) running
 }{{setupSeparate, startSeparate}, {setupEmbedded, startEmbedded}}
 
-// load measures a lone request on an idle service, and half of what the service can do.
+// load measures single requests on an idle service, and half of the maximum rate.
 func (g *growth) load(t *testing.T) {
 	fmt.Fprint(g.table, "\nload\tset-up\tclients/s\tanswer p50, ms\tp99\tanswer to event p50, ms\tp99\t\n")
 	for _, setup := range setups {
@@ -86,7 +86,7 @@ func (g *growth) load(t *testing.T) {
 	}
 }
 
-// backlog measures serve with commands on its log that nothing has worked on.
+// backlog measures serve with unprocessed commands on its log.
 func (g *growth) backlog(t *testing.T) {
 	fmt.Fprint(g.table, "\nbacklog\tready after, s\tdrained, clients/s\tmemory at most, MB\t\n")
 	for _, size := range []float64{10_000, 100_000, 1_000_000} {
@@ -108,7 +108,7 @@ func (g *growth) backlog(t *testing.T) {
 			}
 			return stream.CachedInfo().State.Msgs
 		}
-		tick := time.NewTicker(20 * time.Millisecond) // asking takes the processor from what is measured
+		tick := time.NewTicker(20 * time.Millisecond) // requests use the processor of the service
 		for deadline := time.Now().Add(30 * time.Minute); events() < uint64(n); <-tick.C {
 			if time.Now().After(deadline) {
 				t.Fatal("the backlog is not drained")
@@ -122,7 +122,7 @@ func (g *growth) backlog(t *testing.T) {
 	}
 }
 
-// rows measures clients with random ids, as those with an Idempotency-Key have, on a table that has rows.
+// rows measures clients with random ids, like those with an Idempotency-Key, on a table with rows.
 func (g *growth) rows(t *testing.T) {
 	fmt.Fprint(g.table, "\nrows\tset-up\tclients/s\t\n")
 	for _, size := range []float64{0, 1_000_000, 5_000_000} {
@@ -149,7 +149,7 @@ func fillRows(t *testing.T, s store.Store, n int) {
 	}
 }
 
-// waiters has callers wait for their clients, all of them at once, before there is a worker.
+// waiters starts a worker while many callers wait for their clients.
 func (g *growth) waiters(t *testing.T) {
 	fmt.Fprint(g.table, "\nwaiters\tin one ingress, MB\tanswered after the worker's start, s\t\n")
 	n := int(10_000 * g.scale)
@@ -203,7 +203,7 @@ func (g *growth) waiters(t *testing.T) {
 	ingress.Stop()
 }
 
-// steady drives each set-up at half of what it can do, and looks at the memory of its processes.
+// steady drives each set-up at half of its maximum rate, and prints the memory of its processes.
 func (g *growth) steady(t *testing.T) {
 	for _, setup := range setups {
 		r := setup.start(t, nil)
@@ -236,7 +236,7 @@ func (g *growth) steady(t *testing.T) {
 	}
 }
 
-// residentMB is the memory that a process has now.
+// residentMB returns the resident memory of a process.
 func residentMB(t *testing.T, pid int) int {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// siege is a serve over TLS under attack, and one caller who means well.
+// overload is a serve over TLS under attack, and one legitimate caller.
 type overload struct {
 	t       *testing.T
 	address string
@@ -36,15 +36,15 @@ type overload struct {
 	outcomes map[string]int // of an attack, by kind and outcome
 }
 
-// attackPause is how long an attacker rests between attacks.
+// attackPause is the pause of an attacker between attacks.
 const attackPause = 20 * time.Millisecond
 
-// TestSiege prints what 1,000 slow connections, oversized bodies, cancelled streams and guessed keys do to a caller who means
-// well, and to memory. Nothing is too slow for it; it fails if that caller is refused, or if an attack is let in.
+// TestOverload prints the effect of 1,000 slow connections, oversized bodies, cancelled streams and guessed keys on a legitimate caller and
+// on memory. It has no limit for speed. It fails if the caller is refused, or if an attack is accepted.
 func TestOverload(t *testing.T) {
 	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
 	if err != nil || seconds <= 0 {
-		t.Fatal("BENCH_SECONDS must be the seconds that one measurement takes")
+		t.Fatal("BENCH_SECONDS must be the length of a measurement in seconds")
 	}
 	length := time.Duration(seconds * float64(time.Second))
 	ca, keys := testcluster.NewAuthority(t), filepath.Join(t.TempDir(), "keys")
@@ -55,13 +55,13 @@ func TestOverload(t *testing.T) {
 	s.address = strings.TrimPrefix(serve.API(), "http://")
 	s.trusted = ca.Client().Transport.(*http.Transport).TLSClientConfig
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "\nbeside one caller\tits p50, ms\tp99, ms\t× quiet\tresident memory, MB\t\n")
+	fmt.Fprint(table, "\nattackers\tcaller's p50, ms\tp99, ms\t× quiet\tresident memory, MB\t\n")
 	line := func(name string, h, quiet *hdrhistogram.Histogram) {
 		at := func(h *hdrhistogram.Histogram, p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1000 }
 		fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.1f\t%d\t\n", name, at(h, 50), at(h, 99), at(h, 99)/at(quiet, 99), residentMB(t, serve.PID()))
 	}
 	quiet := s.caller(length)
-	line("nobody", quiet, quiet)
+	line("none", quiet, quiet)
 	ctx, lift := context.WithCancel(t.Context())
 	defer lift()
 	var attackers sync.WaitGroup
@@ -70,7 +70,7 @@ func TestOverload(t *testing.T) {
 			attackers.Go(func() {
 				for ctx.Err() == nil {
 					attack(ctx)
-					select { // an attacker shares the processors: let what it costs us be seen, and not what it costs itself
+					select { // an attacker shares the processors: measure its cost for the service, not for itself
 					case <-ctx.Done():
 					case <-time.After(attackPause):
 					}
@@ -95,7 +95,7 @@ func TestOverload(t *testing.T) {
 			t.Errorf("%s: %d times", outcome, n)
 		}
 	}
-	serve.Kill() // what attackers left open may hold a stop up for all of --shutdown-timeout
+	serve.Kill() // connections of attackers may delay a stop until --shutdown-timeout
 }
 
 func (s *overload) note(kind string, outcome any) {
@@ -104,7 +104,7 @@ func (s *overload) note(kind string, outcome any) {
 	s.outcomes[fmt.Sprintf("%s: %v", kind, outcome)]++
 }
 
-// client is an HTTP client with connections of its own.
+// client returns an HTTP client with its own connections.
 func (s *overload) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: s.trusted.Clone(), ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
 }
@@ -125,7 +125,7 @@ func (s *overload) post(ctx context.Context, client *http.Client, token string, 
 	return response.Status, nil
 }
 
-// caller posts one client after the other for that long, and returns how long each took, in microseconds.
+// caller posts one client after the other for this time, and returns the latencies in microseconds.
 func (s *overload) caller(length time.Duration) *hdrhistogram.Histogram {
 	s.t.Helper()
 	h, client := hdrhistogram.New(1, time.Hour.Microseconds(), 3), s.client()
@@ -141,7 +141,7 @@ func (s *overload) caller(length time.Duration) *hdrhistogram.Histogram {
 	return h
 }
 
-// drip writes a request to a new connection, its last part a byte every tenth of a second, until the server hangs up.
+// drip writes a request to a new connection, the last part at a byte every tenth of a second, until the server closes it.
 func (s *overload) drip(ctx context.Context, kind, atOnce string) {
 	conn, err := tls.Dial("tcp", s.address, s.trusted)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *overload) drip(ctx context.Context, kind, atOnce string) {
 	}
 	for ctx.Err() == nil {
 		if _, err := io.WriteString(conn, " "); err != nil {
-			s.note(kind, "hung up after "+time.Since(began).Truncate(5*time.Second).String()+" and more")
+			s.note(kind, "closed after "+time.Since(began).Truncate(5*time.Second).String()+" and more")
 			return
 		}
 		select {
@@ -175,7 +175,7 @@ func (s *overload) slowBody(ctx context.Context) {
 		s.token+"\r\nContent-Length: 60000\r\n\r\n")
 }
 
-// oversized sends bodies of 1 MiB, one that says so and one that does not.
+// oversized sends bodies of 1 MiB, with and without Content-Length.
 func (s *overload) oversized(ctx context.Context) {
 	client := s.client()
 	defer client.CloseIdleConnections()
@@ -186,7 +186,7 @@ func (s *overload) oversized(ctx context.Context) {
 	s.note("oversized body without a length", cmp.Or(status, brief(err)))
 }
 
-// cancelled begins 100 streams on one connection, and cancels each at once (CVE-2023-44487).
+// cancelled opens 100 streams on one connection, and cancels each at once (CVE-2023-44487).
 func (s *overload) cancelled(ctx context.Context) {
 	client := s.client()
 	defer client.CloseIdleConnections()
@@ -199,7 +199,7 @@ func (s *overload) cancelled(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	s.note("100 streams, each cancelled after a millisecond", "the connection is through")
+	s.note("100 streams, each cancelled after a millisecond", "done")
 }
 
 func (s *overload) guess(ctx context.Context) {
@@ -211,7 +211,7 @@ func (s *overload) guess(ctx context.Context) {
 	}
 }
 
-// brief is an error without addresses.
+// brief returns the error without addresses.
 func brief(err error) string {
 	if err == nil {
 		return ""

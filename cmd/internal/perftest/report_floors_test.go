@@ -27,7 +27,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// The stages, each by itself. Those of a limit are what a client takes from its request to the event that a subscriber has.
+// The stages, each measured alone. The stages of a limit are those of a client from its request until a subscriber has its event.
 const (
 	stageHTTP      = "HTTP: decode, validate, answer"
 	stageSingly    = "log: append, one by one"
@@ -44,31 +44,31 @@ var (
 	allStages = []string{
 		stageHTTP, stageSingly, stageAppend, stageConsume, stageWork, stagePostgres, stageSQLite, stagePublish, stageSubscribe,
 	}
-	// stagesOf are those that a client goes through.
+	// stagesOf has the stages that a client passes through.
 	stagesOf = map[string][]string{
 		setupSeparate: {stageHTTP, stageAppend, stageWork, stagePostgres, stageSubscribe},
 		setupEmbedded: {stageHTTP, stageAppend, stageWork, stageSQLite, stageSubscribe},
 	}
 )
 
-// stageCallers are the goroutines that a stage is driven by where an ingress would be driven by as many connections.
+// stageCallers is the number of goroutines that drive a stage, in place of as many connections of an ingress.
 const stageCallers = 256
 
-// cost is what a stage does in a second, and the processor time that each client takes there: of this process, which has the
-// load generator in it, and of the server.
+// cost is the rate of a stage, and the processor time of each client in it: of this process, which includes the load generator, and of
+// the server.
 type cost struct {
 	rate      float64 // clients/s
 	processor time.Duration
 }
 
-// measure runs a stage, which returns how many clients went through it. The server is 0 if it has none.
+// measure runs a stage, which returns the number of clients. server is the process id of its server, or 0.
 func (r *benchReport) measure(t *testing.T, stage string, server int, run func() int) {
 	used, began := loadtest.ProcessorTime()+processorTimeOf(t, server), time.Now()
 	n := run()
 	took := time.Since(began)
 	used = loadtest.ProcessorTime() + processorTimeOf(t, server) - used
 	if n == 0 {
-		t.Fatal("nothing went through: " + stage)
+		t.Fatal("no client passed the stage: " + stage)
 	}
 	r.stages[stage] = append(r.stages[stage], cost{float64(n) / took.Seconds(), used / time.Duration(n)})
 }
@@ -80,7 +80,7 @@ func (r *benchReport) measureStages(t *testing.T) {
 	r.measureStreams(t, command)
 }
 
-// benchCommand is the command that clientele bench has made.
+// benchCommand returns a command like those of clientele bench.
 func benchCommand(t *testing.T) domain.CreateClient {
 	details, err := domain.Parse(fmt.Appendf(nil, loadtest.Body, 1), time.Now())
 	if err != nil {
@@ -93,7 +93,7 @@ func benchCommand(t *testing.T) domain.CreateClient {
 	return command
 }
 
-// measureHTTP has the callers of clientele bench drive an ingress whose log accepts at once.
+// measureHTTP drives an ingress whose log accepts at once with the callers of clientele bench.
 func (r *benchReport) measureHTTP(t *testing.T) {
 	p := process.New(process.Config{Log: zerolog.New(os.Stderr).Level(zerolog.WarnLevel), StopTimeout: time.Minute})
 	defer func() { _ = p.Stop() }()
@@ -108,7 +108,7 @@ func (r *benchReport) measureHTTP(t *testing.T) {
 	})
 }
 
-// acceptingLog has every command on disk at once.
+// acceptingLog accepts every command at once.
 type acceptingLog struct{ ingress.Log }
 
 func (acceptingLog) Append(_ context.Context, command domain.CreateClient) (time.Time, error) {
@@ -153,7 +153,7 @@ func (r *benchReport) measureStores(t *testing.T, client domain.Client) {
 	}
 }
 
-// sendTo sends as fast as the service answers with the status, until the context ends.
+// sendTo sends requests as fast as the service answers with the status, until the context ends.
 func sendTo(ctx context.Context, t *testing.T, cfg loadtest.Config, status int) *loadtest.Load {
 	t.Helper()
 	load, err := loadtest.NewLoad(cfg, loadtest.NewLedger())

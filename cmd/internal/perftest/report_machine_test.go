@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// factsOf says what the numbers depend on beside Clientele.
+// factsOf describes the machine and the servers, on which the figures depend.
 func factsOf(t *testing.T) string {
 	conn, err := pgx.Connect(t.Context(), storetest.Postgres(t))
 	if err != nil {
@@ -32,7 +32,7 @@ func factsOf(t *testing.T) string {
 		testcluster.JetStream(t, testcluster.StartNATSServer(t).URL).Conn().ConnectedServerVersion(), syncTime(t).Round(time.Microsecond))
 }
 
-// syncTime is how long the disk of the servers takes for a write of 4 KiB and a sync: the median of many.
+// syncTime returns the median time of a synced write of 4 KiB on the servers' disk.
 func syncTime(t *testing.T) time.Duration {
 	file, err := os.Create(filepath.Join(t.TempDir(), "sync"))
 	if err != nil {
@@ -55,8 +55,8 @@ func syncTime(t *testing.T) time.Duration {
 	return times[len(times)/2]
 }
 
-// processorTimeOf is the time that a process and its children have had the processors for, those that have ended too; 0 for
-// the process 0. What the kernel does in threads of its own, such as writing journals, is nobody's.
+// processorTimeOf returns the processor time of a process and its children, including those that have ended, or 0 for the process 0. The
+// kernel's own threads, which write journals for example, are not counted.
 func processorTimeOf(t *testing.T, pid int) time.Duration {
 	if pid == 0 {
 		return 0
@@ -71,8 +71,8 @@ func processorTimeOf(t *testing.T, pid int) time.Duration {
 		if err != nil {
 			continue // it has ended
 		}
-		// The name of the program, in parentheses, may hold anything. See proc_pid_stat(5): behind it come the state, the
-		// parent, and as the 12th to 15th utime, stime, cutime and cstime.
+		// The name of the program, in parentheses, may contain anything. The state and the parent follow it, and utime, stime, cutime and
+		// cstime as the 12th to 15th field: see proc_pid_stat(5).
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		if fields[1] != strconv.Itoa(pid) && path != fmt.Sprintf("/proc/%d/stat", pid) {
 			continue

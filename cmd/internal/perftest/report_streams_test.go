@@ -20,7 +20,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// measureStreams measures what a nats-server, a process of its own, has a part in.
+// measureStreams measures the stages that use a nats-server process.
 func (r *benchReport) measureStreams(t *testing.T, command domain.CreateClient) {
 	server := testcluster.StartNATSServer(t)
 	js := testcluster.JetStream(t, server.URL)
@@ -35,7 +35,7 @@ func (r *benchReport) measureStreams(t *testing.T, command domain.CreateClient) 
 	r.measureEvents(t, server, js.Conn(), command.Client(time.Now()))
 }
 
-// measureAppend leaves the commands on the log, and returns how many they are.
+// measureAppend appends commands to the log, leaves them there, and returns their number.
 func (r *benchReport) measureAppend(t *testing.T, server *testcluster.NATSServer, nc *nats.Conn, stage string, maxBatch int, command domain.CreateClient) (n int) {
 	log, err := publisher.OpenLog(t.Context(), publisher.LogConfig{Conn: nc, MaxBatch: maxBatch})
 	if err != nil {
@@ -54,9 +54,9 @@ func (r *benchReport) measureAppend(t *testing.T, server *testcluster.NATSServer
 	return n
 }
 
-// newConsumer makes the workers' consumer anew: everything on the log is before it.
+// newConsumer recreates the workers' consumer: it delivers everything on the log.
 func newConsumer(t *testing.T, js jetstream.JetStream) jetstream.Consumer {
-	_ = js.DeleteConsumer(t.Context(), domain.StreamCommands, domain.ConsumerWorker) // it may not be there
+	_ = js.DeleteConsumer(t.Context(), domain.StreamCommands, domain.ConsumerWorker) // it may not exist
 	if err := consumer.Migrate(t.Context(), js); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func newConsumer(t *testing.T, js jetstream.JetStream) jetstream.Consumer {
 	return c
 }
 
-// measureConsume takes n commands from the log as a worker does, and does nothing with them.
+// measureConsume fetches and acknowledges n commands like a worker, and does nothing else with them.
 func (r *benchReport) measureConsume(t *testing.T, server *testcluster.NATSServer, js jetstream.JetStream, n int) {
 	c := newConsumer(t, js)
 	r.measure(t, stageConsume, server.PID(), func() int {
@@ -93,7 +93,7 @@ func (r *benchReport) measureConsume(t *testing.T, server *testcluster.NATSServe
 	})
 }
 
-// measureWork has a worker work off n commands, with a store and streams that cost nothing.
+// measureWork runs a worker on n commands, with a store and streams that cost nothing.
 func (r *benchReport) measureWork(t *testing.T, server *testcluster.NATSServer, js jetstream.JetStream, n int) {
 	newConsumer(t, js)
 	sink := &sink{want: int64(n), done: make(chan struct{})}
@@ -122,10 +122,10 @@ func (r *benchReport) measureWork(t *testing.T, server *testcluster.NATSServer, 
 type sink struct {
 	want   int64
 	events atomic.Int64
-	done   chan struct{} // closed when want events are there
+	done   chan struct{} // closed after want events
 }
 
-// Create is of consumer.Store.
+// Create implements consumer.Store.
 func (*sink) Create(_ context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 	results := make([]domain.CreateResult, len(clients))
 	for i, c := range clients {
@@ -134,7 +134,7 @@ func (*sink) Create(_ context.Context, clients []domain.Client) ([]domain.Create
 	return results, nil
 }
 
-// PublishEvents is of consumer.Outcomes.
+// PublishEvents implements consumer.Outcomes.
 func (s *sink) PublishEvents(events []domain.Event) error {
 	if s.events.Add(int64(len(events))) == s.want {
 		close(s.done)
@@ -142,12 +142,12 @@ func (s *sink) PublishEvents(events []domain.Event) error {
 	return nil
 }
 
-// PublishRejections is of consumer.Outcomes.
+// PublishRejections implements consumer.Outcomes.
 func (*sink) PublishRejections([]domain.Rejection) error { return nil }
 
 func (*sink) NotifyCompleted([]string) {}
 
-// measureEvents publishes events in batches; the second time clientele bench follows them.
+// measureEvents publishes events in batches, first alone, then with clientele bench as the subscriber.
 func (r *benchReport) measureEvents(t *testing.T, server *testcluster.NATSServer, nc *nats.Conn, client domain.Client) {
 	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), nc)
 	if err != nil {

@@ -25,44 +25,44 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// crowds are the numbers of connections that the report measures with.
-var crowds = []int{16, 64, 256, 1024}
+// connectionCounts are the numbers of connections that the report measures with.
+var connectionCounts = []int{16, 64, 256, 1024}
 
-// The set-ups that the report compares, in its order.
+// The set-ups that the report compares, in the order of the report.
 const (
 	setupYardstick = "yardstick"
 	setupSeparate  = "separate"
 	setupEmbedded  = "embedded"
 )
 
-// benchReport collects what its rounds find.
+// benchReport collects the results of its rounds.
 type benchReport struct {
 	length time.Duration // of one measurement
 	stages map[string][]cost
 	runs   map[trial][]loadtest.Result
 }
 
-// trial is a measurement from end to end.
+// trial is an end-to-end measurement.
 type trial struct {
 	setup       string
 	connections int
 }
 
-// TestReport measures what each stage costs by itself, then everything from end to end, and prints how the two compare with
-// each other and with the yardstick. Nothing is too slow for it; it fails if a client is lost or comes twice.
+// TestReport measures each stage alone and then everything from end to end, and compares both with each other and with the yardstick. It
+// has no limit for speed. It fails if a client is lost or duplicated.
 //
-// The rounds interleave what is compared, for a machine is not the same all the time; what is printed is the median.
+// The rounds interleave the measurements, because the speed of a machine varies. The report has the medians.
 func TestReport(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Fatal("the processor time of other processes is read from /proc, which only Linux has")
 	}
 	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
 	if err != nil || seconds <= 0 {
-		t.Fatal("BENCH_SECONDS must be the seconds that one measurement takes")
+		t.Fatal("BENCH_SECONDS must be the length of a measurement in seconds")
 	}
 	rounds, err := strconv.Atoi(cmp.Or(os.Getenv("BENCH_ROUNDS"), "3"))
 	if err != nil || rounds < 1 {
-		t.Fatal("BENCH_ROUNDS must be how often all is measured")
+		t.Fatal("BENCH_ROUNDS must be the number of rounds")
 	}
 	r := &benchReport{
 		length: time.Duration(seconds * float64(time.Second)),
@@ -70,7 +70,7 @@ func TestReport(t *testing.T) {
 		runs:   map[trial][]loadtest.Result{},
 	}
 	for round := range rounds {
-		// Each on fresh servers, which are gone before the next.
+		// Each part starts new servers, which end before the next part.
 		for _, part := range []struct {
 			name    string
 			measure func(*testing.T)
@@ -104,7 +104,7 @@ func (r *benchReport) embedded(t *testing.T) {
 	h.stop()
 }
 
-// running is a Clientele that is driven from outside.
+// running is a Clientele that runs in its own processes.
 type running struct {
 	api, nats string
 	processes map[string]*testcluster.Process
@@ -118,7 +118,7 @@ func (r running) stop() {
 	}
 }
 
-// startSeparate starts separate processes; prepare, if there is one, is handed the migrated store before.
+// startSeparate starts separate processes. Before that, it calls prepare with the migrated store, unless prepare is nil.
 func startSeparate(t *testing.T, prepare func(store.Store)) running {
 	server, database := testcluster.StartNATSServer(t), storetest.StartPostgres(t).URL()
 	flags := []string{"--nats-url", server.URL, "--database-url", database}
@@ -140,7 +140,7 @@ func startSeparate(t *testing.T, prepare func(store.Store)) running {
 	return running{ingress.API(), server.URL, map[string]*testcluster.Process{"ingress": ingress, "worker": worker, "nats-server": server.Process}}
 }
 
-// startEmbedded starts serve; prepare, if there is one, is handed the migrated store before.
+// startEmbedded starts serve. Before that, it calls prepare with the migrated store, unless prepare is nil.
 func startEmbedded(t *testing.T, prepare func(store.Store)) running {
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
@@ -159,14 +159,14 @@ func startEmbedded(t *testing.T, prepare func(store.Store)) running {
 	return running{serve.API(), serve.Says(testcluster.NATSListens), map[string]*testcluster.Process{"serve": serve}}
 }
 
-// endToEnd has clientele bench drive the API with each number of connections.
+// endToEnd drives the API with clientele bench and each number of connections.
 func (r *benchReport) endToEnd(t *testing.T, setup, api, natsURL string) {
-	for _, connections := range crowds {
+	for _, connections := range connectionCounts {
 		r.add(t, setup, connections, runBench(t, api, natsURL, connections, "--duration", r.length.String()))
 	}
 }
 
-// runBench has clientele bench drive an API, and fails the test if a client is lost or comes twice.
+// runBench drives an API with clientele bench, and fails the test if a client is lost or duplicated.
 func runBench(t *testing.T, api, natsURL string, connections int, flags ...string) loadtest.Result {
 	bench := exec.CommandContext(t.Context(), testcluster.Program(t, "clientele"), append([]string{
 		"bench", "--json", "--url", api,
@@ -195,7 +195,7 @@ func (r *benchReport) add(t *testing.T, setup string, connections int, result lo
 	r.runs[key] = append(r.runs[key], result)
 }
 
-// during calls f from several goroutines for as long as a measurement takes, and returns how often it did.
+// during calls f from several goroutines for the length of a measurement, and returns the number of calls.
 func (r *benchReport) during(t *testing.T, callers int, f func() error) int {
 	ctx, cancel := context.WithTimeout(t.Context(), r.length)
 	defer cancel()

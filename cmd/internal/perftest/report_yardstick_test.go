@@ -24,14 +24,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// yardstickVariable has the database URL for the process that is the yardstick.
+// yardstickVariable is the environment variable with the database URL for the yardstick process.
 const yardstickVariable = "CLIENTELE_YARDSTICK"
 
-// yardstickConns is how many connections the yardstick has to PostgreSQL: what is best for it. On 2 cores, over all crowds and
-// two runs, it did 3,500 clients/s with 8 of them, 4,500 with 16, 4,600 with 32 and 5,000 with 64.
+// yardstickConns is the best number of connections from the yardstick to PostgreSQL. On 2 cores, over all numbers of callers and two runs,
+// it reached 3,500 clients/s with 8 of them, 4,500 with 16, 4,600 with 32 and 5,000 with 64.
 const yardstickConns = 64
 
-// yardstick measures what most would write: a handler that inserts the client and answers 201.
+// yardstick measures the obvious alternative: a handler that inserts the client and answers 201.
 func (r *benchReport) yardstick(t *testing.T) {
 	database := storetest.StartPostgres(t).URL()
 	clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
@@ -45,21 +45,21 @@ func (r *benchReport) yardstick(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := testcluster.StartWith(t, []string{yardstickVariable + "=" + database}, os.Args[0])
-	for _, connections := range crowds {
+	for _, connections := range connectionCounts {
 		ctx, cancel := context.WithTimeout(t.Context(), r.length)
 		began := time.Now()
 		load := sendTo(ctx, t, loadtest.Config{URL: server.API(), Connections: connections}, http.StatusCreated)
 		took := time.Since(began)
 		cancel()
 		result := load.Result(took, took)
-		result.CompletedRate = result.AcceptedRate // it is done when it says so
+		result.CompletedRate = result.AcceptedRate // its answer means that the client is stored
 		r.add(t, setupYardstick, connections, result)
 	}
 	server.Stop()
 }
 
-// init makes this process the yardstick if it was started as that: a process of its own, as what it is compared with.
-func init() { //nolint:gochecknoinits // TestMain is there for every build, and the yardstick for this one
+// init turns this process into the yardstick if it was started as one. Like the services, the yardstick has its own process.
+func init() { //nolint:gochecknoinits // TestMain is in every build, and the yardstick only in this one
 	if database := os.Getenv(yardstickVariable); database != "" {
 		if err := serveYardstick(database); err != nil {
 			panic(err)
@@ -104,7 +104,7 @@ func serveYardstick(database string) error {
 	return p.Stop()
 }
 
-// insertClient reads a client as the ingress and the worker do, and inserts it: one row in a transaction of its own.
+// insertClient parses a client like the ingress and the worker, and inserts one row in its own transaction.
 func insertClient(ctx context.Context, pool *pgxpool.Pool, body io.Reader) (id string, record []byte, err error) {
 	content, err := io.ReadAll(body)
 	if err != nil {

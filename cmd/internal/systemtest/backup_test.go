@@ -23,7 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// pad adds messages of a subscriber's size limit to the events, which take a while to copy.
+// pad adds large messages to the events, so that copying takes a while.
 func pad(t *testing.T, nc *nats.Conn, megabytes int) {
 	t.Helper()
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16))
@@ -31,7 +31,7 @@ func pad(t *testing.T, nc *nats.Conn, megabytes int) {
 		t.Fatal(err)
 	}
 	body := make([]byte, 1_000_000)
-	_, _ = rand.Read(body) // never fails; it cannot be compressed
+	_, _ = rand.Read(body) // never fails; random data cannot be compressed
 	for range megabytes {
 		if _, err := js.PublishAsync(domain.SubjectCreated, body, jetstream.WithStallWait(testcluster.Patience)); err != nil {
 			t.Fatal(err)
@@ -143,7 +143,7 @@ func equalMessages(t *testing.T, a, b *nats.Conn) {
 	}
 }
 
-// TestBackupUnderLoad backs up while clients are accepted and stored, and looks for every promise in what was restored.
+// TestBackupUnderLoad backs up while clients are accepted and stored, and checks every promise after the restore.
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	from := testcluster.New(t)
@@ -186,14 +186,14 @@ func TestBackupUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.EventsMissing == 0 {
-		t.Error("no client was stored after the events were copied: this test shows nothing")
+		t.Error("no client was stored after the events were copied: this test proves nothing")
 	}
 
 	to := testcluster.NewOn(t, storetest.Postgres(t))
 	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"restore", dir}, to.Flags...)...); status != cli.ExitOK {
 		t.Fatalf("%d: %s%s", status, stdout, stderr)
 	}
-	// Before a worker repairs anything: no event without its row, and each row has its event or a command that is not done.
+	// Before a worker repairs anything, no event is without its row, and each row has an event or an unacknowledged command.
 	rows := to.IDs()
 	have := testcluster.Events(t, to.NATS.URL)
 	delete(have, "") // the padding
@@ -210,7 +210,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		case command && msg.Sequence > floor:
 			waiting[id] = true
 		case command && (!rows[id] || have[id] == nil):
-			t.Errorf("the log takes the command of client %s for done: row %v, events %d", id, rows[id], len(have[id]))
+			t.Errorf("the command of client %s is acknowledged on the log: row %v, events %d", id, rows[id], len(have[id]))
 		}
 	}
 	for id := range rows {

@@ -18,7 +18,7 @@ func TestBench(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		args []string
-		most float64 // accepted a second, 0 for any number
+		most float64 // accepted per second; 0 for no limit
 	}{
 		{"as fast as it goes", []string{"--count=300"}, 0},
 		{"at a rate, with keys", []string{"--count=100", "--rate=100", "--keys"}, 110},
@@ -33,7 +33,7 @@ func TestBench(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			if c.most > 0 && r.AcceptedRate > c.most {
-				t.Errorf("%.0f accepted a second, at most %.0f were asked for", r.AcceptedRate, c.most)
+				t.Errorf("%.0f accepted per second, want at most %.0f", r.AcceptedRate, c.most)
 			}
 			if r.Accept.P50 <= 0 || r.Accept.Max < r.Accept.P99 || r.ProcessorShare <= 0 || r.ProcessorShare > 1 {
 				t.Errorf("%+v", r)

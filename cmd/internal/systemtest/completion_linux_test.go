@@ -14,7 +14,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// terminalScreen collects what is shown on a terminal.
+// terminalScreen collects the output of a terminal.
 type terminalScreen struct {
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -38,7 +38,7 @@ func (s *terminalScreen) String() string {
 	return s.out.String()
 }
 
-// TestBashCompletes has a person type into a bash that has read what the documents say.
+// TestBashCompletes types into a bash that has completion installed as documented.
 func TestBashCompletes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -88,7 +88,7 @@ func TestBashCompletes(t *testing.T) {
 			t.Fatal(err)
 		}
 		publishertest.Eventually(t, c.shown, func() bool { return screen.shows(c.shown) })
-		if _, err := keyboard.WriteString("\x15"); err != nil { // away with the line
+		if _, err := keyboard.WriteString("\x15"); err != nil { // delete the line
 			t.Fatal(err)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // asyncExample is an example of a message.
 type asyncExample struct{ Headers, Payload map[string]any }
 
-// asyncExamples returns the examples of the description of the messages, by the names of their payloads' schemas.
+// asyncExamples returns the examples in asyncapi.yaml, by the name of the schema of their payload.
 func asyncExamples(t *testing.T) map[string][]asyncExample {
 	t.Helper()
 	var doc struct {
@@ -43,8 +43,8 @@ func asyncExamples(t *testing.T) map[string][]asyncExample {
 	return examples
 }
 
-// closeSchema forbids members that are not described. The contract allows them, so that later versions may add some; the tests
-// do not, so that none is added without a description.
+// closeSchema forbids members that are not described. The contract allows them, because later versions may add some. The tests do not,
+// so that none is added without a description.
 func closeSchema(schema any) {
 	object, ok := schema.(map[string]any)
 	if !ok {
@@ -58,7 +58,7 @@ func closeSchema(schema any) {
 	}
 }
 
-// asyncSchemas returns the schemas of the description of the messages, by their names.
+// asyncSchemas returns the schemas in asyncapi.yaml, by name.
 func asyncSchemas(t *testing.T) func(name string) *jsonschema.Schema {
 	t.Helper()
 	var doc map[string]any
@@ -66,7 +66,7 @@ func asyncSchemas(t *testing.T) func(name string) *jsonschema.Schema {
 		t.Fatal(err)
 	}
 	for name, schema := range doc["components"].(map[string]any)["schemas"].(map[string]any) {
-		if !strings.HasSuffix(name, "Headers") { // NATS adds some of its own
+		if !strings.HasSuffix(name, "Headers") { // NATS adds headers
 			closeSchema(schema)
 		}
 	}
@@ -94,7 +94,7 @@ func asyncSchemas(t *testing.T) func(name string) *jsonschema.Schema {
 
 var headersOf = map[string]string{"ClientRecord": "CreatedHeaders", "Erased": "ErasedHeaders", "Rejection": "RejectedHeaders"}
 
-// is reports whether a message is like the example: it has the same headers, and the same payload but for ids, times and places.
+// is reports whether a message is like the example: it has the same headers, and the same payload except for ids, times and sequences.
 func (e asyncExample) is(header map[string]any, payload any) bool {
 	clone := maps.Clone(payload.(map[string]any))
 	for _, name := range []string{"id", "rejectedAt"} {
@@ -115,7 +115,7 @@ func (e asyncExample) is(header map[string]any, payload any) bool {
 	return errGot == nil && errWant == nil && string(got) == string(want)
 }
 
-// TestMessagesAreAsDescribed has a service publish every kind of message, and holds each against the description.
+// TestMessagesAreAsDescribed checks every kind of message that a service publishes against asyncapi.yaml.
 func TestMessagesAreAsDescribed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -147,7 +147,7 @@ func TestMessagesAreAsDescribed(t *testing.T) {
 	gone := testcluster.Accepted(t, api, testcluster.Jane, "")
 	testcluster.Succeeded(t, api, gone)
 	id := gone[strings.LastIndex(gone, "/")+1:]
-	publishertest.Eventually(t, "it is erased", func() bool {
+	publishertest.Eventually(t, "the client is erased", func() bool {
 		status, _, _ := testcluster.RunLine(t, "erase", "--yes", id, "--nats-url", natsURL, "--data-dir", dir)
 		return status == cli.ExitOK
 	})

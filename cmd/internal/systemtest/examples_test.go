@@ -14,8 +14,8 @@ import (
 	"clientele/cmd/internal/testcluster"
 )
 
-// TestExamples runs the curl commands that people read first, in one shell and in the order in which they are read: the
-// README's, those of /docs, and the one that serve prints. All of them are for one service without API keys.
+// TestExamples runs the curl commands of README.md and of /docs, and the one that serve prints, each in the order of the text. They are
+// for a service without API keys.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 	serve.Stop()
 }
 
-// curl runs a script in which curl connects to the service instead of 127.0.0.1:8080, and returns the statuses that it received.
+// curl runs a script. Its curl connects to the service instead of 127.0.0.1:8080. curl returns the statuses of the answers.
 func curl(t *testing.T, api, script string) (statuses []string) {
 	t.Helper()
 	target, err := url.Parse(api)

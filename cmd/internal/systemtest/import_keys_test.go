@@ -68,7 +68,7 @@ func (i *importTest) run(name string, status int, want string, flags ...string) 
 	}
 }
 
-// clients checks how many clients were accepted so far: each has one command on the log when the import ends.
+// clients checks the number of accepted clients: each has one command on the log when the import ends.
 func (i *importTest) clients(want int, what string) {
 	i.t.Helper()
 	commands := map[string]bool{}

@@ -46,7 +46,7 @@ func (i *importTest) hasFiles(want string) {
 	}
 }
 
-// A file of rejects is what is left to do: it keeps the rows that are rejected again, with the numbers that they had at first.
+// A file of rejects lists the rows that are left: rows that are rejected again stay, with their first numbers.
 func TestRejectsAreImported(t *testing.T) {
 	t.Parallel()
 	i := newImportTest(t)
@@ -82,12 +82,12 @@ func TestRejectsAreImported(t *testing.T) {
 	i.clients(6, "lines")
 }
 
-// No file is overwritten: not one that was edited, not one that a link points to, and not one of somebody else.
+// No other file is overwritten: no edited file, no target of a link, and no file that the import did not write.
 func TestRejectsOverwriteNothing(t *testing.T) {
 	t.Parallel()
 	i := newImportTest(t)
 	i.write("clients.csv", rejectsFile)
-	for range 2 { // the second has the same rejects
+	for range 2 { // the second run has the same rejects
 		i.run("clients.csv", cli.ExitError, "correct them in "+i.path("clients.rejects.csv"))
 		i.hasFiles("clients.csv clients.rejects.csv")
 	}
@@ -105,14 +105,14 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 	i.run("clients.rejects.2.csv", cli.ExitError, "valid 0, rejected 3", "--dry-run")
 	i.hasFiles("clients.csv clients.rejects.2.csv clients.rejects.csv")
 
-	// A clean import removes what it imported, and nothing else.
+	// An import without rejects removes the file that it imported, and no other.
 	i.correct("clients.rejects.2.csv", "\"Jim\nBob\",Smith,jim,", "Jim,Smith,jim@example.com,", "jack", "jack@example.com", ",1 High Street", "")
 	i.run("clients.rejects.2.csv", cli.ExitOK, "removed "+i.path("clients.rejects.2.csv"))
 	i.write("clients.csv", rejectsHead+"Jane,Smith,jane@example.com\n")
 	i.run("clients.csv", cli.ExitOK, "accepted 1, rejected 0")
 	i.hasFiles("clients.csv clients.rejects.csv")
 
-	// A file that has the name only, or the columns only, is no file of rejects.
+	// A file is a file of rejects only if both its name and its columns are.
 	i.write("mine.rejects.csv", rejectsHead+"Jane,Smith,jane@example.com\n")
 	i.run("mine.rejects.csv", cli.ExitOK, "accepted 1, rejected 0")
 	i.write("mine.csv", rejectsWant+"\"\n")
@@ -135,7 +135,7 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 	}
 }
 
-// A file of rejects that is edited while it is imported is left as it is.
+// A file of rejects that is edited during its import stays unchanged.
 func TestRejectsAreEditedMeanwhile(t *testing.T) {
 	t.Parallel()
 	i := &importTest{t: t, dir: t.TempDir()}

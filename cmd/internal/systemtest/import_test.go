@@ -14,7 +14,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// csvFile is a file of n clients; bad says what is wrong with some, by their number from 0.
+// csvFile writes a file of n clients. bad has the wrong values of some, by their number from 0.
 func csvFile(t *testing.T, path string, n int, bad map[int][]string) {
 	t.Helper()
 	file, err := os.Create(path)
@@ -67,7 +67,7 @@ func TestImport(t *testing.T) {
 	run(cli.ExitError, "valid 997, rejected 3", append(flags, path, "--dry-run")...)
 	clients(0)
 	corrected := filepath.Join(dir, "clients.rejects.csv")
-	// Twice makes no second client.
+	// A second import creates no second client.
 	for range 2 {
 		run(cli.ExitError, "accepted 997, rejected 3", append(flags, path)...)
 		clients(997)
@@ -154,7 +154,7 @@ func TestImportErrors(t *testing.T) {
 	serve.Stop()
 }
 
-// An import that is killed on its way, twice, and run again makes each client once. It leaves no rows of clients behind.
+// An import that is killed twice and run again creates each client once. It leaves no rows of clients behind.
 func TestImportIsKilled(t *testing.T) {
 	t.Parallel()
 	const n = 4000
@@ -168,7 +168,7 @@ func TestImportIsKilled(t *testing.T) {
 	js := testcluster.JetStream(t, natsURL)
 	for _, killedAt := range []uint64{500, 2000} {
 		p := testcluster.Start(t, testcluster.Program(t, "clientele"), args...)
-		publishertest.Eventually(t, "it is on its way", func() bool {
+		publishertest.Eventually(t, "the import is under way", func() bool {
 			stream, err := js.Stream(t.Context(), domain.StreamCommands)
 			if err != nil {
 				t.Fatal(err)

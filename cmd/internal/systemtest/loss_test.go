@@ -20,8 +20,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// serve whose files are moved away, which it would not notice by itself, ends instead of accepting into nowhere; when they
-// are back, so is everything.
+// serve ends when its files are moved away, which SQLite and NATS do not notice. Otherwise it would accept clients and lose them. When
+// the files are back, nothing is lost.
 func TestFilesThatAreMovedAway(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, what, want string }{
@@ -45,7 +45,7 @@ func TestFilesThatAreMovedAway(t *testing.T) {
 			if !strings.Contains(serve.Output(), "\nclientele: ") || !strings.Contains(serve.Output(), c.want) {
 				t.Error(serve.Output())
 			}
-			_ = os.RemoveAll(here) // what was begun in its place
+			_ = os.RemoveAll(here) // files that serve began in their place
 			if err := os.Rename(away, here); err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +58,7 @@ func TestFilesThatAreMovedAway(t *testing.T) {
 	}
 }
 
-// What is deleted by hand is missed, not made anew in silence: serve is not ready, does not start again, and says what to
-// do; migrate makes it anew.
+// Deleted data is never silently recreated: serve is not ready, does not start again, and says what to do. migrate recreates it.
 func TestAPartIsDeleted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, stream, want string }{
@@ -108,7 +107,7 @@ func TestAPartIsDeleted(t *testing.T) {
 	}
 }
 
-// A database that is empty beside a log that is not was lost, or is another one.
+// An empty database beside a log with commands is lost, or is another database.
 func TestTheDatabaseIsLost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -125,8 +124,7 @@ func TestTheDatabaseIsLost(t *testing.T) {
 	}
 }
 
-// The worker of separate processes waits for a consumer that was deleted, and takes up everything when migrate has made it
-// anew.
+// A worker waits for a consumer that was deleted, and processes everything after migrate has recreated it.
 func TestTheConsumerIsDeletedUnderAWorker(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
@@ -147,7 +145,7 @@ func TestTheConsumerIsDeletedUnderAWorker(t *testing.T) {
 	worker.Ready()
 }
 
-// A database that a newer program has made is left alone.
+// serve does not change a database that a newer program migrated.
 func TestServeOnANewerDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -167,7 +165,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 	if status := again.Wait(); status != cli.ExitError || !strings.HasSuffix(again.Output(), want) {
 		t.Errorf("exit status %d: %s", status, again.Output())
 	}
-	// Nor are the streams changed, which belong to the newer program, too.
+	// It does not change the streams either: they belong to the newer program too.
 	server, err := embedded.StartNATS(embedded.NATSConfig{Dir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +180,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 	}
 }
 
-// What an operator chose stays when migrate, or a later serve, does not choose again: shorter, it would delete events.
+// Settings stay when migrate, or a later serve, does not set them again: a shorter retention would delete events.
 func TestSettingsStay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -213,7 +211,7 @@ func TestSettingsStay(t *testing.T) {
 	settings(time.Hour, "--event-retention=1h")
 }
 
-// A stream that is there, but cannot be read, is not called missing.
+// A stream that exists and cannot be read is not reported as missing.
 func TestAStreamThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -241,7 +239,7 @@ func TestAStreamThatCannotBeRead(t *testing.T) {
 	again.Stop()
 }
 
-// A process that cannot go on ends also while it waits for a server.
+// A process whose files are gone ends even while it waits for a server.
 func TestFilesAreMovedAwayFromAProcessThatWaits(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")

@@ -39,8 +39,8 @@ func TestMetrics(t *testing.T) {
 		`clientele_log_publish_batch_commands_sum`:                                                        3,
 	})
 	worker := s.Clientele("worker")
-	publishertest.Eventually(t, "everything is worked off", s.Drained)
-	publishertest.Eventually(t, "the log is seen to be done", func() bool {
+	publishertest.Eventually(t, "every command is processed", s.Drained)
+	publishertest.Eventually(t, "the metrics report an empty backlog", func() bool {
 		return testcluster.Metric(t, worker.Admin(), "clientele_worker_oldest_command_age_seconds") == 0
 	})
 	is(worker, map[string]float64{
@@ -65,9 +65,9 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err, blocks)
 	}
 	if age := testcluster.Metric(t, worker.Admin(), "clientele_worker_oldest_command_age_seconds"); age != -1 {
-		t.Errorf("a log that cannot be seen has a command %v s old", age)
+		t.Errorf("the log is unavailable, and its oldest command is %v s old", age)
 	}
-	// NATS goes on without what it cannot read, and does not say so.
+	// NATS continues without messages that it cannot read, and does not report them.
 	block, err := os.ReadFile(blocks[0])
 	if err != nil {
 		t.Fatal(err)
@@ -77,21 +77,21 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.NATS.Restart(t)
-	publishertest.Eventually(t, "loss is seen", func() bool {
+	publishertest.Eventually(t, "the loss is reported", func() bool {
 		last := testcluster.Metric(t, worker.Admin(), `clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`)
 		return last >= 0 && last < 4
 	})
 	worker.Kill()
 }
 
-// The dashboard and the alerts ask, in PromQL, for metrics that the processes have.
+// The queries of the dashboard and the alerts name metrics that exist.
 func TestDashboardAndAlerts(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
 	testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
 	shown := testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body
-	have := map[string]bool{"up": true} // Prometheus's own
+	have := map[string]bool{"up": true} // from Prometheus
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(shown, -1) {
 		have[match[1]] = true
 		if match[2] == "histogram" {

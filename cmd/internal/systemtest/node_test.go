@@ -9,18 +9,17 @@ import (
 	"strings"
 	"testing"
 
-	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
-	"clientele/domain"
 	"clientele/publisher/ingress"
-	"clientele/publisher/publishertest"
 )
 
-// npmPackages installs what testdata/node names into a directory that is returned.
-func npmPackages(t *testing.T) string {
+const example = "../../../publisher/example"
+
+// npmPackages copies a directory and installs the packages that it requires. It returns the copy.
+func npmPackages(t *testing.T, source string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("testdata/node")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
 		t.Fatal(err)
 	}
 	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
@@ -31,22 +30,22 @@ func npmPackages(t *testing.T) string {
 	return dir
 }
 
-// What the example leaves behind is not committed.
+// The files that npm and the examples write are not committed.
 func TestNodeLeftoversAreIgnored(t *testing.T) {
 	t.Parallel()
-	leftovers := []string{"testdata/node/node_modules/x", "testdata/node/welcomed.txt"}
+	leftovers := []string{example + "/node_modules/x", example + "/welcomed.txt", example + "/received.txt", "testdata/node/node_modules/x"}
 	out, err := exec.Command("git", append([]string{"check-ignore"}, leftovers...)...).CombinedOutput()
 	if err != nil || strings.Count(string(out), "\n") != len(leftovers) {
 		t.Errorf("%v: git ignores only %s", err, out)
 	}
 }
 
-// TestNode has the contracts read by a linter and by a generator of TypeScript, and the events by a subscriber that is not in Go.
+// TestNode checks the contracts with a linter and with a generator of TypeScript, and the events with a subscriber in JavaScript.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	dir := npmPackages(t)
 	t.Run("contracts", func(t *testing.T) {
 		t.Parallel()
+		dir := npmPackages(t, "testdata/node")
 		for name, contract := range map[string][]byte{"openapi.yaml": ingress.OpenAPI, "asyncapi.yaml": ingress.AsyncAPI} {
 			if err := os.WriteFile(filepath.Join(dir, name), contract, 0o600); err != nil {
 				t.Fatal(err)
@@ -72,45 +71,9 @@ func TestNode(t *testing.T) {
 	})
 	t.Run("subscriber", func(t *testing.T) {
 		t.Parallel()
-		serveDir := t.TempDir()
-		serve := testcluster.Clientele(t, "serve", "--data-dir", serveDir)
-		api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
-		welcomed := filepath.Join(t.TempDir(), "welcomed.txt")
-		subscriber := func() *testcluster.Process {
-			t.Helper()
+		dir := npmPackages(t, example)
+		welcomesOnce(t, "welcomer", func(natsURL, welcomed string) *testcluster.Process {
 			return testcluster.StartWith(t, []string{"NATS_URL=" + natsURL, "WELCOMED=" + welcomed}, "node", filepath.Join(dir, "subscriber.mjs"))
-		}
-		lines := func() int {
-			t.Helper()
-			content, err := os.ReadFile(welcomed)
-			if err != nil && !os.IsNotExist(err) {
-				t.Fatal(err)
-			}
-			return strings.Count(string(content), " welcome, Jane\n")
-		}
-		first := subscriber()
-		for range 2 {
-			testcluster.Succeeded(t, api, testcluster.Accepted(t, api, testcluster.Jane, ""))
-		}
-		publishertest.Eventually(t, "two are welcomed", func() bool { return lines() == 2 })
-		first.Says(`waiting for client\.created; \S+ holds the 0 events that are done\nwelcomed client [0-9a-f-]{36}\nwelcomed client [0-9a-f-]{36}\n`)
-		if strings.Contains(first.Output(), "Jane") {
-			t.Errorf("a client in %s", first.Output())
-		}
-		first.Kill()
-		testcluster.Succeeded(t, api, testcluster.Accepted(t, api, testcluster.Jane, ""))
-		if status, stdout, stderr := testcluster.RunLine(t, "events", "replay", "--since=1h", "--yes", "--nats-url", natsURL, "--data-dir", serveDir); status != cli.ExitOK {
-			t.Fatalf("%d: %s%s", status, stdout, stderr)
-		}
-		subscriber()
-		js := testcluster.JetStream(t, natsURL)
-		publishertest.Eventually(t, "all events are done", func() bool {
-			consumer, err := js.Consumer(t.Context(), domain.StreamEvents, "welcomer")
-			if err != nil {
-				t.Fatal(err)
-			}
-			info := consumer.CachedInfo()
-			return info.NumPending == 0 && info.NumAckPending == 0 && info.AckFloor.Consumer >= 6
 		})
 		script, err := os.ReadFile(filepath.Join(dir, "subscriber.mjs"))
 		if err != nil {
@@ -120,9 +83,5 @@ func TestNode(t *testing.T) {
 		if _, loop, found := strings.Cut(string(script), "const consumer ="); err != nil || !found || !strings.Contains(string(readme), loop) {
 			t.Errorf("README has another subscriber (%v)", err)
 		}
-		if n := lines(); n != 3 {
-			t.Errorf("%d are welcomed, want 3", n)
-		}
-		serve.Stop()
 	})
 }

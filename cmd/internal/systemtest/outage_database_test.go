@@ -12,9 +12,9 @@ import (
 	"clientele/store/storetest"
 )
 
-// The database goes away, hangs, hangs up, or is another one now. Requests are accepted all the while.
+// Requests are accepted while the database is unavailable, hangs, ends connections, or fails over.
 
-func TestTheDatabaseIsAway(t *testing.T) {
+func TestTheDatabaseIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for name, immediate := range map[string]bool{"crash": true, "shutdown": false} {
 		t.Run(name, func(t *testing.T) {
@@ -29,9 +29,9 @@ func theDatabaseIsAway(t *testing.T, immediate bool) {
 	postgres := storetest.StartPostgres(t)
 	s := testcluster.NewOn(t, postgres.URL())
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
-	operations := testcluster.Take(t, ingress.API())
+	operations := testcluster.PostTwenty(t, ingress.API())
 	postgres.Stop(t, immediate)
-	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 	worker.Says("store clients: waiting to try again")
 	if r := testcluster.Get(t, ingress.Admin()+"/readyz"); r.Status != http.StatusOK || !strings.Contains(r.Body, `"degraded":["database: `) {
 		t.Errorf("the ingress without a database: %d %s", r.Status, r.Body)
@@ -40,7 +40,7 @@ func theDatabaseIsAway(t *testing.T, immediate bool) {
 		t.Errorf("the worker without a database: %d %s", r.Status, r.Body)
 	}
 	operations = append(operations, testcluster.Accepted(t, ingress.API(), testcluster.Jane, "some key"))
-	// A worker and an ingress that start now wait, or do without.
+	// A worker that starts now waits; an ingress starts without a database.
 	late := testcluster.Clientele(t, "worker", s.Flags...)
 	late.Says("waiting for the database")
 	if r := testcluster.Get(t, late.Admin()+"/readyz"); r.Status != http.StatusServiceUnavailable || !strings.Contains(r.Body, "waiting for the database") {
@@ -55,7 +55,7 @@ func theDatabaseIsAway(t *testing.T, immediate bool) {
 	s.DeliveredOnce()
 }
 
-// A database that hangs costs no delivery either: the worker goes on saying that it has the commands in hand.
+// A database that hangs costs no delivery either: the worker reports the commands as in progress.
 func TestTheDatabaseHangs(t *testing.T) {
 	t.Parallel()
 	const ackWait = 2 * time.Second
@@ -64,17 +64,17 @@ func TestTheDatabaseHangs(t *testing.T) {
 	s.AckWait(ackWait)
 	ingress := s.Clientele("ingress")
 	s.Clientele("worker")
-	s.Clientele("worker") // who would get what the first is silent about
-	operations := testcluster.Take(t, ingress.API())
+	s.Clientele("worker") // it would receive commands that the first does not report as in progress
+	operations := testcluster.PostTwenty(t, ingress.API())
 	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
 
 	postgres.Pause(t)
 	hanging := time.After(2*ackWait + ackWait/2)
-	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 	operations = append(operations, testcluster.Accepted(t, ingress.API(), testcluster.Jane, "some key"))
-	publishertest.Eventually(t, "a worker has commands in hand", func() bool { return s.Consumer().NumAckPending > 0 })
+	publishertest.Eventually(t, "a worker has received commands", func() bool { return s.Consumer().NumAckPending > 0 })
 	<-hanging
-	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 	postgres.Resume()
 	s.Settled(ingress.API(), operations)
 	s.DeliveredOnce()
@@ -87,29 +87,29 @@ func TestSessionsAreTerminated(t *testing.T) {
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
 	callers := testcluster.NewTraffic(t, ingress.API())
 	for range times {
-		unlock := s.Lock() // so that each time a statement is under way
+		unlock := s.Lock() // so that a statement is under way each time
 		s.LocksHeld()
 		s.Terminate()
 		unlock()
-		callers.GoesOn(20)
+		callers.AwaitAccepted(20)
 	}
-	operations := callers.Leave()
+	operations := callers.Stop()
 	if _, refused := callers.Counts(); refused > 0 {
 		t.Errorf("refused: %v", callers.Refusals)
 	}
 	s.Settled(ingress.API(), operations)
 	s.DeliveredOnce()
 	if n := strings.Count(worker.Output(), "SQLSTATE 57P01"); n < times {
-		t.Errorf("the worker noticed %d times, want %d at least", n, times)
+		t.Errorf("the worker noticed %d times, want at least %d", n, times)
 	}
 }
 
-// The worker never hears that its transaction is committed: it tells nobody of the clients before it has seen the rows.
-func TestACommitIsNotHeardOf(t *testing.T) {
+// The worker is not told that its transaction is committed: it publishes no event before it has read the rows.
+func TestACommitIsNotConfirmed(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	ingress := s.Clientele("ingress")
-	operations := testcluster.Take(t, ingress.API())
+	operations := testcluster.PostTwenty(t, ingress.API())
 	between := testcluster.NewProxy(t, s.Database)
 	unlock := s.Lock()
 	worker := s.Behind(between, "worker")
@@ -120,9 +120,9 @@ func TestACommitIsNotHeardOf(t *testing.T) {
 	between.Cut()
 	worker.Says("store clients: waiting to try again")
 	if n := len(testcluster.Events(t, s.NATS.URL)); n > 0 {
-		t.Errorf("%d events of what the worker cannot know", n)
+		t.Errorf("%d events, though the worker cannot know of the commit", n)
 	}
-	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 	between.Heal()
 	s.Settled(ingress.API(), operations)
 	s.DeliveredOnce()
@@ -136,14 +136,14 @@ func TestTheDatabaseFailsOver(t *testing.T) {
 	s := testcluster.NewOn(t, primary.URLWith(standby))
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
 	callers := testcluster.NewTraffic(t, ingress.API())
-	callers.GoesOn(50)
+	callers.AwaitAccepted(50)
 	publishertest.Eventually(t, "rows", func() bool { return s.Rows() > 0 })
 	primary.Stop(t, true)
-	callers.GoesOn(30)
+	callers.AwaitAccepted(30)
 	worker.Says("store clients: waiting to try again")
 	standby.Promote(t)
-	callers.GoesOn(30)
-	operations := callers.Leave()
+	callers.AwaitAccepted(30)
+	operations := callers.Stop()
 	if _, refused := callers.Counts(); refused > 0 {
 		t.Errorf("refused: %v", callers.Refusals)
 	}
@@ -152,7 +152,7 @@ func TestTheDatabaseFailsOver(t *testing.T) {
 	worker.Ready()
 }
 
-// Nobody can connect: every slot that the worker's role may have is taken.
+// No connection is left for the role of the worker.
 func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 	t.Parallel()
 	s := testcluster.NewOn(t, storetest.StartPostgres(t).URL())
@@ -164,7 +164,7 @@ func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 	limited.Database = strings.Replace(s.Database, "//clientele@", "//worker@", 1)
 	worker := testcluster.Clientele(t, "worker", "--nats-url", s.NATS.URL, "--database-url", limited.Database)
 	worker.Ready()
-	operations := testcluster.Take(t, ingress.API())
+	operations := testcluster.PostTwenty(t, ingress.API())
 	s.Settled(ingress.API(), operations)
 
 	s.Terminate()
@@ -173,8 +173,8 @@ func TestTheDatabaseHasTooManyConnections(t *testing.T) {
 		err := admin.QueryRow(context.Background(), `SELECT count(*) FROM pg_stat_activity WHERE usename = 'worker'`).Scan(&sessions)
 		return err == nil && sessions == 0
 	})
-	limited.Session() // takes it
-	operations = append(operations, testcluster.Take(t, ingress.API())...)
+	limited.Session() // uses the slot
+	operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 	worker.Says("SQLSTATE 53300")
 	s.Exec(admin, `ALTER ROLE worker CONNECTION LIMIT -1`)
 	s.Settled(ingress.API(), operations)

@@ -16,10 +16,10 @@ import (
 	"clientele/store/storetest"
 )
 
-// An idempotency key means one client, whoever has to find that out: the ingress in its pool, the log, the store, or, when
-// neither log nor store can tell, the worker.
+// An idempotency key means one client. The ingress finds repetitions in its pool, on the log or in the store; if none of them has the
+// command any more, the worker does.
 
-// again posts under a key that has an operation and checks that the answer is that operation's.
+// again posts under a used key and checks that the answer is for the same operation.
 func again(t *testing.T, api, key string, first testcluster.Reply) {
 	t.Helper()
 	r := testcluster.Post(t, api, testcluster.Jane, key)
@@ -65,7 +65,7 @@ func TestRetriesUnderAKey(t *testing.T) {
 	down := takes("store down")
 	operations = append(operations, operationOf(t, down))
 	again(t, api, "store down", down)
-	// Now neither the store nor the log knows these; the worker will.
+	// Now neither the store nor the log has these. The worker recognises them.
 	before := len(s.Published()[path.Base(operations[1])])
 	takes("pending")
 	if r := testcluster.Post(t, api, strings.Replace(testcluster.Jane, "Jane", "Janet", 1), "in flight"); r.Status != http.StatusAccepted {
@@ -81,17 +81,17 @@ func TestRetriesUnderAKey(t *testing.T) {
 	if n := s.Rows(); n != len(operations) {
 		t.Errorf("%d rows, want %d", n, len(operations))
 	}
-	// A client outranks the rejection of what came under its key later.
+	// A client outranks the rejection of a later request under its key.
 	s.SameEvents(api, operations)
 	if client := testcluster.Get(t, api+"/api/v2/clients/"+path.Base(operations[0])); strings.Contains(client.Body, "Janet") {
 		t.Errorf("the row is another one now: %s", client.Body)
 	}
-	publishertest.Eventually(t, "the event is sent again", func() bool { return len(s.Published()[path.Base(operations[1])]) > before })
+	publishertest.Eventually(t, "the event is published again", func() bool { return len(s.Published()[path.Base(operations[1])]) > before })
 	s.SameEvents(api, operations)
 }
 
-// retryInFlight has a caller give up waiting, and try again while the first attempt is still on its way to the log. It
-// returns the answer to the second.
+// retryInFlight sends a request, gives up waiting, and retries while the first attempt is still on its way to the log. It returns the
+// answer to the retry.
 func retryInFlight(t *testing.T, s *testcluster.Cluster, api string) testcluster.Reply {
 	t.Helper()
 	s.NATS.Signal(syscall.SIGSTOP)
@@ -105,7 +105,7 @@ func retryInFlight(t *testing.T, s *testcluster.Cluster, api string) testcluster
 	r.Header.Set("Idempotency-Key", "in flight")
 	if response, err := http.DefaultClient.Do(r); err == nil {
 		response.Body.Close()
-		t.Fatalf("%s, though the log is halted", response.Status)
+		t.Fatalf("%s, though the log is paused", response.Status)
 	}
 	second := make(chan testcluster.Reply)
 	go func() { second <- testcluster.Post(t, api, testcluster.Jane, "in flight") }()
@@ -122,7 +122,7 @@ func operationOf(t *testing.T, r testcluster.Reply) string {
 	return r.Object(t)["links"].(map[string]any)["self"].(string)
 }
 
-// Different requests under one key, at once and at two ingresses: one of them is the key's from then on.
+// Of different concurrent requests under one key at two ingresses, one wins the key.
 func TestAKeyHasOneRequest(t *testing.T) {
 	t.Parallel()
 	const rounds, posts, bodies = 10, 20, 4

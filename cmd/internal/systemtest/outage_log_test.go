@@ -11,7 +11,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// A full log refuses commands, drops none, and takes new ones again when workers have made room.
+// A full log refuses commands and drops none. It accepts new ones after workers have made room.
 func TestTheLogIsFull(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
@@ -20,7 +20,7 @@ func TestTheLogIsFull(t *testing.T) {
 		t.Fatalf("migrate: exit status %d", status)
 	}
 	ingress := s.Clientele("ingress")
-	// As long as names may be, so that it does not take thousands.
+	// The longest possible names, so that fewer commands fill the log.
 	long := strings.Repeat("x", 255)
 	body := strings.Replace(testcluster.Full, "Smith Ltd", long, 1)
 	for _, member := range []string{"title", "middleName", "pronouns", "nationality", "occupation"} {
@@ -51,7 +51,7 @@ func TestTheLogIsFull(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	// All at once, so that they go out as a batch.
+	// Concurrently, so that they are published as a batch.
 	testcluster.Each(64, func(int) { refused(testcluster.Post(t, ingress.API(), body, "")) })
 	kept := map[string]bool{}
 	for _, command := range testcluster.Messages(t, s.NATS.URL, domain.StreamCommands) {

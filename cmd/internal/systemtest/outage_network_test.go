@@ -13,9 +13,9 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// The network between Clientele and NATS loses, delays and breaks.
+// The network between Clientele and NATS loses data, delays it, and ends connections.
 
-// unknown posts under a key and checks that the caller hears in time that the outcome is not known, and where to look.
+// unknown posts under a key and checks that the answer arrives in time, reports an unknown outcome and names the operation.
 func unknown(t *testing.T, api, key string) {
 	t.Helper()
 	begin := time.Now()
@@ -41,8 +41,8 @@ func retried(t *testing.T, api, key string) (operation string) {
 	return operation
 }
 
-// An answer that does not come leaves it open whether the command is on the log. A retry under the key is right either way.
-func TestTheLogIsNotHeard(t *testing.T) {
+// If no answer arrives, the command may or may not be on the log. A retry under the same key is correct in both cases.
+func TestTheLogDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -78,7 +78,7 @@ func TestConnectionsBreak(t *testing.T) {
 	between := testcluster.NewProxy(t, s.NATS.URL)
 	ingress, worker := s.Behind(between, "ingress"), s.Behind(between, "worker")
 	callers := testcluster.NewTraffic(t, ingress.API())
-	callers.GoesOn(20)
+	callers.AwaitAccepted(20)
 	for i := range 6 {
 		_, before := callers.Counts()
 		if i%2 == 0 {
@@ -88,14 +88,14 @@ func TestConnectionsBreak(t *testing.T) {
 		}
 		publishertest.Eventually(t, "requests are refused", func() bool { _, now := callers.Counts(); return now >= before+5 })
 		between.Heal()
-		callers.GoesOn(20)
+		callers.AwaitAccepted(20)
 	}
-	operations := callers.Leave()
+	operations := callers.Stop()
 	s.Settled(ingress.API(), operations)
 	worker.Ready()
 }
 
-// A worker that is answered this late may ask for commands, and be gone when they come: they are delivered again.
+// With answers this late, a worker may request commands and stop waiting before they arrive: they are delivered again.
 func TestAnswersAreLate(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
@@ -104,12 +104,12 @@ func TestAnswersAreLate(t *testing.T) {
 	ingress := s.Behind(between, "ingress")
 	s.Behind(between, "worker")
 	callers := testcluster.NewTraffic(t, ingress.API())
-	callers.GoesOn(20)
+	callers.AwaitAccepted(20)
 	between.Delay(2 * time.Second)
-	callers.GoesOn(8)
+	callers.AwaitAccepted(8)
 	between.Heal()
-	callers.GoesOn(20)
-	operations := callers.Leave()
+	callers.AwaitAccepted(20)
+	operations := callers.Stop()
 	for problem := range callers.Refusals {
 		if problem != "/problems/outcome-unknown" {
 			t.Errorf("refused: %s", problem)
@@ -118,14 +118,14 @@ func TestAnswersAreLate(t *testing.T) {
 	s.Settled(ingress.API(), operations)
 }
 
-// Neither side hears that the connection is gone.
-func TestAnIngressIsAlone(t *testing.T) {
+// Neither side is told that the connection is gone.
+func TestAnIngressIsCutOff(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	between := testcluster.NewProxy(t, s.NATS.URL)
 	ingress := s.Behind(between, "ingress")
 	s.Clientele("worker")
-	operations := testcluster.Take(t, ingress.API())
+	operations := testcluster.PostTwenty(t, ingress.API())
 	between.Lose()
 	unknown(t, ingress.API(), "key")
 	ingress.Says("lost the connection to NATS")
@@ -141,13 +141,13 @@ func TestAnIngressIsAlone(t *testing.T) {
 	s.Settled(ingress.API(), operations)
 }
 
-// A worker that has commands in hand is not heard of, or halts, for longer than the log waits. Another does its work. When it
-// comes back, late and with a commit and events of its own, that does no harm.
+// A worker that has received commands is cut off, or paused, for longer than AckWait. Another processes them. When the first continues
+// with its own commit and events, it does no harm.
 func TestAWorkerIsLate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		// away and back are what happens to the worker.
+		// away and back begin and end the outage of the worker.
 		away, back func(*testcluster.Process, *testcluster.Proxy)
 	}{
 		{"unheard", func(_ *testcluster.Process, p *testcluster.Proxy) { p.Lose() }, func(_ *testcluster.Process, p *testcluster.Proxy) { p.Heal() }},
@@ -159,7 +159,7 @@ func TestAWorkerIsLate(t *testing.T) {
 			s.AckWait(2 * time.Second)
 			between := testcluster.NewProxy(t, s.NATS.URL)
 			ingress := s.Clientele("ingress")
-			operations := testcluster.Take(t, ingress.API())
+			operations := testcluster.PostTwenty(t, ingress.API())
 			unlock := s.Lock()
 			late := s.Behind(between, "worker")
 			s.LocksHeld()
@@ -174,10 +174,10 @@ func TestAWorkerIsLate(t *testing.T) {
 			other.Ready()
 			before := len(s.Published()[path.Base(operations[0])])
 			c.back(late, between)
-			publishertest.Eventually(t, "the late worker sends its events", func() bool {
+			publishertest.Eventually(t, "the late worker publishes its events", func() bool {
 				return len(s.Published()[path.Base(operations[0])]) > before
 			})
-			operations = append(operations, testcluster.Take(t, ingress.API())...)
+			operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 			s.Settled(ingress.API(), operations)
 			late.Ready()
 		})

@@ -10,17 +10,17 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// The database is there, and refuses a statement: for what others are doing, which passes, or for what it holds.
+// The database is available and refuses a statement: because of other transactions, which passes, or because of its values.
 
-// Somebody inserts rows in another order than the worker, which sorts them, and PostgreSQL ends the deadlock at the
-// worker's expense.
+// Another session inserts rows in a different order than the worker, which sorts them. PostgreSQL ends the deadlock by cancelling the
+// worker's statement.
 func TestADeadlock(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
-	// Who finds a deadlock is its victim, and whoever waits looks for one once, after this time.
+	// The session that detects a deadlock is cancelled. Each waiting session looks for one once, after this time.
 	s.Preset("deadlock_timeout", "50ms")
 	ingress := s.Clientele("ingress")
-	operations := testcluster.Take(t, ingress.API())
+	operations := testcluster.PostTwenty(t, ingress.API())
 	slices.Sort(operations)
 
 	other, third := s.Session(), s.Session()
@@ -37,7 +37,7 @@ func TestADeadlock(t *testing.T) {
 		s.Insert(other, operations[0]) // waits for the worker
 	}()
 	s.LockWaits(`pid = $1`, other.PgConn().PID())
-	s.Exec(third, `ROLLBACK`) // has the worker go on to where it waits for the other
+	s.Exec(third, `ROLLBACK`) // lets the worker continue until it waits for the other session
 	worker.Says("SQLSTATE 40P01")
 	<-inserted
 	s.Exec(other, `ROLLBACK`)
@@ -45,7 +45,7 @@ func TestADeadlock(t *testing.T) {
 	s.DeliveredOnce()
 }
 
-// Under an isolation stricter than the one that the store asks for, a row that came meanwhile is an error, which passes.
+// Under stricter isolation than the store asks for, a row that another session inserted is an error, which passes.
 func TestASerialisationFailure(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -61,7 +61,7 @@ func TestASerialisationFailure(t *testing.T) {
 			s := testcluster.New(t)
 			s.Preset("default_transaction_isolation", c.isolation)
 			ingress := s.Clientele("ingress")
-			operations := testcluster.Take(t, ingress.API())
+			operations := testcluster.PostTwenty(t, ingress.API())
 			other := s.Session()
 			s.Exec(other, `BEGIN`)
 			s.Insert(other, operations[10])
@@ -77,7 +77,7 @@ func TestASerialisationFailure(t *testing.T) {
 	}
 }
 
-// One row among many that the database refuses is one rejection, and no value of it is told in it or in a log.
+// One row among many that the database refuses is one rejection. Neither its errors nor a log has a value of the row.
 func TestTheDatabaseRefusesOneOfMany(t *testing.T) {
 	t.Parallel()
 	const n, bad = 500, 137
@@ -117,7 +117,7 @@ func TestTheDatabaseRefusesOneOfMany(t *testing.T) {
 	}
 	for _, value := range []string{"Poison", "Jane", "jsmith"} {
 		if strings.Contains(op.Body+worker.Output()+ingress.Output(), value) {
-			t.Errorf("%s is told", value)
+			t.Errorf("%s is disclosed", value)
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// TestPersonalData drives every path at the level of debugging, and looks for marked values in all that the processes wrote,
-// in subjects and headers, and in problem documents.
+// TestPersonalData drives every path at debug level, and looks for marked values in the output of the processes, in subjects and
+// headers, and in problem documents.
 func TestPersonalData(t *testing.T) {
 	t.Parallel()
 	keys := filepath.Join(t.TempDir(), "keys")
@@ -109,9 +109,9 @@ func TestPersonalData(t *testing.T) {
 	}
 	drive(ingress.API())
 	drive(serve.API())
-	publishertest.Eventually(t, "everything is worked off", s.Drained)
+	publishertest.Eventually(t, "every command is processed", s.Drained)
 
-	// Commands that no ingress wrote, and one that the database refuses.
+	// Commands that no ingress published, and one that the database refuses.
 	js := s.JetStream
 	for i, msg := range []*nats.Msg{
 		{Data: []byte("zqmark")},
@@ -129,8 +129,8 @@ func TestPersonalData(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", fmt.Sprintf(testcluster.MarkedClient, "Poison"))
-	publishertest.Eventually(t, "everything is worked off", s.Drained)
-	// Everything is away, then back.
+	publishertest.Eventually(t, "every command is processed", s.Drained)
+	// Both servers are unavailable for a while.
 	database.Stop(t, true)
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good, "Idempotency-Key", "zqmark away")
 	worker.Says("store clients: waiting to try again")
@@ -142,7 +142,7 @@ func TestPersonalData(t *testing.T) {
 	publishertest.Eventually(t, "the ingress accepts again", func() bool { return testcluster.Get(t, ingress.Admin()+"/readyz").Status == http.StatusOK })
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good)
 
-	// What operators see without --body, which is for looking.
+	// Operators see no personal data without --body.
 	erased := domain.KeyedID("pipeline", "zqmark").String()
 	for _, line := range [][]string{
 		{"rejections", "ls", "--nats-url", s.NATS.URL},
@@ -162,7 +162,7 @@ func TestPersonalData(t *testing.T) {
 	for _, url := range []string{s.NATS.URL, serve.Says(testcluster.NATSListens)} {
 		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections} {
 			for _, msg := range testcluster.Messages(t, url, stream) {
-				if stream != domain.StreamCommands || msg.Header.Get(domain.HeaderCaller) != "" { // by hand
+				if stream != domain.StreamCommands || msg.Header.Get(domain.HeaderCaller) != "" { // published by the test
 					fmt.Fprintln(&headers, msg.Subject, msg.Header)
 				}
 			}
@@ -178,12 +178,12 @@ func TestPersonalData(t *testing.T) {
 	}
 	for _, p := range []*testcluster.Process{ingress, worker, serve} {
 		if !strings.Contains(p.Output(), `"SpanContext"`) {
-			t.Error("there are no spans: what was looked at?")
+			t.Error("there are no spans: the test checks nothing")
 		}
 	}
 	for where, text := range written {
 		if len(text) == 0 {
-			t.Errorf("nothing in %s: what was looked at?", where)
+			t.Errorf("nothing in %s: the test checks nothing", where)
 		}
 		t.Logf("%s: %d bytes", where, len(text))
 		for _, mark := range testcluster.Marks {
@@ -194,7 +194,7 @@ func TestPersonalData(t *testing.T) {
 	}
 }
 
-// TestErase: nothing of an erased client is left anywhere on the disk of a serve, and its neighbour is untouched.
+// TestErase checks that nothing of an erased client is left on the disk of serve, and that another client is untouched.
 func TestErase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -245,7 +245,7 @@ func TestErase(t *testing.T) {
 	if status, stdout := find(); status != cli.ExitOK || strings.Contains(stdout, id) || !strings.Contains(stdout, stays[strings.LastIndex(stays, "/")+1:]) {
 		t.Errorf("after: %d %s, want only the neighbour", status, stdout)
 	}
-	// On the disk is one Neighbour, with its marks; and no last name Zqmark.
+	// The disk has the marks of the neighbour, and no last name Zqmark.
 	found := func(what string) (n int) {
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() {
@@ -261,7 +261,7 @@ func TestErase(t *testing.T) {
 		return n
 	}
 	if n := found(`"lastName":"Neighbour"`); n == 0 {
-		t.Error("the neighbour is not on the disk: what was looked at?")
+		t.Error("the neighbour is not on the disk: the test checks nothing")
 	}
 	if n := found(`"lastName":"Zqmark"`); n > 0 {
 		t.Errorf("the erased client is on the disk %d times", n)

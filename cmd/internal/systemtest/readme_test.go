@@ -31,8 +31,7 @@ func readmeCommands(t *testing.T, text string) string {
 	return ""
 }
 
-// TestSeparateProcessesByTheREADME runs the commands of deploy/README.md on ports that are free, against a PostgreSQL that checks
-// passwords.
+// TestSeparateProcessesByTheREADME runs the commands of deploy/README.md on free ports, with a PostgreSQL that checks passwords.
 func TestSeparateProcessesByTheREADME(t *testing.T) {
 	t.Parallel()
 	ca := testcluster.NewAuthority(t)
@@ -52,7 +51,7 @@ func TestSeparateProcessesByTheREADME(t *testing.T) {
 	api := port()
 	ports := strings.NewReplacer(":5432", postgresPort, ":4222", port(), ":8080", api, ":9091", port())
 
-	// The root of the repository, as far as the commands look into it, and a sudo that is somebody else already.
+	// The part of the repository that the commands read, and a sudo that changes nothing.
 	root := t.TempDir()
 	bin := filepath.Join(root, "bin")
 	for path, content := range map[string]string{
@@ -84,7 +83,7 @@ func TestSeparateProcessesByTheREADME(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = p.Cmd.Wait() // for the processes in the background, too: they share its output
+		_ = p.Cmd.Wait() // this also waits for the background processes, which share its output
 		close(p.Done)
 	}()
 	t.Cleanup(func() {

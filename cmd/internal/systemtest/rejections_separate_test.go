@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// hand puts a command on the log without an ingress.
+// hand publishes a command to the log without an ingress.
 func hand(t *testing.T, js jetstream.JetStream, c domain.CreateClient, body []byte) {
 	t.Helper()
 	if _, err := js.PublishMsg(t.Context(), &nats.Msg{
@@ -35,8 +35,8 @@ const (
 	poisonOff = `ALTER TABLE clients DROP CONSTRAINT poison`
 )
 
-// One command is rejected for each reason; then a person looks after them.
-func TestWhatNeedsAPerson(t *testing.T) {
+// One command is rejected for each reason. An operator lists, retries and drops them.
+func TestRejectionsOfEachReason(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	ingress := s.Clientele("ingress")
@@ -95,7 +95,7 @@ func TestWhatNeedsAPerson(t *testing.T) {
 		t.Errorf("ls suggests a telephone number: %s", list)
 	}
 
-	// Nothing is mended: they come back.
+	// The causes remain: the commands are rejected again.
 	if out := s.Rejections(t, "retry", "--all", "--yes"); !strings.HasSuffix(out, "unstorable: 1\nretried 4, skipped 0\n") {
 		t.Error(out)
 	}
@@ -106,13 +106,13 @@ func TestWhatNeedsAPerson(t *testing.T) {
 		t.Errorf("operation: %v", op)
 	}
 
-	// The database is mended.
+	// The database accepts the row again.
 	s.Exec(s.Session(), poisonOff)
 	s.Rejections(t, "retry", "--reason=unstorable", "--yes")
 	if client := testcluster.Succeeded(t, ingress.API(), poison); !strings.Contains(client, `"lastName":"Poison"`) {
 		t.Errorf("client: %s", client)
 	}
-	// And what has been posted once is still known as that.
+	// A repeated request still gets the same operation.
 	if r := testcluster.Post(t, ingress.API(), strings.Replace(testcluster.Jane, "Smith", "Poison", 1), "a key"); r.Status != http.StatusAccepted || r.Header.Get("Location") != poison {
 		t.Errorf("posted again: %d %s", r.Status, r.Body)
 	}
@@ -137,8 +137,8 @@ func TestWhatNeedsAPerson(t *testing.T) {
 	}
 }
 
-// A crowd comes in atomic batches, and can be retried for all that.
-func TestACrowdIsRetried(t *testing.T) {
+// Commands that arrived in atomic batches can be retried.
+func TestConcurrentCommandsAreRetried(t *testing.T) {
 	t.Parallel()
 	const n = 60
 	s := testcluster.New(t)
@@ -155,7 +155,7 @@ func TestACrowdIsRetried(t *testing.T) {
 	if !slices.ContainsFunc(testcluster.Messages(t, s.NATS.URL, domain.StreamCommands), func(msg *jetstream.RawStreamMsg) bool {
 		return msg.Header.Get("Nats-Batch-Id") != ""
 	}) {
-		t.Log("this time no command came in a batch") // whether they meet is chance; publisher has the test for it
+		t.Log("this time no command came in a batch") // whether they share a batch is chance; publisher tests this
 	}
 	s.Clientele("worker")
 	if rejected := s.Rejected(t); len(rejected[domain.CodeUnstorable]) != n {
@@ -173,7 +173,7 @@ func TestACrowdIsRetried(t *testing.T) {
 	}
 }
 
-// With serve there is nothing to set up for it.
+// With serve, the commands require no set-up.
 func TestRejectionsOfServe(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())

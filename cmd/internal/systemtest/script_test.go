@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScripts runs each command as people do, see testdata/script.
+// TestScripts runs the scripts in testdata/script, which use each command as a user would.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	path := filepath.Dir(testcluster.Program(t, "clientele")) + string(filepath.ListSeparator) + os.Getenv("PATH")
@@ -63,7 +63,7 @@ func scriptAnswers(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// scriptEventually runs a program until it succeeds and prints what is wanted: eventually REGEXP clientele ….
+// scriptEventually runs a program until it succeeds and its output matches: eventually REGEXP clientele ….
 func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile(args[0])
 	until(ts, args[0], func() bool {
@@ -71,7 +71,7 @@ func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// scriptKeep keeps what a regular expression finds in the last output as a variable: keep ID '([0-9a-f-]{36})'.
+// scriptKeep stores the submatch of a regular expression in the last output as a variable: keep ID '([0-9a-f-]{36})'.
 func scriptKeep(ts *testscript.TestScript, _ bool, args []string) {
 	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
 	if found == nil {
@@ -80,7 +80,7 @@ func scriptKeep(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// scriptPublish puts a message on a stream by hand: publish $NATS SUBJECT BODY.
+// scriptPublish publishes a message: publish $NATS SUBJECT BODY.
 func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
 	nc, err := nats.Connect("nats://" + args[0])
 	ts.Check(err)

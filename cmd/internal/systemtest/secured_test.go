@@ -14,8 +14,8 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// TestFortress is the main job with the files of deploy: each role with its own credentials, over TLS with certificates.
-func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
+// TestSecuredRoles creates a client with the files of deploy: each role has its own credentials and uses TLS with certificates.
+func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to end
 	f := testcluster.NewSecured(t)
 	keys := filepath.Join(t.TempDir(), "keys")
 	writer, reader := testcluster.NewKey(t, keys, "pipeline", "clients:write"), testcluster.NewKey(t, keys, "desk", "clients:read")
@@ -86,7 +86,7 @@ func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
 		}
 	}
 
-	// A replay while the command is still on the log, and the operator's tools.
+	// A retry while the command is still on the log, and the operator's commands.
 	if status, _, again := do(http.MethodPost, "/api/v2/clients", writer, testcluster.Jane); status != http.StatusAccepted || again["id"] != id {
 		t.Errorf("%d: %v", status, again)
 	}
@@ -128,7 +128,7 @@ func TestFortress(t *testing.T) { //nolint:gocyclo // one job from end to end
 	for _, p := range []*testcluster.Process{ingress, worker} {
 		for _, secret := range []string{testcluster.Password, writer, reader, "Smith", "ermissions"} {
 			if strings.Contains(p.Output(), secret) {
-				t.Errorf("%q in what a process wrote: %s", secret, p.Output())
+				t.Errorf("%q in the output of a process: %s", secret, p.Output())
 			}
 		}
 		p.Stop()

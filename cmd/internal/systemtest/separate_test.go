@@ -47,7 +47,7 @@ func TestSeparateProcesses(t *testing.T) {
 	}
 }
 
-func TestNATSIsAway(t *testing.T) {
+func TestNATSIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")

@@ -37,7 +37,7 @@ func TestServe(t *testing.T) {
 	serve.Stop()
 }
 
-// The curl that serve prints works as it is printed, but for curl.
+// The request that serve prints works.
 func TestServePrintsARequestThatWorks(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
@@ -48,10 +48,10 @@ func TestServePrintsARequestThatWorks(t *testing.T) {
 	}
 }
 
-func TestServeTakesABacklogUp(t *testing.T) {
+func TestServeProcessesABacklog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// Started once so that the log is there, and stopped; the commands come while nothing works on them.
+	// serve creates the log and stops. The commands are published while no worker runs.
 	clienteleServe := func() *testcluster.Process { return testcluster.Clientele(t, "serve", "--data-dir", dir) }
 	serve := clienteleServe()
 	serve.Ready()
@@ -62,7 +62,7 @@ func TestServeTakesABacklogUp(t *testing.T) {
 	serve = clienteleServe()
 	natsURL := serve.Says(testcluster.NATSListens)
 	js := testcluster.JetStream(t, natsURL)
-	publishertest.Eventually(t, "the backlog is worked off", func() bool {
+	publishertest.Eventually(t, "the backlog is processed", func() bool {
 		c, err := js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
 		if err != nil {
 			t.Fatal(err)

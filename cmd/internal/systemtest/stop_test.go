@@ -16,8 +16,8 @@ import (
 	"clientele/store/storetest"
 )
 
-// SIGTERM under load: readiness goes, requests in flight are answered, batches in hand are finished, and what was accepted
-// is there after the restart.
+// On SIGTERM under load, readiness ends, requests in flight are answered and batches are finished. After the restart, every accepted
+// client exists.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func TestDrain(t *testing.T) {
 			for {
 				r, err := tryPost(api, testcluster.Jane)
 				if err != nil {
-					return // too late: the connection was being closed, or is
+					return // the connection is closed, or was about to be
 				}
 				if r.Status != http.StatusAccepted {
 					t.Errorf("%d: %s", r.Status, r.Body)
@@ -49,18 +49,18 @@ func TestDrain(t *testing.T) {
 		defer mu.Unlock()
 		return len(operations) > 200
 	})
-	// A request of which half has arrived.
+	// Half of a request has arrived.
 	slow, err := net.Dial("tcp", strings.TrimPrefix(api, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer slow.Close()
 	fmt.Fprintf(slow, "POST /api/v2/clients HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(testcluster.Jane), testcluster.Jane[:10])
-	// What comes after it on the same listener has been served, so it is in flight.
+	// A later request on the same listener is answered, so the first is in flight.
 	testcluster.Accepted(t, api, testcluster.Jane, "")
 	serve.Signal(syscall.SIGTERM)
 	serve.Says("stopping; a second signal ends at once")
-	publishertest.Eventually(t, "nobody listens", func() bool {
+	publishertest.Eventually(t, "the listener is closed", func() bool {
 		_, err := tryPost(api, testcluster.Jane)
 		return err != nil
 	})
@@ -85,7 +85,7 @@ func TestDrain(t *testing.T) {
 	again.Stop()
 }
 
-// A worker that cannot finish what it has in hand ends when its time is over, and a second signal ends it at once.
+// A worker that cannot finish its batch ends after --shutdown-timeout. A second signal ends it at once.
 func TestStoppingHasAnEnd(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -103,10 +103,10 @@ func TestStoppingHasAnEnd(t *testing.T) {
 			ingress := s.Clientele("ingress")
 			worker := testcluster.Clientele(t, "worker", append(s.Flags, "--shutdown-timeout="+c.timeout)...)
 			worker.Ready()
-			// A database that hangs: the worker has a statement under way until its own timeout.
+			// The database hangs: a statement of the worker is under way until its own timeout.
 			postgres.Pause(t)
 			operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
-			publishertest.Eventually(t, "the command is in hand", func() bool { return s.Consumer().NumAckPending == 1 })
+			publishertest.Eventually(t, "the command is delivered", func() bool { return s.Consumer().NumAckPending == 1 })
 			worker.Signal(syscall.SIGTERM)
 			worker.Says("stopping; a second signal ends at once")
 			if c.again {

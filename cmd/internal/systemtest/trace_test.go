@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// collector takes spans by OTLP.
+// collector receives spans by OTLP.
 type collector struct {
 	mu    sync.Mutex
 	spans map[string][]*otlp.Span // by name
@@ -43,7 +43,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// one waits for the span with this name, of which there is one.
+// one waits for the only span with this name.
 func (c *collector) one(t *testing.T, name string) *otlp.Span {
 	t.Helper()
 	var spans []*otlp.Span
@@ -112,13 +112,13 @@ func TestTrace(t *testing.T) {
 		t.Errorf("events %v, want one with traceparent %s", msgs, want)
 	}
 	if state := msgs[0].Header.Values("tracestate"); len(state) > 0 {
-		t.Errorf("tracestate, in which anything may be: %s", state)
+		t.Errorf("tracestate, which may contain anything: %s", state)
 	}
 	ingress.Stop()
 	worker.Stop()
 }
 
-// TestTraceIsPassedOn: who does not trace passes on where a trace came from. And nobody makes up one.
+// TestTraceIsPassedOn checks that a process without tracing passes on a trace context, and creates none.
 func TestTraceIsPassedOn(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
@@ -157,7 +157,7 @@ func TestTracesGoNowhere(t *testing.T) {
 			t.Errorf("%s: exit status %d", environment, status)
 		}
 	}
-	// A collector that is away is no reason to do less, or to stop late.
+	// An unavailable collector neither stops processing nor delays the end of the process.
 	serve := testcluster.ClienteleWith(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_BSP_SCHEDULE_DELAY=20", "OTEL_EXPORTER_OTLP_TIMEOUT=100"},
 		"serve", "--data-dir", t.TempDir())
 	testcluster.Succeeded(t, serve.API(), testcluster.Accepted(t, serve.API(), testcluster.Jane, ""))

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// MarkedClient has a value in each member that nothing else has.
+// MarkedClient has a distinctive value in each member.
 const MarkedClient = `{"firstName": "Zqmark", "lastName": "%s", "emailAddress": "zqmark@example.com", "title": "Zqmark",
 	"middleName": "Zqmark", "companyName": "Zqmark", "telephoneNumber": "+447911123987", "altTelephoneNumber": "+447911123986",
 	"pronouns": "zqmark", "avatarUrl": "https://example.com/zqmark", "dob": "1961-03-07", "nationality": "Zqmark",
@@ -21,10 +21,10 @@ const MarkedClient = `{"firstName": "Zqmark", "lastName": "%s", "emailAddress": 
 	"address": {"line_1": "Zqmark", "line_2": "Zqmark", "line_3": "Zqmark", "post_town": "Zqmark", "county": "Zqmark",
 	"postcode": "ZQ1 2AB", "uprn": "987654321012"}}`
 
-// Marks are what nobody may write, in lower case.
+// Marks are the values that may appear nowhere else, in lower case.
 var Marks = []string{"zqmark", "7911123987", "7911123986", "1961-03-07", "987651", "zq1 2ab", "987654321012", "clk_"}
 
-// NewKey has clientele keys new add a key to the file, and returns what the caller sends.
+// NewKey adds a key to the file with clientele keys new, and returns the token that a caller sends.
 func NewKey(t *testing.T, file, name, scopes string) string {
 	t.Helper()
 	status, stdout, stderr := RunLine(t, "keys", "new", "--name", name, "--scope", scopes, "--keys-file", file)
@@ -37,7 +37,7 @@ func NewKey(t *testing.T, file, name, scopes string) string {
 // Jane is a client with the required members only.
 const Jane = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}`
 
-// NATSListens matches where serve says that subscribers find NATS.
+// NATSListens matches the line of serve with the URL for subscribers.
 const NATSListens = `Subscribers receive client.created from (\S+)\.\n`
 
 // Full is the body of the reference page, with real values.
@@ -59,14 +59,14 @@ const Full = `{
   }
 }`
 
-// record is what becomes of full, but for its id.
+// record is the record of Full, without its id.
 const record = `"firstName":"Jane","lastName":"Smith","emailAddress":"jsmith@example.com","title":"Dr","middleName":null,` +
 	`"companyName":"Smith Ltd","telephoneNumber":"+442079460958","altTelephoneNumber":null,"pronouns":null,"avatarUrl":null,` +
 	`"dob":null,"nationality":null,"niNumber":null,"occupation":null,"address":{"line_1":"1 High Street","line_2":"Flat 2",` +
 	`"line_3":"The Mews","post_town":"London","county":"Greater London","postcode":"SW1A 1AA","uprn":"100023336956"},` +
 	`"status":"NotInvited"}`
 
-// MainJob takes one client in and sees it come out with a subscriber.
+// MainJob posts one client and checks that a subscriber receives it.
 func MainJob(t *testing.T, api, natsURL string) {
 	t.Helper()
 	nc, err := nats.Connect(natsURL)
@@ -96,7 +96,7 @@ func MainJob(t *testing.T, api, natsURL string) {
 	}
 }
 
-// FiftyAtOnce posts under one key fifty times at once.
+// FiftyAtOnce sends fifty concurrent requests under one key.
 func FiftyAtOnce(t *testing.T, apis []string, natsURL string) {
 	t.Helper()
 	replies := make([]Reply, 50)
@@ -105,7 +105,7 @@ func FiftyAtOnce(t *testing.T, apis []string, natsURL string) {
 		wg.Go(func() { replies[i] = Post(t, apis[i%len(apis)], Jane, "fifty") })
 	}
 	wg.Wait()
-	// Requests at two ingresses may be accepted at different times; whatever they are told is the same operation.
+	// Two ingresses may accept requests at different times; all answers name the same operation.
 	id := replies[0].Object(t)["id"].(string)
 	for _, r := range replies {
 		if r.Status != http.StatusAccepted || r.Object(t)["id"] != id {
@@ -127,7 +127,7 @@ func FiftyAtOnce(t *testing.T, apis []string, natsURL string) {
 	}
 }
 
-// Created posts a client, waits for its record, and returns where the client is.
+// Created posts a client, waits for its record, and returns its URL.
 func Created(t *testing.T, api string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/api/v2/clients", strings.NewReader(Jane))

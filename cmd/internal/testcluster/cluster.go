@@ -115,8 +115,8 @@ type Cluster struct {
 	Database  string
 	Flags     []string
 	JetStream jetstream.JetStream
-	// Published returns all events that were sent since the site is there, by client id: those, too, that the stream dropped
-	// because it had them.
+	// Published returns all events that were published since the cluster started, by client id, including repetitions that the
+	// stream dropped.
 	Published func() map[string][]*nats.Msg
 }
 
@@ -138,7 +138,7 @@ func NewOn(t testing.TB, database string) *Cluster {
 	return s
 }
 
-// Clientele starts a role on the cluster and waits until it is ready.
+// Clientele starts a role in the cluster and waits until it is ready.
 func (s *Cluster) Clientele(role string) *Process {
 	s.t.Helper()
 	p := Clientele(s.t, role, s.Flags...)
@@ -208,7 +208,7 @@ func (s *Cluster) Trimmed() *Process {
 	return worker
 }
 
-// Insert inserts, in the session's transaction, the row that a command on the log stands for.
+// Insert inserts the row of a command that is on the log, in the transaction of the session.
 func (s *Cluster) Insert(session *pgx.Conn, operation string) {
 	s.t.Helper()
 	ctx := context.Background()
@@ -225,7 +225,7 @@ func (s *Cluster) Insert(session *pgx.Conn, operation string) {
 		path.Base(operation), command.Header.Get(domain.HeaderFingerprint), command.Header.Get(domain.HeaderAcceptedAt))
 }
 
-// Preset sets a parameter for the sessions that begin from now on.
+// Preset sets a parameter for later sessions.
 func (s *Cluster) Preset(parameter, value string) {
 	s.t.Helper()
 	conn := s.Session()
@@ -233,7 +233,7 @@ func (s *Cluster) Preset(parameter, value string) {
 	s.Exec(conn, `ALTER DATABASE `+database+` SET `+parameter+` = '`+value+`'`)
 }
 
-// Session returns a connection of the test's own to the database.
+// Session returns a new connection to the database.
 func (s *Cluster) Session() *pgx.Conn {
 	s.t.Helper()
 	conn, err := pgx.Connect(context.Background(), s.Database)
@@ -252,11 +252,11 @@ func (s *Cluster) Exec(conn *pgx.Conn, sql string, args ...any) {
 	}
 }
 
-// Lock has whoever inserts clients wait, before the commit, until unlock.
+// Lock makes inserts of clients wait before the commit until unlock is called.
 func (s *Cluster) Lock() (unlock func()) {
 	s.t.Helper()
 	conn := s.Session()
-	// A lock on the table would have the statement wait before it is even planned.
+	// With a lock on the table, the statement would wait before it is planned.
 	s.Exec(conn, `CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
 		$$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$`)
 	s.Exec(conn, `CREATE OR REPLACE TRIGGER gate AFTER INSERT ON clients FOR EACH STATEMENT EXECUTE FUNCTION gate()`)
@@ -291,8 +291,8 @@ func (s *Cluster) Terminate() {
 		WHERE datname = current_database() AND application_name = 'clientele'`)
 }
 
-// AckWait sets how long a worker may be silent about a command before another gets it, so that no test has to wait for
-// as long as is right in production. Workers that start later keep to it.
+// AckWait sets the time after which an unacknowledged command is delivered again, so that no test has to wait as long as production
+// does. It applies to workers that start later.
 func (s *Cluster) AckWait(d time.Duration) {
 	s.t.Helper()
 	config := s.Consumer().Config
@@ -302,7 +302,7 @@ func (s *Cluster) AckWait(d time.Duration) {
 	}
 }
 
-// Behind starts a process that has the proxy between itself and the proxy's server.
+// Behind starts a process that reaches the proxy's server only through the proxy.
 func (s *Cluster) Behind(p *Proxy, role string) *Process {
 	s.t.Helper()
 	var flags []string
@@ -317,9 +317,8 @@ func (s *Cluster) Behind(p *Proxy, role string) *Process {
 	return started
 }
 
-// Settled waits until all commands are acknowledged and checks that the weather has left no trace: each operation has
-// succeeded, there is one row for each and none besides, nothing was rejected, and of each client every event, those sent
-// again included, is the same one, and carries the row.
+// Settled waits until all commands are acknowledged and checks that the outage has left no trace: each operation succeeded and has one
+// row, no other row exists, nothing was rejected, and all events of a client, including repetitions, are equal and have its record.
 func (s *Cluster) Settled(api string, operations []string) {
 	s.t.Helper()
 	publishertest.Eventually(s.t, "every command is acknowledged", s.Drained)
@@ -332,7 +331,7 @@ func (s *Cluster) Settled(api string, operations []string) {
 	if n := len(Events(s.t, s.NATS.URL)); n != len(operations) {
 		s.t.Errorf("events of %d clients, want %d", n, len(operations))
 	}
-	if !s.t.Failed() { // or it would wait for what will never be
+	if !s.t.Failed() { // otherwise it would wait in vain
 		s.SameEvents(api, operations)
 	}
 }
@@ -345,7 +344,7 @@ func (s *Cluster) DeliveredOnce() {
 	}
 }
 
-// SameEvents checks that each operation has succeeded, and the events of its client.
+// SameEvents checks that each operation succeeded, and that all events of its client are equal.
 func (s *Cluster) SameEvents(api string, operations []string) {
 	s.t.Helper()
 	kept, sent := Events(s.t, s.NATS.URL), s.Published()
@@ -379,7 +378,7 @@ func (s *Cluster) SameEvents(api string, operations []string) {
 	})
 }
 
-// eventually returns the answer as soon as it is one: a pool may have to notice first that its connections are broken.
+// eventually waits for 200 and returns the answer: a pool may first have to notice that its connections are broken.
 func (s *Cluster) eventually(url string) (r Reply) {
 	s.t.Helper()
 	publishertest.Eventually(s.t, url, func() bool {

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Events returns all client.created events that are on the stream, by client id.
+// Events returns all client.created events on the stream, by client id.
 func Events(t testing.TB, url string) map[string][]*jetstream.RawStreamMsg {
 	t.Helper()
 	events := map[string][]*jetstream.RawStreamMsg{}
@@ -23,7 +23,7 @@ func Events(t testing.TB, url string) map[string][]*jetstream.RawStreamMsg {
 	return events
 }
 
-// Messages returns what is on a stream.
+// Messages returns the messages of a stream.
 func Messages(t testing.TB, url, name string) []*jetstream.RawStreamMsg {
 	t.Helper()
 	js := JetStream(t, url)
@@ -40,7 +40,7 @@ func Messages(t testing.TB, url, name string) []*jetstream.RawStreamMsg {
 	return msgs
 }
 
-// JetStream returns a connection to the server at the URL. The test closes it at its end.
+// JetStream connects to the server at the URL until the test ends.
 func JetStream(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(url)
@@ -55,7 +55,7 @@ func JetStream(t testing.TB, url string) jetstream.JetStream {
 	return js
 }
 
-// watch collects every event that is published from now on, by client id, until the function that it returns is called.
+// watch collects events that are published from now on. The function that it returns returns them by client id.
 func watch(t testing.TB, url string) (published func() map[string][]*nats.Msg) {
 	t.Helper()
 	nc, err := nats.Connect(url)

@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// TryGet is get for a server that may be away.
+// TryGet is Get for a server that may be unavailable.
 func TryGet(url string) (Reply, error) {
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -107,7 +107,7 @@ func Succeeded(t testing.TB, api, operation string) (record string) {
 	return client.Body
 }
 
-// Metric returns the value of a metric in what /metrics shows, -1 if it is not there.
+// Metric returns the value of a metric on /metrics, or -1 if it is missing.
 func Metric(t *testing.T, admin, name string) float64 {
 	t.Helper()
 	r := Get(t, admin+"/metrics")

@@ -13,7 +13,7 @@ import (
 	"clientele/cmd/internal/cli"
 )
 
-// LockedBuffer is a buffer for several goroutines.
+// LockedBuffer is a buffer that several goroutines may use.
 type LockedBuffer struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -31,17 +31,17 @@ func (l *LockedBuffer) String() string {
 	return l.b.String()
 }
 
-// RunLine runs the command line in this process. None of these has a reason to go on running.
+// RunLine runs a command that ends, in this process.
 func RunLine(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	return RunLineWith(t, strings.NewReader(""), args...)
 }
 
-// RunLineWith is runLine with something on standard input.
+// RunLineWith is RunLine with standard input.
 func RunLineWith(t *testing.T, stdin io.Reader, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	// Without a deadline, as the context of a process.
+	// The context has no deadline, like that of a process.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	defer time.AfterFunc(2*time.Minute, cancel).Stop()

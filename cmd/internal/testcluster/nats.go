@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// NATSServer is a nats-server process with the configuration that deploy has for it.
+// NATSServer is a nats-server process with the configuration of deploy/nats.
 type NATSServer struct {
 	*Process
 	URL    string
 	Config string
 	Data   string     // its directory
-	Before []*Process // that the server was until it was restarted
+	Before []*Process // earlier processes of the server, before each restart
 }
 
 // StartNATSServer starts a nats-server with the files of deploy/nats, without users.
@@ -23,7 +23,7 @@ func StartNATSServer(t testing.TB) *NATSServer {
 	return StartNATSServerWith(t, map[string]string{`include "users.conf"`: ""}, nil)
 }
 
-// StartNATSServerWith starts a server with the files of deploy/nats, changed: nats.conf as main says, all of them as all says.
+// StartNATSServerWith starts a server with the files of deploy/nats after replacing text: main applies to nats.conf, all to every file.
 func StartNATSServerWith(t testing.TB, main, all map[string]string) *NATSServer {
 	t.Helper()
 	dir := t.TempDir()

@@ -18,7 +18,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// IsReady says whether the process says so.
+// IsReady reports whether /readyz of the process answers 200.
 func (p *Process) IsReady() bool {
 	match := regexp.MustCompile(adminListens).FindStringSubmatch(p.Output())
 	if match == nil {
@@ -28,7 +28,7 @@ func (p *Process) IsReady() bool {
 	return err == nil && r.Status == http.StatusOK
 }
 
-// Within waits until the condition is true, and says whether that came in time.
+// Within waits until the condition is true. It reports whether that happens in time.
 func Within(d time.Duration, condition func() bool) bool {
 	deadline := time.After(d)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -50,10 +50,10 @@ type Process struct {
 	Done chan struct{}
 
 	mu  sync.Mutex
-	out bytes.Buffer // what it wrote to standard output and standard error
+	out bytes.Buffer // standard output and standard error
 }
 
-// Write takes the output of the process.
+// Write adds to the output of the process.
 func (p *Process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,8 +103,8 @@ func (p *Process) Kill() {
 	<-p.Done
 }
 
-// Signal sends a signal to the process. After SIGSTOP it waits until the process has stopped: the kernel may take a while, and the
-// process answers meanwhile.
+// Signal sends a signal to the process. After SIGSTOP it waits until the process has stopped, because the kernel stops it with a delay
+// and the process may still answer.
 func (p *Process) Signal(signal os.Signal) {
 	p.T.Helper()
 	if err := p.Cmd.Process.Signal(signal); err != nil {
@@ -115,7 +115,7 @@ func (p *Process) Signal(signal os.Signal) {
 	}
 }
 
-// stopped reports whether no thread of the process runs. Where the system does not tell, it returns true.
+// stopped reports whether no thread of the process runs. On systems without /proc it returns true.
 func (p *Process) stopped() bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Cmd.Process.Pid))
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *Process) Wait() int {
 	}
 }
 
-// Stop asks the process to stop and checks that it does so in good order.
+// Stop sends SIGTERM and checks that the process exits with status 0.
 func (p *Process) Stop() {
 	p.T.Helper()
 	p.Signal(syscall.SIGTERM)
@@ -165,7 +165,7 @@ func (p *Process) Says(expression string) string {
 	return match[len(match)-1]
 }
 
-// Ended says whether the process has ended.
+// Ended reports whether the process has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.Done:
@@ -175,7 +175,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// API and admin are where the process listens.
+// API returns the URL of the API.
 func (p *Process) API() string {
 	p.T.Helper()
 	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"serving the API"`)
@@ -189,7 +189,7 @@ func (p *Process) Admin() string {
 
 const adminListens = `"address":"([^"]*)","time":"[^"]*","message":"serving the admin endpoints"`
 
-// Ready waits until the process says that it is ready.
+// Ready waits until the process is ready.
 func (p *Process) Ready() {
 	p.T.Helper()
 	publishertest.Eventually(p.T, "readiness", func() bool { return Get(p.T, p.Admin()+"/readyz").Status == http.StatusOK })
@@ -213,7 +213,7 @@ func ClienteleWith(t testing.TB, environment []string, command string, args ...s
 	return StartWith(t, environment, Program(t, "clientele"), args...)
 }
 
-// FreeAddress returns an address that nothing listens on, for a process that is to be found there after a restart, too.
+// FreeAddress returns an address that nothing listens on, for a process that must keep its address after a restart.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -224,5 +224,5 @@ func FreeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// PID is the id of the process.
+// PID returns the process id.
 func (p *Process) PID() int { return p.Cmd.Process.Pid }

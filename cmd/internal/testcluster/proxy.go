@@ -15,14 +15,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy stands between a process and a server. It makes the network's weather: what its methods bring lasts until heal.
+// Proxy is between a process and a server. Its methods break the network until Heal is called.
 type Proxy struct {
 	t        testing.TB
 	proxy    *toxiproxy.Proxy
 	upstream string // HOST:PORT of the server
 }
 
-// NewProxy returns a proxy in fine weather for the server that the URL names.
+// NewProxy returns a proxy for the server of the URL. At first it passes everything on.
 func NewProxy(t testing.TB, server string) *Proxy {
 	t.Helper()
 	registerVoid()
@@ -37,40 +37,40 @@ func NewProxy(t testing.TB, server string) *Proxy {
 	}
 	t.Cleanup(func() {
 		p.proxy.Stop()
-		p.proxy.Toxics.ResetToxics(context.Background()) // lets go of the connections that void holds
+		p.proxy.Toxics.ResetToxics(context.Background()) // ends the connections that void holds
 	})
 	return p
 }
 
-// Instead returns the URL, or whatever holds it, with the proxy in the place of the server.
+// Instead returns the text with the address of the server replaced by that of the proxy.
 func (p *Proxy) Instead(of string) string {
 	return strings.ReplaceAll(of, p.upstream, p.proxy.Listen)
 }
 
-// Cut closes every connection and takes no new one.
+// Cut closes every connection and accepts no new one.
 func (p *Proxy) Cut() { p.proxy.Stop() }
 
-// Reset has every connection end abruptly as soon as something is sent on it, new ones with an RST.
+// Reset ends each connection with an RST as soon as something is sent on it.
 func (p *Proxy) Reset() { p.add("reset_peer", "upstream", `{"timeout":0}`) }
 
-// LoseAnswers loses what the server sends; requests arrive.
+// LoseAnswers loses everything that the server sends. Requests arrive.
 func (p *Proxy) LoseAnswers() { p.add("void", "downstream", `{}`) }
 
-// LoseRequests loses what is sent to the server.
+// LoseRequests loses everything that is sent to the server.
 func (p *Proxy) LoseRequests() { p.add("void", "upstream", `{}`) }
 
-// Lose loses everything, ends of connections included: neither side hears of the other again.
+// Lose loses everything, including the ends of connections.
 func (p *Proxy) Lose() {
 	p.LoseRequests()
 	p.LoseAnswers()
 }
 
-// Delay has what the server sends arrive later.
+// Delay delays everything that the server sends.
 func (p *Proxy) Delay(latency time.Duration) {
 	p.add("latency", "downstream", fmt.Sprintf(`{"latency":%d}`, latency.Milliseconds()))
 }
 
-// Heal makes the weather fine again. Connections on which something was lost are closed: TCP would have sent it again.
+// Heal makes the proxy pass everything on again. It closes connections that lost data, which TCP would have sent again.
 func (p *Proxy) Heal() {
 	p.t.Helper()
 	p.proxy.Toxics.ResetToxics(context.Background())
@@ -87,8 +87,8 @@ func (p *Proxy) add(toxic, stream, attributes string) {
 	}
 }
 
-// void is a toxic in which everything vanishes. Toxiproxy's own timeout toxic passes on that a connection has ended, which
-// a cable that was pulled out does not.
+// void is a toxic that drops everything. Toxiproxy's own timeout toxic passes on the end of a connection, which an unplugged cable
+// does not.
 type void struct{}
 
 var registerVoid = sync.OnceFunc(func() { toxics.Register("void", new(void)) })
@@ -100,7 +100,7 @@ func (*void) Pipe(stub *toxics.ToxicStub) {
 		case <-stub.Interrupt:
 			return
 		case chunk := <-stub.Input:
-			if chunk == nil { // and it would be again, for ever
+			if chunk == nil { // the input is closed
 				<-stub.Interrupt
 				return
 			}
@@ -108,5 +108,5 @@ func (*void) Pipe(stub *toxics.ToxicStub) {
 	}
 }
 
-// Cleanup is called by toxiproxy when it takes the toxic away.
+// Cleanup is called by toxiproxy when it removes the toxic.
 func (*void) Cleanup(stub *toxics.ToxicStub) { stub.Close() }

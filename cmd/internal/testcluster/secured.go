@@ -46,7 +46,7 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Issue writes a certificate for 127.0.0.1, good for servers and clients, and returns its files.
+// Issue writes a certificate for 127.0.0.1, valid for servers and clients, and returns its files.
 func (a *Authority) Issue(name string) (certificate, key string) {
 	a.t.Helper()
 	a.sign(&x509.Certificate{
@@ -97,14 +97,14 @@ func (a *Authority) sign(template *x509.Certificate, name string) (*ecdsa.Privat
 	return key, signed
 }
 
-// Client is an HTTP client that trusts the authority.
+// Client returns an HTTP client that trusts the authority.
 func (a *Authority) Client() *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
 }
 
-// Secured is Clientele as separate processes that trust nobody: the files of deploy, TLS everywhere, a user for each role.
+// Secured is Clientele as separate processes with the files of deploy: TLS everywhere, and a user for each role.
 type Secured struct {
 	t        *testing.T
 	CA       *Authority
@@ -112,7 +112,7 @@ type Secured struct {
 	Postgres *storetest.PostgresServer
 }
 
-// Password is that of every role.
+// Password is the password of every role.
 const Password = "password-of-a-test"
 
 // NewSecured starts a cluster with TLS, users and roles as in deploy, and migrates it.
@@ -167,7 +167,7 @@ func (f *Secured) SQL(statements string) {
 	}
 }
 
-// NatsFlags are the flags of a program that is this user of NATS.
+// NatsFlags returns the flags of a program that connects as this user of NATS.
 func (f *Secured) NatsFlags(user string) []string {
 	certificate, key := f.CA.Issue(user)
 	return []string{
@@ -176,7 +176,7 @@ func (f *Secured) NatsFlags(user string) []string {
 	}
 }
 
-// DatabaseURL is the database for this role.
+// DatabaseURL returns the URL of the database for this role.
 func (f *Secured) DatabaseURL(role string) string {
 	url := strings.Replace(f.Postgres.URL(), "clientele@", "clientele_"+role+":"+Password+"@", 1)
 	return strings.Replace(url, "sslmode=disable", "sslmode=verify-full&sslrootcert="+f.CA.File("ca.crt"), 1)
@@ -187,7 +187,7 @@ func (f *Secured) Flags(natsUser, databaseRole string) []string {
 	return append(f.NatsFlags(natsUser), "--database-url", f.DatabaseURL(databaseRole))
 }
 
-// Connect is a connection to NATS as this user, with an inbox that it may listen on.
+// Connect connects to NATS as this user, with an inbox that it may subscribe to.
 func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
 	f.t.Helper()
 	certificate, key := f.CA.Issue(user)
@@ -200,7 +200,7 @@ func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// Permissions tries what each role may and may not do.
+// Permissions checks the permissions of each role: it tries both allowed and refused actions.
 func (f *Secured) Permissions(t *testing.T) {
 	const someone = "0190d0c5-0000-7000-8000-000000000000"
 	type try struct {
@@ -233,38 +233,38 @@ func (f *Secured) Permissions(t *testing.T) {
 	for _, c := range []try{
 		{"ingress", "publish a command", true, request(domain.SubjectCreate+someone, "x")},
 		{"ingress", "read one command by its id", true, request(byID+domain.SubjectCreate+someone, "")},
-		{"ingress", "read commands by their place", false, request(all, `{"seq":1}`)},
+		{"ingress", "read commands by their sequence", false, request(all, `{"seq":1}`)},
 		{"ingress", "read commands in a batch", false, request(all, `{"batch":10,"seq":1}`)},
 		{"ingress", "read a message through the API", false, request("$JS.API.STREAM.MSG.GET."+domain.StreamCommands, `{"seq":1}`)},
-		{"ingress", "make a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
-		{"ingress", "take commands from the workers", false, request("$JS.API.CONSUMER.MSG.NEXT."+domain.StreamCommands+".worker", "1")},
+		{"ingress", "create a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
+		{"ingress", "fetch commands of the workers", false, request("$JS.API.CONSUMER.MSG.NEXT."+domain.StreamCommands+".worker", "1")},
 		{"ingress", "purge the log", false, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, "")},
 		{"ingress", "delete a stream", false, request("$JS.API.STREAM.DELETE."+domain.StreamCommands, "")},
 		{"ingress", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"ingress", "publish a rejection", false, request(domain.SubjectRejected+someone, "x")},
-		{"ingress", "hear that a command has ended", true, subscribe(domain.SubjectCompleted + "*")},
-		{"ingress", "tell that a command has ended", false, request(domain.SubjectCompleted+someone, "")},
-		{"ingress", "hear commands", false, subscribe("client.create.*")},
-		{"ingress", "hear events", false, subscribe(domain.SubjectCreated)},
-		{"ingress", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"ingress", "receive completion notices", true, subscribe(domain.SubjectCompleted + "*")},
+		{"ingress", "publish a completion notice", false, request(domain.SubjectCompleted+someone, "")},
+		{"ingress", "receive commands", false, subscribe("client.create.*")},
+		{"ingress", "receive events", false, subscribe(domain.SubjectCreated)},
+		{"ingress", "receive the answers to a worker", false, subscribe("_INBOX_worker.>")},
 		{"ingress", "SELECT clients", true, query(read)},
 		{"ingress", "INSERT clients", false, query(insert)},
 		{"ingress", "UPDATE clients", false, query(update)},
 		{"ingress", "DELETE clients", false, query(remove)},
 
 		{"worker", "publish a rejection", true, request(domain.SubjectRejected+someone, "{}")},
-		{"worker", "find where the history begins", true, request(all, `{"batch":1,"start_time":"2026-01-01T00:00:00Z"}`)},
+		{"worker", "find the start of the history", true, request(all, `{"batch":1,"start_time":"2026-01-01T00:00:00Z"}`)},
 		{"worker", "trim the log", true, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, `{"seq":1}`)},
 		{"worker", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
-		{"worker", "tell of an erasure", false, request(domain.SubjectErased, "x")},
+		{"worker", "publish an erasure", false, request(domain.SubjectErased, "x")},
 		{"worker", "read events", false, request("$JS.API.DIRECT.GET."+domain.StreamEvents, `{"seq":1}`)},
-		{"worker", "make a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"worker", "create a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
 		{"worker", "purge the events", false, request("$JS.API.STREAM.PURGE."+domain.StreamEvents, "")},
 		{"worker", "purge the rejections", false, request("$JS.API.STREAM.PURGE."+domain.StreamRejections, "")},
 		{"worker", "change its stream", false, request("$JS.API.STREAM.UPDATE."+domain.StreamCommands, "{}")},
 		{"worker", "delete its consumer", false, request("$JS.API.CONSUMER.DELETE."+domain.StreamCommands+".worker", "")},
-		{"worker", "touch a stream of others", false, request("$JS.API.STREAM.INFO.OTHERS", "")},
-		{"worker", "hear events", false, subscribe(domain.SubjectCreated)},
+		{"worker", "look at a stream of others", false, request("$JS.API.STREAM.INFO.OTHERS", "")},
+		{"worker", "receive events", false, subscribe(domain.SubjectCreated)},
 		{"worker", "INSERT clients", true, query(insert)},
 		{"worker", "SELECT clients", true, query(read)},
 		{"worker", "UPDATE clients", false, query(update)},
@@ -272,18 +272,18 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "write the schema's version", false, query(schema)},
 		{"worker", "DROP clients", false, query(drop)},
 
-		{"subscriber", "make a consumer of events", true, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
-		{"subscriber", "hear events", true, subscribe(domain.SubjectCreated)},
+		{"subscriber", "create a consumer of events", true, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"subscriber", "receive events", true, subscribe(domain.SubjectCreated)},
 		{"subscriber", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"subscriber", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
 		{"subscriber", "read commands", false, request(all, `{"seq":1}`)},
 		{"subscriber", "read one command by its id", false, request(byID+domain.SubjectCreate+someone, "")},
-		{"subscriber", "make a consumer of commands", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
-		{"subscriber", "make a consumer of rejections", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamRejections+".x", consumer(domain.StreamRejections))},
+		{"subscriber", "create a consumer of commands", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
+		{"subscriber", "create a consumer of rejections", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamRejections+".x", consumer(domain.StreamRejections))},
 		{"subscriber", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
-		{"subscriber", "hear commands", false, subscribe("client.>")},
-		{"subscriber", "hear rejections", false, subscribe("client.rejected.*")},
-		{"subscriber", "hear the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"subscriber", "receive commands", false, subscribe("client.>")},
+		{"subscriber", "receive rejections", false, subscribe("client.rejected.*")},
+		{"subscriber", "receive the answers to a worker", false, subscribe("_INBOX_worker.>")},
 
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
 		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
@@ -306,7 +306,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		}
 		t.Logf("%-10s  %-35s  %s", c.Role, c.Action, map[bool]string{true: "refused", false: "allowed"}[refused])
 	}
-	// Without a certificate there is nobody to be.
+	// A connection without a certificate is refused.
 	if nc, err := nats.Connect(f.NATS.URL, nats.UserInfo("ingress", Password), nats.RootCAs(f.CA.File("ca.crt"))); err == nil {
 		nc.Close()
 		t.Error("NATS takes a client without a certificate")
@@ -319,18 +319,18 @@ func (f *Secured) Permissions(t *testing.T) {
 	plain := strings.Replace(f.DatabaseURL("worker"), "verify-full", "disable", 1)
 	if conn, err := pgx.Connect(t.Context(), plain); err == nil {
 		_ = conn.Close(t.Context())
-		t.Error("PostgreSQL takes a role without TLS")
+		t.Error("PostgreSQL accepts a role without TLS")
 	}
 	stranger := strings.Replace(f.DatabaseURL("worker"), f.CA.File("ca.crt"), NewAuthority(t).File("ca.crt"), 1)
 	if conn, err := pgx.Connect(t.Context(), stranger); err == nil {
 		_ = conn.Close(t.Context())
-		t.Error("a PostgreSQL of somebody else's passes for ours")
+		t.Error("a certificate of another authority is accepted")
 	}
 }
 
 var errRefused = errors.New("refused")
 
-// request sends a request as the user, and returns errRefused if the server does not let it through.
+// request sends a request as the user. It returns errRefused if the server refuses it.
 func (f *Secured) request(ctx context.Context, user, subject, body string) error {
 	violations := make(chan error, 10)
 	nc := f.Connect(user, nats.ErrorHandler(nil))
@@ -359,7 +359,7 @@ func (f *Secured) subscribe(user, subject string) error {
 	if err := nc.Flush(); err != nil {
 		return err
 	}
-	// The server's word comes before its answer to the flush, and is handled beside it.
+	// The server reports a refusal before it answers the flush, and nats.go handles it in another goroutine.
 	if _, err := subscription.NextMsg(200 * time.Millisecond); errors.Is(err, nats.ErrPermissionViolation) || strings.Contains(fmt.Sprint(nc.LastError()), "ermissions") {
 		return errRefused
 	}

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// Terminal opens a terminal; keyboard is where a person would type.
+// Terminal opens a terminal. What is written to keyboard is typed on it.
 func Terminal(t *testing.T) (keyboard, screen *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -32,7 +32,7 @@ func Terminal(t *testing.T) (keyboard, screen *os.File) {
 	return keyboard, screen
 }
 
-// Typing calls f once it has been shown something that ends in a question.
+// Typing calls F when its output ends in a question.
 type Typing struct {
 	bytes.Buffer
 

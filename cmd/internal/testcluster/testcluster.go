@@ -15,7 +15,7 @@ import (
 	"clientele/store/storetest"
 )
 
-// buildFlags are how tests build the program: with the race detector if the tests have it.
+// buildFlags build the program with the race detector if the tests have it.
 var buildFlags []string
 
 // Programs is the directory of the programs that tests build.
@@ -23,8 +23,7 @@ var Programs string
 
 // Main runs the tests of a package that uses this one, and returns its exit status.
 func Main(m *testing.M) int {
-	// The server closes a connection that carried nothing after the 5 s that it waits for a header: never use one that is about to be
-	// closed.
+	// The server closes a connection that is idle for 5 s: do not reuse one that it is about to close.
 	http.DefaultTransport.(*http.Transport).IdleConnTimeout = 4 * time.Second
 	var err error
 	if Programs, err = os.MkdirTemp("", "clientele-test-"); err != nil {
@@ -42,21 +41,18 @@ func Main(m *testing.M) int {
 // Program builds a program once, and returns its path.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	build := map[string]func() error{"clientele": buildClientele, "nats-server": buildNATSServer}[name]
-	if err := build(); err != nil {
+	if err := builds[name](); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(Programs, name)
 }
 
-var (
-	buildClientele = sync.OnceValue(func() error {
-		return GoBuild("clientele", "clientele/cmd/clientele", buildFlags...)
-	})
-	buildNATSServer = sync.OnceValue(func() error {
-		return GoBuild("nats-server", "github.com/nats-io/nats-server/v2")
-	})
-)
+var builds = map[string]func() error{
+	"clientele":   sync.OnceValue(func() error { return GoBuild("clientele", "clientele/cmd/clientele", buildFlags...) }),
+	"nats-server": sync.OnceValue(func() error { return GoBuild("nats-server", "github.com/nats-io/nats-server/v2") }),
+	"subscriber":  sync.OnceValue(func() error { return GoBuild("subscriber", "clientele/publisher/example/subscriber") }),
+	"webhook":     sync.OnceValue(func() error { return GoBuild("webhook", "clientele/publisher/example/webhook") }),
+}
 
 // GoBuild builds a package into Programs under the name.
 func GoBuild(name, pkg string, flags ...string) error {
@@ -65,5 +61,5 @@ func GoBuild(name, pkg string, flags ...string) error {
 	return cmd.Run()
 }
 
-// Patience is how long a test waits for a message.
+// Patience is the time that a test waits for a message.
 const Patience = 15 * time.Second

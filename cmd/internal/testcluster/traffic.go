@@ -9,10 +9,8 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// What the tests of bad weather share.
-
-// Take posts twenty clients, one after the other, and returns their operations.
-func Take(t testing.TB, api string) (operations []string) {
+// PostTwenty posts twenty clients, one after the other, and returns their operations.
+func PostTwenty(t testing.TB, api string) (operations []string) {
 	t.Helper()
 	for range 20 {
 		operations = append(operations, Accepted(t, api, Jane, ""))
@@ -20,32 +18,32 @@ func Take(t testing.TB, api string) (operations []string) {
 	return operations
 }
 
-// Traffic is callers who post clients, a hundred a second, each under a key of its own and, when told that the outcome is
-// not known or that it cannot be now, again under that key until it is accepted.
+// Traffic is callers that post a hundred clients a second, each under its own key. They retry a 503 under the same key until the client is
+// accepted.
 type Traffic struct {
 	t    *testing.T
 	tick *time.Ticker
 	wg   sync.WaitGroup
-	// leaving ends new requests; gone ends old ones, too, whatever became of them.
-	leaving, gone chan struct{}
+	// stopping ends new clients; aborted also ends retries.
+	stopping, aborted chan struct{}
 
 	mu         sync.Mutex
 	operations []string
 	Refusals   map[string]int // by type of problem
 }
 
-// NewTraffic starts callers that post clients until they are told to stop.
+// NewTraffic starts callers that post clients until Stop is called or the test ends.
 func NewTraffic(t *testing.T, apis ...string) *Traffic {
 	t.Helper()
 	c := &Traffic{
 		t: t, tick: time.NewTicker(10 * time.Millisecond),
-		leaving: make(chan struct{}), gone: make(chan struct{}), Refusals: map[string]int{},
+		stopping: make(chan struct{}), aborted: make(chan struct{}), Refusals: map[string]int{},
 	}
 	for i := range 8 {
 		c.wg.Go(func() { c.post(apis[i%len(apis)]) })
 	}
 	t.Cleanup(func() {
-		close(c.gone)
+		close(c.aborted)
 		c.wg.Wait()
 		c.tick.Stop()
 	})
@@ -55,16 +53,16 @@ func NewTraffic(t *testing.T, apis ...string) *Traffic {
 func (c *Traffic) post(api string) {
 	for {
 		select {
-		case <-c.leaving:
+		case <-c.stopping:
 			return
-		case <-c.gone:
+		case <-c.aborted:
 			return
 		case <-c.tick.C:
 		}
 		key := publishertest.NewID(c.t).String()
 		for !c.note(Post(c.t, api, Jane, key)) {
 			select {
-			case <-c.gone:
+			case <-c.aborted:
 				return
 			case <-c.tick.C:
 			}
@@ -72,7 +70,7 @@ func (c *Traffic) post(api string) {
 	}
 }
 
-// note notes an answer, and returns whether it is final.
+// note records an answer, and reports whether it is final.
 func (c *Traffic) note(r Reply) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +87,7 @@ func (c *Traffic) note(r Reply) bool {
 	}
 }
 
-// Counts returns how many requests were accepted, and how many answers were that it is not known or cannot be now.
+// Counts returns the numbers of accepted requests and of 503 answers.
 func (c *Traffic) Counts() (accepted, refused int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,21 +97,21 @@ func (c *Traffic) Counts() (accepted, refused int) {
 	return len(c.operations), refused
 }
 
-// GoesOn waits until n more requests have been accepted.
-func (c *Traffic) GoesOn(n int) {
+// AwaitAccepted waits until n more requests are accepted.
+func (c *Traffic) AwaitAccepted(n int) {
 	c.t.Helper()
 	before, _ := c.Counts()
 	publishertest.Eventually(c.t, "commands are accepted", func() bool { now, _ := c.Counts(); return now >= before+n })
 }
 
-// Leave waits until every request is accepted and returns their operations.
-func (c *Traffic) Leave() []string {
-	close(c.leaving)
+// Stop waits until every request is accepted and returns their operations.
+func (c *Traffic) Stop() []string {
+	close(c.stopping)
 	c.wg.Wait()
 	return c.operations
 }
 
-// Each calls f with 0 to n-1, up to 64 at once, and returns when all calls have.
+// Each calls f with 0 to n-1, up to 64 at once, and waits for all calls.
 func Each(n int, f func(i int)) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 64)

@@ -1,4 +1,4 @@
-// Package faults is compiled into the builds of the fault suite, and into no other: see patch_test.go.
+// Package faults is compiled only into the builds of the fault suite: see patch_test.go.
 package faults
 
 import (
@@ -16,7 +16,7 @@ var (
 	reached atomic.Int64
 )
 
-// Reached kills this process, as kill -9 does, when it has come to its point for the nth time.
+// Reached kills this process, like kill -9, when it reaches its point for the nth time.
 func Reached(point string) {
 	at, times, _ := strings.Cut(killAt, ":")
 	if at != point {
@@ -28,11 +28,11 @@ func Reached(point string) {
 	}
 	if reached.Add(1) == n {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // until it has arrived
+		select {} // until the signal arrives
 	}
 }
 
-// Now is the time on this process's clock, which the suite steps to and fro.
+// Now returns the time of this process's clock, which the suite steps forward and back.
 func Now() time.Time {
 	step, err := os.ReadFile(clock)
 	if err != nil || len(step) == 0 {

@@ -25,16 +25,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// stage is what a run of the suite plays on: the processes of Clientele, and the servers that they use.
-type stage struct {
+// system is the system under test: the processes of Clientele, and the servers that they use.
+type system struct {
 	t       testing.TB
 	program string
 	dir     string // of the embedded NATS and SQLite
 	members []*member
 	apis    []string
 
-	nats     *testcluster.NATSServer   // nil: it is in serve
-	postgres *storetest.PostgresServer // nil: SQLite
+	nats     *testcluster.NATSServer   // nil if it is in serve
+	postgres *storetest.PostgresServer // nil for SQLite
 	proxies  proxies                   // to nats and postgres
 
 	natsURL string
@@ -44,7 +44,7 @@ type stage struct {
 	heard   *subscriber
 }
 
-// member is a process of Clientele. Whatever ends it, it is started again at the same addresses.
+// member is a process of Clientele. After its end it is started again at the same addresses.
 type member struct {
 	t       testing.TB
 	name    string
@@ -67,13 +67,13 @@ func (m *member) start(environment ...string) *testcluster.Process {
 	return m.proc
 }
 
-// role is what the process is: serve, ingress or worker.
+// role returns serve, ingress or worker.
 func (m *member) role() string { return m.args[0] }
 
-// newEmbedded is one process with everything inside, on this data directory.
-func newEmbedded(t testing.TB, program, dir string, flags ...string) *stage {
+// newEmbedded returns a system of one process with everything inside, on this data directory.
+func newEmbedded(t testing.TB, program, dir string, flags ...string) *system {
 	t.Helper()
-	s := &stage{t: t, program: program, dir: dir}
+	s := &system{t: t, program: program, dir: dir}
 	api, natsListen := testcluster.FreeAddress(t), testcluster.FreeAddress(t)
 	s.natsURL = "nats://" + natsListen
 	s.join("serve", "serve", append(flags, "--listen="+api, "--nats-listen="+natsListen, "--data-dir="+dir, "--history=10s")...)
@@ -81,10 +81,10 @@ func newEmbedded(t testing.TB, program, dir string, flags ...string) *stage {
 	return s
 }
 
-// newSeparate is two ingresses and two workers on a nats-server and a PostgreSQL, which they reach through proxies.
-func newSeparate(t testing.TB, program string) *stage {
+// newSeparate returns a system of two ingresses and two workers, which reach a nats-server and PostgreSQL through proxies.
+func newSeparate(t testing.TB, program string) *system {
 	t.Helper()
-	s := &stage{t: t, program: program, nats: testcluster.StartNATSServer(t), postgres: storetest.StartPostgres(t)}
+	s := &system{t: t, program: program, nats: testcluster.StartNATSServer(t), postgres: storetest.StartPostgres(t)}
 	s.natsURL = s.nats.URL
 	direct := []string{"--nats-url", s.nats.URL, "--database-url", s.postgres.URL()}
 	if status := testcluster.Start(t, program, append([]string{"migrate"}, direct...)...).Wait(); status != 0 {
@@ -102,7 +102,7 @@ func newSeparate(t testing.TB, program string) *stage {
 	return s
 }
 
-func (s *stage) join(name, role string, args ...string) {
+func (s *system) join(name, role string, args ...string) {
 	s.members = append(s.members, &member{
 		t: s.t, name: name, program: s.program,
 		args:  append([]string{role, "--log-format=json", "--admin-listen=127.0.0.1:0"}, args...),
@@ -110,13 +110,13 @@ func (s *stage) join(name, role string, args ...string) {
 	})
 }
 
-// open starts the members and connects to what they keep. It is separate from the constructors, as a start may fail where
-// the disk has lost what it was trusted with.
-func (s *stage) open() error {
+// open starts the members and connects to NATS and the database. It is separate from the constructors, because a start may fail after
+// the disk lost data.
+func (s *system) open() error {
 	for _, m := range s.members {
 		p := m.start()
 		if !testcluster.Within(time.Minute, func() bool { return p.IsReady() || p.Ended() }) || p.Ended() {
-			return fmt.Errorf("%s does not become ready:\n%s", m.name, p.Output())
+			return fmt.Errorf("%s did not become ready:\n%s", m.name, p.Output())
 		}
 	}
 	var err error
@@ -139,15 +139,15 @@ func (s *stage) open() error {
 	return err
 }
 
-// close lets go of what open opened.
-func (s *stage) close() {
+// close closes the connections of open.
+func (s *system) close() {
 	s.nc.Close()
 	if s.clients != nil {
 		_ = s.clients.Close()
 	}
 }
 
-// subscriber hears each event that is published, also those that the stream does not keep because it has them.
+// subscriber receives each event that is published, including repetitions that the stream drops.
 type subscriber struct {
 	mu       sync.Mutex
 	events   map[string][sha256.Size]byte // of the body, by client id
@@ -171,7 +171,7 @@ func (s *subscriber) hear(msg *nats.Msg) {
 }
 
 // of returns the members with one of these roles.
-func (s *stage) of(roles ...string) []*member {
+func (s *system) of(roles ...string) []*member {
 	var members []*member
 	for _, m := range s.members {
 		for _, role := range roles {
@@ -183,8 +183,8 @@ func (s *stage) of(roles ...string) []*member {
 	return members
 }
 
-// progress returns the last sequence of the command log, and that up to which every command is acknowledged.
-func (s *stage) progress() (last, floor uint64, err error) {
+// progress returns the last sequence of the command log, and the sequence up to which every command is acknowledged.
+func (s *system) progress() (last, floor uint64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, domain.StreamCommands)
@@ -198,8 +198,8 @@ func (s *stage) progress() (last, floor uint64, err error) {
 	return stream.CachedInfo().State.LastSeq, c.CachedInfo().AckFloor.Stream, nil
 }
 
-// drained waits until every command that is on the log now is acknowledged.
-func (s *stage) drained() bool {
+// drained waits until every command that is on the log now is acknowledged. It reports whether that happens in time.
+func (s *system) drained() bool {
 	var mark uint64
 	return testcluster.Within(time.Minute, func() bool {
 		last, floor, err := s.progress()
@@ -213,7 +213,7 @@ func (s *stage) drained() bool {
 	})
 }
 
-// setClock steps the member's clock.
+// setClock shifts the clock of the member by a step.
 func (m *member) setClock(step time.Duration) {
 	m.t.Helper()
 	if err := os.WriteFile(m.clock, []byte(step.String()), 0o600); err != nil {
@@ -221,7 +221,7 @@ func (m *member) setClock(step time.Duration) {
 	}
 }
 
-// pause stops the processes for a while, as a machine does that is suspended or starved.
+// pause stops the processes for a while, like a machine that is suspended or overloaded.
 func pause(d time.Duration, pids ...int) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGSTOP)
@@ -232,8 +232,8 @@ func pause(d time.Duration, pids ...int) {
 	}
 }
 
-// written returns everything that the processes wrote: Clientele's and the nats-servers'.
-func (s *stage) written() string {
+// written returns the output of all processes: Clientele's and the nats-servers'.
+func (s *system) written() string {
 	var all strings.Builder
 	for _, m := range s.members {
 		for _, p := range m.outputs {

@@ -21,8 +21,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// house is a server with Clientele's streams and consumer, and a store.
-type house struct {
+// system is a server with Clientele's streams and consumer, and a store.
+type system struct {
 	t      testing.TB
 	server *publishertest.Server
 	nc     *nats.Conn
@@ -30,7 +30,7 @@ type house struct {
 	store  store.Store
 }
 
-func newHouse(t testing.TB) *house {
+func newSystem(t testing.TB) *system {
 	t.Helper()
 	ctx := context.Background()
 	server := publishertest.Start(t)
@@ -50,40 +50,40 @@ func newHouse(t testing.TB) *house {
 	if _, _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return &house{t: t, server: server, nc: nc, js: js, store: db}
+	return &system{t: t, server: server, nc: nc, js: js, store: db}
 }
 
-// worker returns a worker that is not running, on the store and the streams of the house unless cfg has others.
-func (h *house) worker(cfg consumer.Config) *consumer.Worker {
-	h.t.Helper()
-	cfg.Conn = h.nc
+// worker returns a worker that is not running, on the store and the streams of the system, unless cfg has others.
+func (s *system) worker(cfg consumer.Config) *consumer.Worker {
+	s.t.Helper()
+	cfg.Conn = s.nc
 	cfg.Log = zerolog.Nop()
 	if cfg.Store == nil {
-		cfg.Store = h.store
+		cfg.Store = s.store
 	}
 	if cfg.Outcomes == nil {
-		cfg.Outcomes = h.outcomes()
+		cfg.Outcomes = s.outcomes()
 	}
 	w, err := consumer.New(context.Background(), cfg)
 	if err != nil {
-		h.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return w
 }
 
-func (h *house) outcomes() *publisher.OutcomePublisher {
-	h.t.Helper()
-	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.nc)
+func (s *system) outcomes() *publisher.OutcomePublisher {
+	s.t.Helper()
+	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), s.nc)
 	if err != nil {
-		h.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return outcomes
 }
 
 // run runs a worker until the test ends, or stop is called; stop waits for the worker.
-func (h *house) run(cfg consumer.Config) (stop func()) {
-	h.t.Helper()
-	w := h.worker(cfg)
+func (s *system) run(cfg consumer.Config) (stop func()) {
+	s.t.Helper()
+	w := s.worker(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -94,44 +94,44 @@ func (h *house) run(cfg consumer.Config) (stop func()) {
 		cancel()
 		<-done
 	}
-	h.t.Cleanup(stop)
+	s.t.Cleanup(stop)
 	return stop
 }
 
 // publish puts messages on the command log.
-func (h *house) publish(msgs ...*nats.Msg) {
-	h.t.Helper()
+func (s *system) publish(msgs ...*nats.Msg) {
+	s.t.Helper()
 	for _, msg := range msgs {
-		if _, err := h.js.PublishMsg(context.Background(), msg); err != nil {
-			h.t.Fatal(err)
+		if _, err := s.js.PublishMsg(context.Background(), msg); err != nil {
+			s.t.Fatal(err)
 		}
 	}
 }
 
-func (h *house) consumerInfo() *jetstream.ConsumerInfo {
-	h.t.Helper()
-	c, err := h.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+func (s *system) consumerInfo() *jetstream.ConsumerInfo {
+	s.t.Helper()
+	c, err := s.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
 	if err != nil {
-		h.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return c.CachedInfo()
 }
 
-func (h *house) messages(stream string) []*jetstream.RawStreamMsg {
-	h.t.Helper()
-	s, err := h.js.Stream(context.Background(), stream)
+func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
+	s.t.Helper()
+	found, err := s.js.Stream(context.Background(), stream)
 	if err != nil {
-		h.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	var msgs []*jetstream.RawStreamMsg
-	state := s.CachedInfo().State
+	state := found.CachedInfo().State
 	for seq := max(state.FirstSeq, 1); seq <= state.LastSeq; seq++ {
-		msg, err := s.GetMsg(context.Background(), seq)
+		msg, err := found.GetMsg(context.Background(), seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
 		if err != nil {
-			h.t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		msgs = append(msgs, msg)
 	}
@@ -139,39 +139,39 @@ func (h *house) messages(stream string) []*jetstream.RawStreamMsg {
 }
 
 // purge drops the messages of a stream.
-func (h *house) purge(stream string) {
-	h.t.Helper()
-	s, err := h.js.Stream(context.Background(), stream)
+func (s *system) purge(stream string) {
+	s.t.Helper()
+	found, err := s.js.Stream(context.Background(), stream)
 	if err != nil {
-		h.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if err := s.Purge(context.Background()); err != nil {
-		h.t.Fatal(err)
+	if err := found.Purge(context.Background()); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
-// renew makes a stream anew. A purge would leave it the ids that it remembers.
-func (h *house) renew(stream string) {
-	h.t.Helper()
-	s, err := h.js.Stream(context.Background(), stream)
+// renew deletes and creates a stream. After a purge, the stream would still remember message ids.
+func (s *system) renew(stream string) {
+	s.t.Helper()
+	found, err := s.js.Stream(context.Background(), stream)
 	if err != nil {
-		h.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if err := h.js.DeleteStream(context.Background(), stream); err != nil {
-		h.t.Fatal(err)
+	if err := s.js.DeleteStream(context.Background(), stream); err != nil {
+		s.t.Fatal(err)
 	}
-	if _, err := h.js.CreateStream(context.Background(), s.CachedInfo().Config); err != nil {
-		h.t.Fatal(err)
+	if _, err := s.js.CreateStream(context.Background(), found.CachedInfo().Config); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
-func (h *house) rejections() []domain.Rejection {
-	h.t.Helper()
+func (s *system) rejections() []domain.Rejection {
+	s.t.Helper()
 	var rejections []domain.Rejection
-	for _, msg := range h.messages(domain.StreamRejections) {
+	for _, msg := range s.messages(domain.StreamRejections) {
 		r, err := domain.ParseRejection(msg.Data)
 		if err != nil {
-			h.t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		rejections = append(rejections, r)
 	}
@@ -179,10 +179,10 @@ func (h *house) rejections() []domain.Rejection {
 }
 
 // drained waits until every command is acknowledged.
-func (h *house) drained() {
-	h.t.Helper()
-	publishertest.Eventually(h.t, "the log is drained", func() bool {
-		info := h.consumerInfo()
+func (s *system) drained() {
+	s.t.Helper()
+	publishertest.Eventually(s.t, "the log is drained", func() bool {
+		info := s.consumerInfo()
 		return info.NumPending == 0 && info.NumAckPending == 0
 	})
 }
@@ -201,46 +201,46 @@ func messageOf(c domain.CreateClient) *nats.Msg {
 }
 
 // deliveries is how many messages were delivered, again or for the first time.
-func (h *house) deliveries() int {
-	h.t.Helper()
-	return int(h.consumerInfo().Delivered.Consumer)
+func (s *system) deliveries() int {
+	s.t.Helper()
+	return int(s.consumerInfo().Delivered.Consumer)
 }
 
 // same checks that each command has its row and exactly one event, which carries the row.
-func (h *house) same(commands []domain.CreateClient) {
-	h.t.Helper()
+func (s *system) same(commands []domain.CreateClient) {
+	s.t.Helper()
 	events := map[string][]byte{}
-	for _, msg := range h.messages(domain.StreamEvents) {
+	for _, msg := range s.messages(domain.StreamEvents) {
 		id := msg.Header.Get("ce-subject")
 		if events[id] != nil {
-			h.t.Errorf("%s has a second event", id)
+			s.t.Errorf("%s has a second event", id)
 		}
 		events[id] = msg.Data
 	}
 	if len(events) != len(commands) {
-		h.t.Errorf("%d events for %d commands", len(events), len(commands))
+		s.t.Errorf("%d events for %d commands", len(events), len(commands))
 	}
 	for _, c := range commands {
-		client, err := h.store.Get(context.Background(), c.ID)
+		client, err := s.store.Get(context.Background(), c.ID)
 		if err != nil {
-			h.t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		row, err := client.JSON()
 		if err != nil {
-			h.t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		if !bytes.Equal(row, events[c.ID.String()]) {
-			h.t.Errorf("row %s\nevent %s", row, events[c.ID.String()])
+			s.t.Errorf("row %s\nevent %s", row, events[c.ID.String()])
 		}
 	}
 }
 
-func (h *house) publishCommands(n int) []domain.CreateClient {
-	h.t.Helper()
+func (s *system) publishCommands(n int) []domain.CreateClient {
+	s.t.Helper()
 	commands := make([]domain.CreateClient, n)
 	for i := range commands {
-		commands[i] = publishertest.Command(h.t, publishertest.NewID(h.t), fmt.Sprintf("Smith %d", i))
-		h.publish(messageOf(commands[i]))
+		commands[i] = publishertest.Command(s.t, publishertest.NewID(s.t), fmt.Sprintf("Smith %d", i))
+		s.publish(messageOf(commands[i]))
 	}
 	return commands
 }

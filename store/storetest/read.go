@@ -1,0 +1,63 @@
+package storetest
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+)
+
+func (s suite) notFound(t *testing.T) {
+	create(t, s.st, Clients(3)...)
+	wantNotFound(t, s.st, uuid.New())
+}
+
+func (s suite) deleted(t *testing.T) {
+	gone, stays := newClient(), newClient()
+	create(t, s.st, gone, stays)
+	for range 2 { // also when it is gone already
+		if err := s.st.Delete(t.Context(), gone.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.st.Get(t.Context(), gone.ID); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("the deleted one: %v", err)
+	}
+	if _, err := s.st.Get(t.Context(), stays.ID); err != nil {
+		t.Errorf("the other one: %v", err)
+	}
+}
+
+// pages has a time of its own, beside the clients of other tests.
+func (s suite) pages(t *testing.T) {
+	from := time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC)
+	to := from.Add(time.Second)
+	clients := Clients(7)
+	for i := range clients {
+		clients[i].CreatedAt = from.Add(time.Duration(i) * 200 * time.Millisecond) // the last two are too late
+	}
+	create(t, s.st, clients...)
+	if n, err := s.st.Count(t.Context(), from, to); err != nil || n != 5 {
+		t.Errorf("Count returned %d and %v, want 5", n, err)
+	}
+	var after uuid.UUID
+	got := map[uuid.UUID]domain.Client{}
+	for _, size := range []int{2, 2, 1, 0} {
+		page, err := s.st.Page(t.Context(), from, to, after, 2)
+		if err != nil || len(page) != size {
+			t.Fatalf("a page of %d and %v, want %d", len(page), err, size)
+		}
+		for _, c := range page {
+			if bytes.Compare(c.ID[:], after[:]) <= 0 {
+				t.Errorf("%s comes after %s", c.ID, after)
+			}
+			after, got[c.ID] = c.ID, c
+		}
+	}
+	for _, c := range clients[:5] {
+		wantClient(t, got[c.ID], c)
+	}
+}
