@@ -1,4 +1,4 @@
-# Everything that a contributor runs. GNU Make 3.81, which macOS has, is enough.
+# The commands for contributors. Works with GNU Make 3.81, the version of macOS.
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -29,47 +29,47 @@ lint: $(GOLANGCI_LINT) ## Check style and documents, see .golangci.yml and .ci/c
 	.ci/check-docs
 	$(GOLANGCI_LINT) run
 
-# How long one measurement takes, and how often all are taken: the report has the medians.
+# The length of one measurement, and the number of rounds. The report shows medians.
 BENCH_SECONDS := 6
 BENCH_ROUNDS := 3
 
 .PHONY: bench
-bench: ## What each stage costs, and all of it from end to end; BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
+bench: ## Measure each stage and the whole; BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
 	.ci/install postgres
 	BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
 		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/internal/perftest
 
-# The sizes of growth are a million commands and five million rows, times this; and how long it is under a steady load.
+# GROWTH_SCALE multiplies a million commands and five million rows. SOAK_MINUTES is the length of the steady load.
 GROWTH_SCALE := 1
 SOAK_MINUTES := 30
 
 .PHONY: growth
-growth: ## How it does with more of everything, and over time; GROWTH_SCALE=1 SOAK_MINUTES=30. Linux
+growth: ## Measure with large logs and tables, and over time; GROWTH_SCALE=1 SOAK_MINUTES=30. Linux
 	.ci/install postgres
 	BENCH_SECONDS=$(BENCH_SECONDS) GROWTH_SCALE=$(GROWTH_SCALE) SOAK_MINUTES=$(SOAK_MINUTES) \
 		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/internal/perftest
 
 .PHONY: overload
-overload: ## What attacks do to a caller who means well, and to memory; BENCH_SECONDS=6. Linux
+overload: ## Measure a well-behaved caller, and memory, during attacks; BENCH_SECONDS=6. Linux
 	BENCH_SECONDS=$(BENCH_SECONDS) go test -tags bench -count=1 -timeout 20m -v -run TestOverload ./cmd/internal/perftest
 
 .PHONY: browser
-browser: ## Look at the pages in a headless Chromium
+browser: ## Test the pages in a headless Chromium
 	.ci/install chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
 .PHONY: manifests
-manifests: ## Check docker-compose.yml, deploy/kubernetes and the contract with what will read them
+manifests: ## Check docker-compose.yml, deploy/kubernetes and the contract with the libraries that read them
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 
 .PHONY: node
-node: ## Lint the contracts, and use them from TypeScript and JavaScript; requires Node.js 20.19 or newer, and npm's registry
+node: ## Lint the contracts and use them from TypeScript and JavaScript; requires Node.js 20.19 and the npm registry
 	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/internal/systemtest
 
 GOVULNCHECK_VERSION := v1.9.0
 
 .PHONY: vulnerabilities
-vulnerabilities: ## Check the dependencies with govulncheck, which asks vuln.go.dev
+vulnerabilities: ## Check the dependencies with govulncheck; requires vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
 .PHONY: microbench
@@ -77,25 +77,23 @@ microbench: ## Run the Go benchmarks
 	.ci/install postgres
 	go test -run '^$$' -bench . -benchmem -benchtime 2s -timeout 60m ./...
 
-# How long the faults last in all, in how many runs that is, and the seed of the first; an odd seed is a run on separate
-# processes, an even one a run on everything in one.
+# The length of all runs together, their number, and the seed of the first. An odd seed tests separate processes, an even one serve.
 FAULTS_MINUTES := 4
 FAULTS_RUNS := 2
 FAULTS_SEED :=
 
 .PHONY: faults
-faults: ## Faults at random, and a check that nothing is lost; FAULTS_MINUTES=4 FAULTS_RUNS=2
+faults: ## Inject random faults and check that nothing is lost; FAULTS_MINUTES=4 FAULTS_RUNS=2
 	.ci/install postgres
 	FAULTS_MINUTES=$(FAULTS_MINUTES) FAULTS_RUNS=$(FAULTS_RUNS) FAULTS_SEED=$(FAULTS_SEED) \
 		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/internal/faulttest
 
 .PHONY: powerloss
-powerloss: ## Take the power and the disk away from under serve; needs root on Linux
+powerloss: ## Simulate power loss and disk failure under serve; requires root on Linux
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/internal/faulttest
 
-# The targets are looked up, so that none is forgotten, and run one at a time, as go test has it. Each gets FUZZ_TIME;
-# Go would spend up to a minute of it on making one input smaller. A fuzzing process that Go kills leaves files behind, in a
-# directory that goes with it.
+# go test fuzzes one target at a time, so the targets are listed first. Each runs for FUZZ_TIME; by default Go would spend up to a
+# minute of it on minimizing one input. The files of killed fuzzing processes are in a directory that is removed at the end.
 FUZZ_TIME := 1m
 
 .PHONY: fuzz
@@ -113,10 +111,10 @@ fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
 	exit $$status
 
 .PHONY: clean
-clean: ## Remove what was built here; data stays
+clean: ## Remove build results; data stays
 	rm -rf clientele .tools
 
-# Named for its version, so that it is built once, and again for another version.
+# The file name contains the version, so a new version is built once.
 $(GOLANGCI_LINT):
 	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv .tools/golangci-lint $@

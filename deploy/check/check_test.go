@@ -175,7 +175,7 @@ func closeObjects(schema map[string]any) {
 	}
 }
 
-// selects says whether a selector finds a pod.
+// selects fails the test unless a selector matches a pod.
 func selects(t *testing.T, selector *metav1.LabelSelector, pods []corev1.PodTemplateSpec) {
 	t.Helper()
 	s, err := metav1.LabelSelectorAsSelector(selector)
@@ -187,7 +187,7 @@ func selects(t *testing.T, selector *metav1.LabelSelector, pods []corev1.PodTemp
 	}
 }
 
-// restricted holds a pod against the level restricted of the Pod Security Standards.
+// restricted checks a pod against the restricted level of the Pod Security Standards.
 func restricted(t *testing.T, pod corev1.PodTemplateSpec) {
 	t.Helper()
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
