@@ -49,7 +49,7 @@ func advise(err error) error {
 // advised returns the checks with errors that say what to do.
 func advised(checks []process.Check) []process.Check {
 	for i, check := range checks {
-		checks[i].Missing = func(ctx context.Context) error { return advise(check.Missing(ctx)) }
+		checks[i].Probe = func(ctx context.Context) error { return advise(check.Probe(ctx)) }
 	}
 	return checks
 }

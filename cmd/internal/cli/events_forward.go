@@ -109,7 +109,7 @@ func (c *eventsForwardCmd) Run(e env) error {
 			}
 			return nil
 		})
-		admin.Start(advised([]process.Check{{Name: "events", Missing: func(ctx context.Context) error {
+		admin.Start(advised([]process.Check{{Name: "events", Probe: func(ctx context.Context) error {
 			_, err := js.Consumer(ctx, domain.StreamEvents, "forward-"+c.Name)
 			return err
 		}}}))

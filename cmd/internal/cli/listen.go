@@ -53,9 +53,9 @@ func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.
 		}),
 	})
 	return []process.Check{
-		{Name: "command log", Missing: log.Ready},
+		{Name: "command log", Probe: log.Ready},
 		// Commands are accepted while the database is away: taking an ingress out of service for that would refuse them.
-		{Name: "database", Optional: true, Missing: db.Ready},
+		{Name: "database", Optional: true, Probe: db.Ready},
 	}, err
 }
 

@@ -39,8 +39,8 @@ func (f workerFlags) start(ctx context.Context, p *process.Process, conn *nats.C
 	p.Metrics.MustRegister(worker)
 	p.Go(ctx, "worker", worker.Run)
 	return []process.Check{
-		{Name: "outcome streams", Missing: outcomes.Ready},
-		{Name: "consumer", Missing: worker.Ready},
+		{Name: "outcome streams", Probe: outcomes.Ready},
+		{Name: "consumer", Probe: worker.Ready},
 	}, nil
 }
 

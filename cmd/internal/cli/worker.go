@@ -37,6 +37,6 @@ func (c *workerCmd) Run(e env) error {
 			return nil, err
 		}
 		checks, err := c.workerFlags.start(ctx, p, conn, db)
-		return append(checks, process.Check{Name: "database", Missing: db.Ready}), err
+		return append(checks, process.Check{Name: "database", Probe: db.Ready}), err
 	})
 }

@@ -21,8 +21,8 @@ type Check struct {
 	Name string
 	// Optional is a thing without which the process can go on for now.
 	Optional bool
-	// Missing returns nil when the thing is there.
-	Missing func(context.Context) error
+	// Probe returns nil when the dependency is available.
+	Probe func(context.Context) error
 }
 
 // Admin answers /livez, /readyz, /metrics and /debug/pprof.
@@ -116,7 +116,7 @@ func (a *Admin) report(ctx context.Context) report {
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
-		wg.Go(func() { errs[i] = check.Missing(ctx) })
+		wg.Go(func() { errs[i] = check.Probe(ctx) })
 	}
 	wg.Wait()
 	var r report
