@@ -15,6 +15,7 @@ import (
 	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/sqlite"
+	"clientele/store/storetest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,14 +44,7 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	if _, _, err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return &house{t: t, server: server, nc: nc, js: js, store: db}
+	return &house{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err)}
 }
 
 // worker returns a worker that is not running, on the store and the streams of the house unless cfg has others.

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
@@ -72,15 +71,3 @@ type Archiver interface {
 
 // ErrNotEmpty is what Load returns for a database that has clients.
 var ErrNotEmpty = errors.New("the database has clients already")
-
-// SchemaError means that the schema of the database is not the one that this program needs.
-type SchemaError struct {
-	Have, Want int64
-}
-
-func (e *SchemaError) Error() string {
-	if e.Have > e.Want {
-		return fmt.Sprintf("the database has schema version %d, newer than this program's %d", e.Have, e.Want)
-	}
-	return fmt.Sprintf("the database has schema version %d, this program needs %d", e.Have, e.Want)
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"clientele/store"
@@ -15,13 +14,11 @@ import (
 )
 
 //go:embed migrations/*.sql
-var embedded embed.FS
+var migrations embed.FS
 
 const (
 	// schemaVersion is that of the newest file in migrations.
 	schemaVersion = 1
-	// schemaTable is where goose notes which migrations were applied.
-	schemaTable = "clientele_schema"
 	// migrationLock is the key of the advisory lock that one migration at a time holds. Any number does, if it stays.
 	migrationLock = 0x636c69656e74656c
 	// unlockTimeout is how long a server that vanished may delay the end of a migration.
@@ -34,10 +31,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if have != schemaVersion {
-		return &store.SchemaError{Have: have, Want: schemaVersion}
-	}
-	return nil
+	return store.CheckSchema(have, schemaVersion)
 }
 
 // Migrate brings the schema to this program's version, one migration a transaction. Others who call it meanwhile wait.
@@ -52,7 +46,7 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 		return 0, 0, err
 	}
 	if from > schemaVersion {
-		return from, from, &store.SchemaError{Have: from, Want: schemaVersion}
+		return from, from, store.CheckSchema(from, schemaVersion)
 	}
 	if err := s.up(ctx); err != nil {
 		return from, from, s.failure("migrate the schema", err)
@@ -81,25 +75,15 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 func (s *Store) up(ctx context.Context) error {
-	migrations, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		return err
-	}
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
-		goose.WithTableName(schemaTable), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
+	return store.ApplyMigrations(ctx, goose.DialectPostgres, db, migrations)
 }
 
 // schema returns the version of the database's schema, 0 if it has none.
 func (s *Store) schema(ctx context.Context) (int64, error) {
 	var version int64
-	err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+schemaTable+` WHERE is_applied`).Scan(&version)
+	err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+store.SchemaTable+` WHERE is_applied`).Scan(&version)
 	if err != nil && sqlState(err) != undefinedTable {
 		return 0, fmt.Errorf("read the schema's version: %w", err)
 	}

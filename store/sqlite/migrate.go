@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 
 	"clientele/store"
 
@@ -12,14 +11,10 @@ import (
 )
 
 //go:embed migrations/*.sql
-var embedded embed.FS
+var migrations embed.FS
 
-const (
-	// schemaVersion is that of the newest file in migrations.
-	schemaVersion = 1
-	// schemaTable is where goose notes which migrations were applied.
-	schemaTable = "clientele_schema"
-)
+// schemaVersion is that of the newest file in migrations.
+const schemaVersion = 1
 
 // Ready returns nil when the database can be read and has the schema of this program, a SchemaError when it has
 // another.
@@ -30,10 +25,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if have != schemaVersion {
-		return &store.SchemaError{Have: have, Want: schemaVersion}
-	}
-	return nil
+	return store.CheckSchema(have, schemaVersion)
 }
 
 // Migrate brings the schema to this program's version, one migration a transaction.
@@ -47,7 +39,7 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	for to = from; to < schemaVersion; {
 		// SQLite has no lock to hold over several transactions. If another program is migrating too, one of the two fails
 		// at what the other has just done, and goes on from there.
-		upErr := s.up(ctx)
+		upErr := store.ApplyMigrations(ctx, goose.DialectSQLite3, s.writer, migrations)
 		have, err := s.schema(ctx)
 		if err != nil {
 			return from, to, err
@@ -57,24 +49,7 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 		}
 		to = have
 	}
-	if to > schemaVersion {
-		return from, to, &store.SchemaError{Have: to, Want: schemaVersion}
-	}
-	return from, to, nil
-}
-
-func (s *Store) up(ctx context.Context) error {
-	migrations, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.writer, migrations,
-		goose.WithTableName(schemaTable), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
+	return from, to, store.CheckSchema(to, schemaVersion)
 }
 
 // schema returns the version of the database's schema, 0 if it has none.
@@ -82,10 +57,10 @@ func (s *Store) schema(ctx context.Context) (int64, error) {
 	var exists bool
 	var version int64
 	err := s.readers.QueryRowContext(ctx,
-		`SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '`+schemaTable+`')`).Scan(&exists)
+		`SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '`+store.SchemaTable+`')`).Scan(&exists)
 	if err == nil && exists {
 		err = s.readers.QueryRowContext(ctx,
-			`SELECT coalesce(max(version_id), 0) FROM `+schemaTable+` WHERE is_applied`).Scan(&version)
+			`SELECT coalesce(max(version_id), 0) FROM `+store.SchemaTable+` WHERE is_applied`).Scan(&version)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read the schema's version: %w", err)

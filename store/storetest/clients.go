@@ -25,6 +25,23 @@ func Clients(n int) []domain.Client {
 	return clients
 }
 
+// Migrated returns the store of a call of Open, with its schema. The store is closed after the test.
+func Migrated[S store.Store](t testing.TB, s S, err error) S {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Benchmark measures Create, in batches of one and of many.
 func Benchmark(b *testing.B, st store.Store) {
 	for _, size := range []int{1, 256} {

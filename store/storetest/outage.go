@@ -24,26 +24,21 @@ func (s *PostgresServer) Pause(t testing.TB) {
 }
 
 func (s *PostgresServer) pause() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.url(maintenance))
-	if err != nil {
+	return s.maintain(func(ctx context.Context, conn *pgx.Conn) error {
+		// The postmaster first, so that it starts no process while the others are listed.
+		if err := s.halt(s.Pid()); err != nil {
+			return err
+		}
+		rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
+		if err != nil {
+			return err
+		}
+		pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		for _, pid := range pids {
+			err = errors.Join(err, s.halt(pid))
+		}
 		return err
-	}
-	defer conn.Close(ctx)
-	// The postmaster first, so that no process is born while the others are listed.
-	if err := s.halt(s.Pid()); err != nil {
-		return err
-	}
-	rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
-	if err != nil {
-		return err
-	}
-	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	for _, pid := range pids {
-		err = errors.Join(err, s.halt(pid))
-	}
-	return err
+	})
 }
 
 func (s *PostgresServer) halt(pid int) error {
@@ -113,23 +108,18 @@ func (s *PostgresServer) synchronise() error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.url(maintenance))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	poll := time.NewTicker(pollInterval)
-	defer poll.Stop()
-	for {
-		var synchronous bool
-		err := conn.QueryRow(ctx, `SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'`).Scan(&synchronous)
-		if err != nil || synchronous {
-			return err
+	return s.maintain(func(ctx context.Context, conn *pgx.Conn) error {
+		poll := time.NewTicker(pollInterval)
+		defer poll.Stop()
+		for {
+			var synchronous bool
+			err := conn.QueryRow(ctx, `SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'`).Scan(&synchronous)
+			if err != nil || synchronous {
+				return err
+			}
+			<-poll.C
 		}
-		<-poll.C
-	}
+	})
 }
 
 // Promote makes a standby the primary, and returns when it is.

@@ -312,6 +312,14 @@ func (s *PostgresServer) create() (string, error) {
 }
 
 func (s *PostgresServer) exec(statement string) error {
+	return s.maintain(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, statement)
+		return err
+	})
+}
+
+// maintain runs f with a superuser's connection.
+func (s *PostgresServer) maintain(f func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.url(maintenance))
@@ -319,8 +327,7 @@ func (s *PostgresServer) exec(statement string) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, statement)
-	return err
+	return f(ctx, conn)
 }
 
 func (s *PostgresServer) url(database string) string {

@@ -40,13 +40,8 @@ func start(t *testing.T) servers {
 	if s.js, err = jetstream.New(s.conn); err != nil {
 		t.Fatal(err)
 	}
-	if s.db, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "clientele.db")}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.db.Close() })
-	if _, _, err := s.db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "clientele.db")})
+	s.db = storetest.Migrated(t, db, err)
 	if err := consumer.Migrate(t.Context(), s.js); err != nil {
 		t.Fatal(err)
 	}

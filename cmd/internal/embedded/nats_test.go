@@ -8,7 +8,6 @@ import (
 
 	"clientele/cmd/internal/embedded"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
@@ -16,17 +15,7 @@ import (
 // start starts a server that ends with the test.
 func start(t *testing.T, dir string) (*embedded.NATS, jetstream.JetStream) {
 	t.Helper()
-	s, err := embedded.StartNATS(embedded.NATSConfig{Dir: dir, Listen: "127.0.0.1:0", Log: zerolog.New(zerolog.NewTestWriter(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	s, js, err := startWith(t, embedded.NATSConfig{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
