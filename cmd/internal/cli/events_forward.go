@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 
 	"clientele/cmd/internal/process"
@@ -39,9 +38,8 @@ stopped and started again, and run twice.`
 
 // Validate is called by the parser.
 func (c *eventsForwardCmd) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+	case !isHTTPURL(c.URL):
 		return errors.New("the URL must be like https://crm.example.com/clients")
 	case !forwardName.MatchString(c.Name):
 		return errors.New("--name has up to 64 letters, digits, dashes and underscores")
