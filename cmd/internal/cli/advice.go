@@ -10,6 +10,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
@@ -36,7 +37,7 @@ func advise(err error) error {
 	if _, advised := errors.AsType[*advisedError](err); advised || err == nil {
 		return err
 	}
-	text := cmp.Or(setupAdvice(err), refusal(err))
+	text := cmp.Or(setupAdvice(err), stopAdvice(err), refusal(err))
 	if text == "" && disconnected(err) {
 		text = "NATS cannot be reached"
 	}
@@ -84,6 +85,34 @@ func setupAdvice(err error) string {
 		return err.Error() + ": run clientele migrate"
 	}
 	return ""
+}
+
+// stopAdvice returns what to do about a stop that took too long. It returns "" for any other error.
+func stopAdvice(err error) string {
+	if _, ok := errors.AsType[*process.StopTimeoutError](err); ok {
+		return err.Error() + "; to allow more time, raise --shutdown-timeout"
+	}
+	return ""
+}
+
+// listenAdvice returns the error about an address that cannot be listened on, with the flag that changes it.
+func listenAdvice(flag, address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use by another program: stop it, or choose another address with %s", address, flag)
+	}
+	return fmt.Errorf("cannot listen on %q, choose another HOST:PORT with %s: %w", address, flag, err)
+}
+
+// lockDataDir locks a data directory. An error names the flag that changes it.
+func lockDataDir(dir string) (unlock func(), err error) {
+	unlock, err = process.LockDir(dir)
+	if _, used := errors.AsType[*process.InUseError](err); used {
+		return nil, fmt.Errorf("%w: stop it, or choose another directory with --data-dir", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: choose another with --data-dir", err)
+	}
+	return unlock, nil
 }
 
 // databaseAdvice is what to do about the SQLSTATEs with which PostgreSQL refuses a program. A server that starts (57P03) or

@@ -36,7 +36,7 @@ type backends struct {
 // open connects to NATS and to the database, and starts what of them is inside.
 func (h backendFlags) open(ctx context.Context, p *process.Process) (o backends, err error) {
 	if h.NatsURL == "" || h.DatabaseURL == "" {
-		unlock, err := process.LockDir("--data-dir", h.DataDir)
+		unlock, err := lockDataDir(h.DataDir)
 		if err != nil {
 			return o, err
 		}
@@ -68,7 +68,7 @@ func (h backendFlags) openNATS(ctx context.Context, p *process.Process, o *backe
 		Log:           p.Log,
 	})
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
-		return process.ListenError("--nats-listen (users: --nats-config)", h.NatsListen, listen.Err)
+		return listenAdvice("--nats-listen (users: --nats-config)", h.NatsListen, listen.Err)
 	}
 	if err != nil {
 		return err

@@ -102,7 +102,7 @@ func (c *copyFlags) open(ctx context.Context, p *process.Process, e env, create 
 		if _, err := os.Stat(c.DataDir); err != nil && !create {
 			return nil, nil, fmt.Errorf("%w: give the --data-dir of a clientele serve, or --nats-url and --database-url", err)
 		}
-		unlock, err := process.LockDir("--data-dir", c.DataDir)
+		unlock, err := lockDataDir(c.DataDir)
 		if err != nil && !create {
 			return nil, nil, fmt.Errorf("%w. While it runs, give its NATS with --nats-url, such as nats://127.0.0.1:4222", err)
 		}

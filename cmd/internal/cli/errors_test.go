@@ -20,7 +20,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 	defer taken.Close()
 	locked := t.TempDir()
-	unlock, err := process.LockDir("--data-dir", locked)
+	unlock, err := process.LockDir(locked)
 	if err != nil {
 		t.Fatal(err)
 	}

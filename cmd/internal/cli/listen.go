@@ -22,7 +22,7 @@ func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.
 	}
 	var certificate *tls.Config
 	if f.TLSCert != "" {
-		if certificate, err = p.Certificate(ctx, f.TLSCert, f.TLSKey); err != nil {
+		if certificate, err = p.Certificate(ctx, "--tls-cert and --tls-key", f.TLSCert, f.TLSKey); err != nil {
 			return nil, err
 		}
 	}
@@ -39,9 +39,9 @@ func (f *listenFlags) start(ctx context.Context, p *process.Process, conn *nats.
 	}
 	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
 	stopping := make(chan struct{})
-	f.Listen, err = p.Serve(process.HTTP{
+	f.Listen, err = serveHTTP(p, process.HTTP{
 		OnShutdown: func() { close(stopping) },
-		Flag:       "--listen", Address: f.Listen, TLS: certificate, MaxConnections: f.MaxConnections,
+		Name:       "--listen", Address: f.Listen, TLS: certificate, MaxConnections: f.MaxConnections,
 		Handler: ingress.NewHandler(log, db, ingress.Config{
 			Authenticator: authenticator,
 			RatePerCaller: f.RateLimit,

@@ -64,8 +64,16 @@ func startProcess(ctx context.Context, p *process.Process, e env, address string
 	if address == "" {
 		return admin, "", nil
 	}
-	bound, err = p.Serve(process.HTTP{Flag: "--admin-listen", Address: address, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
+	bound, err = serveHTTP(p, process.HTTP{Name: "--admin-listen", Address: address, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
 	return admin, bound, err
+}
+
+// serveHTTP serves HTTP at an address that came from the flag with the server's name. An error says what to do.
+func serveHTTP(p *process.Process, server process.HTTP) (address string, err error) {
+	if address, err = p.Serve(server); err != nil {
+		return "", listenAdvice(server.Name, server.Address, err)
+	}
+	return address, nil
 }
 
 // refuseSchema returns an error if the database answers and its schema is not this program's. If the database is away,

@@ -97,7 +97,7 @@ func serveYardstick(database string) error {
 		}
 	})
 	p := process.New(zerolog.New(os.Stderr).With().Timestamp().Logger(), time.Minute)
-	if _, err := p.Serve(process.HTTP{Flag: "--listen", Address: "127.0.0.1:0", Handler: mux}); err != nil {
+	if _, err := p.Serve(process.HTTP{Name: "--listen", Address: "127.0.0.1:0", Handler: mux}); err != nil {
 		return err
 	}
 	<-ctx.Done()

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -160,8 +159,7 @@ func (p *Process) Stop() error {
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("stopping %s took longer than --shutdown-timeout; what was in hand is taken up again by others or "+
-				"after a restart", stop.name)
+			return &StopTimeoutError{Name: stop.name, Timeout: p.stopTimeout}
 		}
 		if err != nil {
 			p.Log.Warn().Err(err).Msg("stopping " + stop.name)
@@ -170,24 +168,35 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// HTTP is something that answers HTTP.
+// StopTimeoutError means that Stop gave up waiting for one of the things to stop.
+type StopTimeoutError struct {
+	Name    string
+	Timeout time.Duration
+}
+
+func (e *StopTimeoutError) Error() string {
+	return fmt.Sprintf("stopping %s took longer than %s: unfinished work resumes in another process or after a restart", e.Name, e.Timeout)
+}
+
+// HTTP configures a server.
 type HTTP struct {
-	// Flag is the flag that Address came from, for messages.
-	Flag, Address string
-	Handler       http.Handler
-	TLS           *tls.Config // nil for plain HTTP
+	// Name is what the log calls the listener.
+	Name    string
+	Address string // HOST:PORT; with port 0, a free one is chosen
+	Handler http.Handler
+	TLS     *tls.Config // nil for plain HTTP
 	// MaxConnections is how many callers may be connected at once, 0 for any number. More of them wait to be let in.
 	MaxConnections int
 	// OnShutdown is called when Stop begins to wait for requests, unless it is nil.
 	OnShutdown func()
 }
 
-// Serve answers HTTP until Stop, which lets requests in progress finish. It returns the address with its port, where that was
-// left to choose; an error says what to do.
+// Serve answers HTTP until Stop, which lets requests in progress finish. It returns the address with its actual port. The
+// error is that of net.Listen.
 func (p *Process) Serve(h HTTP) (string, error) {
 	listener, err := net.Listen("tcp", h.Address)
 	if err != nil {
-		return "", ListenError(h.Flag, h.Address, err)
+		return "", err
 	}
 	address := listener.Addr().String()
 	if h.MaxConnections > 0 {
@@ -214,7 +223,7 @@ func (p *Process) Serve(h HTTP) (string, error) {
 	if h.OnShutdown != nil {
 		server.RegisterOnShutdown(h.OnShutdown)
 	}
-	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("listening for " + h.Flag)
+	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("listening for " + h.Name)
 	name := "HTTP on " + address
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -229,12 +238,4 @@ func (p *Process) Serve(h HTTP) (string, error) {
 		return nil
 	})
 	return address, nil
-}
-
-// ListenError says what to do about an address that cannot be listened on.
-func ListenError(flag, address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use by another program: stop it, or choose another address with %s", address, flag)
-	}
-	return fmt.Errorf("cannot listen on %q, give another HOST:PORT with %s: %w", address, flag, err)
 }

@@ -6,10 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// Certificate returns a configuration for TLS 1.2 or later with this certificate, which is read again when the files change.
-func (p *Process) Certificate(ctx context.Context, certFile, keyFile string) (*tls.Config, error) {
+// Certificate returns a configuration for TLS 1.2 or later with this certificate. It reads the files again when they change.
+// Errors and log lines call them name.
+func (p *Process) Certificate(ctx context.Context, name, certFile, keyFile string) (*tls.Config, error) {
 	var current atomic.Pointer[tls.Certificate]
-	err := p.Reload(ctx, "--tls-cert and --tls-key", []string{certFile, keyFile}, func() error {
+	err := p.Reload(ctx, name, []string{certFile, keyFile}, func() error {
 		certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err == nil {
 			current.Store(&certificate)

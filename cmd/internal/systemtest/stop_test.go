@@ -115,7 +115,8 @@ func TestStoppingHasAnEnd(t *testing.T) {
 			if status := worker.Wait(); status != c.status {
 				t.Errorf("exit status %d, want %d", status, c.status)
 			}
-			if !c.again && !strings.Contains(worker.Output(), "clientele: stopping worker took longer than --shutdown-timeout") {
+			if !c.again && !strings.Contains(worker.Output(), "clientele: stopping worker took longer than 1s: unfinished work resumes in another "+
+				"process or after a restart; to allow more time, raise --shutdown-timeout") {
 				t.Error(worker.Output())
 			}
 			postgres.Resume()
