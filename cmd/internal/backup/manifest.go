@@ -64,7 +64,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		if _, err := os.Stat(dir); err != nil {
 			return m, err
 		}
-		return m, fmt.Errorf("%s is not a complete backup: it has no %s, which clientele backup writes last", dir, manifestFile)
+		return m, fmt.Errorf("%s is not a complete backup: it has no %s, which is written last", dir, manifestFile)
 	}
 	if err != nil {
 		return m, err

@@ -102,7 +102,7 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 	case untrusted(err):
 		return untrustedAPI(err)
 	case err != nil:
-		return err
+		return importAdvice(err)
 	case r.Removed != "":
 		fmt.Fprintf(e.stdout, "removed %s: all of its rows are accepted\n", r.Removed)
 	case c.DryRun && r.Rejected > 0:
@@ -114,4 +114,23 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 		return fmt.Errorf("%d rows were rejected: correct them in %s and import that file", r.Rejected, r.RejectsPath)
 	}
 	return nil
+}
+
+// importAdvice returns the error of an import with the flag that changes it, where there is one.
+func importAdvice(err error) error {
+	config, isConfig := errors.AsType[*importer.ConfigError](err)
+	column, isColumn := errors.AsType[*importer.ColumnError](err)
+	_, isRejects := errors.AsType[*importer.RejectsError](err)
+	_, isRefused := errors.AsType[*importer.RefusedError](err)
+	switch {
+	case isConfig:
+		return fmt.Errorf("%s: %w", map[string]string{"KeyColumn": "--key-column", "Map": "--map"}[config.Field], config.Err)
+	case isColumn:
+		return fmt.Errorf("%w; rename the column, or give --map %q", err, column.Column+"=MEMBER")
+	case isRejects:
+		return fmt.Errorf("%w: choose another file with --rejects", err)
+	case isRefused:
+		return fmt.Errorf("%w: see --url and --token", err)
+	}
+	return err
 }

@@ -2,7 +2,6 @@ package importer
 
 import (
 	"crypto/tls"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ type Result struct {
 	Removed string
 }
 
-// checkKeyColumn refuses a key column that is needed for something else, because it is not sent.
+// checkKeyColumn refuses a key column that has another purpose, because it is not sent. The error is a *ConfigError.
 func (c Config) checkKeyColumn() error {
 	top, _, _ := strings.Cut(c.KeyColumn, ".")
 	_, isMember := members[c.KeyColumn]
@@ -63,9 +62,11 @@ func (c Config) checkKeyColumn() error {
 	case c.KeyColumn == "":
 		return nil
 	case isMember || top == "address" || top == "communicationPreferences":
-		return fmt.Errorf("--key-column %s is a part of the client, and a key column is not sent: name another column", c.KeyColumn)
-	case isMapped || isBookkeeping(c.KeyColumn):
-		return fmt.Errorf("--key-column and --map must not name the same column, and neither %s nor %s", columnRow, columnErrors)
+		return configErrorf("KeyColumn", "%s is a member of the client, and the key column is not sent: name another column", c.KeyColumn)
+	case isMapped:
+		return configErrorf("KeyColumn", "%s is mapped, and the key column is not sent: name another column", c.KeyColumn)
+	case isBookkeeping(c.KeyColumn):
+		return configErrorf("KeyColumn", "%s is a column of rejects files: name another column", c.KeyColumn)
 	}
 	return nil
 }

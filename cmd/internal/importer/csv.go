@@ -51,7 +51,7 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 	}
 	for name := range names {
 		if !slices.Contains(header, name) {
-			return nil, fmt.Errorf("--map names a column %q, and the file has none", name)
+			return nil, configErrorf("Map", "the file has no column %q", name)
 		}
 	}
 	if c.rowAt, err = c.column(columnRow); err != nil {
@@ -61,7 +61,7 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 		return nil, err
 	}
 	if keyColumn != "" && c.keyAt < 0 {
-		return nil, fmt.Errorf("--key-column names a column %q, and the file has none", keyColumn)
+		return nil, configErrorf("KeyColumn", "the file has no column %q", keyColumn)
 	}
 	return c, nil
 }
@@ -79,8 +79,7 @@ func (c *csvRows) memberOf(column string, names map[string]string) (string, erro
 		return "", nil
 	}
 	if _, ok := members[member]; !ok && member != "" {
-		return "", fmt.Errorf("column %q is nothing that a client has: rename it, or give --map %q; a client has %s", column,
-			column+"=member", memberNames())
+		return "", &ColumnError{Column: column, Members: memberNames()}
 	}
 	return member, nil
 }

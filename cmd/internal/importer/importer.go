@@ -17,7 +17,8 @@ import (
 	"clientele/domain"
 )
 
-// Run imports a file. Its error says that the import did not complete; rejected rows are no error.
+// Run imports a file. An error means that the import is not complete; rejected rows are not an error. It may be a
+// *ConfigError, a *ColumnError, a *RejectsError, a *RefusedError or a *tls.CertificateVerificationError.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	in, err := open(cfg)
 	if err != nil {

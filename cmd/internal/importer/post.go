@@ -62,7 +62,7 @@ func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) 
 		case status == http.StatusUnprocessableEntity || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge:
 			return problemReasons(body), nil
 		default:
-			return nil, fmt.Errorf("%s answers %d %s: see --url and --token", p.url, status, strings.Join(problemReasons(body), "; "))
+			return nil, &RefusedError{URL: p.url, Status: status, Reasons: problemReasons(body)}
 		}
 		select {
 		case <-ctx.Done():

@@ -37,7 +37,7 @@ func (x *rejects) add(r row, reasons []string) (err error) {
 	defer x.mu.Unlock()
 	if x.spool == nil {
 		if x.spool, err = createTemp(x.path); err != nil {
-			return fmt.Errorf("a row was rejected, and its file cannot be written, choose another with --rejects: %w", err)
+			return &RejectsError{err}
 		}
 		_ = os.Remove(x.spool.Name()) // nothing stays behind if the import is killed; Windows removes it in close
 	}
@@ -128,7 +128,7 @@ func hasSum(path string, sum []byte) (bool, error) {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is not a regular file: choose another with --rejects", path)
+		return false, &RejectsError{fmt.Errorf("%s is not a regular file", path)}
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -73,4 +73,4 @@ var members = func() map[string]bool {
 	return found
 }()
 
-func memberNames() string { return strings.Join(slices.Sorted(maps.Keys(members)), ", ") }
+func memberNames() []string { return slices.Sorted(maps.Keys(members)) }

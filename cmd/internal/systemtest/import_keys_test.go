@@ -157,7 +157,7 @@ func TestImportKeyColumn(t *testing.T) {
 		}
 	}
 
-	i.run("crm.csv", cli.ExitError, `--key-column names a column "x", and the file has none`, "--key-column", "x", "--map", "crm id=")
-	i.run("crm.csv", cli.ExitError, "--key-column firstName is a part of the client", "--key-column", "firstName")
-	i.run("crm.csv", cli.ExitError, "must not name the same column", "--key-column", "crm id", "--map", "crm id=")
+	i.run("crm.csv", cli.ExitError, `--key-column: the file has no column "x"`, "--key-column", "x", "--map", "crm id=")
+	i.run("crm.csv", cli.ExitError, "--key-column: firstName is a member of the client", "--key-column", "firstName")
+	i.run("crm.csv", cli.ExitError, "--key-column: crm id is mapped", "--key-column", "crm id", "--map", "crm id=")
 }

@@ -129,7 +129,7 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.run("clients.csv", cli.ExitOK, "accepted 1", "--rejects", i.path("link.csv"))
-	i.run("mine.rejects.csv", cli.ExitError, "is not a regular file", "--rejects", i.path("link.csv"))
+	i.run("mine.rejects.csv", cli.ExitError, "is not a regular file: choose another file with --rejects", "--rejects", i.path("link.csv"))
 	if got := i.read("other"); got != "precious" {
 		t.Errorf("overwritten: %s", got)
 	}
