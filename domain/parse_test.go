@@ -85,7 +85,7 @@ func TestParseInvalid(t *testing.T) {
 		text     = "must be a string"
 		nullable = "must be a string or null"
 		boolean  = "must be true or false"
-		unknown  = "is not a member of this object"
+		unknown  = "is an unknown member"
 		required = "is required and must not be blank"
 	)
 	type violations = []domain.Violation
