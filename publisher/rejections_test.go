@@ -209,7 +209,7 @@ func TestARetryIsInterrupted(t *testing.T) {
 	b := rejected("b")
 	step(d.rejections.Forget(t.Context(), b))
 	step(d.rejections.Republish(b))
-	d.wantSkipped(d.rejections.Retry(t.Context(), b), "under way")
+	d.wantSkipped(d.rejections.Retry(t.Context(), b), "in progress")
 	d.want(map[string]string{"a": "body of a", "b": "body of b"}, "b")
 	d.work(1, false)
 	d.retry("b")
@@ -238,11 +238,11 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 		d.postID(id, "new")
 	}
 	both := map[string]string{"first": "new", "a": "new"}
-	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
+	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "in progress")
 	d.want(both, "a", "first")
 
 	msgs := d.take(2) // delivered, not done
-	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "under way")
+	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "in progress")
 	d.want(both, "a", "first")
 	if err := d.rejections.Drop(t.Context(), d.get("a")); err != nil {
 		t.Error(err)
@@ -250,8 +250,8 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 	d.want(both, "first")
 
 	d.finish(msgs[1], true) // done, but above the ack floor as long as the first is not
-	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "not done with it yet")
-	d.wantSkipped(d.rejections.Drop(t.Context(), d.get("a")), "not done with it yet") // it would look pending
+	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "its command is still in progress")
+	d.wantSkipped(d.rejections.Drop(t.Context(), d.get("a")), "its command is still in progress") // it would look pending
 	d.want(both, "a", "first")
 
 	d.finish(msgs[0], false)
@@ -270,8 +270,8 @@ func TestACommandComesMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.postID("a", "new")
-	d.wantSkipped(d.rejections.Republish(a), "under way")
-	d.wantSkipped(d.rejections.Retry(t.Context(), a), "under way")
+	d.wantSkipped(d.rejections.Republish(a), "in progress")
+	d.wantSkipped(d.rejections.Retry(t.Context(), a), "in progress")
 	d.want(map[string]string{"a": "new"}, "a")
 }
 
@@ -284,11 +284,11 @@ func TestACommandNamedLikeAPattern(t *testing.T) {
 		d.postID("done", "2")
 		d.work(2, true)
 		all := map[string]string{id: "1", "done": "2"}
-		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "under way")
+		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "in progress")
 		d.want(all, id, "done")
 		d.postID("pending", "3")
 		all["pending"] = "3"
-		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "under way")
+		d.wantSkipped(d.rejections.Retry(t.Context(), d.get(id)), "in progress")
 		d.want(all, id, "done")
 		if err := d.rejections.Drop(t.Context(), d.get(id)); err != nil {
 			t.Error(err)

@@ -13,11 +13,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// schemaVersion is that of the newest file in migrations.
+// schemaVersion is the version of the newest file in migrations.
 const schemaVersion = 1
 
-// Ready returns nil when the database can be read and has the schema of this program, a SchemaError when it has
-// another.
+// Ready implements store.Store.
 func (s *Store) Ready(ctx context.Context) error {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
@@ -28,7 +27,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return store.CheckSchema(have, schemaVersion)
 }
 
-// Migrate brings the schema to this program's version, one migration a transaction.
+// Migrate implements store.Store. Each migration runs in its own transaction.
 func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
@@ -37,8 +36,8 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 		return 0, 0, err
 	}
 	for to = from; to < schemaVersion; {
-		// SQLite has no lock to hold over several transactions. If another program is migrating too, one of the two fails
-		// at what the other has just done, and goes on from there.
+		// SQLite has no lock that spans several transactions. If two programs migrate at once, one of them fails at a migration
+		// that the other has just applied, and continues with the next.
 		upErr := store.ApplyMigrations(ctx, goose.DialectSQLite3, s.writer, migrations)
 		have, err := s.schema(ctx)
 		if err != nil {
@@ -52,7 +51,7 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	return from, to, store.CheckSchema(to, schemaVersion)
 }
 
-// schema returns the version of the database's schema, 0 if it has none.
+// schema returns the version of the database's schema, or 0 if it has none.
 func (s *Store) schema(ctx context.Context) (int64, error) {
 	var exists bool
 	var version int64

@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// start starts a server that ends with the test.
+// start starts a server on the directory, which stops after the test, and connects to it.
 func start(t *testing.T, dir string) (*embedded.NATS, jetstream.JetStream) {
 	t.Helper()
 	s, js, err := startWith(t, embedded.NATSConfig{Dir: dir})
@@ -22,7 +22,7 @@ func start(t *testing.T, dir string) (*embedded.NATS, jetstream.JetStream) {
 	return s, js
 }
 
-// A loss of power may leave a file longer than what was written to it.
+// A power loss may leave a file longer than its data.
 func TestAStreamThatEndsInZeros(t *testing.T) {
 	dir := t.TempDir()
 	first, js := start(t, dir)
@@ -39,7 +39,7 @@ func TestAStreamThatEndsInZeros(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	afterwards := filepath.Join(t.TempDir(), "data [2]") // what a loss of power leaves now
+	afterwards := filepath.Join(t.TempDir(), "data [2]") // the disk after a power loss now
 	if err := os.CopyFS(afterwards, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestEveryWriteIsSynced(t *testing.T) {
 	}
 }
 
-// An empty directory would be the system's temporary one, and the next restart of the machine the end of the log.
+// With an empty directory, the server would use the system's temporary directory, and a reboot would delete the log.
 func TestNoDirectory(t *testing.T) {
 	if _, err := embedded.StartNATS(embedded.NATSConfig{Listen: "127.0.0.1:0"}); err == nil {
 		t.Error("started without a directory")
