@@ -1,5 +1,4 @@
-// Package process is the life of a Clientele process, whatever its role: what it starts, what it serves, and the order in
-// which it stops.
+// Package process manages the life cycle of a Clientele process: it starts and serves its parts and stops them in order.
 package process
 
 import (
@@ -22,23 +21,23 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// watchInterval is how often Watch looks.
+// watchInterval is the interval of the checks of Watch.
 const watchInterval = time.Second
 
-// Process is a running process. What it starts is stopped in reverse order.
+// Process is a running process. Its parts stop in the reverse order of their start.
 type Process struct {
 	Log zerolog.Logger
-	// Metrics are what /metrics shows.
+	// Metrics are served at /metrics.
 	Metrics *prometheus.Registry
-	// Traces take the spans of what the process does. It is nil while nobody asks for them.
+	// Traces receives the spans of the process. It is nil unless StartTracing has enabled tracing.
 	Traces trace.TracerProvider
 
 	stopTimeout time.Duration
 
 	fatal   chan error
-	giveUp  context.CancelFunc // ends the start, if it is still under way
+	giveUp  context.CancelFunc // cancels the context of Run's start function, and so ends Run
 	started atomic.Bool
-	waiting atomic.Value // of string: what Await waits for, "" for nothing
+	waiting atomic.Value // of string: what Await waits for, or ""
 
 	mu    sync.Mutex
 	stops []stop
@@ -49,15 +48,15 @@ type stop struct {
 	run  func(context.Context) error
 }
 
-// New returns a process that has started nothing yet. stopTimeout is how long Stop lets things finish, all together.
+// New returns a process without parts. stopTimeout is the time limit for stopping all of them.
 func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
 }
 
-// Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
-// ends the context of start. That the context ended, be it in the middle of the start, is no error.
+// Run calls start, waits until the context ends or Fatal or Done is called, and stops the parts. All three also end the context
+// of start. The error is that of start, Fatal or Stop. Run returns nil if the context ended, even during the start.
 func (p *Process) Run(ctx context.Context, start func(context.Context) error) error {
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -74,19 +73,19 @@ func (p *Process) Run(ctx context.Context, start func(context.Context) error) er
 	default:
 	}
 	if ctx.Err() != nil {
-		p.Log.Info().Msg("stopping; a second signal ends at once")
+		p.Log.Info().Msg("stopping; a second signal ends the process immediately")
 	}
-	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended: that is why it stops
+	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended
 }
 
-// OnStop has Stop call run, before what was registered earlier. Its context ends when the time to stop is over.
+// OnStop registers a function that Stop calls, before those registered earlier. Its context ends with the stop timeout.
 func (p *Process) OnStop(name string, run func(context.Context) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stops = append(p.stops, stop{name, run})
 }
 
-// Go runs f in the background until Stop ends its context, and has Stop wait for it.
+// Go runs f in a goroutine. Stop cancels its context and waits for it.
 func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -101,22 +100,22 @@ func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) 
 	})
 }
 
-// Fatal has Run stop and return the error: the process cannot go on.
+// Fatal makes Run stop the process and return the error. Later errors are ignored.
 func (p *Process) Fatal(err error) {
 	select {
 	case p.fatal <- err:
 		p.giveUp()
-	default: // one reason is enough
+	default: // the first error is enough
 	}
 }
 
-// Starting reports whether the start is still under way.
+// Starting reports whether the process is still starting.
 func (p *Process) Starting() bool { return !p.started.Load() }
 
-// Done has Run stop without an error: there is nothing more to do.
+// Done makes Run stop the process and return nil.
 func (p *Process) Done() { p.giveUp() }
 
-// Watch looks every second whether the process can go on. An error is fatal when the next look finds it again.
+// Watch calls check every second. If two consecutive calls return the same error, it is fatal.
 func (p *Process) Watch(ctx context.Context, name string, check func() error) {
 	p.Go(ctx, "watching "+name, func(ctx context.Context) {
 		ticker := time.NewTicker(watchInterval)
@@ -138,8 +137,8 @@ func (p *Process) Watch(ctx context.Context, name string, check func() error) {
 	})
 }
 
-// Stop stops what was started, last first; a second call does nothing. Past the time for stopping it returns an error at
-// once and leaves the rest as it is, for the process to end. That costs what kill -9 would: nothing but time.
+// Stop stops the parts in reverse order. A second call does nothing. After the timeout, Stop returns a *StopTimeoutError at once and
+// does not stop the remaining parts: the process must end. That is safe, like kill -9, but the next start takes longer.
 func (p *Process) Stop() error {
 	p.mu.Lock()
 	stops := p.stops
@@ -168,7 +167,7 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// StopTimeoutError means that Stop gave up waiting for one of the things to stop.
+// StopTimeoutError means that a part did not stop in time.
 type StopTimeoutError struct {
 	Name    string
 	Timeout time.Duration
@@ -185,14 +184,14 @@ type HTTP struct {
 	Address string // HOST:PORT; with port 0, a free one is chosen
 	Handler http.Handler
 	TLS     *tls.Config // nil for plain HTTP
-	// MaxConnections is how many callers may be connected at once, 0 for any number. More of them wait to be let in.
+	// MaxConnections is the maximum number of open connections; 0 means no limit. Further connections wait.
 	MaxConnections int
-	// OnShutdown is called when Stop begins to wait for requests, unless it is nil.
+	// OnShutdown, if not nil, is called when Stop begins to wait for requests.
 	OnShutdown func()
 }
 
-// Serve answers HTTP until Stop, which lets requests in progress finish. It returns the address with its actual port. The
-// error is that of net.Listen.
+// Serve serves HTTP until Stop, which waits for requests in progress. It returns the address with its actual port. An error is
+// that of net.Listen.
 func (p *Process) Serve(h HTTP) (string, error) {
 	listener, err := net.Listen("tcp", h.Address)
 	if err != nil {
@@ -214,7 +213,7 @@ func (p *Process) Serve(h HTTP) (string, error) {
 		MaxHeaderBytes:    16 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 100,
-			// What is received and not read yet: a body is read after its caller is known.
+			// Limits on data not read yet: bodies are read after authentication.
 			MaxReceiveBufferPerStream:     64 << 10,
 			MaxReceiveBufferPerConnection: 256 << 10,
 		},

@@ -137,10 +137,10 @@ func TestImportErrors(t *testing.T) {
 		{"the file is empty", cli.ExitError, []string{write("empty.csv", "")}},
 		{`column "surname" is not a member of a client; the members are address.county, `, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
 		{`or give --map "surname=MEMBER"`, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
-		{"two columns are firstName", cli.ExitError, []string{write("b.csv", "firstName,firstName\n")}},
+		{"two columns are named firstName", cli.ExitError, []string{write("b.csv", "firstName,firstName\n")}},
 		{`--map: the file has no column "x"`, cli.ExitError, []string{write("c.csv", "firstName\n"), "--map", "x=lastName"}},
 		{"row 3: ", cli.ExitError, []string{write("d.csv", "firstName\nJane\n\"x\"y\n"), "--dry-run"}},
-		{"it is no client", cli.ExitError, []string{write("e.ndjson", strings.Repeat("x", 2<<20)), "--dry-run"}},
+		{"more than a client can have", cli.ExitError, []string{write("e.ndjson", strings.Repeat("x", 2<<20)), "--dry-run"}},
 		{"--delimiter", cli.ExitUsage, []string{"x", "--delimiter=ab"}},
 		{"--url must be like", cli.ExitUsage, []string{"x", "--url=ftp://x"}},
 	} {

@@ -59,7 +59,7 @@ func TestDrain(t *testing.T) {
 	// What comes after it on the same listener has been served, so it is in flight.
 	testcluster.Accepted(t, api, testcluster.Jane, "")
 	serve.Signal(syscall.SIGTERM)
-	serve.Says("stopping; a second signal ends at once")
+	serve.Says("stopping; a second signal ends the process immediately")
 	publishertest.Eventually(t, "nobody listens", func() bool {
 		_, err := tryPost(api, testcluster.Jane)
 		return err != nil
@@ -108,7 +108,7 @@ func TestStoppingHasAnEnd(t *testing.T) {
 			operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
 			publishertest.Eventually(t, "the command is in hand", func() bool { return s.Consumer().NumAckPending == 1 })
 			worker.Signal(syscall.SIGTERM)
-			worker.Says("stopping; a second signal ends at once")
+			worker.Says("stopping; a second signal ends the process immediately")
 			if c.again {
 				worker.Signal(syscall.SIGTERM)
 			}
