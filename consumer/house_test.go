@@ -47,7 +47,7 @@ func newHouse(t testing.TB) *house {
 	return &house{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err)}
 }
 
-// worker returns a worker that is not running, on the store and the streams of the house unless cfg has others.
+// worker returns a worker that is not running. It uses the store and the outcomes of the house, unless cfg has others.
 func (h *house) worker(cfg consumer.Config) *consumer.Worker {
 	h.t.Helper()
 	cfg.Conn = h.nc
@@ -74,7 +74,7 @@ func (h *house) outcomes() *publisher.OutcomePublisher {
 	return outcomes
 }
 
-// run runs a worker until the test ends, or stop is called; stop waits for the worker.
+// run runs a worker until the test ends or stop is called. stop waits for the worker.
 func (h *house) run(cfg consumer.Config) (stop func()) {
 	h.t.Helper()
 	w := h.worker(cfg)
@@ -132,7 +132,7 @@ func (h *house) messages(stream string) []*jetstream.RawStreamMsg {
 	return msgs
 }
 
-// purge drops the messages of a stream.
+// purge removes the messages of a stream.
 func (h *house) purge(stream string) {
 	h.t.Helper()
 	s, err := h.js.Stream(context.Background(), stream)
@@ -144,7 +144,7 @@ func (h *house) purge(stream string) {
 	}
 }
 
-// renew makes a stream anew. A purge would leave it the ids that it remembers.
+// renew recreates a stream. After a purge, it would still remember message ids.
 func (h *house) renew(stream string) {
 	h.t.Helper()
 	s, err := h.js.Stream(context.Background(), stream)
@@ -181,7 +181,7 @@ func (h *house) drained() {
 	})
 }
 
-// messageOf is the command as an ingress puts it on the log.
+// messageOf returns the message of a command as an ingress publishes it.
 func messageOf(c domain.CreateClient) *nats.Msg {
 	return &nats.Msg{
 		Subject: domain.SubjectCreate + c.ID.String(),
@@ -194,13 +194,13 @@ func messageOf(c domain.CreateClient) *nats.Msg {
 	}
 }
 
-// deliveries is how many messages were delivered, again or for the first time.
+// deliveries returns the number of deliveries, including redeliveries.
 func (h *house) deliveries() int {
 	h.t.Helper()
 	return int(h.consumerInfo().Delivered.Consumer)
 }
 
-// same checks that each command has its row and exactly one event, which carries the row.
+// same checks that each command has its row and exactly one event with the record of the row.
 func (h *house) same(commands []domain.CreateClient) {
 	h.t.Helper()
 	events := map[string][]byte{}

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// desk is the streams with an operator's hands on them, and a worker that does as the test says.
+// desk has the streams, an operator's view of them, and a worker that the test controls.
 type desk struct {
 	t          *testing.T
 	nc         *nats.Conn
@@ -47,7 +47,7 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-// post puts a message on the command log.
+// post publishes a message to the command log.
 func (d *desk) post(msg *nats.Msg) {
 	d.t.Helper()
 	if _, err := d.js.PublishMsg(d.t.Context(), msg); err != nil {
@@ -60,7 +60,7 @@ func (d *desk) postID(id, body string) {
 	d.post(&nats.Msg{Subject: domain.SubjectCreate + id, Data: []byte(body)})
 }
 
-// work takes n commands from the log, rejects those that it is told to, and acknowledges all.
+// work fetches n commands from the log, rejects the selected ones, and acknowledges all.
 func (d *desk) work(n int, rejected bool) {
 	d.t.Helper()
 	for _, msg := range d.take(n) {
@@ -109,7 +109,7 @@ func (d *desk) finish(msg jetstream.Msg, rejected bool) {
 
 func (d *desk) reject(rejections ...domain.Rejection) {
 	d.t.Helper()
-	for few := range slices.Chunk(rejections, 50) { // a slow disk syncs these within the time for an acknowledgement
+	for few := range slices.Chunk(rejections, 50) { // a slow disk syncs this many within the publish timeout
 		if err := d.outcomes.PublishRejections(few); err != nil {
 			d.t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func (d *desk) wantSkipped(err error, reason string) {
 	}
 }
 
-// bodies returns what is on a stream, by the last token of the subject.
+// bodies returns the messages of a stream by the last token of the subject.
 func (d *desk) bodies(name string) map[string]string {
 	d.t.Helper()
 	bodies := map[string]string{}

@@ -21,7 +21,7 @@ import (
 func TestRejectionsAreListed(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	const n = 600 // of more than two pages
+	const n = 600 // more than two pages
 	start := time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC)
 	reasons := []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable}
 	var all []domain.Rejection
@@ -113,7 +113,7 @@ func TestNoRejections(t *testing.T) {
 	}
 }
 
-// What stands under a strange subject is found by it, and nothing else is.
+// A rejection with an unusual subject is found by it, and no other rejection is.
 func TestStrangeIDs(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -136,7 +136,7 @@ func TestStrangeIDs(t *testing.T) {
 	d.want(map[string]string{}, "last")
 }
 
-// Commands of a crowd come as an atomic batch; each goes back to the log without the server's marks on it.
+// Commands published as an atomic batch are retried one by one, without the headers of the server.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -163,7 +163,7 @@ func TestRetry(t *testing.T) {
 		}
 		return want
 	}())
-	for _, msg := range d.take(100) { // the worker gets them again
+	for _, msg := range d.take(100) { // the worker receives them again
 		var names []string
 		for name := range msg.Headers() {
 			names = append(names, name)
@@ -205,7 +205,7 @@ func TestARetryIsInterrupted(t *testing.T) {
 	d.want(map[string]string{"a": "body of a"})
 	d.work(1, false)
 
-	// Published, and not done yet: nothing to do. Done: the repetition publishes once more.
+	// While the published command is in progress, a retry is skipped. When it is finished, a retry publishes it again.
 	b := rejected("b")
 	step(d.rejections.Forget(t.Context(), b))
 	step(d.rejections.Republish(b))
@@ -216,7 +216,7 @@ func TestARetryIsInterrupted(t *testing.T) {
 	d.want(map[string]string{"a": "body of a", "b": "body of b"})
 	d.work(1, false)
 
-	// Published, and rejected again before its old rejection is removed: the new one stays.
+	// If the command is rejected again before its old rejection is removed, the new rejection stays.
 	c := rejected("c")
 	step(d.rejections.Forget(t.Context(), c))
 	step(d.rejections.Republish(c))
@@ -225,7 +225,7 @@ func TestARetryIsInterrupted(t *testing.T) {
 	if again := d.get("c"); again.Sequence <= c.Sequence {
 		t.Errorf("rejection %d, want one after %d", again.Sequence, c.Sequence)
 	}
-	// So it does if everything was done and somebody else does it again.
+	// It also stays if another operator repeats a complete retry.
 	step(d.rejections.Retry(t.Context(), c))
 	d.want(map[string]string{"a": "body of a", "b": "body of b", "c": "body of c"}, "c")
 }
@@ -241,7 +241,7 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "in progress")
 	d.want(both, "a", "first")
 
-	msgs := d.take(2) // delivered, not done
+	msgs := d.take(2) // delivered, but not acknowledged
 	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "in progress")
 	d.want(both, "a", "first")
 	if err := d.rejections.Drop(t.Context(), d.get("a")); err != nil {
@@ -249,9 +249,9 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 	}
 	d.want(both, "first")
 
-	d.finish(msgs[1], true) // done, but above the ack floor as long as the first is not
+	d.finish(msgs[1], true) // acknowledged, but above the ack floor until the first is acknowledged
 	d.wantSkipped(d.rejections.Retry(t.Context(), d.get("a")), "its command is still in progress")
-	d.wantSkipped(d.rejections.Drop(t.Context(), d.get("a")), "its command is still in progress") // it would look pending
+	d.wantSkipped(d.rejections.Drop(t.Context(), d.get("a")), "its command is still in progress") // without its rejection, it would look pending
 	d.want(both, "a", "first")
 
 	d.finish(msgs[0], false)
@@ -259,7 +259,7 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 	d.want(both, "first")
 }
 
-// Between the two steps of a retry the log is open to anyone.
+// Another caller may publish between the two steps of a retry.
 func TestACommandComesMeanwhile(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -275,7 +275,7 @@ func TestACommandComesMeanwhile(t *testing.T) {
 	d.want(map[string]string{"a": "new"}, "a")
 }
 
-// A subject may end in a wildcard, taken literally when it is published to and as a pattern elsewhere.
+// A subject may end in a wildcard, which is literal in a publish and a pattern elsewhere.
 func TestACommandNamedLikeAPattern(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"*", ">"} {
@@ -305,13 +305,13 @@ func TestDrop(t *testing.T) {
 	}
 	d.work(3, true)
 	a, b := d.get("a"), d.get("b")
-	for range 2 { // the second time it has been done
+	for range 2 { // the second call finds nothing to remove
 		if err := d.rejections.Drop(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d.want(map[string]string{"b": "b", "c": "c"}, "b", "c")
-	if err := d.rejections.Forget(t.Context(), b); err != nil { // and then interrupted
+	if err := d.rejections.Forget(t.Context(), b); err != nil { // as in an interrupted Drop
 		t.Fatal(err)
 	}
 	if err := d.rejections.Drop(t.Context(), b); err != nil {
@@ -366,8 +366,8 @@ func TestAMessageThatIsNoRejection(t *testing.T) {
 	d.want(map[string]string{})
 }
 
-// A rejection replaces what is not UTF-8. That can make a command larger than the log takes, or a header invalid; such a
-// command must not be in the way of others.
+// A rejection replaces bytes that are not UTF-8. That may make a command larger than the log accepts, or a header invalid. Such a
+// command must not block others.
 func TestARejectedCommandThatCannotBePublished(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
