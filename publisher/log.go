@@ -204,7 +204,7 @@ func (l *Log) Ready(ctx context.Context) error {
 	return streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections)
 }
 
-// withdraw takes back a request that is not being published yet. It reports whether it could.
+// withdraw withdraws a request unless it is already being published. It reports whether it did.
 func (l *Log) withdraw(r *request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

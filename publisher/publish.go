@@ -34,7 +34,7 @@ type stream struct {
 }
 
 func newStream(nc *nats.Conn, info jetstream.StreamInfo) (stream, error) {
-	// A JetStream context of its own: other publishes do not count against its limit or share its timeout.
+	// A separate JetStream context: other publishes do not count against its limit or share its timeout.
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
 	return stream{js: js, atomic: info.Config.Replicas == 1}, err
 }

@@ -32,8 +32,8 @@ func CheckSchema(have, want int64) error {
 	return nil
 }
 
-// ApplyMigrations applies the SQL files in the directory migrations that the database does not have yet. Each file runs in a
-// transaction of its own.
+// ApplyMigrations applies the SQL files in the directory migrations that the database does not have yet. Each file runs in its
+// own transaction.
 func ApplyMigrations(ctx context.Context, dialect goose.Dialect, db *sql.DB, files fs.FS) error {
 	migrations, err := fs.Sub(files, "migrations")
 	if err != nil {

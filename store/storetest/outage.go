@@ -90,7 +90,7 @@ func (s *PostgresServer) copied() (*PostgresServer, error) {
 }
 
 func (s *PostgresServer) follow(primary *PostgresServer) error {
-	if err := s.own(); err != nil {
+	if err := s.chown(); err != nil {
 		return err
 	}
 	backup := s.command("pg_basebackup", "--host=127.0.0.1", "--port="+strconv.Itoa(primary.port), "--username="+superuser,
@@ -98,7 +98,7 @@ func (s *PostgresServer) follow(primary *PostgresServer) error {
 	if out, err := backup.CombinedOutput(); err != nil {
 		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
 	}
-	return s.startSomewhere()
+	return s.startOnFreePort()
 }
 
 // synchronise makes commits wait for the standby, and returns when they do.

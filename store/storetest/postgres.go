@@ -28,9 +28,9 @@ const (
 	superuser   = "clientele"
 	maintenance = "postgres" // a database that every server has
 
-	pollInterval = 20 * time.Millisecond
-	patience     = time.Minute // for a server to start, to stop, to answer
-	portAttempts = 3           // another process may use the free port first
+	pollInterval  = 20 * time.Millisecond
+	serverTimeout = time.Minute // for a server to start, to stop, to answer
+	portAttempts  = 3           // another process may use the free port first
 )
 
 // shared is the server that the tests of this process share.
@@ -198,26 +198,26 @@ func newServer() (*PostgresServer, error) {
 }
 
 func (s *PostgresServer) initialise() error {
-	if err := s.own(); err != nil {
+	if err := s.chown(); err != nil {
 		return err
 	}
 	initdb := s.command("initdb", "--username="+superuser, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return s.startSomewhere()
+	return s.startOnFreePort()
 }
 
-// own makes the owner of the server's processes the owner of its directory.
-func (s *PostgresServer) own() error {
+// chown makes the owner of the server's processes the owner of its directory.
+func (s *PostgresServer) chown() error {
 	if s.owner == nil {
 		return nil
 	}
 	return os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid))
 }
 
-// startSomewhere starts the server on a free port.
-func (s *PostgresServer) startSomewhere() (err error) {
+// startOnFreePort starts the server on a free port.
+func (s *PostgresServer) startOnFreePort() (err error) {
 	for range portAttempts {
 		if s.port, err = freePort(); err != nil {
 			return err
@@ -266,7 +266,7 @@ func (s *PostgresServer) start() error {
 
 // answers returns nil as soon as the server accepts connections.
 func (s *PostgresServer) answers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
@@ -290,7 +290,7 @@ func (s *PostgresServer) stop(signal os.Signal) error {
 	if err := s.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(serverTimeout)
 	defer deadline.Stop()
 	select {
 	case <-s.exited:
@@ -320,7 +320,7 @@ func (s *PostgresServer) exec(statement string) error {
 
 // maintain runs f with a superuser's connection.
 func (s *PostgresServer) maintain(f func(ctx context.Context, conn *pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.url(maintenance))
 	if err != nil {
@@ -398,7 +398,7 @@ func findPrograms() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("PostgreSQL's initdb and postgres are not on this machine: run make test, which installs them")
+	return "", errors.New("PostgreSQL's initdb and postgres are not installed: run make setup")
 }
 
 // majorVersion returns the number in the name of the directory above bin: 9 for postgresql@9.6, 15 for /usr/lib/postgresql/15.

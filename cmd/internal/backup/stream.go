@@ -18,8 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// patience is how long the server may send nothing. The server itself cancels a copy after 5 s without an acknowledgement.
-const patience = 30 * time.Second
+// idleTimeout is how long the server may send nothing. The server itself cancels a copy after 5 s without an acknowledgement.
+const idleTimeout = 30 * time.Second
 
 // streamCopy is the copy of a stream: its messages and consumers in one file, its settings in another.
 type streamCopy struct {
@@ -34,7 +34,7 @@ func (s streamCopy) meta() string { return s.name + ".json" }
 // snapshot copies a stream with its consumers.
 func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s streamCopy, err error) {
 	s.name = name
-	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(patience))
+	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(idleTimeout))
 	if err != nil {
 		return s, err
 	}
@@ -44,10 +44,10 @@ func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s stre
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silent := time.AfterFunc(patience, func() { cancel(fmt.Errorf("NATS has sent nothing for %s", patience)) })
+	silent := time.AfterFunc(idleTimeout, func() { cancel(fmt.Errorf("NATS has sent nothing for %s", idleTimeout)) })
 	defer silent.Stop()
 	data, err := newFileWriter(cfg.Dir, s.data(), func(size int64) {
-		silent.Reset(patience)
+		silent.Reset(idleTimeout)
 		cfg.Progress(name, size, 0)
 	})
 	if err != nil {
@@ -166,7 +166,7 @@ func (s streamCopy) read(ctx context.Context, cfg Config, yield func(message)) (
 
 // restore creates the stream from the copy, with these settings.
 func (s streamCopy) restore(ctx context.Context, cfg Config, settings api.StreamConfig) error {
-	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(patience))
+	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(idleTimeout))
 	if err != nil {
 		return err
 	}

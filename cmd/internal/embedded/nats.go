@@ -59,7 +59,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	if err := distrustZeros(cfg.Dir); err != nil {
+	if err := removeUntrustedIndexes(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	opts, err := cfg.access(host)

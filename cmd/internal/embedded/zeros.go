@@ -10,10 +10,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// distrustZeros removes the index of each stream with a file that ends in zeros, so that the server reads the stream instead. A
-// power loss leaves such a file if its new size is on disk, but its data is not. If the stream was empty when the index was
-// written, the server would mistake the zeros for the checksum in the index, and lose all messages (nats-server 2.15.2).
-func distrustZeros(dir string) error {
+// removeUntrustedIndexes removes the index of each stream with a file that ends in zeros, so that the server reads the stream
+// instead. A power loss leaves such a file if its new size is on disk, but its data is not. If the stream was empty when the index
+// was written, the server would mistake the zeros for the checksum in the index, and lose all messages (nats-server 2.15.2).
+func removeUntrustedIndexes(dir string) error {
 	blocks, err := fs.Glob(os.DirFS(dir), server.JetStreamStoreDir+"/*/streams/*/msgs/*.blk")
 	if err != nil {
 		return err

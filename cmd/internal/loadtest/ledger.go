@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// patience is how long the ledger waits for the next outstanding event.
-const patience = 15 * time.Second
+// idleTimeout is how long the ledger waits for the next outstanding event.
+const idleTimeout = 15 * time.Second
 
 // Ledger matches each accepted client with its events.
 type Ledger struct {
@@ -87,13 +87,13 @@ func (l *Ledger) update(id uuid.UUID, change func(*entry)) {
 	}
 }
 
-// wait waits until every accepted client has its event, or until no event arrives for the patience.
+// wait waits until every accepted client has its event, or until no event arrives for idleTimeout.
 func (l *Ledger) wait(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for l.outstanding.Load() > 0 {
 		l.mu.Lock()
-		quiet := time.Since(l.last) > patience
+		quiet := time.Since(l.last) > idleTimeout
 		l.mu.Unlock()
 		if quiet {
 			return

@@ -35,7 +35,7 @@ type Process struct {
 	stopTimeout time.Duration
 
 	fatal   chan error
-	giveUp  context.CancelFunc // cancels the context of Run's start function, and so ends Run
+	cancel  context.CancelFunc // cancels the context of Run's start function, and so ends Run
 	started atomic.Bool
 	waiting atomic.Value // of string: what Await waits for, or ""
 
@@ -52,7 +52,7 @@ type stop struct {
 func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), giveUp: func() {}}
+	return &Process{Log: log, Metrics: metrics, stopTimeout: stopTimeout, fatal: make(chan error, 1), cancel: func() {}}
 }
 
 // Run calls start, waits until the context ends or Fatal or Done is called, and stops the parts. All three also end the context
@@ -60,7 +60,7 @@ func New(log zerolog.Logger, stopTimeout time.Duration) *Process {
 func (p *Process) Run(ctx context.Context, start func(context.Context) error) error {
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.giveUp = cancel
+	p.cancel = cancel
 	err := start(running)
 	p.started.Store(true)
 	if err == nil {
@@ -104,7 +104,7 @@ func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) 
 func (p *Process) Fatal(err error) {
 	select {
 	case p.fatal <- err:
-		p.giveUp()
+		p.cancel()
 	default: // the first error is enough
 	}
 }
@@ -113,7 +113,7 @@ func (p *Process) Fatal(err error) {
 func (p *Process) Starting() bool { return !p.started.Load() }
 
 // Done makes Run stop the process and return nil.
-func (p *Process) Done() { p.giveUp() }
+func (p *Process) Done() { p.cancel() }
 
 // Watch calls check every second. If two consecutive calls return the same error, it is fatal.
 func (p *Process) Watch(ctx context.Context, name string, check func() error) {
