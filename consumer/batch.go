@@ -14,8 +14,8 @@ import (
 // Store keeps the clients.
 type Store interface {
 	// Create stores the clients whose ids are free, all or none; result i belongs to client i. An error means that nothing is
-	// known to be stored, and the worker repeats the call. With domain.CodeUnstorable, the content of at least one client is
-	// refused for good.
+	// known to be stored, and the worker repeats the call. An error with domain.CodeUnstorable is permanent: the database refuses
+	// the content of at least one client.
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 }
 
@@ -63,14 +63,14 @@ func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
 	}
 	spans.end(verdicts, err)
 	if err != nil {
-		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped with commands in hand, they stay on the log")
+		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped before the commands were done; they stay on the log")
 		for _, msg := range msgs {
-			_ = msg.Nak() // without it they would wait for ackWait
+			_ = msg.Nak() // else the server redelivers it only after ackWait
 		}
 		return
 	}
 	p.notify(msgs)
-	p.ack(msgs) //nolint:contextcheck // a worker that stops still acknowledges what is done
+	p.ack(msgs) //nolint:contextcheck // a worker that stops still acknowledges finished commands
 }
 
 // notify tells waiting callers that outcomes are on disk; delivery is best effort.
@@ -94,7 +94,7 @@ func (p processor) ack(msgs []jetstream.Msg) {
 			acknowledge = func() error { return msg.DoubleAck(ctx) }
 		}
 		if err := acknowledge(); err != nil {
-			p.log.Warn().Err(err).Msg("cannot acknowledge a command, it will be delivered again")
+			p.log.Warn().Err(err).Msg("cannot acknowledge a command; it will be delivered again")
 		}
 	}
 }

@@ -13,23 +13,23 @@ import (
 
 // The metrics of the streams and the consumer.
 var (
-	logCommands = prometheus.NewDesc("clientele_log_commands", "Messages on the command log, those that are done included.", nil, nil)
+	logCommands = prometheus.NewDesc("clientele_log_commands", "Messages on the command log, including finished commands.", nil, nil)
 	logBytes    = prometheus.NewDesc("clientele_log_bytes", "Size of the command log.", nil, nil)
-	logMaxBytes = prometheus.NewDesc("clientele_log_max_bytes", "Size at which the command log refuses more.", nil, nil)
-	pending     = prometheus.NewDesc("clientele_worker_pending_commands", "Commands that no worker has been handed yet.", nil, nil)
-	ackPending  = prometheus.NewDesc("clientele_worker_ack_pending_commands", "Commands that workers have in hand.", nil, nil)
+	logMaxBytes = prometheus.NewDesc("clientele_log_max_bytes", "Size at which the command log refuses new commands.", nil, nil)
+	pending     = prometheus.NewDesc("clientele_worker_pending_commands", "Commands not yet delivered to a worker.", nil, nil)
+	ackPending  = prometheus.NewDesc("clientele_worker_ack_pending_commands", "Commands delivered to a worker and not yet acknowledged.", nil, nil)
 	oldest      = prometheus.NewDesc("clientele_worker_oldest_command_age_seconds",
 		"Age of the oldest command without an outcome; 0 if there is none.", nil, nil)
 	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
-		"Messages that a stream has ever taken. It falls when NATS has lost the last of them.", []string{"stream"}, nil)
+		"Messages that a stream has ever stored. It decreases when NATS loses the newest messages.", []string{"stream"}, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
-		"Messages between a stream's first and last that are not there: erased, retried, or lost by NATS.", []string{"stream"}, nil)
+		"Messages missing between a stream's first and last: erased, retried, or lost by NATS.", []string{"stream"}, nil)
 )
 
 // collectTimeout bounds Collect.
 const collectTimeout = 2 * time.Second
 
-// collector looks up the metrics of the streams, and of the consumer that all workers share, when they are asked for.
+// collector collects the metrics of the streams, and of the consumer that all workers share.
 type collector struct{ js jetstream.JetStream }
 
 // Describe implements prometheus.Collector.
@@ -39,7 +39,7 @@ func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. It looks up the streams and the consumer, and leaves out what it cannot read.
+// Collect implements prometheus.Collector. It looks up the streams and the consumer, and omits metrics that it cannot read.
 func (c collector) Collect(values chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()

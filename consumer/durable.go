@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ackWait is how long the server waits for a sign of life before it delivers a command to another worker. The commands of a
-// worker that died wait for as long.
+// ackWait is how long the server waits for a heartbeat or an ack before it delivers a command to another worker. The commands
+// of a worker that died wait as long.
 const ackWait = 6 * time.Second
 
 // MissingConsumerError means that the command stream does not have the consumer of the workers.
@@ -31,7 +31,7 @@ func Migrate(ctx context.Context, js jetstream.JetStream) error {
 		AckWait:     ackWait,
 		// A limit would leave a command below the ack floor, undelivered and without an outcome.
 		MaxDeliver: -1,
-		// The workers limit their batches themselves.
+		// The workers limit their own batches.
 		MaxAckPending: -1,
 	})
 	if err != nil {

@@ -17,13 +17,12 @@ import (
 )
 
 const (
-	maxCommand   = 64 << 10 // bytes of a command, headers and all, see publisher.MigrateStreams
+	maxCommand   = 64 << 10 // bytes of a command with its headers, see publisher.MigrateStreams
 	maxRejection = 1 << 20  // NATS's default payload limit
 )
 
-// FuzzDecode holds what decode promises for anything on the log: a command that says what the message says, and says it
-// again when it is written again; or an error with one of two codes. Either way the message can be rejected, and the
-// rejection read.
+// FuzzDecode checks the contract of Decode for any message on the log. It returns a command that matches the message and encodes to
+// an equal message, or an error with one of two codes. In both cases the message can be rejected, and the rejection can be parsed.
 func FuzzDecode(f *testing.F) {
 	seed := func(c domain.CreateClient, change func(*nats.Msg)) {
 		msg := messageOf(c)
@@ -113,7 +112,7 @@ func saysTheSame(t *testing.T, c domain.CreateClient, msg *nats.Msg) {
 	}
 }
 
-// canBeRejected checks that a rejection of the message can be written, published and read.
+// canBeRejected checks that a rejection of the message can be encoded, published and parsed.
 func canBeRejected(t *testing.T, msg message, err error) {
 	t.Helper()
 	rejection := consumer.Reject(msg, err)
@@ -136,7 +135,7 @@ func canBeRejected(t *testing.T, msg message, err error) {
 	}
 }
 
-// message is a message as a worker sees it, which no server delivered.
+// message is a delivered message without a server.
 type message struct {
 	jetstream.Msg
 

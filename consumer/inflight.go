@@ -8,14 +8,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// inFlight has the batches in progress. The worker reports them to the server again and again, so that waiting for a
-// database causes no redelivery.
+// inFlight has the batches in progress. The worker sends heartbeats for them, so that waiting for a database causes no
+// redelivery.
 type inFlight struct {
 	mu      sync.Mutex
 	batches map[*[]jetstream.Msg]struct{}
 }
 
-// add adds a batch until you call release.
+// add adds a batch. release removes it.
 func (f *inFlight) add(msgs []jetstream.Msg) (release func()) {
 	batch := &msgs
 	f.mu.Lock()
@@ -31,7 +31,7 @@ func (f *inFlight) add(msgs []jetstream.Msg) (release func()) {
 	}
 }
 
-// heartbeat reports the batches as in progress, again and again until the context ends.
+// heartbeat reports the batches as in progress at this interval until the context ends.
 func (f *inFlight) heartbeat(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

@@ -35,26 +35,26 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
 		create: with.NewHistogram(prometheus.HistogramOpts{
-			Name: "clientele_store_create_duration_seconds", Help: "Time that the database took to store a batch, or to refuse it.",
+			Name: "clientele_store_create_duration_seconds", Help: "Time that the database needed to store or refuse a batch.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 		events: with.NewCounter(prometheus.CounterOpts{
-			Name: "clientele_events_published_total", Help: "Events client.created on disk, repetitions included.",
+			Name: "clientele_events_published_total", Help: "Published client.created events, including duplicates.",
 		}),
 		rejections: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "clientele_rejections_total", Help: "Commands that will never become a client.",
+			Name: "clientele_rejections_total", Help: "Rejected commands.",
 		}, []string{"reason"}),
 		redeliveries: with.NewCounter(prometheus.CounterOpts{
 			Name: "clientele_worker_redeliveries_total", Help: "Commands that had been delivered before.",
 		}),
 		retries: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "clientele_worker_retries_total", Help: "Attempts that failed and are made again, by what was attempted.",
+			Name: "clientele_worker_retries_total", Help: "Failed attempts that the worker repeats, by kind of attempt.",
 		}, []string{"attempt"}),
 		trimmed: with.NewCounter(prometheus.CounterOpts{
-			Name: "clientele_log_trimmed_commands_total", Help: "Commands that were dropped from the log after they were done.",
+			Name: "clientele_log_trimmed_commands_total", Help: "Finished commands removed from the log.",
 		}),
 	}
-	// They exist from the start: Prometheus then sees the first one as an increase.
+	// Create the series now, so that Prometheus sees the first rejection or retry as an increase.
 	for _, reason := range []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable} {
 		m.rejections.WithLabelValues(string(reason))
 	}

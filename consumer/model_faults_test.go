@@ -13,13 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// unstorableName makes a valid client one that the store refuses.
+// unstorableName is the last name of valid clients that the store refuses.
 const unstorableName = "Unstorable"
 
-// variants are the commands that may come under an id. Those with the same last name mean the same client.
+// variants are the possible commands of an id. Those with the same last name describe the same client.
 var variants = []struct {
 	name   string
-	reason domain.Code // for which it is rejected whatever is stored
+	reason domain.Code // why it is always rejected, or ""
 	change func(*nats.Msg)
 }{
 	{name: "Ada"},
@@ -35,51 +35,50 @@ var variants = []struct {
 	}},
 }
 
-// The calls of a worker that can go wrong.
+// The calls of a worker that can fail.
 const (
 	callStore      = "store"
 	callEvents     = "events"
 	callRejections = "rejections"
 )
 
-// How much of a failing call takes effect, and what else happens at that moment.
+// How much of a failing call takes effect, and what the worker does then.
 const (
 	nothing = "nothing"
 	half    = "half"
 	all     = "all"
 
 	working  = "goes on"         // the worker tries again
-	stopping = "is told to stop" // and gives the commands back
+	stopping = "is told to stop" // the worker returns the commands to the log
 )
 
-// fault is what will happen to a call.
+// fault describes the failure of a call.
 type fault struct {
-	after  int    // calls of this kind that still work
+	after  int    // number of calls of this kind that still succeed
 	effect string // nothing, half, all
 	worker string // working, stopping
-	works  bool   // the call works after all, so that only the stop is left
+	works  bool   // the call succeeds, so that only the stop remains
 }
 
-// faults is a store and the outcomes as a worker sees them, with what was asked for going wrong. A worker uses them from one
-// goroutine.
+// faults wraps a store and outcomes, and injects faults. It is not safe for concurrent use.
 type faults struct {
 	store    store.Store
 	outcomes *publisher.OutcomePublisher
 	calls    map[string]fault
 	crash    string // the call after which the worker will die
 
-	// Of the batch in hand.
+	// The state of the current batch.
 	stop   context.CancelFunc
 	stops  bool // it was told to stop
-	gaveUp bool // so it must give the commands back
+	gaveUp bool // it must return the commands to the log
 }
 
 var errAway = errors.New("the connection was lost")
 
-// crashed is what a worker panics with when it is to die.
+// crashed is the panic value of a worker that must die.
 type crashed struct{}
 
-// die is the worker's end, if it was to come after this call.
+// die ends the worker if it must die after this call.
 func (f *faults) die(call string) {
 	if f.crash == call {
 		f.crash = ""
@@ -88,7 +87,7 @@ func (f *faults) die(call string) {
 	}
 }
 
-// strike says how many of n clients, events or rejections the call still carries out, and whether it fails then.
+// strike returns how many of n clients, events or rejections the call processes, and its error.
 func (f *faults) strike(call string, n int) (effective int, err error) {
 	fault, armed := f.calls[call]
 	if !armed {
@@ -118,8 +117,7 @@ func (f *faults) strike(call string, n int) (effective int, err error) {
 	}
 }
 
-// Create is the store's, which stores all or nothing. Clients with a certain last name reach it with a date that no
-// database takes.
+// Create calls the store, which stores all or nothing. It gives clients with unstorableName a date that every database refuses.
 func (f *faults) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 	effective, failure := f.strike(callStore, len(clients))
 	if effective < len(clients) {

@@ -27,12 +27,12 @@ func (m *model) open() (seqs []uint64) {
 	return seqs
 }
 
-// firstOpen is the lowest sequence that is not done.
+// firstOpen is the lowest sequence of an unfinished command.
 func (m *model) firstOpen() uint64 {
 	return slices.Min(append(m.open(), 1<<63))
 }
 
-// look compares the system with the model after a worker was given these commands.
+// look compares the system with the model after a worker processed these commands.
 func (m *model) look(t *rapid.T, hand map[string]*command) {
 	m.lookAtRows(t)
 	m.lookAtEvents(t, hand)
@@ -75,7 +75,7 @@ func (m *model) lookAtRows(t *rapid.T) {
 	}
 }
 
-// lookAtEvents also empties the stream and its memory of ids, so that a repeated event is seen when it comes.
+// lookAtEvents also recreates the stream, so that a duplicate event is stored and visible.
 func (m *model) lookAtEvents(t *rapid.T, hand map[string]*command) {
 	msgs := m.s.messages(domain.StreamEvents)
 	if len(msgs) > 0 {
@@ -118,7 +118,7 @@ func attributes(header nats.Header) nats.Header {
 	return kept
 }
 
-// lookAtRejections also empties the stream, so that a rejection is seen to come, and not to have been there.
+// lookAtRejections also empties the stream, so that each rejection on it is new.
 func (m *model) lookAtRejections(t *rapid.T, hand map[string]*command) {
 	rejections := m.s.rejections()
 	if len(rejections) > 0 {
@@ -141,7 +141,7 @@ func (m *model) lookAtRejections(t *rapid.T, hand map[string]*command) {
 	}
 }
 
-// lookAtLog waits until the acks have arrived, and checks that they are those of what is done.
+// lookAtLog waits until the acks have arrived, and checks that they are those of the finished commands.
 func (m *model) lookAtLog(t *rapid.T) {
 	open := m.open()
 	deadline := time.Now().Add(10 * time.Second)

@@ -20,18 +20,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModel runs a worker through random actions and failures, and compares the result with a model: the rows, the events, the
-// rejections and the acknowledgements.
+// TestModel runs random actions of a worker with random faults, and compares the rows, the events, the rejections and the acks with
+// a model.
 //
-// A check is about thirty actions on a real server and a real database, and each failure costs a backoff. So each system does fewer
-// checks than rapid's hundred, unless -rapid.checks or RAPID_CHECKS sets their number.
+// A check has about thirty actions on a real server and a real database, and each fault costs a backoff. So the default is fewer
+// checks than rapid's hundred. -rapid.checks or RAPID_CHECKS set the number for each system.
 func TestModel(t *testing.T) {
 	const systems, checks = 4, "12"
 	const name = "rapid.checks"
 	_, chosen := os.LookupEnv("RAPID_CHECKS")
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == name })
 	if !chosen {
-		// Rapid has no other way to set it. No other test of this package uses rapid, and the value may stay for the next -count.
+		// Rapid has no other way. No other test of this package uses rapid, so the value may remain set.
 		if err := flag.Set(name, checks); err != nil {
 			t.Fatal(err)
 		}
@@ -64,28 +64,28 @@ type command struct {
 	seq      uint64
 	msg      *nats.Msg
 	command  domain.CreateClient
-	reason   domain.Code   // for which it must be rejected, if it must
-	done     bool          // a worker has processed it
-	outcomes int           // its events or rejections
+	reason   domain.Code   // why it must be rejected, or ""
+	done     bool          // a worker finished it
+	outcomes int           // number of its events or rejections
 	delivery jetstream.Msg // the last one
 }
 
-// model is what must be true of a system.
+// model is the expected state of a system.
 type model struct {
 	s      *system
 	faults *faults
 	worker *consumer.Worker
 	since  time.Time
 
-	ids      []string // the first is no UUID
+	ids      []string // the first is not a UUID
 	rows     map[string]domain.Client
 	events   map[string]nats.Header // the attributes of a row's first event
 	log      map[string]*command
-	commands map[uint64]*command // all that ever were on the log, by sequence
-	hung     [][]jetstream.Msg   // deliveries that workers hold after the server has given them up
+	commands map[uint64]*command // all commands ever on the log, by sequence
+	hung     [][]jetstream.Msg   // batches of hanging workers, whose ack wait is over
 }
 
-// newModel clears the system. Its ids are new, so that the rows in the store do not matter.
+// newModel clears the streams of the system. Its ids are new, so the rows of earlier models do not matter.
 func newModel(t *rapid.T, s *system) *model {
 	for _, stream := range []string{domain.StreamCommands, domain.StreamRejections} {
 		s.purge(stream)
@@ -111,7 +111,7 @@ func newModel(t *rapid.T, s *system) *model {
 	return m
 }
 
-// publish puts commands on the log, which refuses those whose ids it has.
+// publish publishes commands to the log, which refuses duplicate ids.
 func (m *model) publish(t *rapid.T) {
 	for range rapid.IntRange(1, 4).Draw(t, "commands") {
 		id := rapid.SampledFrom(m.ids).Draw(t, "id")
@@ -146,7 +146,7 @@ func (m *model) publish(t *rapid.T) {
 	}
 }
 
-// fault has a later call fail, the worker die, or somebody tell it to stop.
+// fault makes a later call fail, the worker die, or the worker stop.
 func (m *model) fault(t *rapid.T) {
 	what := rapid.SampledFrom([]string{callStore, callEvents, callRejections, "crash"}).Draw(t, "what fails")
 	if what == "crash" {
@@ -167,21 +167,21 @@ func (m *model) heal() {
 	m.faults.crash = ""
 }
 
-// work has a worker carry a batch through.
+// work makes a worker process a batch.
 func (m *model) work(t *rapid.T) {
 	if len(m.open()) > 0 {
 		m.carry(t, m.fetch(t))
 	}
 }
 
-// drain has the worker, or those that come after it, work until nothing is left.
+// drain makes the worker, or its successors, work until the log has no open command.
 func (m *model) drain(t *rapid.T) {
 	for len(m.open()) > 0 {
 		m.work(t)
 	}
 }
 
-// hang has a worker take a batch and do nothing, until the server gives up waiting for it.
+// hang makes a worker fetch a batch and do nothing until its ack wait is over.
 func (m *model) hang(t *rapid.T) {
 	if len(m.open()) == 0 {
 		return
@@ -193,7 +193,7 @@ func (m *model) hang(t *rapid.T) {
 	m.hung = append(m.hung, msgs)
 }
 
-// late has a worker that hung go on with its batch, which others may have carried through meanwhile.
+// late makes a hanging worker continue with its batch, which others may have processed meanwhile.
 func (m *model) late(t *rapid.T) {
 	if len(m.hung) > 0 {
 		msgs := m.hung[0]
@@ -202,16 +202,16 @@ func (m *model) late(t *rapid.T) {
 	}
 }
 
-// expire makes the server give up waiting for the answer to a delivery. It does so behind the back of the client library,
-// which would refuse to send the worker's own answer then.
+// expire ends the server's ack wait for a delivery. It bypasses the client library, which would otherwise refuse to send the worker's
+// ack later.
 func (m *model) expire(t *rapid.T, msg jetstream.Msg) {
 	if err := m.s.nc.Publish(msg.Reply(), []byte("-NAK")); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// trim drops what is done, up to the first command that is not. A purge has nats-server 2.15 forget which commands were given
-// back: it delivers them when it has waited for them in vain once more, which here is at once.
+// trim removes finished commands up to the first open one. A purge makes nats-server 2.15 forget which commands were returned: it
+// redelivers them after another ack wait, which is over immediately here.
 func (m *model) trim(t *rapid.T) {
 	if err := m.worker.Trim(context.Background()); err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func (m *model) commandOf(t *rapid.T, msg jetstream.Msg) *command {
 	return m.commands[meta.Sequence.Stream]
 }
 
-// carry hands the batch to the worker and checks what comes of it.
+// carry passes the batch to the worker and checks the results.
 func (m *model) carry(t *rapid.T, msgs []jetstream.Msg) {
 	hand := make(map[string]*command, len(msgs))
 	for _, msg := range msgs {
@@ -276,7 +276,7 @@ func (m *model) carry(t *rapid.T, msgs []jetstream.Msg) {
 	m.look(t, hand)
 }
 
-// attempt works, and says whether the worker died of it.
+// attempt processes a batch and reports whether the worker died.
 func (m *model) attempt(ctx context.Context, msgs []jetstream.Msg) (died bool) {
 	defer func() {
 		if r := recover(); r != nil {

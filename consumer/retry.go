@@ -20,7 +20,7 @@ type backoff struct{ next time.Duration }
 
 func newBackoff() *backoff { return &backoff{next: minBackoff} }
 
-// wait returns when it is time to try again, or when the context ends.
+// wait returns when the next attempt is due, or when the context ends.
 func (b *backoff) wait(ctx context.Context) {
 	timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
 	defer timer.Stop()
@@ -31,7 +31,7 @@ func (b *backoff) wait(ctx context.Context) {
 	}
 }
 
-// retrier repeats what fails, and reports it.
+// retrier repeats failed attempts, and logs and counts them.
 type retrier struct {
 	log     zerolog.Logger
 	metrics metrics
@@ -45,7 +45,7 @@ func (r retrier) retry(ctx context.Context, what string, f func() error) error {
 		err := traced(ctx, r.tracer, what, f)
 		if err == nil {
 			if attempt > 1 {
-				r.log.Info().Int("attempts", attempt).Msg(what + ": works again")
+				r.log.Info().Int("attempts", attempt).Msg(what + ": succeeded")
 			}
 			return nil
 		}

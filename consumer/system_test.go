@@ -15,6 +15,7 @@ import (
 	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/sqlite"
+	"clientele/store/storetest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,17 +44,10 @@ func newSystem(t testing.TB) *system {
 		t.Fatal(err)
 	}
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	if _, _, err := db.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return &system{t: t, server: server, nc: nc, js: js, store: db}
+	return &system{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err)}
 }
 
-// worker returns a worker that is not running, on the store and the streams of the system, unless cfg has others.
+// worker returns a worker that is not running. It uses the store and the outcomes of the system, unless cfg has others.
 func (s *system) worker(cfg consumer.Config) *consumer.Worker {
 	s.t.Helper()
 	cfg.Conn = s.nc
@@ -80,7 +74,7 @@ func (s *system) outcomes() *publisher.OutcomePublisher {
 	return outcomes
 }
 
-// run runs a worker until the test ends, or stop is called; stop waits for the worker.
+// run runs a worker until the test ends or stop is called. stop waits for the worker.
 func (s *system) run(cfg consumer.Config) (stop func()) {
 	s.t.Helper()
 	w := s.worker(cfg)
@@ -138,7 +132,7 @@ func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
 	return msgs
 }
 
-// purge drops the messages of a stream.
+// purge removes the messages of a stream.
 func (s *system) purge(stream string) {
 	s.t.Helper()
 	found, err := s.js.Stream(context.Background(), stream)
@@ -150,7 +144,7 @@ func (s *system) purge(stream string) {
 	}
 }
 
-// renew deletes and creates a stream. After a purge, the stream would still remember message ids.
+// renew recreates a stream. After a purge, it would still remember message ids.
 func (s *system) renew(stream string) {
 	s.t.Helper()
 	found, err := s.js.Stream(context.Background(), stream)
@@ -187,7 +181,7 @@ func (s *system) drained() {
 	})
 }
 
-// messageOf is the command as an ingress puts it on the log.
+// messageOf returns the message of a command as an ingress publishes it.
 func messageOf(c domain.CreateClient) *nats.Msg {
 	return &nats.Msg{
 		Subject: domain.SubjectCreate + c.ID.String(),
@@ -200,13 +194,13 @@ func messageOf(c domain.CreateClient) *nats.Msg {
 	}
 }
 
-// deliveries is how many messages were delivered, again or for the first time.
+// deliveries returns the number of deliveries, including redeliveries.
 func (s *system) deliveries() int {
 	s.t.Helper()
 	return int(s.consumerInfo().Delivered.Consumer)
 }
 
-// same checks that each command has its row and exactly one event, which carries the row.
+// same checks that each command has its row and exactly one event with the record of the row.
 func (s *system) same(commands []domain.CreateClient) {
 	s.t.Helper()
 	events := map[string][]byte{}

@@ -17,12 +17,12 @@ import (
 const (
 	trimInterval = 10 * time.Second
 	trimTimeout  = 5 * time.Second
-	// historyShare is the share of the log, in per cent, above which commands that are done are dropped before their time. The
-	// rest is for commands without an outcome. It also bounds memory: the server keeps an index of the log there.
+	// historyShare is the share of the log, in per cent, above which finished commands are removed before the history ends. The
+	// rest is for commands without an outcome. It also bounds memory, because the server keeps an index of the log in memory.
 	historyShare = 25
 )
 
-// trimmer drops commands that are done from the log.
+// trimmer removes finished commands from the log.
 type trimmer struct {
 	js      jetstream.JetStream
 	history time.Duration
@@ -36,7 +36,7 @@ func (t trimmer) run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := t.trim(ctx); err != nil && ctx.Err() == nil {
-			t.log.Warn().Err(err).Msg("cannot trim the command log, trying again")
+			t.log.Warn().Err(err).Msg("cannot trim the command log; trying again")
 		}
 		select {
 		case <-ctx.Done():

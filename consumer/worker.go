@@ -31,9 +31,9 @@ type Config struct {
 	Log      zerolog.Logger
 	// BatchSize is the largest number of commands in one transaction; 0 means DefaultBatchSize.
 	BatchSize int
-	// Concurrency is the number of batches in progress at once when commands pile up; 0 means DefaultConcurrency.
+	// Concurrency is the maximum number of batches in progress at once; 0 means DefaultConcurrency.
 	Concurrency int
-	// History is how long a command that is done stays on the log after it was accepted.
+	// History is how long a finished command stays on the log after it was accepted. Trim describes the exception.
 	History time.Duration
 	// Metrics is where the worker registers its metrics, or nil.
 	Metrics prometheus.Registerer
@@ -47,8 +47,8 @@ const (
 	DefaultConcurrency = 2
 )
 
-// idleFetch is how long one request for messages waits. A stop may take as long on an idle log. It is never cut short:
-// messages sent to an abandoned fetch would wait for ackWait.
+// idleFetch is how long one request for messages waits. On an idle log, stopping may take as long: a fetch is never cancelled,
+// because messages sent to a cancelled fetch would wait for ackWait.
 const idleFetch = time.Second
 
 // Worker processes the commands of the log. Several may share a log, in one process or many. It is also a
@@ -98,8 +98,9 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 // Ready returns nil when the worker's server answers and has the consumer.
 func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 
-// Trim drops the commands that are both done (at or below the ack floor: each has its outcome) and older than the history.
-// When the log is a quarter full, it drops all commands that are done. Run calls it every 10 s; several workers may.
+// Trim removes commands from the log that are finished and older than the history. A command is finished if it is at or below
+// the ack floor: its outcome is on disk. When the log is a quarter full, Trim removes all finished commands. Run calls it every
+// 10 s. Several workers may call it at once.
 func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 
 // Run processes commands until the context ends; then it finishes its batches and returns. It gives up a batch only if the
@@ -107,7 +108,7 @@ func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 func (w *Worker) Run(ctx context.Context) {
 	var g errgroup.Group
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	// Often enough for one heartbeat to be lost.
+	// One lost heartbeat must not cause a redelivery.
 	interval := w.consumer.CachedInfo().Config.AckWait / 3
 	g.Go(func() error { w.inFlight.heartbeat(background, interval); return nil })
 	g.Go(func() error { w.trimmer.run(ctx); return nil })
@@ -138,7 +139,7 @@ func (w *Worker) lane(ctx context.Context) {
 			w.fetchMu.Unlock()
 		}
 		if err != nil {
-			w.cfg.Log.Warn().Err(err).Msg("cannot fetch commands, trying again")
+			w.cfg.Log.Warn().Err(err).Msg("cannot fetch commands; trying again")
 			backoff.wait(ctx)
 		} else {
 			backoff = newBackoff()
@@ -169,7 +170,7 @@ func collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
 	var msgs []jetstream.Msg
 	for msg := range batch.Messages() {
 		if strings.HasPrefix(msg.Subject(), domain.SubjectSync) {
-			_ = msg.Ack() // without it the server delivers it again
+			_ = msg.Ack() // else the server delivers it again
 			continue
 		}
 		msgs = append(msgs, msg)

@@ -95,7 +95,7 @@ func TestASyncTellsAWorkerNothing(t *testing.T) {
 	}
 }
 
-// storeFunc is a store in which tests let things go wrong around the real one.
+// storeFunc lets tests inject faults around a real store.
 type storeFunc func(context.Context, []domain.Client) ([]domain.CreateResult, error)
 
 func (f storeFunc) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
@@ -134,8 +134,7 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 }
 
-// While the store is away for longer than the server waits for acks, heartbeats keep the commands from being delivered
-// again.
+// If the store is unavailable for longer than the ack wait, heartbeats prevent redeliveries.
 func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
 	t.Parallel()
 	const ackWait = 300 * time.Millisecond
@@ -152,7 +151,7 @@ func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
 	commands := s.publishCommands(30)
 	away := make(chan struct{})
 	time.AfterFunc(5*ackWait, func() { close(away) })
-	for range 2 { // what one holds for too long, the other would get
+	for range 2 { // the second worker would receive a redelivery
 		s.run(consumer.Config{Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 			<-away
 			return s.store.Create(ctx, clients)
@@ -165,7 +164,7 @@ func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
 	}
 }
 
-// A client that the database refuses is found among 500, whichever it is, and the rest go through.
+// The worker isolates one unstorable client among 500, at any position, and stores the others.
 func TestAnUnstorableClientIsIsolated(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -208,7 +207,7 @@ func TestAnotherCommandUnderAKnownID(t *testing.T) {
 	}
 }
 
-// outcomesFunc lets publishing events go wrong around the real thing.
+// outcomesFunc lets tests inject faults around the real PublishEvents.
 type outcomesFunc struct {
 	*publisher.OutcomePublisher
 	publishEvents func([]domain.Event) error
@@ -242,7 +241,7 @@ func TestEventsThatFail(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop while the store is away gives the commands back, and another takes them at once.
+// A worker that stops while the store is unavailable returns the commands, and another worker receives them immediately.
 func TestStoppingWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -284,7 +283,7 @@ func TestTrim(t *testing.T) {
 	s.publishCommands(20)
 	s.drained()
 	stop()
-	s.publishCommands(5) // these are not done
+	s.publishCommands(5) // these stay open
 	left := func() int { return len(s.messages(domain.StreamCommands)) }
 
 	if err := s.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil || left() != 25 {

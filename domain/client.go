@@ -1,5 +1,5 @@
-// Package domain holds what Clientele is about, free of I/O: the client record, the command that creates one, how
-// outside bytes become either, and the messages that tell of the outcome.
+// Package domain defines the client record, the command that creates one, how both are parsed and validated, and the messages
+// that report the outcome. It does no I/O.
 package domain
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Status is where a client stands with its portal account.
+// Status is the state of a client's portal account.
 type Status string
 
 // The statuses of the API's reference page. A new client is NotInvited.
@@ -22,10 +22,10 @@ const (
 	StatusSendFailed Status = "SendFailed"
 )
 
-// Details are the members of a client that its caller writes. Nil means unknown and is null in JSON; Address and
-// CommunicationPreferences are left out instead, as the reference page has them as plain objects.
+// Details are the members of a client that its caller sets. Nil means unknown and is null in JSON. Address and
+// CommunicationPreferences are omitted instead, because the API's reference page does not allow null for them.
 //
-// The order of the members is the order in JSON, and Fingerprint hashes that JSON: add members, never reorder them.
+// JSON has the members in the order of these fields, and Fingerprint hashes that JSON: add members, never reorder them.
 type Details struct {
 	FirstName                string                    `json:"firstName"`
 	LastName                 string                    `json:"lastName"`
@@ -45,7 +45,7 @@ type Details struct {
 	Address                  *Address                  `json:"address,omitzero"`
 }
 
-// CommunicationPreferences says by which channels a client agreed to be contacted. A channel that the caller did not
+// CommunicationPreferences are the channels through which a client agreed to be contacted. A channel that the caller does not
 // name is false: silence is not consent.
 type CommunicationPreferences struct {
 	Email bool `json:"email"`
@@ -54,8 +54,7 @@ type CommunicationPreferences struct {
 	Post  bool `json:"post"`
 }
 
-// Address is a postal address. Line1 and Postcode are always there; the others are nil, and left out of JSON, when
-// unknown.
+// Address is a postal address. Line1 and Postcode are required. The others are nil if unknown, and omitted from JSON.
 type Address struct {
 	Line1    string  `json:"line_1"`
 	Line2    *string `json:"line_2,omitzero"`
@@ -66,7 +65,7 @@ type Address struct {
 	UPRN     *string `json:"uprn,omitzero"`
 }
 
-// Client is the record: what GET /api/v2/clients/{id} returns and client.created carries.
+// Client is the record that GET /api/v2/clients/{id} returns and client.created carries.
 type Client struct {
 	ID uuid.UUID `json:"id"`
 	Details
@@ -74,23 +73,23 @@ type Client struct {
 
 	// Fingerprint is that of the command that created the client.
 	Fingerprint Fingerprint `json:"-"`
-	// AcceptedAt is when the ingress took the command, CreatedAt when the worker made the record; UTC, microseconds.
+	// AcceptedAt is when the ingress accepted the command, CreatedAt when the worker created the record; UTC, microseconds.
 	AcceptedAt time.Time `json:"-"`
 	CreatedAt  time.Time `json:"-"`
 }
 
-// JSON returns the record as callers and subscribers see it. Equal clients give equal bytes.
+// JSON returns the record as callers and subscribers receive it. Equal clients have equal JSON.
 func (c Client) JSON() ([]byte, error) { return json.Marshal(c) }
 
-// Timestamp returns t as Clientele keeps times: in UTC and whole microseconds, what every store can hold unchanged.
+// Timestamp returns t in UTC, truncated to microseconds: the precision that every store keeps.
 func Timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// ParseTimestamp reads a time in the form of RFC 3339 as a Timestamp. Its year in UTC must have four digits, or the time
-// could not be written again in that form, nor in JSON. The error does not repeat s.
+// ParseTimestamp parses a time in RFC 3339 and returns its Timestamp. Its year in UTC must be from 0 to 9999: RFC 3339 and
+// JSON cannot represent others. The error does not quote s.
 func ParseTimestamp(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
-		return time.Time{}, errors.New("is not a time by RFC 3339")
+		return time.Time{}, errors.New("is not a time in RFC 3339")
 	}
 	return Timestamp(t), nil
 }

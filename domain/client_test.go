@@ -40,7 +40,7 @@ func TestRecordGolden(t *testing.T) {
 	}
 }
 
-// TestRecordMembers holds the record against the API's reference page.
+// TestRecordMembers compares the record with the API's reference page.
 func TestRecordMembers(t *testing.T) {
 	var (
 		required = []string{"id", "firstName", "lastName", "emailAddress", "status"}

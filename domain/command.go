@@ -18,7 +18,7 @@ type CreateClient struct {
 	AcceptedAt  time.Time
 	Fingerprint Fingerprint
 	Details     Details
-	// Body is the canonical JSON of Details, what the log keeps.
+	// Body is the canonical JSON of Details. It is the body of the message on the log.
 	Body []byte
 }
 
@@ -50,8 +50,8 @@ func (c CreateClient) Client(createdAt time.Time) Client {
 	}
 }
 
-// Canonical returns normalised details as JSON in one form only: members in a fixed order, unknown ones left out. A
-// member added to the API later does not change older fingerprints.
+// Canonical returns the canonical JSON of normalised details: members in a fixed order, unknown ones omitted. So a member that
+// the API gains later does not change older fingerprints.
 func (d *Details) Canonical() ([]byte, error) {
 	return json.Marshal(d, json.OmitZeroStructFields(true))
 }
@@ -59,11 +59,11 @@ func (d *Details) Canonical() ([]byte, error) {
 // CreateResult is the result of storing one client.
 type CreateResult struct {
 	Outcome CreateOutcome
-	// Client is what the store holds under the id: the new client if it was Created, else the existing one.
+	// Client is the client in the store: the new one if it was Created, else the existing one.
 	Client Client
 }
 
-// CreateOutcome is what a store found under a client's id.
+// CreateOutcome is whether a client's id was free in the store.
 type CreateOutcome int
 
 const (

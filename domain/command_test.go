@@ -10,8 +10,7 @@ import (
 	"clientele/domain"
 )
 
-// The canonical JSON and its hash stand in streams, in rows and in the memory of callers who will retry: what changes
-// them breaks idempotency across the release.
+// Streams and rows contain the canonical JSON and its hash. A change to them breaks idempotency for retries across the release.
 func TestCommandGolden(t *testing.T) {
 	for name, fingerprint := range map[string]string{
 		"full":    "8c90f8fe1f2b46dbcf357e7bace6b84f504477c6d7af453e55a3e20c3b53e359",

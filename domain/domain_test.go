@@ -11,10 +11,10 @@ import (
 	"clientele/domain"
 )
 
-// today is the day on which the tests happen.
+// today is the current date of the tests.
 var today = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// tb is what *testing.T, *testing.B and *rapid.T share.
+// tb has the common methods of *testing.T, *testing.B and *rapid.T.
 type tb interface {
 	Helper()
 	Fatal(args ...any)
@@ -31,7 +31,7 @@ func testdata(t tb, name string) []byte {
 	return bytes.TrimSuffix(data, []byte("\n"))
 }
 
-// golden compares with a file of testdata.
+// golden compares a value with a file of testdata.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	if want := testdata(t, name); !bytes.Equal(got, want) {
@@ -60,7 +60,7 @@ func refuse(t tb, body string) *domain.Error {
 	return e
 }
 
-// command returns the command that the body asks for.
+// command returns the command for the body.
 func command(t tb, body []byte) domain.CreateClient {
 	t.Helper()
 	id := domain.KeyedID("crm", "order-1")

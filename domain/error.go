@@ -6,51 +6,51 @@ import (
 	"strings"
 )
 
-// Code tells what went wrong, for the edges to map: to an HTTP status, to what the worker does with the message.
+// Code is the kind of an error. The ingress maps it to an HTTP status, the worker to what it does with the message.
 type Code string
 
 // The codes. The first four are also the reasons of a Rejection.
 const (
-	// CodeInvalid is a command that breaks the rules; the caller can mend it.
+	// CodeInvalid is a command that violates the rules. The caller can fix it.
 	CodeInvalid Code = "invalid"
-	// CodeKeyReused is a command whose id already stands for a different one; the caller can mend it.
+	// CodeKeyReused is a command whose id belongs to a different command. The caller can fix it.
 	CodeKeyReused Code = "idempotency-key-reused"
 	// CodeUndecodable is a message on the command log that no ingress could have written.
 	CodeUndecodable Code = "undecodable"
-	// CodeUnstorable is a client that passed validation and that the database refuses for its content.
+	// CodeUnstorable is a client that passed validation, but whose content the database refuses.
 	CodeUnstorable Code = "unstorable"
 
 	// CodeMalformed is a body that is not JSON (RFC 8259), or JSON that repeats a member.
 	CodeMalformed Code = "malformed-json"
-	// CodeNotFound is an id without a client, or a message without a place in the log.
+	// CodeNotFound is an id without a client, or without a message on the stream.
 	CodeNotFound Code = "not-found"
-	// CodeUnavailable is a command that was surely not accepted, because the log is away.
+	// CodeUnavailable is a command that was certainly not accepted, because the log is unavailable.
 	CodeUnavailable Code = "unavailable"
-	// CodeLogFull is a command that was surely not accepted, because the log is full.
+	// CodeLogFull is a command that was certainly not accepted, because the log is full.
 	CodeLogFull Code = "log-full"
 	// CodeUnknown is a command that may or may not have been accepted: the log did not answer in time.
 	CodeUnknown Code = "outcome-unknown"
 )
 
-// Error is the one error type whose code others decide on. Its text holds no value that a caller sent: of malformed
-// JSON it shows one character at the most. Names of members are no values, and pointers hold them.
+// Error is an error with a code. Its text contains no value that a caller sent; for malformed JSON it quotes at most one
+// character. It may contain the names of members, which are not values.
 type Error struct {
 	Code Code
-	// Violations are the broken rules of CodeInvalid, all at once.
+	// Violations are all violated rules, with CodeInvalid.
 	Violations []Violation
-	// Offset is where CodeMalformed was noticed: bytes from the start of the body.
+	// Offset is the position of the error in bytes from the start of the body, with CodeMalformed.
 	Offset int64
-	// Pointer is the JSON Pointer (RFC 6901) of the value in which CodeMalformed was noticed.
+	// Pointer is the JSON Pointer (RFC 6901) of the value that contains the error, with CodeMalformed.
 	Pointer string
-	// Err is what the error is about, for people.
+	// Err is the cause, or nil.
 	Err error
 }
 
-// Violation is one broken rule.
+// Violation is one violated rule.
 type Violation struct {
-	// Pointer is the JSON Pointer (RFC 6901) of the member that breaks the rule.
+	// Pointer is the JSON Pointer (RFC 6901) of the member that violates the rule.
 	Pointer string `json:"pointer"`
-	// Detail says what the member must be. It repeats no value, save the E.164 form suggested for a telephone number.
+	// Detail states the rule. It quotes no value, except the E.164 form that it suggests for a telephone number.
 	Detail string `json:"detail"`
 }
 

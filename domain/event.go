@@ -4,16 +4,16 @@ import "github.com/google/uuid"
 
 // Event is client.created: the record of a client in the store.
 type Event struct {
-	// ID is the same each time the event of a client is published. Subscribers recognise repetitions by it.
+	// ID is the same each time the event of a client is published. Subscribers use it to recognize duplicates.
 	ID     uuid.UUID
 	Client Client
 	// Body is the record as JSON.
 	Body []byte
-	// Traceparent is the value of HeaderTraceparent, or "". It is not part of the event: it may differ between repetitions.
+	// Traceparent is the value of HeaderTraceparent, or "". It is not part of the event: it may differ between duplicates.
 	Traceparent string
 }
 
-// NewEvent returns the event of a client. Equal clients give equal events.
+// NewEvent returns the event of a client. Equal clients have equal events.
 func NewEvent(c Client) (Event, error) {
 	body, err := c.JSON()
 	if err != nil {

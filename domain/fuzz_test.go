@@ -15,8 +15,8 @@ import (
 	"clientele/domain"
 )
 
-// FuzzParse holds what Parse promises for any bytes: an *Error with a place or with violations; or details that read
-// the same again, in valid UTF-8 and without control characters.
+// FuzzParse checks the contract of Parse for any bytes. It returns an *Error with an offset or with violations, or details in valid
+// UTF-8, without control characters, that do not change when parsed again.
 func FuzzParse(f *testing.F) {
 	f.Add(testdata(f, "full.request.json"))
 	f.Add(testdata(f, "full.command.json"))

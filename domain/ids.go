@@ -10,7 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Fingerprint is the SHA-256 of a command's canonical details. Two requests mean the same client if theirs are equal.
+// Fingerprint is the SHA-256 of a command's canonical details. Two requests describe the same client if
+// their fingerprints are equal.
 type Fingerprint [sha256.Size]byte
 
 // String returns the fingerprint in lower-case hexadecimal.
@@ -41,7 +42,7 @@ func KeyedID(caller, key string) uuid.UUID {
 }
 
 // ParseID parses an id in the form of RFC 9562, section 4: 36 characters, in either case. It refuses other forms, such as
-// braces or no hyphens. The error does not repeat s.
+// braces or no hyphens. The error does not quote s.
 func ParseID(s string) (uuid.UUID, error) {
 	id, err := uuid.Parse(s)
 	if err != nil || !strings.EqualFold(id.String(), s) {

@@ -11,11 +11,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Parse reads details from JSON, normalises and validates them. It is strict: a member that is repeated, unknown or of
-// the wrong type, trailing data and invalid UTF-8 are errors, so that a typo never loses data.
+// Parse parses details from JSON (RFC 8259), normalises and validates them. It is strict, so that a typo never loses data:
+// duplicate or unknown members, wrong types, trailing data and invalid UTF-8 are errors. Dates must be before now.
 //
-// now decides what is a past date. The error is an *Error: CodeMalformed for the first breach of JSON's grammar,
-// CodeInvalid with every broken rule otherwise.
+// The error is an *Error: CodeMalformed for the first syntax error, or else CodeInvalid with every violated rule.
 func Parse(body []byte, now time.Time) (Details, error) {
 	dec := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // New makes nothing else
 	defer decoders.Put(dec)
@@ -37,13 +36,13 @@ func Parse(body []byte, now time.Time) (Details, error) {
 	return d, nil
 }
 
-// decoders are used again, for the tables that they keep of members' names.
+// decoders are reused, because each caches the names of members.
 var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
-// quotedEscape is where jsontext quotes a broken escape: up to twelve bytes, which may run into the text behind it.
+// quotedEscape matches the invalid escape that jsontext quotes: up to twelve bytes, which may include text that follows it.
 var quotedEscape = regexp.MustCompile("(escape sequence|surrogate pair) [`\"].*[`\"]")
 
-// malformed turns what jsontext reports into an Error.
+// malformed returns the Error for an error of jsontext.
 func malformed(err error, size int) error {
 	e := &Error{Code: CodeMalformed, Offset: int64(size), Err: errors.New("the JSON ends too early")}
 	if se, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -56,12 +55,12 @@ func malformed(err error, size int) error {
 	return e
 }
 
-// maxUnreadable is the most values that are reported as unknown or of the wrong type, lest a small body of nonsense get a
-// large answer.
+// maxUnreadable is the maximum number of values reported as unknown or of the wrong type. Without it, a small request could
+// cause a large response.
 const maxUnreadable = 100
 
-// reader fills values from JSON. A value of the wrong kind is skipped and noted, so that one reading finds every
-// violation; its errors are of the grammar only.
+// reader decodes JSON. It records a value of the wrong kind as a violation and skips it, so that one pass finds every
+// violation. Its errors are syntax errors only.
 type reader struct {
 	dec        *jsontext.Decoder
 	name       []byte // scratch space
@@ -148,8 +147,7 @@ func (r *reader) address(a *Address) error {
 	})
 }
 
-// object reads an object, handing each member's name to member, which reads the value or says that it knows no such
-// name.
+// object reads an object. It calls member with each name; member reads the value, or reports that it does not know the name.
 func (r *reader) object(member func(name []byte) (known bool, err error)) error {
 	if r.dec.PeekKind() != '{' {
 		return r.skip("must be an object")
@@ -167,7 +165,7 @@ func (r *reader) object(member func(name []byte) (known bool, err error)) error 
 		}
 		known, err := member(r.name)
 		if err == nil && !known {
-			err = r.skip("is not a member of this object")
+			err = r.skip("is an unknown member")
 		}
 		if err != nil {
 			return err
@@ -222,7 +220,7 @@ func (r *reader) boolean(b *bool) error {
 	return err
 }
 
-// skip reads any value and notes what is wrong with it.
+// skip skips a value and records the violation.
 func (r *reader) skip(detail string) error {
 	if err := r.dec.SkipValue(); err != nil {
 		return err

@@ -85,7 +85,7 @@ func TestParseInvalid(t *testing.T) {
 		text     = "must be a string"
 		nullable = "must be a string or null"
 		boolean  = "must be true or false"
-		unknown  = "is not a member of this object"
+		unknown  = "is an unknown member"
 		required = "is required and must not be blank"
 	)
 	type violations = []domain.Violation
@@ -172,7 +172,7 @@ func TestParseInvalid(t *testing.T) {
 	}
 }
 
-// minimal returns a body with what is required and the given members.
+// minimal returns a body with the required members and the given ones.
 func minimal(members string) string {
 	return `{"firstName": "Ada", "lastName": "King", "emailAddress": "ada@example.com", ` + members + `}`
 }
@@ -223,7 +223,7 @@ func TestParseNull(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with a value, what is said of it does not repeat it.
+// An error does not quote the invalid value.
 func TestParseRepeatsNoValue(t *testing.T) {
 	const mark = "Xq7"
 	values := map[string]string{

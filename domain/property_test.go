@@ -15,8 +15,8 @@ import (
 	"clientele/domain"
 )
 
-// text draws what people and machines write: marks that NFC composes or orders, what upper case changes, all kinds of
-// space, what JSON escapes.
+// text draws varied text: marks that NFC composes or reorders, letters with unusual upper case, all kinds of space, characters
+// that JSON escapes.
 var text = rapid.Custom(func(t *rapid.T) string {
 	space := rapid.StringOfN(rapid.SampledFrom([]rune(" \t\r\n\u00a0\u0085\u2003\u3000")), 0, 3, -1)
 	marks := "\u0301\u0308\u0323\u034f\u0344\u1100\u1161\u11a8\u200d"
@@ -25,7 +25,7 @@ var text = rapid.Custom(func(t *rapid.T) string {
 	return space.Draw(t, "before") + "a" + inner.Draw(t, "text") + space.Draw(t, "after")
 })
 
-// forms draw what the members with a form accept.
+// forms draw valid values for the members with a form.
 var forms = map[string]*rapid.Generator[string]{
 	"/emailAddress":       rapid.StringMatching(` ?("[a-z]* [a-z]*"|[a-zé!#$%&'*+/=?^_{|}~-]+)@[a-zé]+(\.[a-z]+)?`),
 	"/telephoneNumber":    rapid.StringMatching(` ?\+4420794[0-9]{5}`),
@@ -70,8 +70,8 @@ var request = rapid.Custom(func(t *rapid.T) []string {
 
 func object(members []string) string { return "{" + strings.Join(members, ", ") + "}" }
 
-// What was accepted once is accepted again as it is: the worker reads what the ingress wrote, and callers send back the
-// record that they got.
+// Accepted details are accepted again without a change: the worker decodes the command of the ingress, and callers send back the
+// record that they received.
 func TestParseIsIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members := request.Draw(t, "members")
@@ -107,7 +107,7 @@ func TestParseIsIdempotent(t *testing.T) {
 	})
 }
 
-// Text is either refused or kept, however odd: nothing panics, and nothing that is kept changes when read again.
+// Any text is either refused or accepted without a panic. Accepted text does not change when parsed again.
 func TestParseOfAnyText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pointer := rapid.SampledFrom(slices.Sorted(maps.Keys(pointers))).Draw(t, "pointer")
@@ -129,7 +129,7 @@ func TestParseOfAnyText(t *testing.T) {
 	})
 }
 
-// UK numbers are recognised without the library's reading of them; it would read no other number out of them.
+// The fast path for UK numbers agrees with the library.
 func TestUKNumbersAreReadAsTheLibraryReadsThem(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.StringMatching(`\+44[0-9]{0,15}`).Draw(t, "number")

@@ -45,7 +45,7 @@ func TestRejectionJSON(t *testing.T) {
 	}
 }
 
-// Whoever may publish can put anything on the log, and the worker must be able to reject it.
+// Other programs may publish any message to the log, and the worker must be able to reject it.
 func TestRejectionOfAnything(t *testing.T) {
 	rejection := domain.Rejection{
 		ID:     "\xff\x00 ",

@@ -19,10 +19,11 @@ import (
 const (
 	maxText  = 255 // characters, of any string
 	maxE164  = 16  // characters: a plus and 15 digits (ITU-T E.164, section 6)
-	maxEmail = 254 // octets: a path of 256 (RFC 5321, section 4.5.3.1.3) less its angle brackets
+	maxEmail = 254 // octets: a path of 256 (RFC 5321, section 4.5.3.1.3) without its angle brackets
 )
 
-// member is a string of Details: its JSON Pointer, where it is, and the form that it must have beyond being text.
+// member is a string of Details: its JSON Pointer, its location, and the check of its form, or nil. form returns the violated
+// rule, or "".
 type member[T any] struct {
 	pointer string
 	value   T
@@ -68,9 +69,8 @@ func (d *Details) optional() []member[**string] {
 	return members
 }
 
-// normalise brings every string into Unicode's NFC without surrounding white space, makes an empty optional one
-// unknown, and writes UK postcodes and National Insurance numbers in their canonical form. Doing it twice changes
-// nothing.
+// normalise converts every string to Unicode's Normalization Form C (UAX #15) and trims its white space. An empty optional
+// string becomes nil. UK postcodes and National Insurance numbers get their canonical form. normalise is idempotent.
 func (d *Details) normalise() {
 	for _, m := range d.required() {
 		*m.value = clean(*m.value)
@@ -93,7 +93,7 @@ func (d *Details) normalise() {
 
 func clean(s string) string { return strings.TrimSpace(norm.NFC.String(s)) }
 
-// validate appends the rules that normalised details break to the violations already found, one a member at the most.
+// validate appends the rules that normalised details violate to the violations already found, at most one for each member.
 func (d *Details) validate(violations []Violation, now time.Time) []Violation {
 	found := len(violations)
 	add := func(pointer, detail string) {
@@ -119,7 +119,7 @@ func (d *Details) validate(violations []Violation, now time.Time) []Violation {
 	return violations
 }
 
-// breach says which rule the text breaks, "" if none.
+// breach returns the rule that the text violates, or "".
 func breach(s string, form func(string, time.Time) string, now time.Time) string {
 	switch {
 	case !utf8.ValidString(s):
@@ -134,7 +134,7 @@ func breach(s string, form func(string, time.Time) string, now time.Time) string
 	return ""
 }
 
-// emailForm wants one addr-spec (RFC 5322, section 3.4.1): no display name, no comment, no list.
+// emailForm accepts one addr-spec (RFC 5322, section 3.4.1): no display name, no comment, no list.
 func emailForm(s string, _ time.Time) string {
 	if len(s) > maxEmail {
 		return fmt.Sprintf("must not be longer than %d octets", maxEmail)
@@ -145,8 +145,8 @@ func emailForm(s string, _ time.Time) string {
 	return ""
 }
 
-// telephoneForm wants a number in E.164 that its numbering plan has room for. Whether it is allotted is not asked:
-// plans grow faster than releases, and a client must not be lost to that.
+// telephoneForm accepts a number in E.164 with a length that its numbering plan allows. It does not check that the number is
+// allotted: plans change more often than Clientele is released, and a valid number must not be refused.
 func telephoneForm(s string, _ time.Time) string {
 	const (
 		example = "+442079460958"
@@ -155,7 +155,7 @@ func telephoneForm(s string, _ time.Time) string {
 	if isPossibleUK(s) {
 		return ""
 	}
-	// The region only helps to read, and so to suggest: a number in national form is never accepted.
+	// The region lets Parse read a national number, to suggest its E.164 form. A national number is never accepted.
 	number, err := phonenumbers.Parse(s, "GB")
 	if err != nil {
 		return want
@@ -171,8 +171,8 @@ func telephoneForm(s string, _ time.Time) string {
 	}
 }
 
-// isPossibleUK recognises what most callers send without the regular expressions that reading any number takes. With that
-// country code, digits only, and no trunk prefix there is nothing to read.
+// isPossibleUK reports whether s is a possible UK number in E.164. It is a fast path for most callers: it avoids the regular
+// expressions that parsing other numbers requires.
 func isPossibleUK(s string) bool {
 	const countryCode = 44
 	national, found := strings.CutPrefix(s, "+44")
@@ -185,6 +185,7 @@ func isPossibleUK(s string) bool {
 	}) == phonenumbers.IS_POSSIBLE
 }
 
+// urlForm accepts an absolute http or https URL (RFC 3986).
 func urlForm(s string, _ time.Time) string {
 	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return "must be an http or https URL"
@@ -192,7 +193,7 @@ func urlForm(s string, _ time.Time) string {
 	return ""
 }
 
-// pastDateForm wants a calendar date of this era before today, in UTC. PostgreSQL has no year 0.
+// pastDateForm accepts a calendar date before today in UTC, from year 1: PostgreSQL has no year 0.
 func pastDateForm(s string, now time.Time) string {
 	date, err := time.Parse(time.DateOnly, s)
 	if err != nil || date.Year() < 1 {
@@ -206,7 +207,7 @@ func pastDateForm(s string, now time.Time) string {
 
 var uprn = regexp.MustCompile(`^[0-9]{1,12}$`)
 
-// uprnForm wants a Unique Property Reference Number: up to 12 digits (GeoPlace).
+// uprnForm accepts a Unique Property Reference Number: 1 to 12 digits (GeoPlace).
 func uprnForm(s string, _ time.Time) string {
 	if !uprn.MatchString(s) {
 		return "must be 1 to 12 digits"
@@ -217,8 +218,8 @@ func uprnForm(s string, _ time.Time) string {
 // ukPostcode is a UK postcode without its space: the outward code, then always a digit and two letters.
 var ukPostcode = regexp.MustCompile(`^(?:GIR0AA|[A-Z]{1,2}[0-9][0-9A-Z]?[0-9][A-Z]{2})$`)
 
-// canonicalPostcode writes a UK postcode in capitals with one space before its last three characters, and leaves any
-// other postcode as it is.
+// canonicalPostcode returns a UK postcode in capitals with one space before its last three characters, and any other postcode
+// unchanged.
 func canonicalPostcode(s string) string {
 	compact := compactUpper(s)
 	if !ukPostcode.MatchString(compact) {
@@ -227,15 +228,15 @@ func canonicalPostcode(s string) string {
 	return compact[:len(compact)-3] + " " + compact[len(compact)-3:]
 }
 
-// niNumber is a National Insurance number in the letters that HMRC allots: neither of the first two is D, F, I, Q, U or V,
-// the second is not O either, and the suffix is A to D (HMRC manual page NIM39110).
+// niNumber is the format of a National Insurance number: two letters, six digits and a suffix from A to D. Neither of the first
+// two letters is D, F, I, Q, U or V, and the second is not O (HMRC manual page NIM39110).
 var niNumber = regexp.MustCompile(`^[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][0-9]{6}[A-D]$`)
 
-// unallottedNIPrefixes are never used (NIM39110).
+// unallottedNIPrefixes are prefixes that HMRC does not allot (NIM39110).
 var unallottedNIPrefixes = []string{"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
 
-// canonicalNINumber writes a National Insurance number as its nine characters in capitals, the form in which HMRC's APIs
-// exchange it and which NIM39110 describes: two letters, six digits, one letter. The spaces of printed numbers are for reading.
+// canonicalNINumber returns a National Insurance number as nine characters in capitals, without the spaces of printed numbers:
+// the format of NIM39110, which HMRC's APIs use. It returns any other text unchanged.
 func canonicalNINumber(s string) string {
 	if compact := compactUpper(s); niNumber.MatchString(compact) {
 		return compact
@@ -243,6 +244,7 @@ func canonicalNINumber(s string) string {
 	return s
 }
 
+// niNumberForm accepts a National Insurance number in canonical form with a prefix that HMRC allots.
 func niNumberForm(s string, _ time.Time) string {
 	if !niNumber.MatchString(s) || slices.Contains(unallottedNIPrefixes, s[:2]) {
 		return "must be a National Insurance number: a prefix that HMRC uses, six digits, and a letter from A to D"
@@ -250,7 +252,7 @@ func niNumberForm(s string, _ time.Time) string {
 	return ""
 }
 
-// compactUpper drops the spaces and raises the letters of ASCII; Unicode's upper case would make an S of U+017F.
+// compactUpper removes spaces and converts ASCII letters to upper case. strings.ToUpper would convert U+017F to S.
 func compactUpper(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

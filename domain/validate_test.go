@@ -12,7 +12,7 @@ import (
 	"clientele/domain"
 )
 
-// at returns the string that the details hold at a JSON Pointer, nil if none.
+// at returns the string of the details at a JSON Pointer, or nil.
 func at(t tb, d domain.Details, pointer string) *string {
 	t.Helper()
 	canonical, err := d.Canonical()
@@ -32,7 +32,7 @@ func at(t tb, d domain.Details, pointer string) *string {
 	return nil
 }
 
-// accepted checks that a member takes each value on the left and holds what is on the right.
+// accepted checks that a member accepts each key of the map and then has the value of the map.
 func accepted(t *testing.T, pointer string, values map[string]string) {
 	t.Helper()
 	for value, want := range values {
@@ -45,7 +45,7 @@ func accepted(t *testing.T, pointer string, values map[string]string) {
 	}
 }
 
-// unchanged makes the values for accepted that stay as they are.
+// unchanged returns the argument of accepted for values that are not normalised.
 func unchanged(values ...string) map[string]string {
 	m := map[string]string{}
 	for _, value := range values {
@@ -54,7 +54,7 @@ func unchanged(values ...string) map[string]string {
 	return m
 }
 
-// refused checks that a member takes none of the values, and what is said of each.
+// refused checks that a member refuses each value with this detail.
 func refused(t *testing.T, pointer, detail string, values ...string) {
 	t.Helper()
 	want := []domain.Violation{{Pointer: pointer, Detail: detail}}
@@ -188,7 +188,7 @@ func TestNINumber(t *testing.T) {
 
 func TestPostcode(t *testing.T) {
 	accepted(t, "/address/postcode", map[string]string{
-		// The UK's six shapes, its odd one, and Gibraltar's.
+		// The six formats of UK postcodes, the special GIR 0AA, and that of Gibraltar.
 		"m11ae": "M1 1AE", "B338TH": "B33 8TH", "cr2 6xh": "CR2 6XH", "DN551PT": "DN55 1PT", "w1a0ax": "W1A 0AX",
 		"ec1a1bb": "EC1A 1BB", "gir0aa": "GIR 0AA", "GIR 0AA": "GIR 0AA", "gx111aa": "GX11 1AA",
 		"  s w1y  4 jh ": "SW1Y 4JH", "SW1Y    4JH": "SW1Y 4JH",
@@ -207,7 +207,7 @@ func TestAvatarURL(t *testing.T) {
 		"http://example.com/%zz")
 }
 
-// A channel that is not named is false, and no preferences are not the same as none granted.
+// An omitted channel is false. Missing preferences differ from preferences that are all false.
 func TestCommunicationPreferences(t *testing.T) {
 	if d := parse(t, []byte(minimal(`"title": "Ms"`))); d.CommunicationPreferences != nil {
 		t.Errorf("not given, became %+v", d.CommunicationPreferences)

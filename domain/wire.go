@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// The streams, by the messages that they store.
+// The streams, named for the messages that they store.
 const (
 	StreamCommands   = "CLIENT_COMMANDS"
 	StreamEvents     = "CLIENT_EVENTS"
 	StreamRejections = "CLIENT_REJECTIONS"
 )
 
-// The subjects. Those that end in a dot are completed by an id. A sync is an empty message on the command log: its
-// acknowledgement says that every earlier message is on disk. Workers ignore it.
+// The subjects. An id follows each one that ends in a dot. A sync is an empty message on the command log: its acknowledgement
+// means that every earlier message is on disk. Workers ignore it.
 const (
 	SubjectCreate   = "client.create."
 	SubjectCreated  = "client.created"
@@ -63,7 +63,7 @@ func EncodeCommand(c CreateClient, traceparent string) CommandMessage {
 	return m
 }
 
-// CommandHeader is what the headers of a command say.
+// CommandHeader has the values of a command's headers.
 type CommandHeader struct {
 	Fingerprint Fingerprint
 	Caller      string
@@ -71,7 +71,7 @@ type CommandHeader struct {
 }
 
 // Decode returns the command of a message. Other programs may publish to the command log, so Decode is as strict as Parse.
-// It checks dates against the time at which the command was accepted: no clock changes the result. An error has
+// It compares dates with the time at which the command was accepted, so the result does not depend on the clock. An error has
 // CodeUndecodable, or CodeInvalid with the violations.
 func (m CommandMessage) Decode() (CreateClient, error) {
 	command, err := m.decode()
@@ -103,12 +103,12 @@ func (m CommandMessage) decode() (CreateClient, error) {
 		return CreateClient{}, err
 	}
 	if command.Fingerprint != header.Fingerprint {
-		return CreateClient{}, errors.New("header " + HeaderFingerprint + " is not that of the body")
+		return CreateClient{}, errors.New("header " + HeaderFingerprint + " does not match the body")
 	}
 	return command, nil
 }
 
-// DecodeHeader returns what the headers say, without a look at the body.
+// DecodeHeader returns the values of the headers. It does not read the body.
 func (m CommandMessage) DecodeHeader() (CommandHeader, error) {
 	fingerprint, err := ParseFingerprint(m.header(HeaderFingerprint))
 	if err != nil {
@@ -129,11 +129,11 @@ func (m CommandMessage) header(name string) string {
 	return ""
 }
 
-// LoggedCommand is what the command log says about a command.
+// LoggedCommand describes a command on the command log.
 type LoggedCommand struct {
 	// AcceptedAt and Fingerprint are zero if no ingress wrote the command.
 	AcceptedAt  time.Time
 	Fingerprint Fingerprint
-	// Sequence is its place on the log.
+	// Sequence is its sequence on the log.
 	Sequence uint64
 }

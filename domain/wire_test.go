@@ -52,7 +52,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A date of birth that was past when the command was accepted stays valid on a worker whose clock is behind.
+// A date of birth that was in the past when the command was accepted is valid on a worker whose clock is behind.
 func TestDecodeAsksNoClock(t *testing.T) {
 	yesterday := time.Date(2999, 5, 1, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
 	c, err := domain.NewCreateClient(domain.KeyedID("tester", "1"), "tester", time.Date(2999, 5, 2, 0, 0, 1, 0, time.UTC), domain.Details{

@@ -37,7 +37,7 @@ func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 	return a, nil
 }
 
-// Pending reports whether a worker may still process the command with this id: it is on the log and not known to be done.
+// Pending reports whether a worker may still process the command with this id: it is on the log and not known to be finished.
 func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
 	command, err := last(ctx, a.commands, domain.SubjectCreate+id.String())
 	if domain.CodeOf(err) == domain.CodeNotFound {
@@ -50,15 +50,15 @@ func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
 	return err == nil && !done, err
 }
 
-// MissingConsumerError means that the consumer of the workers does not exist. Its acknowledgements say which commands are
-// done.
+// MissingConsumerError means that the consumer of the workers does not exist. Without its acknowledgements, finished commands
+// cannot be told from pending ones.
 type MissingConsumerError struct{}
 
 func (*MissingConsumerError) Error() string {
-	return "consumer " + domain.ConsumerWorker + " is missing, so nobody knows which commands are done"
+	return "consumer " + domain.ConsumerWorker + " is missing, so it is unknown which commands are finished"
 }
 
-// isDone reports whether the workers are done with the command at this sequence of the log: it is at or below the ack floor.
+// isDone reports whether the command at this sequence of the log is finished: it is at or below the ack floor.
 // An acknowledgement above the floor does not count yet. Read the command first: then it cannot count as done too early.
 func isDone(ctx context.Context, commands jetstream.Stream, sequence uint64) (bool, error) {
 	worker, err := commands.Consumer(ctx, domain.ConsumerWorker)
@@ -163,7 +163,7 @@ func (a *Admin) eventsOf(ctx context.Context, id uuid.UUID, since time.Time) (se
 func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
 	err := stream.SecureDeleteMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
-		// The server's error does not say whether the message is gone.
+		// The server's error does not tell whether the message exists.
 		if _, lookUp := stream.GetMsg(ctx, sequence); errors.Is(lookUp, jetstream.ErrMsgNotFound) {
 			return nil
 		}
@@ -197,7 +197,7 @@ func (a *Admin) Replay(ctx context.Context, events []domain.Event, subject strin
 	return nil
 }
 
-// replayTo publishes messages to a subject that no stream stores and returns when the server has processed them. It returns a
+// replayTo publishes messages to a subject that no stream stores and returns when the server has processed them. The error is
 // nats.ErrPermissionViolation if the server refused one.
 func replayTo(ctx context.Context, nc *nats.Conn, subject string, n int, build func(i int) *nats.Msg) error {
 	for i := range n {

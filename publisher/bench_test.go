@@ -10,7 +10,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// BenchmarkAppend shows what the group commit is worth: the same callers, with and without it.
+// BenchmarkAppend compares the same callers with and without group commit.
 func BenchmarkAppend(b *testing.B) {
 	for _, maxBatch := range []int{1, 0} {
 		for _, callers := range []int{1, 16, 200} {

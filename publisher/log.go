@@ -59,7 +59,7 @@ type LogConfig struct {
 	MaxBatch int
 	// Metrics is where the log registers its metrics, or nil.
 	Metrics prometheus.Registerer
-	// Traces take a span of each command that is published; nil is for none.
+	// Traces receives a span for each published command; nil means none.
 	Traces trace.TracerProvider
 }
 
@@ -84,14 +84,14 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	}
 	with := promauto.With(cfg.Metrics)
 	l.batch = with.NewHistogram(prometheus.HistogramOpts{
-		Name: "clientele_log_publish_batch_commands", Help: "Commands that were published to the log at once.",
+		Name: "clientele_log_publish_batch_commands", Help: "Commands published to the log at once.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 	})
 	l.duration = with.NewHistogram(prometheus.HistogramOpts{
-		Name: "clientele_log_publish_duration_seconds", Help: "Time that the log took to acknowledge them, or to refuse.",
+		Name: "clientele_log_publish_duration_seconds", Help: "Time until the log acknowledged or refused a batch.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 	})
-	go l.run() //nolint:contextcheck // a batch belongs to many requests, none of whose contexts may end it
+	go l.run() //nolint:contextcheck // a batch has many requests, and no context of one may cancel it
 	return l, nil
 }
 
@@ -156,19 +156,19 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 // original compares a refused command with the one on the log and syncs the latter: the server also returns messages that it
 // has not synced yet.
 func (l *Log) original(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
-	there, err := l.Find(ctx, command.ID)
+	logged, err := l.Find(ctx, command.ID)
 	switch {
-	case domain.CodeOf(err) == domain.CodeNotFound: // trimmed since
+	case domain.CodeOf(err) == domain.CodeNotFound: // removed meanwhile
 		return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log has just removed a command with this id")
 	case err != nil:
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
-	case there.Fingerprint != command.Fingerprint:
+	case logged.Fingerprint != command.Fingerprint:
 		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
 	}
 	if err := l.sync(ctx); err != nil {
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "sync the command on the log: %w", err)
 	}
-	return there.AcceptedAt, nil
+	return logged.AcceptedAt, nil
 }
 
 // sync returns when every message now on the log is on disk. The server syncs its files in order, so the acknowledgement of
@@ -199,12 +199,12 @@ func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err e
 	return notice, func() { _ = subscription.Unsubscribe() }, nil
 }
 
-// Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
+// Ready returns nil if the server answers and has the streams, or a *MissingStreamError if one is missing.
 func (l *Log) Ready(ctx context.Context) error {
 	return streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections)
 }
 
-// withdraw takes back a request that is not being published yet. It reports whether it could.
+// withdraw withdraws a request unless it is already being published. It reports whether it did.
 func (l *Log) withdraw(r *request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -113,7 +113,7 @@ func TestConcurrentCommandsAreAccepted(t *testing.T) {
 	}
 }
 
-// A batch with a duplicate in it is refused whole. Its neighbours must not notice.
+// The stream refuses a whole batch for one duplicate. The other commands must still be published.
 func TestADuplicateFailsNoOtherCommandOfItsBatch(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
@@ -124,7 +124,7 @@ func TestADuplicateFailsNoOtherCommandOfItsBatch(t *testing.T) {
 			t.Fatal(i, err)
 		}
 	}
-	// The first command keeps the flusher busy, so that the others become one batch.
+	// The plug keeps the flusher busy, so that the other commands become one batch.
 	commands := []domain.CreateClient{publishertest.Command(t, publishertest.NewID(t), "Plug")}
 	for range 100 {
 		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
@@ -155,8 +155,8 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
 	id := publishertest.NewID(t)
-	// The goroutines started first and last tend to run first. Busy with the commands of these, the flusher then finds
-	// those of the same id in the pool together.
+	// The goroutines started first and last tend to run first. While the flusher publishes their commands, those with the same id
+	// gather in the pool.
 	var commands []domain.CreateClient
 	for i := range 100 {
 		if i < 20 || i >= 80 {
@@ -182,8 +182,8 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 	}
 }
 
-// A command that the log has is not always one that is on disk: the server tells of what it failed to sync as well. A retry
-// is accepted when something that was written after it is on disk.
+// A command on the log is not always on disk: the server also returns commands that it failed to sync. A retry is accepted when a
+// later message is on disk.
 func TestARetryIsSynced(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
@@ -210,12 +210,12 @@ func TestALogThatIsAway(t *testing.T) {
 	log := openLog(t, nc, 0)
 	server.Down()
 	if _, err := log.Append(context.Background(), publishertest.Command(t, publishertest.NewID(t), "Smith")); err == nil {
-		t.Error("accepted while the log is away")
+		t.Error("accepted while the log is unavailable")
 	} else if code := domain.CodeOf(err); code != domain.CodeUnavailable && code != domain.CodeUnknown {
 		t.Errorf("code %q: %v", code, err)
 	}
 	if log.Ready(context.Background()) == nil {
-		t.Error("ready while the log is away")
+		t.Error("ready while the log is unavailable")
 	}
 	server.Up(t)
 	publishertest.Eventually(t, "the log is back", func() bool {
@@ -227,7 +227,7 @@ func TestALogThatIsAway(t *testing.T) {
 	}
 }
 
-// deafConn loses what it receives while deaf is set.
+// deafConn discards received data while deaf is set.
 type deafConn struct {
 	net.Conn
 	deaf *atomic.Bool
@@ -249,7 +249,7 @@ func (d deafDialer) Dial(network, address string) (net.Conn, error) {
 	return deafConn{conn, d.deaf}, err
 }
 
-// An ack that is lost leaves the outcome unknown: here all commands are on the log.
+// A lost ack leaves the outcome unknown: here all commands are on the log.
 func TestLostAcks(t *testing.T) {
 	t.Parallel()
 	server := publishertest.Start(t)
@@ -262,7 +262,7 @@ func TestLostAcks(t *testing.T) {
 	log := openLog(t, nc, 0)
 	deaf.Store(true)
 	var commands []domain.CreateClient
-	for range 100 { // the first goes out singly, the rest after it as a batch
+	for range 100 { // the first is published alone, then the others as a batch
 		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
 	}
 	for i, err := range appendAll(log, commands) {
@@ -275,7 +275,7 @@ func TestLostAcks(t *testing.T) {
 	}
 }
 
-// A request whose time is over while it waits behind others was surely not published, and is taken back.
+// A request that times out in the pool was certainly not published, and is withdrawn.
 func TestARequestThatGivesUpInThePoolIsNotPublished(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
@@ -337,8 +337,8 @@ func TestAFullLog(t *testing.T) {
 	if accepted == 0 || accepted == 500 || int(state.Msgs) != accepted || state.Bytes > 64<<10 {
 		t.Errorf("%d accepted, %d on the log in %d bytes", accepted, state.Msgs, state.Bytes)
 	}
-	// What is on the log can be found, and not be synced anew: that takes room, too. The small message of a sync goes where a
-	// command does not, so the log is filled with them.
+	// Commands on a full log can be found, but not synced again, which requires space, too. A sync message is smaller than a
+	// command, so fill the log with sync messages.
 	for fills := 0; ; fills++ {
 		_, err := log.Append(t.Context(), one)
 		if domain.CodeOf(err) == domain.CodeUnknown {

@@ -25,7 +25,7 @@ func openLookup(ctx context.Context, js jetstream.JetStream) (l lookup, err erro
 	return l, err
 }
 
-// Find returns the command with this id, or an error with domain.CodeNotFound if the log does not have it, or no longer.
+// Find returns the command with this id, or an error with domain.CodeNotFound if it is not on the log.
 func (l lookup) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
 	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
 	if err != nil {

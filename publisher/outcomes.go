@@ -96,7 +96,7 @@ func (o *OutcomePublisher) NotifyCompleted(ids []string) {
 	}
 }
 
-// Ready returns nil when the server answers and has the streams; a *MissingStreamError when it lacks one.
+// Ready returns nil if the server answers and has the streams, or a *MissingStreamError if one is missing.
 func (o *OutcomePublisher) Ready(ctx context.Context) error {
 	return streamsReady(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
 }

@@ -29,7 +29,7 @@ func events(t testing.TB, n int) []domain.Event {
 
 func TestEventsAreCloudEvents(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{1, 40} { // singly, and as a batch
+	for _, n := range []int{1, 40} { // single, and as a batch
 		nc := publishertest.Start(t).Connect(t)
 		outcomes, err := publisher.OpenOutcomePublisher(context.Background(), nc)
 		if err != nil {
@@ -75,8 +75,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 	}
 }
 
-// Events that are published again, because nobody knows whether the first attempt came through, are not kept twice; the
-// new ones among them are kept.
+// When events are published again after an attempt with an unknown outcome, the stream stores new ones and drops duplicates.
 func TestEventsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
@@ -130,7 +129,7 @@ func TestRejectionsReplaceEachOther(t *testing.T) {
 	}
 }
 
-// Whatever fits on the command log fits into a rejection, even where JSON has to escape every byte of its headers.
+// Every command that the log accepts fits into a rejection, even if JSON must escape every byte of its headers.
 func TestTheLargestCommandCanBeRejected(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)

@@ -34,14 +34,14 @@ type stream struct {
 }
 
 func newStream(nc *nats.Conn, info jetstream.StreamInfo) (stream, error) {
-	// A JetStream context of its own: other publishes do not count against its limit or share its timeout.
+	// A separate JetStream context: other publishes do not count against its limit or share its timeout.
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
 	return stream{js: js, atomic: info.Config.Replicas == 1}, err
 }
 
-// publish sends the messages that build makes and returns an error for each, nil where the stream has it on disk. An
-// error is errDuplicate, or has a code: domain.CodeUnavailable and domain.CodeLogFull say that the message was not
-// stored, domain.CodeUnknown that it may have been.
+// publish sends the messages that build returns. It returns an error for each, which is nil if the message is on disk. An error
+// is errDuplicate or has a code: with domain.CodeUnavailable and domain.CodeLogFull the message was not stored, with
+// domain.CodeUnknown it may have been.
 func (s stream) publish(n int, build func(i int) *nats.Msg) []error {
 	errs := make([]error, n)
 	if !s.js.Conn().IsConnected() {
@@ -56,8 +56,8 @@ func (s stream) publish(n int, build func(i int) *nats.Msg) []error {
 	return errs
 }
 
-// publishBatch sends the messages as one atomic batch. It returns false if the stream refused the batch; then nothing is
-// stored. One message that the stream refuses, such as a duplicate, is enough.
+// publishBatch sends the messages as one atomic batch. It returns false, and nothing is stored, if the stream refuses the batch.
+// A stream refuses it for a single message, such as a duplicate.
 func (s stream) publishBatch(errs []error, build func(i int) *nats.Msg) bool {
 	msgs := make([]*nats.Msg, len(errs))
 	for i := range msgs {
@@ -78,7 +78,7 @@ func (s stream) publishBatch(errs []error, build func(i int) *nats.Msg) bool {
 	return true
 }
 
-// publishSingly sends all messages without waiting in between, then waits for all acks.
+// publishSingly sends all messages without waiting, then waits for all acks.
 func (s stream) publishSingly(errs []error, build func(i int) *nats.Msg) {
 	acks := make([]jetstream.PubAckFuture, len(errs))
 	for i := range errs {
@@ -104,7 +104,7 @@ func publishError(err error) error {
 	api, answered := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return domain.Errorf(domain.CodeUnavailable, "no stream takes the message: %w", err)
+		return domain.Errorf(domain.CodeUnavailable, "no stream stores this subject: %w", err)
 	case !answered || api.ErrorCode != codeStoreFailed:
 		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
 	case api.Description == "maximum messages per subject exceeded":

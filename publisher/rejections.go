@@ -27,7 +27,7 @@ const (
 // ReasonUnreadable is the reason of a StoredRejection whose message is not a rejection. No worker wrote it.
 const ReasonUnreadable domain.Code = "unreadable"
 
-// Rejections lists the dead letters for an operator, who retries or drops them one by one.
+// Rejections lists, retries and drops the dead letters.
 type Rejections struct {
 	rejections jetstream.Stream
 	commands   jetstream.Stream
@@ -59,16 +59,16 @@ func (f RejectionFilter) matches(r StoredRejection) bool {
 		(f.Until.IsZero() || !r.RejectedAt.After(f.Until))
 }
 
-// SkippedError means that this rejection cannot be retried now and stays. Others may be retried.
+// SkippedError means that this rejection cannot be retried or dropped now. Continue with the others.
 type SkippedError struct{ Reason string }
 
 func (e *SkippedError) Error() string { return e.Reason }
 
 var (
-	// errUnderWay means that the rejected command is not known to be done, see isDone.
-	errUnderWay = &SkippedError{Reason: "the workers are not done with it yet"}
+	// errInProgress means that the rejected command is not known to be finished, see isDone.
+	errInProgress = &SkippedError{Reason: "its command is still in progress"}
 	// errAnother means that the log has a later command with this id.
-	errAnother = &SkippedError{Reason: "a command with this id is under way"}
+	errAnother = &SkippedError{Reason: "a later command with this id is in progress"}
 )
 
 // OpenRejections returns the rejections of the server that the connection leads to, or a *MissingStreamError.
@@ -88,8 +88,8 @@ func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
 	return &r, err
 }
 
-// Newest returns the sequence of the newest rejection. If you retry rejections, stop at the newest one of the beginning:
-// commands may be rejected again, and the loop would never end.
+// Newest returns the sequence of the newest rejection. When you retry rejections, stop at the one that is newest at
+// the start: commands may be rejected again, and the loop would never end.
 func (r *Rejections) Newest(ctx context.Context) (uint64, error) {
 	info, err := r.rejections.Info(ctx)
 	if err != nil {
@@ -132,7 +132,7 @@ func (r *Rejections) All(ctx context.Context, f RejectionFilter) iter.Seq2[Store
 	}
 }
 
-// page returns some rejections from a sequence on, none if there are no more.
+// page returns the next rejections from a sequence on, or none after the last one.
 func (r *Rejections) page(ctx context.Context, from uint64) ([]*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
@@ -151,7 +151,7 @@ func (r *Rejections) page(ctx context.Context, from uint64) ([]*jetstream.RawStr
 		}
 		msgs = append(msgs, msg)
 	}
-	// The batch ends without an error when its time is over. What did come is right, and the next page goes on from there.
+	// After the timeout, the batch ends without an error. The messages received are valid, and the next page continues after them.
 	if len(msgs) == 0 {
 		return nil, fmt.Errorf("read rejections: no answer: %w", ctx.Err())
 	}
@@ -203,20 +203,20 @@ func parseStored(msg *jetstream.RawStreamMsg) StoredRejection {
 // been. After every error the rejection still exists, and you may retry it again.
 func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error {
 	if rejection.Reason == ReasonUnreadable {
-		return &SkippedError{Reason: "its message is not a rejection, there is no command in it"}
+		return &SkippedError{Reason: "its message is not a rejection, so it has no command"}
 	}
 	if err := r.forget(ctx, rejection); err != nil {
 		return err
 	}
-	if err := r.republish(rejection); err != nil { //nolint:contextcheck // a publish has a timeout of its own, and is not cut short
+	if err := r.republish(rejection); err != nil { //nolint:contextcheck // a publish has its own timeout and is never cancelled
 		return err
 	}
 	return r.remove(ctx, rejection)
 }
 
 // Drop removes the rejection, and with it the last copy of the command: its operation is unknown afterwards. A later command
-// with the same id stays. An error is a *SkippedError if the workers may not be done with the command. After an error the
-// rejection still exists, and you may drop it again.
+// with the same id stays. An error is a *SkippedError if the command may still be in progress. After an error the rejection
+// still exists, and you may drop it again.
 func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error {
 	// A finished command without its outcome would look like a pending one.
 	if err := r.forget(ctx, rejection); err != nil && !errors.Is(err, errAnother) {
@@ -225,8 +225,8 @@ func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error 
 	return r.remove(ctx, rejection)
 }
 
-// forget removes the command with the rejection's id from the log, if it is done. If it is not, forget returns errUnderWay,
-// or errAnother if it is not the one that was rejected.
+// forget removes the command with the rejection's id from the log, if it is finished. Otherwise, forget returns errInProgress,
+// or errAnother if it is a later command.
 //
 // It deletes by sequence, so it never deletes a later command with this id. A purge by subject would be wrong: a subject may
 // end in a literal asterisk, which a purge reads as every command.
@@ -249,7 +249,7 @@ func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) erro
 	case !done && msg.Sequence > rejection.Command.Sequence:
 		return errAnother
 	case !done:
-		return errUnderWay
+		return errInProgress
 	}
 	return remove(ctx, r.commands, msg.Sequence)
 }

@@ -21,7 +21,7 @@ import (
 func TestRejectionsAreListed(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	const n = 600 // of more than two pages
+	const n = 600 // more than two pages
 	start := time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC)
 	reasons := []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable}
 	var all []domain.Rejection
@@ -113,7 +113,7 @@ func TestNoRejections(t *testing.T) {
 	}
 }
 
-// What stands under a strange subject is found by it, and nothing else is.
+// A rejection with an unusual subject is found by it, and no other rejection is.
 func TestStrangeIDs(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -136,7 +136,7 @@ func TestStrangeIDs(t *testing.T) {
 	s.want(map[string]string{}, "last")
 }
 
-// Concurrent commands are published as an atomic batch. A retry publishes each without the headers that the server added.
+// Commands published as an atomic batch are retried one by one, without the headers of the server.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -163,7 +163,7 @@ func TestRetry(t *testing.T) {
 		}
 		return want
 	}())
-	for _, msg := range s.take(100) { // the worker gets them again
+	for _, msg := range s.take(100) { // the worker receives them again
 		var names []string
 		for name := range msg.Headers() {
 			names = append(names, name)
@@ -205,18 +205,18 @@ func TestARetryIsInterrupted(t *testing.T) {
 	s.want(map[string]string{"a": "body of a"})
 	s.work(1, false)
 
-	// Published, and not done yet: nothing to do. Done: the repetition publishes once more.
+	// While the published command is in progress, a retry is skipped. When it is finished, a retry publishes it again.
 	b := rejected("b")
 	step(s.rejections.Forget(t.Context(), b))
 	step(s.rejections.Republish(b))
-	s.wantSkipped(s.rejections.Retry(t.Context(), b), "under way")
+	s.wantSkipped(s.rejections.Retry(t.Context(), b), "in progress")
 	s.want(map[string]string{"a": "body of a", "b": "body of b"}, "b")
 	s.work(1, false)
 	s.retry("b")
 	s.want(map[string]string{"a": "body of a", "b": "body of b"})
 	s.work(1, false)
 
-	// Published, and rejected again before its old rejection is removed: the new one stays.
+	// If the command is rejected again before its old rejection is removed, the new rejection stays.
 	c := rejected("c")
 	step(s.rejections.Forget(t.Context(), c))
 	step(s.rejections.Republish(c))
@@ -225,7 +225,7 @@ func TestARetryIsInterrupted(t *testing.T) {
 	if again := s.get("c"); again.Sequence <= c.Sequence {
 		t.Errorf("rejection %d, want one after %d", again.Sequence, c.Sequence)
 	}
-	// So it does if everything was done and somebody else does it again.
+	// It also stays if another operator repeats a complete retry.
 	step(s.rejections.Retry(t.Context(), c))
 	s.want(map[string]string{"a": "body of a", "b": "body of b", "c": "body of c"}, "c")
 }
@@ -238,20 +238,20 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 		s.postID(id, "new")
 	}
 	both := map[string]string{"first": "new", "a": "new"}
-	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "under way")
+	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "in progress")
 	s.want(both, "a", "first")
 
-	msgs := s.take(2) // delivered, not done
-	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "under way")
+	msgs := s.take(2) // delivered, but not acknowledged
+	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "in progress")
 	s.want(both, "a", "first")
 	if err := s.rejections.Drop(t.Context(), s.get("a")); err != nil {
 		t.Error(err)
 	}
 	s.want(both, "first")
 
-	s.finish(msgs[1], true) // done, but above the ack floor as long as the first is not
-	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "not done with it yet")
-	s.wantSkipped(s.rejections.Drop(t.Context(), s.get("a")), "not done with it yet") // it would look pending
+	s.finish(msgs[1], true) // acknowledged, but above the ack floor until the first is acknowledged
+	s.wantSkipped(s.rejections.Retry(t.Context(), s.get("a")), "its command is still in progress")
+	s.wantSkipped(s.rejections.Drop(t.Context(), s.get("a")), "its command is still in progress") // without its rejection, it would look pending
 	s.want(both, "a", "first")
 
 	s.finish(msgs[0], false)
@@ -259,7 +259,7 @@ func TestACommandUnderWayIsNotTouched(t *testing.T) {
 	s.want(both, "first")
 }
 
-// Between the two steps of a retry the log is open to anyone.
+// Another caller may publish between the two steps of a retry.
 func TestACommandComesMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -270,12 +270,12 @@ func TestACommandComesMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.postID("a", "new")
-	s.wantSkipped(s.rejections.Republish(a), "under way")
-	s.wantSkipped(s.rejections.Retry(t.Context(), a), "under way")
+	s.wantSkipped(s.rejections.Republish(a), "in progress")
+	s.wantSkipped(s.rejections.Retry(t.Context(), a), "in progress")
 	s.want(map[string]string{"a": "new"}, "a")
 }
 
-// A subject may end in a wildcard, taken literally when it is published to and as a pattern elsewhere.
+// A subject may end in a wildcard, which is literal in a publish and a pattern elsewhere.
 func TestACommandNamedLikeAPattern(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"*", ">"} {
@@ -284,11 +284,11 @@ func TestACommandNamedLikeAPattern(t *testing.T) {
 		s.postID("done", "2")
 		s.work(2, true)
 		all := map[string]string{id: "1", "done": "2"}
-		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "under way")
+		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "in progress")
 		s.want(all, id, "done")
 		s.postID("pending", "3")
 		all["pending"] = "3"
-		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "under way")
+		s.wantSkipped(s.rejections.Retry(t.Context(), s.get(id)), "in progress")
 		s.want(all, id, "done")
 		if err := s.rejections.Drop(t.Context(), s.get(id)); err != nil {
 			t.Error(err)
@@ -305,13 +305,13 @@ func TestDrop(t *testing.T) {
 	}
 	s.work(3, true)
 	a, b := s.get("a"), s.get("b")
-	for range 2 { // the second time it has been done
+	for range 2 { // the second call finds nothing to remove
 		if err := s.rejections.Drop(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.want(map[string]string{"b": "b", "c": "c"}, "b", "c")
-	if err := s.rejections.Forget(t.Context(), b); err != nil { // and then interrupted
+	if err := s.rejections.Forget(t.Context(), b); err != nil { // as in an interrupted Drop
 		t.Fatal(err)
 	}
 	if err := s.rejections.Drop(t.Context(), b); err != nil {
@@ -366,8 +366,8 @@ func TestAMessageThatIsNoRejection(t *testing.T) {
 	s.want(map[string]string{})
 }
 
-// A rejection replaces what is not UTF-8. That can make a command larger than the log takes, or a header invalid; such a
-// command must not be in the way of others.
+// A rejection replaces bytes that are not UTF-8. That may make a command larger than the log accepts, or a header invalid. Such a
+// command must not block others.
 func TestARejectedCommandThatCannotBePublished(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -1,32 +1,32 @@
-// Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It owns the
-// definition of the three streams.
+// Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It defines the
+// three streams.
 //
 // # Subjects
 //
-// What each says, and the stream that keeps it. ID is the id of the command, of its operation and of the client.
+// Each subject, its stream and its messages. ID is the id of the command, of its operation and of the client.
 //
 //	client.create.ID        CLIENT_COMMANDS    create this client: the normalised request; one for each id
-//	client.sync.ID          CLIENT_COMMANDS    empty: its acknowledgement says that every earlier message is on disk
-//	client.created          CLIENT_EVENTS      a client exists: its record; at least once for each
-//	client.erased           CLIENT_EVENTS      forget a client: {"id": ID}
+//	client.sync.ID          CLIENT_COMMANDS    empty: its acknowledgement means that every earlier message is on disk
+//	client.created          CLIENT_EVENTS      a client exists: its record; at least one for each client
+//	client.erased           CLIENT_EVENTS      erase your copy of a client: {"id": ID}
 //	client.rejected.ID      CLIENT_REJECTIONS  the command will not create a client: the command and the reason
-//	operation.completed.ID  none               empty: tells waiting callers that the outcome is on disk
-//	client.replay.…         none               client.created once more, for the current subscribers of this subject
+//	operation.completed.ID  none               empty: notifies waiting callers that the outcome is on disk
+//	client.replay.…         none               client.created again, for the current subscribers of this subject
 //
 // # Headers
 //
-// NATS minds the case of their names.
+// NATS header names are case-sensitive.
 //
 //	of a command: Clientele-Fingerprint   SHA-256 of the body, hexadecimal
-//	              Clientele-Caller        name of the key, or subject of the token, with which it was sent
-//	              Clientele-Accepted-At   when the ingress took the request (RFC 3339)
+//	              Clientele-Caller        name of the key, or subject of the token, that sent it
+//	              Clientele-Accepted-At   when the ingress accepted the request (RFC 3339)
 //	of an event:  ce-specversion, ce-id, ce-type, ce-source, ce-subject, ce-time, ce-datacontenttype, ce-dataschema:
-//	              CloudEvents 1.0.2 in binary mode; ce-id is the same each time the event comes, ce-subject is the client's id
-//	              Nats-Msg-Id             the ce-id, by which the stream drops repetitions; what is replayed has none
-//	of both:      traceparent             the trace they belong to (W3C Trace Context), if they do
+//	              CloudEvents 1.0.2 in binary mode; ce-id is the same for duplicates, ce-subject is the client's id
+//	              Nats-Msg-Id             the ce-id, with which the stream drops duplicates; absent from replayed events
+//	of both:      traceparent             the trace, if there is one (W3C Trace Context)
 //	of all but commands: Content-Type     application/json
 //
-// README.md explains how to subscribe, and example has programs that do. The bodies' JSON Schemas are in ingress/site/asyncapi.yaml.
+// README.md describes how to subscribe, and example has programs that do. The bodies' JSON Schemas are in ingress/site/asyncapi.yaml.
 package publisher
 
 import (
@@ -42,30 +42,30 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// maxMessageSize bounds a command with its headers, in bytes. An ingress writes less than half of it; the bound keeps
-// what others publish small enough to be carried in a rejection, under NATS's default payload limit of 1 MiB.
+// maxMessageSize is the maximum size of a command with its headers, in bytes. An ingress uses less than half of it. A rejection
+// contains the command, so the limit keeps rejections of foreign commands below NATS's default payload limit of 1 MiB.
 const maxMessageSize = 64 << 10
 
 const (
 	rejectionRetention = 90 * 24 * time.Hour
-	// deduplication is how long the event stream remembers ids. It hides repetitions after the crash of a worker. The server
-	// keeps the ids in memory; subscribers that need a longer time keep ids themselves.
+	// deduplication is how long the event stream remembers ids. It hides duplicates after a worker crash. The server keeps the
+	// ids in memory; subscribers that need a longer period store the ids themselves.
 	deduplication = 2 * time.Minute
 )
 
-// MinEventRetention is the shortest retention of events: NATS refuses one shorter than its memory of ids.
+// MinEventRetention is the shortest retention of events: NATS refuses one shorter than the deduplication period.
 const MinEventRetention = deduplication
 
-// StreamsConfig has the settings of the streams that an operator may choose. A zero value keeps the setting of an existing
-// stream and means the default for a new one.
+// StreamsConfig has the settings of the streams. A zero value keeps the setting of an existing stream, and means the default for
+// a new one.
 type StreamsConfig struct {
 	// Replicas is the number of servers that keep each message: 1, 3 or 5.
 	Replicas int
-	// LogMaxBytes is the size at which the command log refuses more.
+	// LogMaxBytes is the size in bytes at which the command log refuses new commands.
 	LogMaxBytes int64
 	// EventRetention is how long client.created events are kept.
 	EventRetention time.Duration
-	// Created is called with the name of each stream that is created, unless it is nil.
+	// Created, if not nil, is called with the name of each new stream.
 	Created func(stream string)
 }
 
@@ -134,31 +134,30 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 	return nil
 }
 
-// complete fills the settings that were not chosen: from the existing stream, or else with the defaults. It reports whether
-// the stream exists.
+// complete sets the zero settings to those of the existing stream, or else to the defaults. It reports whether the stream exists.
 func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamConfig) (exists bool, err error) {
-	there := jetstream.StreamConfig{Replicas: DefaultReplicas}
+	current := jetstream.StreamConfig{Replicas: DefaultReplicas}
 	switch stream.Name {
 	case domain.StreamCommands:
-		there.MaxBytes = DefaultLogMaxBytes
+		current.MaxBytes = DefaultLogMaxBytes
 	case domain.StreamEvents:
-		there.MaxAge = DefaultEventRetention
+		current.MaxAge = DefaultEventRetention
 	}
 	s, err := openStream(ctx, js, stream.Name)
 	if _, missing := errors.AsType[*MissingStreamError](err); err != nil && !missing {
 		return false, err
 	}
 	if exists = err == nil; exists {
-		there = s.CachedInfo().Config
+		current = s.CachedInfo().Config
 	}
-	stream.Replicas = cmp.Or(stream.Replicas, there.Replicas)
-	stream.MaxBytes = cmp.Or(stream.MaxBytes, there.MaxBytes)
-	stream.MaxAge = cmp.Or(stream.MaxAge, there.MaxAge)
+	stream.Replicas = cmp.Or(stream.Replicas, current.Replicas)
+	stream.MaxBytes = cmp.Or(stream.MaxBytes, current.MaxBytes)
+	stream.MaxAge = cmp.Or(stream.MaxAge, current.MaxAge)
 	return exists, nil
 }
 
-// RefusedStreamError means that the server refuses the settings of a stream: it is too large for the disk, has more replicas
-// than there are servers, or has a change that NATS does not support.
+// RefusedStreamError means that the server refuses the settings of a stream: it is larger than the disk, has more replicas than
+// there are servers, or requires a change that NATS does not support.
 type RefusedStreamError struct {
 	Stream string
 	Err    error
@@ -170,7 +169,7 @@ func (e *RefusedStreamError) Error() string {
 
 func (e *RefusedStreamError) Unwrap() error { return e.Err }
 
-// MissingStreamError means that the server answers and does not have the stream.
+// MissingStreamError means that the server answers, but does not have the stream.
 type MissingStreamError struct{ Stream string }
 
 func (e *MissingStreamError) Error() string {
@@ -189,7 +188,7 @@ func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetst
 	return stream, nil
 }
 
-// StreamsReady returns nil when the server answers and has the three streams; a *MissingStreamError when it lacks one.
+// StreamsReady returns nil if the server answers and has the three streams, or a *MissingStreamError if one is missing.
 func StreamsReady(ctx context.Context, js jetstream.JetStream) error {
 	return streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// system has the streams, an operator's handle on the rejections, and a worker that the test directs.
+// system has the streams, an operator's view of them, and a worker that the test controls.
 type system struct {
 	t          *testing.T
 	nc         *nats.Conn
@@ -47,7 +47,7 @@ func newSystem(t *testing.T) *system {
 	return s
 }
 
-// post puts a message on the command log.
+// post publishes a message to the command log.
 func (s *system) post(msg *nats.Msg) {
 	s.t.Helper()
 	if _, err := s.js.PublishMsg(s.t.Context(), msg); err != nil {
@@ -60,7 +60,7 @@ func (s *system) postID(id, body string) {
 	s.post(&nats.Msg{Subject: domain.SubjectCreate + id, Data: []byte(body)})
 }
 
-// work takes n commands from the log, rejects those that it is told to, and acknowledges all.
+// work fetches n commands from the log, rejects the selected ones, and acknowledges all.
 func (s *system) work(n int, rejected bool) {
 	s.t.Helper()
 	for _, msg := range s.take(n) {
@@ -109,7 +109,7 @@ func (s *system) finish(msg jetstream.Msg, rejected bool) {
 
 func (s *system) reject(rejections ...domain.Rejection) {
 	s.t.Helper()
-	for few := range slices.Chunk(rejections, 50) { // a slow disk syncs these within the time for an acknowledgement
+	for few := range slices.Chunk(rejections, 50) { // a slow disk syncs this many within the publish timeout
 		if err := s.outcomes.PublishRejections(few); err != nil {
 			s.t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func (s *system) wantSkipped(err error, reason string) {
 	}
 }
 
-// bodies returns what is on a stream, by the last token of the subject.
+// bodies returns the messages of a stream by the last token of the subject.
 func (s *system) bodies(name string) map[string]string {
 	s.t.Helper()
 	bodies := map[string]string{}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Query describes clients whose ids are not known. A client matches if it matches every field that is set; a Query with
-// nothing to look for matches no client.
+// Query selects clients by their members. A client matches if it matches every field that is set. An empty Query matches no
+// client.
 type Query struct {
 	// Email is a whole e-mail address. Case is ignored.
 	Email string
@@ -21,14 +21,15 @@ type Query struct {
 	Name string
 }
 
-// Names are the members of a client that a Query is about.
+// Names are the members of a client that a Query compares.
 type Names struct {
 	Email, First, Middle, Last string
 }
 
-// Matcher returns a function that reports whether the query matches a client with these names. It is for one goroutine.
+// Matcher returns a function that reports whether the query matches a client with these names. The
+// function is not safe for concurrent use.
 //
-// Stores call it for each client rather than compare in SQL, because databases do not agree on case and accents.
+// Stores call it for each client instead of comparing in SQL, because databases treat case and accents differently.
 func (q Query) Matcher() func(Names) bool {
 	email := norm.NFC.String(strings.TrimSpace(q.Email)) // as domain stores it
 	wanted := newWordKeys().of(q.Name)
@@ -50,8 +51,8 @@ func (q Query) Matcher() func(Names) bool {
 	}
 }
 
-// wordKeys makes collation keys of words. Words that differ in case or accents only have equal keys, and a word that begins
-// another has a key that begins the other's.
+// wordKeys builds collation keys of words (Unicode Technical Standard 10). Words that differ only in case or accents have equal
+// keys. The key of a prefix of a word is a prefix of the word's key.
 type wordKeys struct {
 	collator *collate.Collator
 	buffer   collate.Buffer
@@ -68,7 +69,7 @@ func (w *wordKeys) of(names ...string) [][]byte {
 	w.keys = w.keys[:0]
 	for _, name := range names {
 		for word := range strings.FieldsFuncSeq(name, separates) {
-			// An empty key would begin every other.
+			// An empty key is a prefix of every key.
 			if key := w.collator.KeyFromString(&w.buffer, strings.Map(withoutPunctuation, word)); len(key) > 0 {
 				w.keys = append(w.keys, key)
 			}
@@ -77,10 +78,10 @@ func (w *wordKeys) of(names ...string) [][]byte {
 	return w.keys
 }
 
-// separates reports whether a character stands between words. Pd are the hyphens and dashes.
+// separates reports whether a character separates words. Pd is the Unicode category of hyphens and dashes.
 func separates(r rune) bool { return unicode.IsSpace(r) || r == ',' || unicode.Is(unicode.Pd, r) }
 
-// withoutPunctuation drops, among others, the apostrophe of O'Brien, which people type in several ways.
+// withoutPunctuation removes punctuation and symbols, such as the apostrophe of O'Brien, which has several spellings.
 func withoutPunctuation(r rune) rune {
 	if unicode.IsPunct(r) || unicode.IsSymbol(r) {
 		return -1

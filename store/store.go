@@ -1,11 +1,10 @@
-// Package store is the contract of the database that holds the clients. Its primary key is the truth about which
-// commands were carried out. Package storetest checks an implementation against it.
+// Package store defines the contract of the database that stores the clients. Its primary key determines which commands
+// created a client. Package storetest tests implementations of the contract.
 package store
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
@@ -14,73 +13,61 @@ import (
 	"github.com/google/uuid"
 )
 
-// Store keeps clients. It is safe for concurrent use, by many processes too where the database allows that.
+// Store stores clients. It is safe for concurrent use, by several processes if the database allows it.
 //
-// Its errors are about the database being away and are worth a retry, save those with a domain code and SchemaError.
+// An error means that the database is unavailable, and the call may be retried. Errors with a domain code and *SchemaError are
+// permanent.
 type Store interface {
-	// Create stores the clients that are not there yet, in one transaction, and leaves the others as they are. Result i
-	// belongs to client i; of equal ids in one batch the first counts as the one that came first.
+	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Result i belongs to
+	// client i. If ids in a batch are equal, the first client is created before the others.
 	//
-	// When Create returns, what the results say is on disk. An error means that nothing is known to be stored, and calling
-	// again with the same batch is always right. The code domain.CodeUnstorable says that the database refuses the content
-	// of at least one client for good (SQLSTATE class 22 or 23), and that nothing was stored: halve the batch to find it.
+	// When Create returns results, they are on disk. An error means that nothing is known to be stored: call Create again with
+	// the same batch. With domain.CodeUnstorable nothing is stored, because the database refuses the content of at least one
+	// client (SQLSTATE class 22 or 23). Halve the batch to find it.
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
 
-	// Count returns how many clients were created at from or later, and before to.
+	// Count returns the number of clients created at or after from and before to.
 	Count(ctx context.Context, from, to time.Time) (int, error)
 
-	// Page returns up to n of those clients, the first in the order of their ids whose ids are greater than after. As does
-	// Count, it reads all clients: there is no index on the time, which each Create would pay for.
+	// Page returns the first n of those clients whose ids are greater than after, in the order of their ids. Page and Count read
+	// all clients: an index on the time would slow down every Create.
 	Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error)
 
-	// Find returns the clients that match the query: the first n in the order of their ids, and how many match in all. It
-	// reads the names of all clients, as there is no index on them, which each Create would pay for.
+	// Find returns the first n clients that match the query, in the order of their ids, and the total number of matches. It reads
+	// the names of all clients: an index on them would slow down every Create.
 	Find(ctx context.Context, q Query, n int) (clients []domain.Client, total int, err error)
 
 	Archiver
 
-	// Delete removes the client with this id, if there is one, and what the database alone decides to keep of it for a
-	// while. It is for erasure: nothing else deletes.
+	// Delete removes the client with this id, if it exists. It is for erasure: nothing else deletes clients. The database may
+	// keep deleted data on disk for a while; implementations document how long.
 	Delete(ctx context.Context, id uuid.UUID) error
 
-	// Ready returns nil when the database answers and has the schema of this program; a SchemaError when it answers and
-	// has another.
+	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
 	Ready(ctx context.Context) error
 
-	// Migrate brings the schema to this program's version and returns the versions before and after. It refuses with a
-	// SchemaError to touch a newer one. Several programs may call it at once.
+	// Migrate migrates the schema to this program's version and returns the versions before and after. It returns a *SchemaError
+	// if the schema is newer. Several programs may call it at once.
 	Migrate(ctx context.Context) (from, to int64, err error)
 
-	// Close waits for calls in progress and frees what the store holds.
+	// Close waits for calls in progress and closes the connections.
 	Close() error
 }
 
 // Archiver copies all clients out of a database and into an empty one, for backups.
 type Archiver interface {
-	// Export calls yield with every client, in the order of their ids, as all of them were at one moment during the call.
-	// An error of yield ends it, and is returned.
+	// Export calls yield with every client of one snapshot, in the order of their ids. If yield returns an error, Export stops
+	// and returns it.
 	Export(ctx context.Context, yield func(domain.Client) error) error
 
-	// Load stores the clients exactly as they are, in one transaction, and returns how many. It is for restoring a backup:
-	// it returns ErrNotEmpty if the database has a client already. An error of the sequence ends it, and is returned. After
-	// an error nothing is stored.
+	// Load stores the clients unchanged, in one transaction, and returns their number. It is for restoring a backup: it returns
+	// ErrNotEmpty if the database has clients. If the sequence yields an error, Load stops and returns it. After an error nothing
+	// is stored.
 	Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (int, error)
 }
 
-// ErrNotEmpty is what Load returns for a database that has clients.
+// ErrNotEmpty is the error of Load for a database that has clients.
 var ErrNotEmpty = errors.New("the database has clients already")
-
-// SchemaError means that the schema of the database is not the one that this program needs.
-type SchemaError struct {
-	Have, Want int64
-}
-
-func (e *SchemaError) Error() string {
-	if e.Have > e.Want {
-		return fmt.Sprintf("the database has schema version %d, newer than this program's %d", e.Have, e.Want)
-	}
-	return fmt.Sprintf("the database has schema version %d, this program needs %d", e.Have, e.Want)
-}

@@ -1,5 +1,5 @@
 // Package traceparent reads and writes the traceparent of a message or a request (W3C Trace Context, section 3.2). It is
-// not part of package domain, which has no dependency on net/http.
+// separate from package domain, which does not depend on net/http.
 package traceparent
 
 import (
@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// Inject returns the traceparent of the span in the context, or "" if there is none. It leaves out the tracestate: callers
-// may put personal data there.
+// Inject returns the traceparent of the span in the context, or "" if there is none. It omits the tracestate, which
+// may contain personal data.
 func Inject(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// NewID returns an id that no other command has.
+// NewID returns an unused id.
 func NewID(t testing.TB) uuid.UUID {
 	t.Helper()
 	id, err := domain.NewID()
@@ -19,7 +19,7 @@ func NewID(t testing.TB) uuid.UUID {
 	return id
 }
 
-// Command returns a command under this id. Those with different last names are different commands.
+// Command returns a command with this id. Different last names make different commands.
 func Command(t testing.TB, id uuid.UUID, lastName string) domain.CreateClient {
 	t.Helper()
 	c, err := domain.NewCreateClient(id, "tester", time.Now(), domain.Details{
@@ -31,7 +31,7 @@ func Command(t testing.TB, id uuid.UUID, lastName string) domain.CreateClient {
 	return c
 }
 
-// Eventually waits until the condition is true, for a minute at the most.
+// Eventually waits until the condition is true, and fails the test after a minute.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -40,7 +40,7 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 	for !condition() {
 		select {
 		case <-deadline:
-			t.Fatal("waited in vain: " + what)
+			t.Fatal("not within a minute: " + what)
 		case <-tick.C:
 		}
 	}

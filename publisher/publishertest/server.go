@@ -1,4 +1,4 @@
-// Package publishertest gives tests a real NATS server in their own process, with JetStream on disk and every write synced.
+// Package publishertest starts a real NATS server in the process of a test. JetStream is on disk and syncs every write.
 package publishertest
 
 import (
@@ -18,16 +18,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Streams are the settings of the streams that Start makes.
+// Streams are the settings of the streams that Start creates.
 var Streams = publisher.StreamsConfig{Replicas: 1, LogMaxBytes: 1 << 30, EventRetention: time.Hour}
 
-// Server is a NATS server on loopback that can be taken away and brought back.
+// Server is a NATS server on loopback that a test can stop and start.
 type Server struct {
 	opts   server.Options
 	server *server.Server
 }
 
-// Start returns a running server with Clientele's streams. It is stopped, and its files are gone, when the test ends.
+// Start returns a running server with Clientele's streams. It is stopped, and its files are removed, when the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{opts: server.Options{
@@ -51,7 +51,7 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Up starts the server, at the address that it had before.
+// Up starts the server. After Down, it has the same address as before.
 func (s *Server) Up(t testing.TB) {
 	t.Helper()
 	opts := s.opts
@@ -72,14 +72,14 @@ func (s *Server) Down() {
 	s.server.WaitForShutdown()
 }
 
-// Dir is where the server keeps its files.
+// Dir returns the directory of the server's files.
 func (s *Server) Dir() string { return s.opts.StoreDir }
 
-// URL is where the server listens.
+// URL returns the URL of the server.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
-// Connect returns a connection like that of a Clientele process: it reconnects by itself, and while it cannot, a publish
-// fails at once.
+// Connect returns a connection like that of a Clientele process: it reconnects automatically, and without a connection, publishes
+// fail immediately.
 func (s *Server) Connect(t testing.TB) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(s.URL(),
@@ -94,8 +94,8 @@ func (s *Server) Connect(t testing.TB) *nats.Conn {
 	return nc
 }
 
-// StageInMemory has a running nats-server stage batches in memory until its end, as the mounts in docker-compose.yml have it,
-// and without the rights to mount. Where there is no /dev/shm they stay on disk.
+// StageInMemory makes a running nats-server stage batches in memory until it stops, like the mounts in docker-compose.yml, but
+// without permission to mount. On a system without /dev/shm, batches stay on disk.
 func StageInMemory(t testing.TB, storeDir string) {
 	t.Helper()
 	memory, err := os.MkdirTemp("/dev/shm", "clientele-test-") //nolint:usetesting // t.TempDir is on disk

@@ -10,8 +10,7 @@ import (
 	"clientele/store"
 )
 
-// Export calls yield with every client, as store.Store has it. One statement sees one snapshot; its rows are read as they
-// arrive.
+// Export implements store.Archiver. One statement reads one snapshot; Export streams its rows.
 func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
 	rows, err := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`)
 	if err != nil {
@@ -33,11 +32,10 @@ func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) err
 	return nil
 }
 
-// loadBatch is how many clients one statement of Load inserts.
+// loadBatch is the number of clients that one statement of Load inserts.
 const loadBatch = 1000
 
-// Load stores the clients in an empty database, as store.Store has it. The lock keeps others from adding clients meanwhile;
-// they can read.
+// Load implements store.Archiver. It locks the table against writers, but not against readers.
 func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (n int, err error) {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {

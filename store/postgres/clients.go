@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Delete implements store.Store. PostgreSQL keeps the row until VACUUM, and in its write-ahead log; see SECURITY.md.
+// Delete implements store.Store. PostgreSQL keeps the row until VACUUM, and in its write-ahead log. See SECURITY.md.
 func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 	if _, err := s.pool.Exec(ctx, `DELETE FROM clients WHERE id = $1`, [16]byte(id)); err != nil {
 		return s.failure("delete a client", err)
@@ -32,7 +32,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	return c, nil
 }
 
-// Count returns how many clients were created at from or later, and before to.
+// Count implements store.Store.
 func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error) {
 	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM clients WHERE created_at >= $1 AND created_at < $2`, from, to).Scan(&n)
 	if err != nil {
@@ -41,9 +41,9 @@ func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error
 	return n, nil
 }
 
-// Page returns the next n of those clients in the order of their ids, as store.Store has it.
+// Page implements store.Store.
 func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error) {
-	// CollectRows returns the error of Query, too.
+	// CollectRows also returns the error of Query.
 	rows, _ := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id > $1 AND created_at >= $2 AND created_at < $3 ORDER BY id LIMIT $4`,
 		[16]byte(after), from, to, n)
 	clients, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })

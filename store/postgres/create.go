@@ -18,8 +18,8 @@ import (
 
 // Create implements store.Store.
 //
-// The insert is one statement and so one transaction. Only a second statement sees the rows that it conflicted with: under
-// READ COMMITTED each statement has its own snapshot.
+// The insert is one statement and so one transaction. Existing rows are read by a second statement: under READ COMMITTED the
+// snapshot of the first one may not include the rows that it conflicted with.
 func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 	if len(clients) == 0 {
 		return nil, nil
@@ -38,21 +38,21 @@ func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.C
 	results := make([]domain.CreateResult, len(clients))
 	for i := range clients {
 		c := &clients[i]
-		switch there := existing[c.ID]; {
-		case there == nil:
+		switch found := existing[c.ID]; {
+		case found == nil:
 			results[i] = domain.CreateResult{Outcome: domain.Created, Client: *c}
 			existing[c.ID] = c // for a later client in the batch with this id
-		case there.Fingerprint == c.Fingerprint:
-			results[i] = domain.CreateResult{Outcome: domain.Replayed, Client: *there}
+		case found.Fingerprint == c.Fingerprint:
+			results[i] = domain.CreateResult{Outcome: domain.Replayed, Client: *found}
 		default:
-			results[i] = domain.CreateResult{Outcome: domain.Conflict, Client: *there}
+			results[i] = domain.CreateResult{Outcome: domain.Conflict, Client: *found}
 		}
 	}
 	return results, nil
 }
 
-// distinct returns the first client of each id, sorted by id. Batches with common ids then wait for each other in one
-// direction only and never deadlock.
+// distinct returns the first client of each id, sorted by id. Concurrent batches then lock rows in the same order and never
+// deadlock.
 func distinct(clients []domain.Client) []*domain.Client {
 	rows := make([]*domain.Client, len(clients))
 	for i := range clients {
@@ -83,7 +83,7 @@ type querier interface {
 }
 
 // insert stores the rows whose ids are free and returns those ids, in any order. It sends dates as text, so that the server
-// refuses a wrong one.
+// refuses an invalid one.
 func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte, error) {
 	const insertClients = `INSERT INTO clients (` + store.Columns + `)
 		SELECT ` + store.Columns + `
@@ -151,7 +151,7 @@ func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte,
 	return pgx.CollectRows(ids, pgx.RowTo[[16]byte])
 }
 
-// column returns one value of each row, as the array that unnest makes a column of.
+// column returns one value of each row as an array for unnest.
 func column[T any](rows []*domain.Client, value func(*domain.Client) T) pgtype.FlatArray[T] {
 	values := make(pgtype.FlatArray[T], len(rows))
 	for i, c := range rows {
@@ -171,7 +171,7 @@ func (s *Store) find(ctx context.Context, ids [][16]byte, existing map[uuid.UUID
 		return err
 	}
 	if len(found) < len(ids) {
-		return errors.New("a row was deleted meanwhile")
+		return errors.New("a row was deleted concurrently")
 	}
 	for i := range found {
 		existing[found[i].ID] = &found[i]

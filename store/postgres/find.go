@@ -12,14 +12,14 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Find returns the first n of the clients that match the query and how many match, as store.Store has it.
+// Find implements store.Store.
 func (s *Store) Find(ctx context.Context, q store.Query, n int) ([]domain.Client, int, error) {
 	ids, err := s.matching(ctx, q)
 	if err != nil {
 		return nil, 0, s.failure("find clients", err)
 	}
 	slices.SortFunc(ids, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-	// CollectRows returns the error of Query, too.
+	// CollectRows also returns the error of Query.
 	rows, _ := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1) ORDER BY id`,
 		pgtype.FlatArray[[16]byte](ids[:min(n, len(ids))]))
 	clients, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
@@ -31,7 +31,7 @@ func (s *Store) Find(ctx context.Context, q store.Query, n int) ([]domain.Client
 
 // matching returns the ids of the clients that match.
 func (s *Store) matching(ctx context.Context, q store.Query) (ids [][16]byte, err error) {
-	// ForEachRow returns the error of Query, too.
+	// ForEachRow also returns the error of Query.
 	rows, _ := s.pool.Query(ctx, `SELECT id, email_address, first_name, coalesce(middle_name, ''), last_name FROM clients`)
 	var id [16]byte
 	var names store.Names

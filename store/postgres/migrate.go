@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"clientele/store"
@@ -15,32 +14,27 @@ import (
 )
 
 //go:embed migrations/*.sql
-var embedded embed.FS
+var migrations embed.FS
 
 const (
-	// schemaVersion is that of the newest file in migrations.
+	// schemaVersion is the version of the newest file in migrations.
 	schemaVersion = 1
-	// schemaTable is where goose notes which migrations were applied.
-	schemaTable = "clientele_schema"
-	// migrationLock is the key of the advisory lock that one migration at a time holds. Any number does, if it stays.
+	// migrationLock is the key of the advisory lock that a migration holds. The number is arbitrary, but must not change.
 	migrationLock = 0x636c69656e74656c
-	// unlockTimeout is how long a server that vanished may delay the end of a migration.
+	// unlockTimeout bounds the wait for an unreachable server at the end of a migration.
 	unlockTimeout = 5 * time.Second
 )
 
-// Ready returns nil when the database answers and has the schema of this program, a SchemaError when it has another.
+// Ready implements store.Store.
 func (s *Store) Ready(ctx context.Context) error {
 	have, err := s.schema(ctx)
 	if err != nil {
 		return err
 	}
-	if have != schemaVersion {
-		return &store.SchemaError{Have: have, Want: schemaVersion}
-	}
-	return nil
+	return store.CheckSchema(have, schemaVersion)
 }
 
-// Migrate brings the schema to this program's version, one migration a transaction. Others who call it meanwhile wait.
+// Migrate implements store.Store. Each migration runs in its own transaction. Concurrent calls wait for each other.
 func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -52,7 +46,7 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 		return 0, 0, err
 	}
 	if from > schemaVersion {
-		return from, from, &store.SchemaError{Have: from, Want: schemaVersion}
+		return from, from, store.CheckSchema(from, schemaVersion)
 	}
 	if err := s.up(ctx); err != nil {
 		return from, from, s.failure("migrate the schema", err)
@@ -61,8 +55,8 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	return from, to, err
 }
 
-// lock waits for the right to migrate. It covers all that goose does; goose's own lock leaves out the making of its table.
-// The lock lives as long as its connection, which is none of the pool's: with a pool of one, goose could get none.
+// lock waits for the migration lock. It covers everything that goose does, whereas goose's own lock does not cover the creation
+// of its table. The lock has its own connection outside the pool: with a pool of one, goose would have no connection.
 func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
@@ -81,25 +75,15 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 func (s *Store) up(ctx context.Context) error {
-	migrations, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		return err
-	}
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
-		goose.WithTableName(schemaTable), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
+	return store.ApplyMigrations(ctx, goose.DialectPostgres, db, migrations)
 }
 
-// schema returns the version of the database's schema, 0 if it has none.
+// schema returns the version of the database's schema, or 0 if it has none.
 func (s *Store) schema(ctx context.Context) (int64, error) {
 	var version int64
-	err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+schemaTable+` WHERE is_applied`).Scan(&version)
+	err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+store.SchemaTable+` WHERE is_applied`).Scan(&version)
 	if err != nil && sqlState(err) != undefinedTable {
 		return 0, fmt.Errorf("read the schema's version: %w", err)
 	}

@@ -1,4 +1,4 @@
-// Package postgres keeps clients in PostgreSQL.
+// Package postgres stores clients in PostgreSQL.
 package postgres
 
 import (
@@ -16,29 +16,29 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// The limits on what may hang when a server vanishes without a word.
+// The timeouts for a server that does not respond.
 const (
 	connectTimeout = 5 * time.Second
 	pingTimeout    = 5 * time.Second
 )
 
-// lifetimeJitter spreads the renewal of connections, which are an hour old then, so that not all are renewed at once.
+// lifetimeJitter spreads the renewal of connections, which pgx renews after an hour.
 const lifetimeJitter = 10 * time.Minute
 
-// Config says where the database is.
+// Config configures Open.
 type Config struct {
-	// URL is a connection URL as libpq knows it, with several hosts if need be. Unless it says otherwise,
-	// connect_timeout is 5 s, application_name is clientele, and target_session_attrs is read-write, which finds the
-	// primary among the hosts.
+	// URL is a connection URL as in libpq; it may name several hosts. The defaults of its parameters are 5 s for
+	// connect_timeout, clientele for application_name, and read-write for target_session_attrs, which finds the primary among
+	// the hosts.
 	URL string
-	// MaxConns is how many connections may be open at once. 0 leaves it to the URL's pool_max_conns, or else to pgx: as
-	// many as there are CPUs, and four at least.
+	// MaxConns is the maximum number of open connections. If it is 0, pool_max_conns in the URL applies, or else pgx's default:
+	// the number of CPUs, but at least 4.
 	MaxConns int32
-	// Log is told of failovers.
+	// Log receives a warning at each failover.
 	Log zerolog.Logger
 }
 
-// Store keeps clients in a PostgreSQL database. Transactions need no other isolation than READ COMMITTED.
+// Store stores clients in a PostgreSQL database. Its transactions use READ COMMITTED.
 type Store struct {
 	pool *pgxpool.Pool
 	log  zerolog.Logger
@@ -46,8 +46,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open returns a store that connects when it is first used: a server that is away is no error here. The error names the
-// field of cfg that is wrong, and holds no part of the URL.
+// Open returns a store that connects on first use: an unavailable server is not an error here. An error names the invalid field
+// of cfg. It does not quote the URL.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	pc, err := poolConfig(cfg)
 	if err != nil {
@@ -91,7 +91,7 @@ func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "clientele"
 	}
-	// pgx turns "any", which is also its default, into no validation at all: whether it was asked for stands in the URL.
+	// pgx has no validation for "any", which is also its default: only the URL tells whether "any" was chosen.
 	_, query, _ := strings.Cut(cfg.URL, "?")
 	if asked, _ := url.ParseQuery(query); conn.ValidateConnect == nil && !asked.Has("target_session_attrs") {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
@@ -99,8 +99,8 @@ func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	return pc, nil
 }
 
-// reason returns what pgx has to say of a URL that it cannot parse, without the parts that quote it: in a malformed URL
-// there is no telling where the password is.
+// reason returns pgx's reason for an invalid URL, without the parts that quote the URL: in a malformed URL, the password may be
+// anywhere.
 func reason(err error) string {
 	text := err.Error()
 	if cause := errors.Unwrap(err); cause != nil {

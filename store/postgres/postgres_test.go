@@ -105,7 +105,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestOutage has one server and what can happen to it.
+// TestOutage stops and starts one server, and ends its connections.
 func TestOutage(t *testing.T) {
 	server := storetest.StartPostgres(t)
 	s := migrated(t, server.URL())
@@ -126,7 +126,7 @@ func TestOutage(t *testing.T) {
 
 			late, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL()})
 			if err != nil {
-				t.Fatalf("Open returned %v while the server was away", err)
+				t.Fatalf("Open returned %v while the server was unavailable", err)
 			}
 			defer late.Close()
 			wantRetryable(t, late, batch)
@@ -158,7 +158,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestReadOnly has a primary that became a standby, as far as a client can see.
+// TestReadOnly makes a server read-only: to a client it looks like a primary that became a standby.
 func TestReadOnly(t *testing.T) {
 	url := storetest.Postgres(t)
 	migrated(t, url)
@@ -197,7 +197,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestMigrateWaits has another program in the middle of a migration.
+// TestMigrateWaits migrates while another program holds the migration lock.
 func TestMigrateWaits(t *testing.T) {
 	url := storetest.Postgres(t)
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: url})
@@ -222,7 +222,7 @@ func TestMigrateWaits(t *testing.T) {
 	}
 }
 
-// TestDeletedMeanwhile has a row that the insert runs into, and that is gone when it is to be read.
+// TestDeletedMeanwhile deletes a row between the insert that conflicts with it and the query that reads it.
 func TestDeletedMeanwhile(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := migrated(t, url)
@@ -269,21 +269,10 @@ func mustCreate(t *testing.T, s *postgres.Store, batch []domain.Client) {
 func migrated(t testing.TB, url string) *postgres.Store {
 	t.Helper()
 	s, err := postgres.Open(context.Background(), postgres.Config{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return storetest.Migrated(t, s, err)
 }
 
-// connect returns a connection of its own to the database.
+// connect returns a new connection to the database.
 func connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

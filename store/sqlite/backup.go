@@ -10,8 +10,7 @@ import (
 	"clientele/store"
 )
 
-// Export calls yield with every client, as store.Store has it. One statement is one read transaction, and so sees one
-// snapshot.
+// Export implements store.Archiver. One statement is one read transaction, and so reads one snapshot.
 func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
@@ -35,7 +34,7 @@ func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) err
 	return nil
 }
 
-// Load stores the clients in an empty database, as store.Store has it. Other writers wait meanwhile.
+// Load implements store.Archiver. Other writers wait until it returns.
 func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (n int, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
@@ -75,7 +74,7 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 	return n, nil
 }
 
-// cause returns why a transaction failed: database/sql ends it with its context, and then says only that it is closed.
+// cause returns the error of the context if it has ended: database/sql then closes the transaction and reports only that.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -11,7 +11,7 @@ import (
 	"clientele/store"
 )
 
-// Find returns the first n of the clients that match the query and how many match, as store.Store has it.
+// Find implements store.Store.
 func (s *Store) Find(ctx context.Context, q store.Query, n int) ([]domain.Client, int, error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()

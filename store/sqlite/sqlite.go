@@ -1,4 +1,4 @@
-// Package sqlite keeps clients in a SQLite file, for an installation on one machine.
+// Package sqlite stores clients in a SQLite file, for an installation on one machine.
 package sqlite
 
 import (
@@ -19,35 +19,35 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// maxReaders is how many calls of Get and Ready read at once. Each reader has a page cache of 2 MB.
+// maxReaders is the maximum number of concurrent reads. Each reader has a page cache of 2 MB.
 const maxReaders = 4
 
-// Config says where the database is.
+// Config configures Open.
 type Config struct {
-	// Path is the file that holds it. It is made if it is not there, readable for this user only, as is its directory.
-	// SQLite keeps two more files beside it, whose names end in -wal and -shm.
+	// Path is the database file. If it or its directory does not exist, Open creates it, readable only by this user. SQLite keeps
+	// two more files beside it, whose names end in -wal and -shm.
 	Path string
 }
 
-// Store keeps clients in a SQLite file. Other programs may use the file meanwhile: they wait for each other, for up to
+// Store stores clients in a SQLite file. Other programs may use the file at the same time: writers wait for each other for up to
 // 5 s.
 type Store struct {
-	// writer is one connection, so that writers queue up in Go, where each waits for as long as its context allows.
+	// writer is one connection, so that writers queue in Go, where the context of each bounds its wait.
 	writer *sql.DB
-	// readers never wait for the writer, nor it for them: that is what the write-ahead log is for.
+	// readers and the writer never wait for each other, because of the write-ahead log.
 	readers *sql.DB
 	path    string
 	file    os.FileInfo // of path, when it was opened
-	// calls is held for reading during each call; sql.DB does not wait for them when it is closed.
+	// calls is read-locked during each call: sql.DB.Close does not wait for calls in progress.
 	calls sync.RWMutex
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the file, or makes it.
+// Open opens the file, and creates it if it does not exist. An error about cfg names the field.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Path == "" {
-		return nil, errors.New("Path: is empty")
+		return nil, errors.New("Path: must not be empty")
 	}
 	path, err := filepath.Abs(cfg.Path)
 	if err != nil {
@@ -69,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	readers.SetMaxOpenConns(maxReaders)
 	readers.SetMaxIdleConns(maxReaders)
 	s := &Store{writer: writer, readers: readers, path: path, file: file}
-	// The first connection of the writer turns the write-ahead log on, which readers could not.
+	// The first connection must be a writer: it enables the write-ahead log, which a reader cannot.
 	if err := writer.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), s.Close())
 	}
@@ -80,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.calls.Lock()
 	defer s.calls.Unlock()
-	// The last connection is the one that cleans up, which a reader may not.
+	// The last connection to close must be the writer: it moves the log into the database, which a reader cannot.
 	return errors.Join(s.readers.Close(), s.writer.Close())
 }
 
@@ -98,7 +98,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	return c, nil
 }
 
-// Count returns how many clients were created at from or later, and before to.
+// Count implements store.Store.
 func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
@@ -110,7 +110,7 @@ func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error
 	return n, nil
 }
 
-// Page returns the next n of those clients in the order of their ids, as store.Store has it.
+// Page implements store.Store.
 func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) (clients []domain.Client, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
@@ -134,35 +134,35 @@ func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n
 	return clients, nil
 }
 
-// Delete removes the client with this id, if there is one, from the file and from the write-ahead log.
+// Delete implements store.Store. It also removes the client from the write-ahead log and overwrites it with zeros.
 func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
 	if _, err := s.writer.ExecContext(ctx, `DELETE FROM clients WHERE id = ?`, id.String()); err != nil {
 		return fmt.Errorf("delete a client: %w", err)
 	}
-	// The log has the pages as they were.
+	// The write-ahead log still has the old pages.
 	var busy, frames, moved int
 	if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil || busy != 0 {
-		return errors.Join(errors.New("the client is deleted, and not yet from the write-ahead log: readers are busy, delete it again"), err)
+		return errors.Join(errors.New("the client is deleted from the database, but not from its write-ahead log, because readers are busy: delete it again"), err)
 	}
 	return nil
 }
 
-// Attached returns nil while the file is where it was opened. A file that was moved or deleted goes on taking rows, which
-// nobody will find.
+// Attached returns nil if the file still has the path at which it was opened. SQLite would write to a moved or deleted file
+// without an error, and the rows would be lost.
 func (s *Store) Attached() error {
 	file, err := os.Stat(s.path)
 	if err != nil {
-		return fmt.Errorf("the database is gone, bring it back and start again: %w", err)
+		return fmt.Errorf("the database file is missing: restore it and restart: %w", err)
 	}
 	if !os.SameFile(file, s.file) {
-		return fmt.Errorf("%s was replaced while in use: bring back the one that was there, and start again", s.path)
+		return fmt.Errorf("%s was replaced while in use: restore the original file and restart", s.path)
 	}
 	return nil
 }
 
-// create makes the file and its directory where they are missing. SQLite gives its other files the mode of this one.
+// create creates the file and its directory if they do not exist. SQLite gives its other files the mode of this one.
 func create(path string) (os.FileInfo, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -175,11 +175,11 @@ func create(path string) (os.FileInfo, error) {
 	return info, errors.Join(err, f.Close())
 }
 
-// dsn returns the data source name of the file. A transaction is on disk when its commit returns: synchronous is FULL,
-// and fullfsync makes macOS, where fsync leaves data in the drive's cache, mean it.
+// dsn returns the data source name of the file. A transaction is on disk when its commit returns: synchronous is FULL, and
+// fullfsync flushes the drive's cache on macOS, where fsync does not.
 func dsn(path, role string) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
-	// secure_delete overwrites what is deleted with zeros.
+	// secure_delete overwrites deleted content with zeros.
 	u.RawQuery = "_pragma=secure_delete(1)&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role
 	return u.String()
 }

@@ -71,7 +71,7 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
-// TestPragmas looks at what cannot be tested without pulling a plug.
+// TestPragmas checks settings whose effect shows only after a power loss.
 func TestPragmas(t *testing.T) {
 	s := migrated(t, filepath.Join(t.TempDir(), "clientele.db"))
 	for _, test := range []struct {
@@ -133,7 +133,7 @@ func TestCloseWaitsForCalls(t *testing.T) {
 	}
 }
 
-// blocked returns when a Create is under way that waits for another program, and how that one ends.
+// blocked starts a Create that waits for another program. It returns the result of the Create and a function that cancels it.
 func blocked(t *testing.T, s *sqlite.Store, path string) (created <-chan error, cancel func()) {
 	t.Helper()
 	if _, err := raw(t, path).Exec(`BEGIN IMMEDIATE`); err != nil {
@@ -155,21 +155,10 @@ func blocked(t *testing.T, s *sqlite.Store, path string) (created <-chan error, 
 func migrated(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return storetest.Migrated(t, s, err)
 }
 
-// raw returns a connection of its own to the file.
+// raw returns a new connection to the file.
 func raw(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", fmt.Sprintf("file:%s?_busy_timeout=5000", path))

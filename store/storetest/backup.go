@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// migrated returns a store on a database of its own.
+// migrated returns a store on a new database with the schema.
 func (s suite) migrated(t *testing.T) store.Store {
 	t.Helper()
 	st := open(t, s.fresh(t))
@@ -44,7 +44,7 @@ func all(clients []domain.Client) iter.Seq2[domain.Client, error] {
 	}
 }
 
-// exportLoad copies more clients than fit into one statement, with everything that a row can have.
+// exportLoad copies more clients than one statement inserts, with extreme values.
 func (s suite) exportLoad(t *testing.T) {
 	from, to := s.migrated(t), s.migrated(t)
 	clients := Clients(2100)
@@ -79,7 +79,7 @@ func (s suite) exportLoad(t *testing.T) {
 	wantResult(t, create(t, to, clients[0])[0], domain.Replayed, clients[0])
 }
 
-// exportSnapshot adds and removes clients while an export is under way.
+// exportSnapshot adds a client during an export.
 func (s suite) exportSnapshot(t *testing.T) {
 	st := s.migrated(t)
 	clients := Clients(1000)

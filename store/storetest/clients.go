@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Clients returns n different clients, made now, with the members that most callers send.
+// Clients returns n different clients, created now, with the members that most callers send.
 func Clients(n int) []domain.Client {
 	clients := make([]domain.Client, n)
 	for i := range clients {
@@ -25,7 +25,24 @@ func Clients(n int) []domain.Client {
 	return clients
 }
 
-// Benchmark measures Create, in batches of one and of many.
+// Migrated returns the store of a call of Open, with its schema. The store is closed after the test.
+func Migrated[S store.Store](t testing.TB, s S, err error) S {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Benchmark measures Create with batches of 1 and of 256.
 func Benchmark(b *testing.B, st store.Store) {
 	for _, size := range []int{1, 256} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
@@ -63,7 +80,7 @@ func newClient() domain.Client {
 	return c
 }
 
-// other returns a client of another command with the same id.
+// other returns a client with the same id from another command.
 func other(c domain.Client) domain.Client {
 	o := newClient()
 	o.ID = c.ID
@@ -99,9 +116,9 @@ func fullDetails() domain.Details {
 	}
 }
 
-// drawClient draws the client of a command that the ingress would accept.
+// drawClient draws a client that the ingress would accept.
 func drawClient(t *rapid.T) domain.Client {
-	// Half of what is allowed: normalising may make a character three.
+	// A third of the limit: normalising may expand one character to three.
 	text := rapid.Map(rapid.StringOfN(rapid.Rune().Filter(func(r rune) bool { return !unicode.IsControl(r) }), 0, 80, -1),
 		func(s string) string { return "x" + s })
 	mail := rapid.StringMatching(`[a-z0-9]{1,20}(\.[a-z0-9+-]{1,20})?@[a-z]{1,20}\.[a-z]{2,10}`)

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// overlap has several writers in two programs, each with all the clients in an order of its own.
+// overlap has several writers in two programs. Each creates all clients, in a different order.
 func (s suite) overlap(t *testing.T) {
 	const rounds, writers, size = 3, 6, 100
 	stores := []store.Store{s.st, open(t, s.db)}
@@ -53,7 +53,7 @@ func (s suite) overlap(t *testing.T) {
 	}
 }
 
-// cancelled ends calls at any point of their way.
+// cancelled cancels calls at different times.
 func (s suite) cancelled(t *testing.T) {
 	const rounds, step = 30, 100 * time.Microsecond
 	for round := range rounds {

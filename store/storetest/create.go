@@ -60,7 +60,7 @@ func (s suite) roundTrip(t *testing.T) {
 	}
 }
 
-// anyCommand tries what the ingress may accept.
+// anyCommand creates random clients that the ingress would accept.
 func (s suite) anyCommand(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawClient(t)
@@ -144,7 +144,7 @@ func (s suite) equalIDs(t *testing.T) {
 	}
 }
 
-// empty has no schema, so that a call of the database would fail.
+// empty uses a database without a schema: a query would fail.
 func (s suite) empty(t *testing.T) {
 	st := open(t, s.fresh(t))
 	for _, clients := range [][]domain.Client{nil, {}} {
@@ -194,7 +194,7 @@ func (s suite) unstorable(t *testing.T) {
 	}
 }
 
-// unstorableReplay has an id that is there: what stands in the database decides, not what was handed in.
+// unstorableReplay reuses an existing id: the row in the database decides, not the new client.
 func (s suite) unstorableReplay(t *testing.T) {
 	c := newClient()
 	create(t, s.st, c)

@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// find has a database of its own, so that no other test's clients match.
+// find uses its own database, so that no other test's clients match.
 func (s suite) find(t *testing.T) {
 	st := open(t, s.fresh(t))
 	migrate(t, st)
@@ -104,7 +104,7 @@ func (s suite) findDeleted(t *testing.T) {
 	}
 }
 
-// rows returns how many rows the tables of the benchmarks below have.
+// rows returns the number of rows in the tables of the benchmarks below.
 func rows(b *testing.B) int {
 	b.Helper()
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("BENCH_ROWS"), "100000"))
@@ -114,10 +114,10 @@ func rows(b *testing.B) int {
 	return n
 }
 
-// batch is how many clients the benchmarks below create at once.
+// batch is the number of clients that the benchmarks below create at once.
 const batch = 500
 
-// people returns a batch of clients whose names and addresses come in no order, as real ones do.
+// people returns a batch of clients whose names and addresses are unsorted, as in production.
 func people() []domain.Client {
 	clients := Clients(batch)
 	for i := range clients {
@@ -155,14 +155,14 @@ func BenchmarkFind(b *testing.B, st store.Store) {
 	}
 }
 
-// Indexed is a store whose table has these indexes in addition to its own.
+// Indexed is a store whose table has additional indexes.
 type Indexed struct {
 	Name  string
 	Store store.Store
 }
 
-// BenchmarkIndexes measures what indexes would cost Create. The stores, each with BENCH_ROWS rows, get the same clients in
-// turns. It reports the speed of each as a multiple of the first's.
+// BenchmarkIndexes measures the cost of indexes for Create. It creates the same clients in each store in turn. Each table has
+// BENCH_ROWS rows. It reports the speed of each store as a multiple of the first store's.
 func BenchmarkIndexes(b *testing.B, stores []Indexed) {
 	n := rows(b)
 	for _, s := range stores {
@@ -183,7 +183,7 @@ func BenchmarkIndexes(b *testing.B, stores []Indexed) {
 			took[turn] += time.Since(began)
 		}
 	}
-	b.ReportMetric(0, "ns/op") // it would be of all stores together
+	b.ReportMetric(0, "ns/op") // it would be the total of all stores
 	b.ReportMetric(float64(b.N)*batch/took[0].Seconds(), "rows/s-"+stores[0].Name)
 	for i, s := range stores[1:] {
 		b.ReportMetric(took[0].Seconds()/took[i+1].Seconds(), "x-"+s.Name)

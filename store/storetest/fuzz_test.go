@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// FuzzStored holds the two ends against each other: what Parse accepts, both databases can store, and they return it
-// unchanged. A client for which that is not so would be rejected after its 202.
+// FuzzStored checks that both databases store every client that Parse accepts, and return it unchanged. Any other client would
+// be rejected after its 202.
 func FuzzStored(f *testing.F) {
 	sqliteStore, err := sqlite.Open(f.Context(), sqlite.Config{Path: filepath.Join(f.TempDir(), "clientele.db")})
 	if err != nil {
@@ -76,7 +76,7 @@ func FuzzStored(f *testing.F) {
 	})
 }
 
-// unchanged stores a client and compares what comes back.
+// unchanged stores a client and checks that the store returns it unchanged.
 func unchanged(t *testing.T, name string, st store.Store, want domain.Client) {
 	t.Helper()
 	record, err := want.JSON()

@@ -13,37 +13,32 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Pause halts every process of the server, as a machine that hangs does: connections stay, and nobody answers. Resume
-// ends it, and so does the end of the test.
+// Pause stops every process of the server with SIGSTOP, like a machine that hangs: connections stay open, but nothing answers.
+// Resume continues them, and so does the end of the test.
 func (s *PostgresServer) Pause(t testing.TB) {
 	t.Helper()
-	t.Cleanup(s.Resume) // a process that is halted cannot be stopped in good order
+	t.Cleanup(s.Resume) // a halted process cannot shut down
 	if err := s.pause(); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (s *PostgresServer) pause() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.url(maintenance))
-	if err != nil {
+	return s.maintain(func(ctx context.Context, conn *pgx.Conn) error {
+		// The postmaster first, so that it starts no process while the others are listed.
+		if err := s.halt(s.Pid()); err != nil {
+			return err
+		}
+		rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
+		if err != nil {
+			return err
+		}
+		pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		for _, pid := range pids {
+			err = errors.Join(err, s.halt(pid))
+		}
 		return err
-	}
-	defer conn.Close(ctx)
-	// The postmaster first, so that no process is born while the others are listed.
-	if err := s.halt(s.Pid()); err != nil {
-		return err
-	}
-	rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
-	if err != nil {
-		return err
-	}
-	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	for _, pid := range pids {
-		err = errors.Join(err, s.halt(pid))
-	}
-	return err
+	})
 }
 
 func (s *PostgresServer) halt(pid int) error {
@@ -54,16 +49,16 @@ func (s *PostgresServer) halt(pid int) error {
 	return nil
 }
 
-// Resume has the server go on after Pause.
+// Resume continues the server after Pause.
 func (s *PostgresServer) Resume() {
 	for _, pid := range s.halted {
-		_ = syscall.Kill(pid, syscall.SIGCONT) // one that has gone needs none
+		_ = syscall.Kill(pid, syscall.SIGCONT) // the process may have ended
 	}
 	s.halted = nil
 }
 
-// Standby starts a hot standby of the server. From then on the server commits nothing that the standby does not have on
-// its disk, so that nothing is lost with the server. The standby is gone after the test.
+// Standby starts a hot standby of the server, with synchronous replication: a commit returns when it is on the standby's disk.
+// The standby is removed after the test.
 func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 	t.Helper()
 	standby, err := s.copied()
@@ -81,7 +76,7 @@ func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 	return standby
 }
 
-// copied starts a copy of the server that follows it.
+// copied starts a copy of the server that replicates it.
 func (s *PostgresServer) copied() (*PostgresServer, error) {
 	dir, err := os.MkdirTemp("", "clientele-postgres-")
 	if err != nil {
@@ -95,7 +90,7 @@ func (s *PostgresServer) copied() (*PostgresServer, error) {
 }
 
 func (s *PostgresServer) follow(primary *PostgresServer) error {
-	if err := s.own(); err != nil {
+	if err := s.chown(); err != nil {
 		return err
 	}
 	backup := s.command("pg_basebackup", "--host=127.0.0.1", "--port="+strconv.Itoa(primary.port), "--username="+superuser,
@@ -103,36 +98,31 @@ func (s *PostgresServer) follow(primary *PostgresServer) error {
 	if out, err := backup.CombinedOutput(); err != nil {
 		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
 	}
-	return s.startSomewhere()
+	return s.startOnFreePort()
 }
 
-// synchronise has commits wait for the standby, and returns when they do.
+// synchronise makes commits wait for the standby, and returns when they do.
 func (s *PostgresServer) synchronise() error {
 	for _, statement := range []string{`ALTER SYSTEM SET synchronous_standby_names = '*'`, `SELECT pg_reload_conf()`} {
 		if err := s.exec(statement); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.url(maintenance))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	poll := time.NewTicker(pollInterval)
-	defer poll.Stop()
-	for {
-		var synchronous bool
-		err := conn.QueryRow(ctx, `SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'`).Scan(&synchronous)
-		if err != nil || synchronous {
-			return err
+	return s.maintain(func(ctx context.Context, conn *pgx.Conn) error {
+		poll := time.NewTicker(pollInterval)
+		defer poll.Stop()
+		for {
+			var synchronous bool
+			err := conn.QueryRow(ctx, `SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'`).Scan(&synchronous)
+			if err != nil || synchronous {
+				return err
+			}
+			<-poll.C
 		}
-		<-poll.C
-	}
+	})
 }
 
-// Promote makes a standby the primary, and returns when it is.
+// Promote promotes a standby, and returns when it is the primary.
 func (s *PostgresServer) Promote(t testing.TB) {
 	t.Helper()
 	if err := s.exec(`SELECT pg_promote()`); err != nil {

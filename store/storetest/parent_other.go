@@ -4,5 +4,5 @@ package storetest
 
 import "syscall"
 
-// endWithParent does nothing: only Linux can tell a child of its parent's death. Main is what stops the server here.
+// endWithParent does nothing: only Linux can signal a child at its parent's death. Elsewhere only Main stops the server.
 func endWithParent(*syscall.SysProcAttr) {}

@@ -26,11 +26,11 @@ import (
 
 const (
 	superuser   = "clientele"
-	maintenance = "postgres" // the database that every server has
+	maintenance = "postgres" // a database that every server has
 
-	pollInterval = 20 * time.Millisecond
-	patience     = time.Minute // for a server to start, to stop, to answer
-	portAttempts = 3           // as another process may take a free port first
+	pollInterval  = 20 * time.Millisecond
+	serverTimeout = time.Minute // for a server to start, to stop, to answer
+	portAttempts  = 3           // another process may use the free port first
 )
 
 // shared is the server that the tests of this process share.
@@ -58,8 +58,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Postgres returns the URL of a fresh, empty database, which is dropped after the test. It is on a PostgreSQL server
-// that the test process starts when it is first asked for one and that TestMain must end, see Main.
+// Postgres returns the URL of a new, empty database, which is dropped after the test. It is on a PostgreSQL server that all
+// tests of the process share. The first call starts the server; TestMain must call Main, which stops it.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	server, err := sharedServer()
@@ -96,9 +96,9 @@ func sharedServer() (*PostgresServer, error) {
 
 // PostgresServer is a PostgreSQL server on a port of 127.0.0.1, with fsync on as in production.
 type PostgresServer struct {
-	programs string // where initdb and postgres are
+	programs string // the directory with initdb and postgres
 	dir      string
-	owner    *syscall.Credential // nil is this process's user
+	owner    *syscall.Credential // nil for this process's user
 	port     int
 	database string
 	names    atomic.Int64
@@ -108,7 +108,7 @@ type PostgresServer struct {
 	halted  []int // the processes that Pause has halted
 }
 
-// StartPostgres starts a server for this test alone, to be stopped and started at will. It is gone after the test.
+// StartPostgres starts a server for this test alone, which may stop and start it. It is removed after the test.
 func StartPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	s, err := newServer()
@@ -126,11 +126,11 @@ func StartPostgres(t testing.TB) *PostgresServer {
 	return s
 }
 
-// URL returns the URL of the server's database, which was empty in the beginning.
+// URL returns the URL of the server's database, which is empty at first.
 func (s *PostgresServer) URL() string { return s.url(s.database) }
 
-// UseTLS has the server take TLS connections with this certificate, and nobody but its superuser without. The passwords of
-// roles count from now on.
+// UseTLS makes the server accept TLS connections with this certificate. Only the superuser may connect without TLS, and other
+// roles need a password.
 func (s *PostgresServer) UseTLS(t testing.TB, certificate, key []byte) {
 	t.Helper()
 	const hba = "host all " + superuser + " 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
@@ -155,8 +155,8 @@ func (s *PostgresServer) UseTLS(t testing.TB, certificate, key []byte) {
 // Pid returns the process id of the server, or of its last process if it is stopped.
 func (s *PostgresServer) Pid() int { return s.process.Pid }
 
-// Stop ends the server and waits for that: at once, as if it had crashed, or after closing connections and a
-// checkpoint.
+// Stop stops the server and waits until it has ended. An immediate stop is like a crash; otherwise the server closes its
+// connections and writes a checkpoint first.
 func (s *PostgresServer) Stop(t testing.TB, immediate bool) {
 	t.Helper()
 	signal := syscall.SIGINT
@@ -198,26 +198,26 @@ func newServer() (*PostgresServer, error) {
 }
 
 func (s *PostgresServer) initialise() error {
-	if err := s.own(); err != nil {
+	if err := s.chown(); err != nil {
 		return err
 	}
 	initdb := s.command("initdb", "--username="+superuser, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return s.startSomewhere()
+	return s.startOnFreePort()
 }
 
-// own gives the server's directory to whoever runs the server.
-func (s *PostgresServer) own() error {
+// chown makes the owner of the server's processes the owner of its directory.
+func (s *PostgresServer) chown() error {
 	if s.owner == nil {
 		return nil
 	}
 	return os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid))
 }
 
-// startSomewhere starts the server on a port that is free.
-func (s *PostgresServer) startSomewhere() (err error) {
+// startOnFreePort starts the server on a free port.
+func (s *PostgresServer) startOnFreePort() (err error) {
 	for range portAttempts {
 		if s.port, err = freePort(); err != nil {
 			return err
@@ -244,13 +244,13 @@ func (s *PostgresServer) start() error {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		// The kernel ends the server when the thread that started it ends, so this one lives as long as the server.
+		// The kernel stops the server when the thread that started it ends, so this thread lives as long as the server.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // however it ended, it ended
+			_ = cmd.Wait() // the exit status does not matter
 		}
 	}()
 	if err := <-started; err != nil {
@@ -264,9 +264,9 @@ func (s *PostgresServer) start() error {
 	return nil
 }
 
-// answers returns nil as soon as the server takes connections.
+// answers returns nil as soon as the server accepts connections.
 func (s *PostgresServer) answers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
@@ -285,12 +285,12 @@ func (s *PostgresServer) answers() error {
 	}
 }
 
-// stop returns when the server has ended, or had before.
+// stop returns when the server has ended. A server that is not running is not an error.
 func (s *PostgresServer) stop(signal os.Signal) error {
 	if err := s.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(serverTimeout)
 	defer deadline.Stop()
 	select {
 	case <-s.exited:
@@ -300,27 +300,34 @@ func (s *PostgresServer) stop(signal os.Signal) error {
 	}
 }
 
-// remove ends the server without a checkpoint, for nobody will start it again.
+// remove stops the server without a checkpoint and removes its files.
 func (s *PostgresServer) remove() error {
 	return errors.Join(s.stop(syscall.SIGQUIT), os.RemoveAll(s.dir))
 }
 
-// create makes a database and returns its name.
+// create creates a database and returns its name.
 func (s *PostgresServer) create() (string, error) {
 	name := fmt.Sprintf("test_%d", s.names.Add(1))
 	return name, s.exec(`CREATE DATABASE ` + name)
 }
 
 func (s *PostgresServer) exec(statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	return s.maintain(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, statement)
+		return err
+	})
+}
+
+// maintain runs f with a superuser's connection.
+func (s *PostgresServer) maintain(f func(ctx context.Context, conn *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), serverTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.url(maintenance))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, statement)
-	return err
+	return f(ctx, conn)
 }
 
 func (s *PostgresServer) url(database string) string {
@@ -329,15 +336,15 @@ func (s *PostgresServer) url(database string) string {
 
 func (s *PostgresServer) logFile() string { return filepath.Join(s.dir, "log") }
 
-// command returns one of PostgreSQL's programs, to be run as the owner of the data directory.
+// command returns a command for one of PostgreSQL's programs, which runs as the owner of the data directory.
 func (s *PostgresServer) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.programs, program), append([]string{"-D", filepath.Join(s.dir, "data")}, args...)...)
-	cmd.Dir = s.dir // the owner may not enter ours
+	cmd.Dir = s.dir // the owner may lack access to the current directory
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
 	return cmd
 }
 
-// unprivileged returns whom to run PostgreSQL as, for it refuses to be root; nil if this process is not root.
+// unprivileged returns the user that runs PostgreSQL, which refuses to run as root, or nil if this process is not root.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -360,7 +367,7 @@ func unprivileged() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// findPrograms returns the directory with initdb and postgres. Most distributions keep it out of the PATH.
+// findPrograms returns the directory with initdb and postgres, which is not on the PATH of most distributions.
 func findPrograms() (string, error) {
 	var dirs []string
 	if initdb, err := exec.LookPath("initdb"); err == nil {
@@ -391,15 +398,15 @@ func findPrograms() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("PostgreSQL's initdb and postgres are not on this machine: run make test, which installs them")
+	return "", errors.New("PostgreSQL's initdb and postgres are not installed: run make setup")
 }
 
-// majorVersion reads the number in the name above bin: 9 of postgresql@9.6, 15 of /usr/lib/postgresql/15.
+// majorVersion returns the number in the name of the directory above bin: 9 for postgresql@9.6, 15 for /usr/lib/postgresql/15.
 func majorVersion(bin string) int {
 	name := filepath.Base(filepath.Dir(bin))
 	name = name[strings.LastIndexAny(name, "@-")+1:]
 	major, _, _ := strings.Cut(name, ".")
-	version, _ := strconv.Atoi(major) // what is no number comes last
+	version, _ := strconv.Atoi(major) // 0, which sorts last, if it is not a number
 	return version
 }
 

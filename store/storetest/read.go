@@ -18,7 +18,7 @@ func (s suite) notFound(t *testing.T) {
 func (s suite) deleted(t *testing.T) {
 	gone, stays := newClient(), newClient()
 	create(t, s.st, gone, stays)
-	for range 2 { // also when it is gone already
+	for range 2 { // deleting a missing client succeeds, too
 		if err := s.st.Delete(t.Context(), gone.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -31,13 +31,13 @@ func (s suite) deleted(t *testing.T) {
 	}
 }
 
-// pages has a time of its own, beside the clients of other tests.
+// pages uses a period in which no other test creates clients.
 func (s suite) pages(t *testing.T) {
 	from := time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC)
 	to := from.Add(time.Second)
 	clients := Clients(7)
 	for i := range clients {
-		clients[i].CreatedAt = from.Add(time.Duration(i) * 200 * time.Millisecond) // the last two are too late
+		clients[i].CreatedAt = from.Add(time.Duration(i) * 200 * time.Millisecond) // the last two are at to or later
 	}
 	create(t, s.st, clients...)
 	if n, err := s.st.Count(t.Context(), from, to); err != nil || n != 5 {

@@ -1,5 +1,4 @@
-// Package storetest defines the contract of store.Store by tests, which every implementation passes, and starts the
-// real PostgreSQL servers that tests need.
+// Package storetest tests implementations of store.Store against its contract, and starts real PostgreSQL servers for tests.
 package storetest
 
 import (
@@ -8,46 +7,46 @@ import (
 	"clientele/store"
 )
 
-// Database is a database that was empty in the beginning.
+// Database is a database that is empty at first.
 type Database struct {
-	// Open returns a store on the database. Each is used as if it were in a program of its own. The suite closes it.
+	// Open returns a store on the database, as if in a separate program. The suite closes it.
 	Open func() (store.Store, error)
-	// Exec runs a statement behind the stores' back.
+	// Exec runs a statement without using a store.
 	Exec func(statement string) error
 }
 
-// Run checks a store against the contract. Each call of fresh returns another database.
+// Run tests a store against the contract. Each call of fresh returns another database.
 func Run(t *testing.T, fresh func(t *testing.T) Database) {
 	s := suite{fresh: fresh, db: fresh(t)}
 	s.st = open(t, s.db)
 	migrate(t, s.st)
 	for name, test := range map[string]func(*testing.T){
-		"a client comes back as it was":                         s.roundTrip,
-		"any command comes back as it was":                      s.anyCommand,
-		"results are in the order of the clients":               s.order,
-		"a replay returns what is there":                        s.replay,
-		"a conflict changes nothing":                            s.conflict,
-		"a batch may mix the three":                             s.mixed,
-		"of equal ids in a batch the first is first":            s.equalIDs,
-		"an empty batch is nothing to do":                       s.empty,
-		"a batch may be large":                                  s.large,
-		"one unstorable client holds up its batch":              s.unstorable,
-		"an unstorable replay is a replay":                      s.unstorableReplay,
-		"batches that overlap do not disturb one another":       s.overlap,
-		"a cancelled batch is stored whole or not":              s.cancelled,
-		"an unknown id is not found":                            s.notFound,
-		"a deleted client is gone":                              s.deleted,
-		"clients can be paged by when they were created":        s.pages,
-		"all clients come out of one database and into another": s.exportLoad,
-		"an export is of one moment":                            s.exportSnapshot,
-		"loading is all or nothing":                             s.loadRefused,
-		"clients can be found by e-mail and name":               s.find,
-		"a client that is deleted is not found":                 s.findDeleted,
-		"a store without a schema says so":                      s.noSchema,
-		"migrating twice does nothing":                          s.migrateTwice,
-		"several programs may migrate at once":                  s.migrateAtOnce,
-		"a newer schema is left alone":                          s.newerSchema,
-		"what was stored outlives the store":                    s.reopen,
+		"a client is returned unchanged":                       s.roundTrip,
+		"any command is returned unchanged":                    s.anyCommand,
+		"results are in the order of the clients":              s.order,
+		"a replay returns the existing client":                 s.replay,
+		"a conflict changes nothing":                           s.conflict,
+		"a batch may mix the three":                            s.mixed,
+		"of equal ids in a batch the first is created":         s.equalIDs,
+		"an empty batch needs no database":                     s.empty,
+		"a batch may be large":                                 s.large,
+		"one unstorable client fails its batch":                s.unstorable,
+		"an unstorable replay is a replay":                     s.unstorableReplay,
+		"concurrent batches may overlap":                       s.overlap,
+		"a cancelled batch is stored completely or not at all": s.cancelled,
+		"an unknown id is not found":                           s.notFound,
+		"a deleted client is not found":                        s.deleted,
+		"clients can be paged by time of creation":             s.pages,
+		"all clients can be copied to another database":        s.exportLoad,
+		"an export is one snapshot":                            s.exportSnapshot,
+		"loading is all or nothing":                            s.loadRefused,
+		"clients can be found by e-mail and name":              s.find,
+		"Find finds no deleted client":                         s.findDeleted,
+		"a store without a schema returns a SchemaError":       s.noSchema,
+		"migrating twice does nothing":                         s.migrateTwice,
+		"several programs may migrate at once":                 s.migrateAtOnce,
+		"a newer schema is not changed":                        s.newerSchema,
+		"stored clients outlive the store":                     s.reopen,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +57,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 
 type suite struct {
 	fresh func(*testing.T) Database
-	// db is for the tests that only need ids of their own, st a store on it. It has its schema.
+	// db is shared by the tests that need only unique ids. It has the schema. st is a store on it.
 	db Database
 	st store.Store
 }

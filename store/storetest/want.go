@@ -20,7 +20,7 @@ type testingT interface {
 	Fatalf(format string, args ...any)
 }
 
-// create stores the clients, without an error.
+// create stores the clients and fails the test on an error.
 func create(t testingT, st store.Store, clients ...domain.Client) []domain.CreateResult {
 	t.Helper()
 	results, err := st.Create(t.Context(), clients)

@@ -109,7 +109,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends)
 		}),
 	})
 	if err != nil {
-		return "", check, optionError(err, Listen)
+		return "", check, listenError(err, Listen, o.Listen)
 	}
 	apiURL = "http://" + address
 	if certificate != nil {

@@ -79,8 +79,11 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 
 func lock(p *process.Process, dir string) error {
 	unlock, err := process.LockDir(dir)
+	if _, inUse := errors.AsType[*process.InUseError](err); inUse {
+		return optionError(fmt.Errorf("%w: stop it, or choose another directory", err), DataDir)
+	}
 	if err != nil {
-		return optionError(err, DataDir)
+		return optionError(fmt.Errorf("%w: choose another directory", err), DataDir)
 	}
 	p.OnStop("data directory", func(context.Context) error { unlock(); return nil })
 	return nil
@@ -100,7 +103,7 @@ func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role 
 		Log:           p.Log,
 	})
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
-		return nil, nil, optionError(process.ListenError(o.Embedded.Listen, listen.Err), NATSListen)
+		return nil, nil, listenError(listen.Err, NATSListen, o.Embedded.Listen)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -2,9 +2,11 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 )
 
 // Option names an option in an error.
@@ -65,6 +67,14 @@ func optionError(err error, options ...Option) error {
 
 func invalid(text string, options ...Option) error {
 	return optionError(errors.New(text), options...)
+}
+
+// listenError returns the error about an address that cannot be listened on.
+func listenError(err error, option Option, address string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return invalid(address+" is in use by another program: stop it, or choose another address", option)
+	}
+	return optionError(fmt.Errorf("cannot listen on %q, choose another HOST:PORT: %w", address, err), option)
 }
 
 var errPair = errors.New("set both or neither")

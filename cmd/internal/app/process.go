@@ -45,5 +45,8 @@ func (o ProcessOptions) start(ctx context.Context, p *process.Process) (admin *p
 		return admin, "", nil
 	}
 	address, err = p.Serve(process.HTTP{Name: "admin endpoints", Address: o.AdminListen, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
-	return admin, address, optionError(err, AdminListen)
+	if err != nil {
+		return nil, "", listenError(err, AdminListen, o.AdminListen)
+	}
+	return admin, address, nil
 }

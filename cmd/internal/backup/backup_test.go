@@ -32,7 +32,7 @@ type servers struct {
 	db   store.Store
 }
 
-// start returns servers that are set up, and have nothing.
+// start returns migrated servers without messages and clients.
 func start(t *testing.T) servers {
 	t.Helper()
 	s := servers{conn: publishertest.Start(t).Connect(t)}
@@ -40,13 +40,8 @@ func start(t *testing.T) servers {
 	if s.js, err = jetstream.New(s.conn); err != nil {
 		t.Fatal(err)
 	}
-	if s.db, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "clientele.db")}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.db.Close() })
-	if _, _, err := s.db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "clientele.db")})
+	s.db = storetest.Migrated(t, db, err)
 	if err := consumer.Migrate(t.Context(), s.js); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +52,7 @@ func (s servers) config(dir string) backup.Config {
 	return backup.Config{Dir: dir, Conn: s.conn, Clients: s.db, Version: "test", Progress: func(string, int64, int64) {}}
 }
 
-// fill gives the servers clients with their events, and one whose event was not published yet.
+// fill creates clients with their events, and one whose event is not published yet.
 func (s servers) fill(t *testing.T, n int) []domain.Client {
 	t.Helper()
 	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), s.conn)
@@ -157,7 +152,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestRefused tries what must not be restored. Each time the servers stay as they were.
+// TestRefused restores what must be refused, and checks that the servers do not change.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	from := start(t)
@@ -238,7 +233,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestInterrupted stops a restore in each part, and runs it again.
+// TestInterrupted interrupts a restore in each part and runs it again.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	from := start(t)
@@ -267,7 +262,7 @@ func TestInterrupted(t *testing.T) {
 			publishertest.Eventually(t, "the second run restores all", func() bool {
 				err := restore(t, to, dir)
 				if err != nil {
-					t.Log(err) // the server gives an interrupted restore up after a while
+					t.Log(err) // the server cancels an interrupted restore after a while
 				}
 				return err == nil
 			})
@@ -283,7 +278,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestCompare: what the server lets go of is what is older than its retention, and nothing else.
+// TestCompare checks that a restored stream may lack only messages older than its retention.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	held := backup.Stream{Messages: 10, FirstSeq: 1, LastSeq: 10, Consumers: 1}

@@ -21,14 +21,14 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// row is a client as a line of the file: the record, and what callers and subscribers do not see of it.
+// row is a line of the file: the record of a client, and its members that are not part of the API.
 type row struct {
 	domain.Client
 
 	Fingerprint string    `json:"fingerprint"`
 	AcceptedAt  time.Time `json:"acceptedAt"`
 	CreatedAt   time.Time `json:"createdAt"`
-	// EventMissing is a client whose event is not in the backup.
+	// EventMissing is true if the backup does not have the client's event.
 	EventMissing bool `json:"eventMissing,omitzero"`
 }
 
@@ -39,11 +39,11 @@ func encode(c domain.Client, eventMissing bool) ([]byte, error) {
 	return append(line, '\n'), err
 }
 
-// decode is strict: a member that it does not know would be lost. Its errors do not repeat values.
+// decode refuses unknown members, which would be lost. Its errors quote no values.
 func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 	var r row
 	if json.Unmarshal(line, &r, json.RejectUnknownMembers(true)) != nil {
-		return c, false, errors.New("is no client that this version knows")
+		return c, false, errors.New("is not a client that this version can read")
 	}
 	c = r.Client
 	c.AcceptedAt, c.CreatedAt = r.AcceptedAt, r.CreatedAt
@@ -51,7 +51,7 @@ func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 	return c, r.EventMissing, err
 }
 
-// content is the SHA-256 of clients in the order of their ids.
+// content computes the SHA-256 of clients in the order of their ids.
 type content struct {
 	hash hash.Hash
 	rows int
@@ -78,12 +78,12 @@ func contentOf(ctx context.Context, cfg Config, part string, total int) (*conten
 	return c, err
 }
 
-// count returns how many clients a database has.
+// count returns the number of clients in a database.
 func count(ctx context.Context, db store.Store) (int, error) {
 	return db.Count(ctx, time.Time{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
-// writeClients writes all clients into their file. eventMissing reports whether the event of one is not in the backup.
+// writeClients writes all clients to their file. eventMissing reports whether the backup does not have the event of a client.
 func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing func(domain.Client) bool) error {
 	total, err := count(ctx, cfg.Clients)
 	if err != nil {
@@ -123,7 +123,7 @@ func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing fun
 	return nil
 }
 
-// readClients yields the clients of a backup, and whether the event of each is missing from it.
+// readClients calls yield with each client of a backup, and with whether its event is missing.
 func readClients(ctx context.Context, dir string, yield func(c domain.Client, eventMissing bool) bool) error {
 	file, err := os.Open(filepath.Join(dir, clientsFile))
 	if err != nil {
@@ -153,7 +153,7 @@ func readClients(ctx context.Context, dir string, yield func(c domain.Client, ev
 	}
 }
 
-// clientsOf is readClients as Store.Load reads it.
+// clientsOf returns the clients of a backup as a sequence for store.Archiver.
 func clientsOf(ctx context.Context, cfg Config, m Manifest) iter.Seq2[domain.Client, error] {
 	return func(yield func(domain.Client, error) bool) {
 		n := 0

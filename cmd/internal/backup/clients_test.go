@@ -9,7 +9,7 @@ import (
 	"clientele/domain"
 )
 
-// TestEveryField fails when a client gets a member that a backup would lose.
+// TestEveryField fails if a backup would lose a member of a client.
 func TestEveryField(t *testing.T) {
 	t.Parallel()
 	var c domain.Client
@@ -29,7 +29,7 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
-// fillIn gives every field a value that is not its zero.
+// fillIn sets every field to a non-zero value.
 func fillIn(t *testing.T, v reflect.Value) {
 	t.Helper()
 	if v.Type() == reflect.TypeFor[time.Time]() {

@@ -9,21 +9,21 @@ import (
 	"clientele/domain"
 )
 
-// clockSkew is how far the clocks of the workers and of this machine may be apart.
+// clockSkew is the maximum difference between the clocks of the workers and of this machine.
 const clockSkew = time.Hour
 
-// Create copies everything into the directory while Clientele runs.
+// Create copies the streams and the clients to the directory. Clientele may run meanwhile.
 //
-// The log comes first, and the database last. So what the log takes for done has its row, its event or its rejection in the
-// rest of the copy; what it does not take for done is worked on again after a restore. And each event has its row, since
-// the row is there first. Left are clients whose events were published after the events were copied: they are noted.
+// Create copies the log first and the database last. So every finished command of the copied log has its outcome in the rest of
+// the copy, and workers process the others after a restore. Each copied event has its row, because the row is stored first. A
+// client whose event was published after the events were copied is marked with EventMissing.
 func Create(ctx context.Context, cfg Config) (m Manifest, err error) {
 	if err := newDir(cfg.Dir); err != nil {
 		return m, err
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w; the backup in %s is not complete: remove it", err, cfg.Dir)
+			err = fmt.Errorf("%w; the backup in %s is incomplete: remove it", err, cfg.Dir)
 		}
 	}()
 	m = Manifest{Format: format, ID: rand.Text(), Clientele: cfg.Version, Began: time.Now().UTC()}
@@ -37,7 +37,7 @@ func Create(ctx context.Context, cfg Config) (m Manifest, err error) {
 		each := func(message) {}
 		if name == domain.StreamEvents {
 			if s.config.MaxAge > 0 && s.config.MaxAge < clockSkew {
-				since = m.Began.Add(-s.config.MaxAge) // what is older may have expired
+				since = m.Began.Add(-s.config.MaxAge) // older events may have expired
 			}
 			each = func(msg message) {
 				if !msg.time.Before(since.Add(-clockSkew)) {

@@ -1,6 +1,6 @@
 package backup
 
-// What the tests look at.
+// Functions that the tests call.
 var (
 	Encode  = encode
 	Decode  = decode

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// newDir creates the directory, for this user only. One that exists must be empty.
+// newDir creates the directory, accessible only by this user. An existing directory must be empty.
 func newDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -29,10 +29,10 @@ func newDir(dir string) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("%s is not empty: name a directory that does not exist, or an empty one", dir)
 	}
-	return os.Chmod(dir, 0o700) //nolint:gosec // a directory needs the x
+	return os.Chmod(dir, 0o700) //nolint:gosec // a directory needs the execute bit
 }
 
-// fileWriter writes a file of a backup and hashes it. Close has it on disk.
+// fileWriter writes and hashes a file of a backup. After Close, the file is on disk.
 type fileWriter struct {
 	name    string
 	file    *os.File
@@ -50,7 +50,7 @@ func newFileWriter(dir, name string, written func(size int64)) (*fileWriter, err
 	return &fileWriter{name: name, file: file, buffer: bufio.NewWriterSize(file, 1<<20), hash: sha256.New(), written: written}, nil
 }
 
-// Write adds to the file.
+// Write implements io.Writer.
 func (w *fileWriter) Write(b []byte) (int, error) {
 	n, err := w.buffer.Write(b)
 	w.hash.Write(b[:n])
@@ -61,7 +61,7 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the file; a second call does nothing.
+// Close syncs and closes the file. A second call does nothing.
 func (w *fileWriter) Close() error {
 	if w.file == nil {
 		return nil
@@ -71,12 +71,12 @@ func (w *fileWriter) Close() error {
 	return err
 }
 
-// entry returns the file as the manifest has it, after Close.
+// entry returns the manifest's entry for the file. Call it after Close.
 func (w *fileWriter) entry() File {
 	return File{Name: w.name, Size: w.size, SHA256: hex.EncodeToString(w.hash.Sum(nil))}
 }
 
-// sum returns the file as it is on disk.
+// sum returns the manifest's entry for the file that is on disk.
 func sum(ctx context.Context, cfg Config, want File) (File, error) {
 	file, err := os.Open(filepath.Join(cfg.Dir, want.Name))
 	if err != nil {
@@ -88,7 +88,7 @@ func sum(ctx context.Context, cfg Config, want File) (File, error) {
 	return File{Name: want.Name, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
-// meter tells how much was read, and ends with its context.
+// meter reports the number of bytes read, and fails after its context ends.
 type meter struct {
 	io.Reader
 
@@ -97,7 +97,7 @@ type meter struct {
 	read func(n int64)
 }
 
-// Read reads on.
+// Read implements io.Reader.
 func (m *meter) Read(b []byte) (int, error) {
 	if err := m.ctx.Err(); err != nil {
 		return 0, err
@@ -120,12 +120,12 @@ func syncDir(dir string) error {
 type Config struct {
 	// Dir is the directory of the backup.
 	Dir string
-	// Conn leads to the server with the streams. The inboxes that it makes are those that its user may listen on.
+	// Conn is a connection to the server with the streams. Its user must be allowed to subscribe to its inboxes.
 	Conn    *nats.Conn
 	Clients store.Store
-	// Version is that of this program, for the manifest.
+	// Version is the version of this program, for the manifest.
 	Version string
-	// Progress is told how far a part is: bytes of a stream, or clients. total is 0 where it is not known.
+	// Progress is called with the progress of a part, in bytes of a stream or in clients. total is 0 if it is unknown.
 	Progress func(part string, done, total int64)
 }
 

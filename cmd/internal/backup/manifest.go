@@ -1,5 +1,5 @@
-// Package backup copies the streams and the clients of a Clientele into a directory, and from there into empty servers.
-// ARCHITECTURE.md says why the copy is consistent.
+// Package backup copies the streams and the clients of Clientele to a directory, and restores them into empty servers.
+// ARCHITECTURE.md explains why the copy is consistent.
 package backup
 
 import (
@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// format changes when an older program could not restore what a newer one writes.
+	// format increases when older programs cannot restore the new format.
 	format       = 1
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
 )
 
-// Clients is the part of a backup that Progress is told of beside the streams.
+// Clients is the part with which Progress is called for the clients.
 const Clients = "clients"
 
-// Manifest says what a backup holds. It is written last: a directory without it is not a backup.
+// Manifest describes a backup. It is written last: a directory without it is not a backup.
 type Manifest struct {
 	Format    int       `json:"format"`
 	ID        string    `json:"id"`
@@ -36,35 +36,36 @@ type Manifest struct {
 	Ended     time.Time `json:"ended"`
 	Streams   []Stream  `json:"streams"`
 	Rows      int       `json:"rows"`
-	// Content is the SHA-256 of all clients, uncompressed: equal clients give an equal one, in every database.
+	// Content is the SHA-256 of all clients, uncompressed. It does not depend on the kind of database.
 	Content string `json:"content"`
-	// EventsMissing counts the clients whose event was published after the events were copied. A restore publishes it.
+	// EventsMissing is the number of clients whose events were published after the events were copied. Restore publishes them.
 	EventsMissing int    `json:"eventsMissing"`
 	Files         []File `json:"files"`
 }
 
-// Stream is what the copy of a stream holds.
+// Stream describes the copy of a stream.
 type Stream struct {
 	Name     string `json:"name"`
 	Messages uint64 `json:"messages"`
 	Bytes    uint64 `json:"bytes"`
 	FirstSeq uint64 `json:"firstSequence"`
 	LastSeq  uint64 `json:"lastSequence"`
-	// Consumers is the number of its durable consumers: the workers', and those of subscribers.
+	// Consumers is the number of durable consumers: that of the workers and those of subscribers.
 	Consumers int `json:"consumers"`
 }
 
-// streams are copied in this order, and restored in the opposite one: see Create and Restore.
+// streams are copied in this order and restored in reverse, see Create and Restore.
 var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents}
 
-// ReadManifest returns the manifest of a backup. It says what is wrong with a directory that holds none.
+// ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
+// format.
 func ReadManifest(dir string) (m Manifest, err error) {
 	content, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(dir); err != nil {
 			return m, err
 		}
-		return m, fmt.Errorf("%s is not a complete backup: it has no %s, which clientele backup writes last", dir, manifestFile)
+		return m, fmt.Errorf("%s is not a complete backup: it has no %s, which is written last", dir, manifestFile)
 	}
 	if err != nil {
 		return m, err
@@ -73,7 +74,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		return m, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, manifestFile), err)
 	}
 	if m.Format != format {
-		return m, fmt.Errorf("%s was made by clientele %s in format %d, this program reads format %d: restore it with that version",
+		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads format %d: restore it with that version",
 			dir, m.Clientele, m.Format, format)
 	}
 	if len(m.Streams) != len(streams) {
@@ -82,7 +83,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 	return m, nil
 }
 
-// write puts the manifest in its place at once: there is a whole one, or none.
+// write writes the manifest atomically.
 func (m Manifest) write(dir string) error {
 	content, err := json.Marshal(m, jsontext.WithIndent("  "))
 	if err != nil {
@@ -116,7 +117,7 @@ func (m Manifest) verify(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("check %s: %w", file.Name, err)
 		}
 		if got != file {
-			return fmt.Errorf("%s is damaged: its size or its SHA-256 is not that in %s; nothing was restored",
+			return fmt.Errorf("%s is damaged: its size or its SHA-256 differs from %s; nothing was restored",
 				filepath.Join(cfg.Dir, file.Name), manifestFile)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// markRestore is in the metadata of a stream while a restore is not done with it, with the id of the backup, and with done
-// behind that until the whole restore is done. The settings that clientele migrate gives a stream remove it.
+// markRestore is the key in a stream's metadata for the id of the backup while the stream is restored. done follows the id once
+// the stream is complete. publisher.MigrateStreams removes it afterwards.
 const (
 	markRestore = "clientele-restore"
 	done        = " done"
@@ -25,14 +25,15 @@ const (
 type RestoreConfig struct {
 	Config
 
-	// Replicas is the number of NATS servers that keep each message; 0 means as many as it was.
+	// Replicas is the number of NATS servers that keep each message; 0 means the number in the backup.
 	Replicas int
 }
 
-// Restore fills empty servers with a backup, and compares them with it. Run it again with the same backup after an
-// interruption: it keeps what is complete and replaces what is not. The caller migrates the streams afterwards.
+// Restore restores a backup into empty servers and verifies the result. After an interruption, call it again with the same
+// backup: it keeps complete parts and replaces the others. Afterwards, the caller must migrate the streams. An error is a
+// *RefusedError if nothing was changed.
 //
-// The log comes last: without it no worker and no ingress starts, so nobody works on half of a restore.
+// Restore creates the log last: workers and ingresses do not start without it, so they never use a partial restore.
 func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	if m, err = ReadManifest(cfg.Dir); err != nil {
 		return m, &RefusedError{err}
@@ -58,7 +59,7 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	if err := r.clients(ctx); err != nil {
 		return m, err
 	}
-	// Rejections go before events: to publish an event takes both.
+	// Rejections precede events: the publisher of missing events requires both streams.
 	for _, name := range []string{domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {
 		if !slices.Contains(missing, name) {
 			continue
@@ -70,13 +71,13 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	return m, nil
 }
 
-// RefusedError is the reason why a restore did not begin. Nothing has changed.
+// RefusedError means that a restore did not begin. Nothing was changed.
 type RefusedError struct{ Err error }
 
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// restore is a restore under way.
+// restore is a restore in progress.
 type restore struct {
 	RestoreConfig
 
@@ -84,7 +85,7 @@ type restore struct {
 	js jetstream.JetStream
 }
 
-// inspect reports whether an earlier run has restored the stream. One that somebody uses is an error.
+// inspect reports whether an earlier run has restored the stream. A stream in use is an error.
 func (r restore) inspect(ctx context.Context, s Stream) (complete bool, err error) {
 	stream, err := r.js.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -106,7 +107,7 @@ func (r restore) inspect(ctx context.Context, s Stream) (complete bool, err erro
 		s.Name, info.State.Msgs, info.State.LastSeq)
 }
 
-// clients restores the database, all of it or nothing.
+// clients restores the clients, all or none.
 func (r restore) clients(ctx context.Context) error {
 	if _, _, err := r.Clients.Migrate(ctx); err != nil {
 		return err
@@ -128,22 +129,22 @@ func (r restore) clients(ctx context.Context) error {
 	equal := got.rows == r.m.Rows && got.String() == r.m.Content
 	switch {
 	case used && !equal:
-		return &RefusedError{fmt.Errorf("the database has %d clients that are not those of the backup; restore into an empty database", n)}
+		return &RefusedError{fmt.Errorf("the database has %d clients that differ from the backup: restore into an empty database", n)}
 	case !equal:
-		return errors.New("the database does not have the clients of the backup after they were restored; restore into another one")
+		return errors.New("the restored clients differ from the backup: restore into another database")
 	}
 	return nil
 }
 
-// stream restores one stream, and replaces what an interrupted run has left of it.
+// stream restores one stream and replaces what an interrupted run left of it.
 func (r restore) stream(ctx context.Context, name string) error {
-	held := r.m.Streams[slices.IndexFunc(r.m.Streams, func(s Stream) bool { return s.Name == name })]
+	want := r.m.Streams[slices.IndexFunc(r.m.Streams, func(s Stream) bool { return s.Name == name })]
 	s, err := openCopy(r.Config, name)
 	if err != nil {
 		return err
 	}
 	if err := r.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("replace what is empty or was interrupted: %w", err)
+		return fmt.Errorf("replace an empty or partly restored stream: %w", err)
 	}
 	settings := s.config
 	settings.Metadata = maps.Clone(settings.Metadata)
@@ -162,7 +163,7 @@ func (r restore) stream(ctx context.Context, name string) error {
 		return err
 	}
 	info := stream.CachedInfo()
-	if err := compare(held, *info); err != nil {
+	if err := compare(want, *info); err != nil {
 		return err
 	}
 	if name == domain.StreamEvents {
@@ -175,14 +176,15 @@ func (r restore) stream(ctx context.Context, name string) error {
 	return err
 }
 
-// compare returns how a restored stream differs from its copy. What is older than its retention is removed at once.
+// compare returns an error if a restored stream differs from its copy. The server may already have removed messages older than the
+// retention.
 func compare(want Stream, got jetstream.StreamInfo) error {
 	expired := got.Config.MaxAge > 0 && got.State.Msgs < want.Messages && (got.State.FirstSeq > want.FirstSeq || got.State.Msgs == 0)
 	if got.State.LastSeq != want.LastSeq || got.State.Msgs != want.Messages && !expired {
 		return fmt.Errorf("it has %d messages up to sequence %d, want %d up to %d",
 			got.State.Msgs, got.State.LastSeq, want.Messages, want.LastSeq)
 	}
-	if got.State.Consumers < want.Consumers { // others end when nobody uses them
+	if got.State.Consumers < want.Consumers { // ephemeral consumers may have ended
 		return fmt.Errorf("it has %d durable consumers, want %d", got.State.Consumers, want.Consumers)
 	}
 	return nil

@@ -18,8 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// patience is how long a server may be silent. It gives up a copy itself after 5 s without our acknowledgement.
-const patience = 30 * time.Second
+// idleTimeout is how long the server may send nothing. The server itself cancels a copy after 5 s without an acknowledgement.
+const idleTimeout = 30 * time.Second
 
 // streamCopy is the copy of a stream: its messages and consumers in one file, its settings in another.
 type streamCopy struct {
@@ -34,7 +34,7 @@ func (s streamCopy) meta() string { return s.name + ".json" }
 // snapshot copies a stream with its consumers.
 func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s streamCopy, err error) {
 	s.name = name
-	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(patience))
+	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(idleTimeout))
 	if err != nil {
 		return s, err
 	}
@@ -44,10 +44,10 @@ func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s stre
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silent := time.AfterFunc(patience, func() { cancel(fmt.Errorf("NATS has sent nothing for %s", patience)) })
+	silent := time.AfterFunc(idleTimeout, func() { cancel(fmt.Errorf("NATS has sent nothing for %s", idleTimeout)) })
 	defer silent.Stop()
 	data, err := newFileWriter(cfg.Dir, s.data(), func(size int64) {
-		silent.Reset(patience)
+		silent.Reset(idleTimeout)
 		cfg.Progress(name, size, 0)
 	})
 	if err != nil {
@@ -64,7 +64,7 @@ func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s stre
 			err = context.Cause(ctx)
 		}
 		if strings.HasPrefix(err.Error(), "408") {
-			err = fmt.Errorf("%w: NATS has not received our acknowledgements; may the user publish to $JS.SNAPSHOT.ACK.>, "+
+			err = fmt.Errorf("%w: NATS has received no acknowledgements; may the user publish to $JS.SNAPSHOT.ACK.>, "+
 				"as in deploy/nats/users.conf?", err)
 		}
 		return s, err
@@ -76,13 +76,13 @@ func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s stre
 	return openCopy(cfg, name)
 }
 
-// keepOpen is a file that somebody else closes, and so learns whether it is on disk.
+// keepOpen ignores Close: the owner of the file closes it and checks the error.
 type keepOpen struct{ io.Writer }
 
 // Close does nothing.
 func (keepOpen) Close() error { return nil }
 
-// openCopy returns the copy of a stream that the directory holds.
+// openCopy returns the copy of a stream in the directory.
 func openCopy(cfg Config, name string) (s streamCopy, err error) {
 	s.name = name
 	var meta api.JSApiStreamRestoreRequest
@@ -107,7 +107,7 @@ type message struct {
 	headers []byte
 }
 
-// header returns a header of the message, "" if it has none.
+// header returns a header of the message, or "".
 func (m message) header(name string) string {
 	if len(m.headers) == 0 {
 		return ""
@@ -119,54 +119,54 @@ func (m message) header(name string) string {
 	return header.Get(name)
 }
 
-// read reads the whole copy from disk, calls yield with each message, and returns what it holds.
+// read reads the whole copy from disk, calls yield with each message, and returns its description.
 func (s streamCopy) read(ctx context.Context, cfg Config, yield func(message)) (Stream, error) {
-	held := Stream{Name: s.name}
+	copied := Stream{Name: s.name}
 	file, err := os.Open(filepath.Join(cfg.Dir, s.data()))
 	if err != nil {
-		return held, err
+		return copied, err
 	}
 	defer file.Close()
 	entries := archive.NewReader(s2.NewReader(&meter{Reader: file, ctx: ctx, read: func(n int64) { cfg.Progress("check "+s.name, n, s.size) }}))
 	for {
 		entry, err := entries.Next()
 		if err != nil {
-			return held, err // it ends with an empty entry
+			return copied, err // a complete copy ends with an empty entry
 		}
 		switch {
 		case entry.Sequence > 0:
 			msg := message{time: time.Unix(0, entry.Timestamp), headers: make([]byte, entry.HeaderSize)}
 			if _, err := io.ReadFull(entries, msg.headers); err != nil {
-				return held, err
+				return copied, err
 			}
-			held.Messages++
-			held.Bytes += uint64(entry.HeaderSize + entry.PayloadSize)
+			copied.Messages++
+			copied.Bytes += uint64(entry.HeaderSize + entry.PayloadSize)
 			yield(msg)
 		case entry.Name == "":
-			return held, nil
+			return copied, nil
 		case strings.HasPrefix(entry.Name, "consumers/"):
 			var consumer struct {
 				Config api.ConsumerConfig `json:"config"`
 			}
 			if err := json.NewDecoder(entries).Decode(&consumer); err != nil {
-				return held, err
+				return copied, err
 			}
 			if consumer.Config.Durable != "" {
-				held.Consumers++
+				copied.Consumers++
 			}
 		default: // the state of the stream
 			var state api.StreamState
 			if err := json.NewDecoder(entries).Decode(&state); err != nil {
-				return held, err
+				return copied, err
 			}
-			held.FirstSeq, held.LastSeq = state.FirstSeq, state.LastSeq
+			copied.FirstSeq, copied.LastSeq = state.FirstSeq, state.LastSeq
 		}
 	}
 }
 
-// restore makes the stream of the copy, with these settings.
+// restore creates the stream from the copy, with these settings.
 func (s streamCopy) restore(ctx context.Context, cfg Config, settings api.StreamConfig) error {
-	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(patience))
+	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(idleTimeout))
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (s streamCopy) restore(ctx context.Context, cfg Config, settings api.Stream
 		return err
 	}
 	defer meta.Close()
-	// The server may be busy with the last part for long, and jsm waits for it without a context.
+	// The server may need long for the last part, and jsm waits for it without a context.
 	defer context.AfterFunc(ctx, cfg.Conn.Close)()
 	source := &meter{Reader: data, ctx: ctx, read: func(n int64) { cfg.Progress(s.name, n, s.size) }}
 	_, err = js.RestoreSnapshotFromBuffer(ctx, s.name, io.NopCloser(source), meta,
@@ -189,7 +189,7 @@ func (s streamCopy) restore(ctx context.Context, cfg Config, settings api.Stream
 		return ctx.Err()
 	}
 	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrPermissionViolation) {
-		return fmt.Errorf("%w: NATS has not answered; may the user publish to $JS.SNAPSHOT.RESTORE.>, as in deploy/nats/users.conf?", err)
+		return fmt.Errorf("%w: NATS does not answer; may the user publish to $JS.SNAPSHOT.RESTORE.>, as in deploy/nats/users.conf?", err)
 	}
 	return err
 }

@@ -99,7 +99,7 @@ func limitAdvice(err error) string {
 		return fmt.Sprintf("gave up after %s (--timeout): %v", limit.Timeout, advise(limit.Err))
 	}
 	if limit, ok := errors.AsType[*process.StopTimeoutError](err); ok {
-		return limit.Error() + "; see --shutdown-timeout"
+		return limit.Error() + "; to allow more time, raise --shutdown-timeout"
 	}
 	return ""
 }

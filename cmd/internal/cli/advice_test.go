@@ -68,7 +68,7 @@ func TestAdviceOnTheSetup(t *testing.T) {
 		{&store.SchemaError{Have: 2, Want: 1}, "the database has schema version 2, newer than this program's 1: run a newer clientele"},
 		{&publisher.MissingStreamError{Stream: "S"}, "stream S is missing: run clientele migrate"},
 		{&consumer.MissingConsumerError{}, "consumer worker of stream CLIENT_COMMANDS is missing: run clientele migrate"},
-		{&publisher.MissingConsumerError{}, "consumer worker is missing, so nobody knows which commands are done: run clientele migrate"},
+		{&publisher.MissingConsumerError{}, "consumer worker is missing, so it is unknown which commands are finished: run clientele migrate"},
 		{
 			&publisher.RefusedStreamError{Stream: "S", Err: errors.New("too large")},
 			"NATS refuses stream S, see --log-max-bytes and --replicas: too large",

@@ -51,7 +51,7 @@ func (c *backupCmd) Run(e env) error {
 	o, progress := c.options(e)
 	m, err := app.Backup(e.ctx, o)
 	progress.end()
-	_, locked := errors.AsType[*process.LockedError](err)
+	_, locked := errors.AsType[*process.InUseError](err)
 	switch {
 	case errors.Is(err, app.ErrInterrupted):
 		return errors.New("interrupted: the backup is not complete")

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"clientele/cmd/internal/app"
@@ -40,9 +39,8 @@ The exit status is 1 if a client was lost or duplicated.`
 
 // Validate is called by the parser.
 func (c *benchCmd) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+	case !isHTTPURL(c.URL):
 		return errors.New("--url must be like http://127.0.0.1:8080")
 	case c.Connections < 1 || c.Connections > 10_000:
 		return errors.New("--connections must be from 1 to 10000")

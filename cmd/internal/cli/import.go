@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"clientele/cmd/internal/app"
@@ -54,9 +53,8 @@ rejected again, and is removed when none are left. The exit status is 1 while ro
 
 // Validate is called by the parser.
 func (c *importCmd) Validate() error {
-	u, err := url.Parse(c.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+	case !isHTTPURL(c.URL):
 		return errors.New("--url must be like http://127.0.0.1:8080")
 	case c.Connections < 1 || c.Connections > 1000:
 		return errors.New("--connections must be from 1 to 1000")
@@ -105,7 +103,7 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 	case app.Untrusted(err):
 		return untrustedAPI(err)
 	case err != nil:
-		return err
+		return importAdvice(err)
 	case r.Removed != "":
 		fmt.Fprintf(e.stdout, "removed %s: all of its rows are accepted\n", r.Removed)
 	case c.DryRun && r.Rejected > 0:
@@ -117,4 +115,23 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 		return fmt.Errorf("%s rejected: correct them in %s and import that file", countOf(r.Rejected, "row"), r.RejectsPath)
 	}
 	return nil
+}
+
+// importAdvice returns the error of an import with the flag that changes it, where there is one.
+func importAdvice(err error) error {
+	config, isConfig := errors.AsType[*importer.ConfigError](err)
+	column, isColumn := errors.AsType[*importer.ColumnError](err)
+	_, isRejects := errors.AsType[*importer.RejectsError](err)
+	_, isRefused := errors.AsType[*importer.RefusedError](err)
+	switch {
+	case isConfig:
+		return fmt.Errorf("%s: %w", map[string]string{"KeyColumn": "--key-column", "Map": "--map"}[config.Field], config.Err)
+	case isColumn:
+		return fmt.Errorf("%w; rename the column, or give --map %q", err, column.Column+"=MEMBER")
+	case isRejects:
+		return fmt.Errorf("%w: choose another file with --rejects", err)
+	case isRefused:
+		return fmt.Errorf("%w: see --url and --token", err)
+	}
+	return err
 }

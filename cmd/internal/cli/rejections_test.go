@@ -278,7 +278,7 @@ func TestRejectionsAreSafeToPrint(t *testing.T) {
 		out.WriteString(stdout + stderr)
 		r.reject(domain.Rejection{ID: id, Reason: domain.CodeInvalid})
 		_, stdout, stderr = r.run("retry", given, "--yes") // under way
-		if !strings.HasSuffix(stdout, ": a command with this id is under way\nretried 0, skipped 1\n") {
+		if !strings.HasSuffix(stdout, ": a later command with this id is in progress\nretried 0, skipped 1\n") {
 			t.Errorf("%q: %s", id, stdout)
 		}
 		out.WriteString(stdout + stderr)
@@ -326,7 +326,7 @@ func TestRejectionsAreSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := r.run("retry", "--reason=unstorable", "--yes")
-	if status != cli.ExitError || stdout != "unstorable: 3\nskipped b: a command with this id is under way\nretried 2, skipped 1\n" ||
+	if status != cli.ExitError || stdout != "unstorable: 3\nskipped b: a later command with this id is in progress\nretried 2, skipped 1\n" ||
 		stderr != "clientele: retried 2 of 3; run this again for those that were skipped\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// startWith starts a server that the test stops.
+// startWith starts a server, which stops after the test, and connects to it.
 func startWith(t *testing.T, cfg embedded.NATSConfig) (*embedded.NATS, jetstream.JetStream, error) {
 	t.Helper()
 	cfg.Log = zerolog.New(zerolog.NewTestWriter(t))
@@ -72,7 +72,7 @@ func TestUsers(t *testing.T) {
 	nc.Close()
 }
 
-// TestEncryption: nothing of a message is on disk, it is there after a restart, and not with another key.
+// TestEncryption checks that the disk has no plain text of a message, and that a restart requires the same key.
 func TestEncryption(t *testing.T) {
 	dir := t.TempDir()
 	key, marked := strings.Repeat("k", 32), []byte("marked-value")

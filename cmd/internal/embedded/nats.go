@@ -18,7 +18,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// startTimeout is how long the server may take to recover its streams.
+// startTimeout bounds the recovery of the streams at the start.
 const startTimeout = time.Minute
 
 // NATSConfig configures StartNATS.
@@ -27,9 +27,10 @@ type NATSConfig struct {
 	Dir string
 	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
 	Listen string
-	// ConfigFile is a configuration of nats-server, or empty. The users and the TLS of other programs are taken from it.
+	// ConfigFile is a configuration of nats-server, or empty. The users and the TLS settings for other programs are read from it;
+	// the rest of it is ignored.
 	ConfigFile string
-	// EncryptionKey encrypts the streams, or is empty.
+	// EncryptionKey encrypts the streams on disk. If it is empty, they are not encrypted.
 	EncryptionKey string
 	Log           zerolog.Logger
 }
@@ -39,15 +40,16 @@ type NATS struct {
 	*server.Server
 
 	dir     string      // of the streams
-	info    os.FileInfo // of dir, when the server had opened it
-	staging string      // in memory, or empty
+	info    os.FileInfo // of dir, when the server opened it
+	staging string      // directory in memory, or empty
 	own     nats.Options
 }
 
-// StartNATS returns a server that answers; its streams are recovered. Every write is synced before it is acknowledged.
+// StartNATS returns when the server accepts connections and has recovered its streams. The server syncs every write before it
+// acknowledges it. An error is a *ListenError if it is about cfg.Listen.
 func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if cfg.Dir == "" {
-		return nil, errors.New("embedded NATS: the directory is empty")
+		return nil, errors.New("embedded NATS: Dir must not be empty")
 	}
 	host, port, err := listenable(cfg.Listen)
 	if err != nil {
@@ -57,7 +59,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	if err := distrustZeros(cfg.Dir); err != nil {
+	if err := removeUntrustedIndexes(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	opts, err := cfg.access(host)
@@ -71,7 +73,8 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	opts.JetStream = true
 	opts.StoreDir = cfg.Dir
 	opts.SyncAlways = true
-	// Else three quarters of what is free at the start: less at each start, until the log that was there is refused.
+	// The default is three quarters of the free space at the start. It shrinks with each start, until the server refuses its own
+	// streams.
 	opts.JetStreamMaxStore = size
 	opts.JetStreamKey = cfg.EncryptionKey
 	opts.JetStreamCipher = server.ChaCha
@@ -92,7 +95,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	s.Start()
 	if !s.ReadyForConnections(startTimeout) {
 		s.Shutdown()
-		return nil, fmt.Errorf("embedded NATS is not ready after %s, see the log above", startTimeout)
+		return nil, fmt.Errorf("embedded NATS is not ready after %s; see its log lines", startTimeout)
 	}
 	dir := filepath.Join(cfg.Dir, server.JetStreamStoreDir)
 	info, err := os.Stat(dir)
@@ -101,14 +104,14 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	n := &NATS{Server: s, dir: dir, info: info, own: own}
-	if err := n.Health(); err != nil { // a stream that cannot be recovered is not a stream that is missing
+	if err := n.Health(); err != nil { // a stream that cannot be recovered must not count as missing
 		n.Stop()
 		return nil, err
 	}
 	return n, nil
 }
 
-// Option has a connection go to this server from within the process, with all rights.
+// Option returns the option for a connection to this server from within the process, with all permissions.
 func (n *NATS) Option() nats.Option {
 	return func(o *nats.Options) error {
 		o.InProcessServer, o.User, o.Password = n.Server, n.own.User, n.own.Password
@@ -116,7 +119,7 @@ func (n *NATS) Option() nats.Option {
 	}
 }
 
-// access returns the options that say who may reach the server.
+// access returns the users and the TLS settings. An address that is not on loopback requires users.
 func (cfg NATSConfig) access(host string) (*server.Options, error) {
 	opts := &server.Options{}
 	if cfg.ConfigFile != "" {
@@ -125,7 +128,7 @@ func (cfg NATSConfig) access(host string) (*server.Options, error) {
 			return nil, err
 		}
 		if len(file.Accounts) > 0 || file.Username != "" || file.Authorization != "" {
-			return nil, fmt.Errorf("%s: give each program a user, under authorization { users = [ … ] }", cfg.ConfigFile)
+			return nil, fmt.Errorf("%s: give each program a user under authorization { users = [ … ] }", cfg.ConfigFile)
 		}
 		opts.Users, opts.Nkeys = file.Users, file.Nkeys
 		opts.TLS, opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = file.TLS, file.TLSConfig, file.TLSVerify, file.TLSTimeout
@@ -133,37 +136,37 @@ func (cfg NATSConfig) access(host string) (*server.Options, error) {
 	ip, err := netip.ParseAddr(host)
 	open := host != "localhost" && (err != nil || !ip.IsLoopback())
 	if open && len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
-		return nil, &ListenError{errors.New("whoever reaches it could read and write everything: name its users in a configuration, " +
-			"see deploy/nats/users.conf")}
+		return nil, &ListenError{errors.New("every program that can connect could read and write everything: define users in a " +
+			"configuration, see deploy/nats/users.conf")}
 	}
 	return opts, nil
 }
 
-// Health returns nil while the server can keep what it is given. An error that stays takes a person to see to the disk, and
-// a new start, as the server refuses to write to a stream once a write to it has failed. While a stream is being made or
-// deleted there may be an error that goes away.
+// Health returns nil if the server can store messages. A lasting error requires an operator to check the disk and restart,
+// because the server refuses all writes to a stream after one has failed. While a stream is created or deleted, the error may
+// be temporary.
 func (n *NATS) Health() error {
 	info, err := os.Stat(n.dir)
 	if err != nil {
-		return fmt.Errorf("the streams are gone, bring them back and start again: %w", err)
+		return fmt.Errorf("the streams are missing: restore them and restart: %w", err)
 	}
 	if !os.SameFile(info, n.info) {
-		return fmt.Errorf("%s was replaced while in use: bring back the one that was there, and start again", n.dir)
+		return fmt.Errorf("%s was replaced while in use: restore the original directory and restart", n.dir)
 	}
 	if status := n.Healthz(nil); status.Error != "" {
-		return fmt.Errorf("the embedded NATS cannot go on, see to the disk of %s and start again: %s", n.dir, status.Error)
+		return fmt.Errorf("the embedded NATS has failed: check the disk of %s and restart: %s", n.dir, status.Error)
 	}
 	return nil
 }
 
-// ListenError is about NATSConfig.Listen.
+// ListenError means that the server cannot listen on NATSConfig.Listen.
 type ListenError struct{ Err error }
 
 func (e *ListenError) Error() string { return e.Err.Error() }
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// listenable returns the host and the port of an address that can be listened on. The server itself reports a port that is
-// taken only to its log.
+// listenable returns the host and the port of an address after a test that it can be listened on. The server itself reports a
+// port in use only in its log.
 func listenable(address string) (host string, port int, err error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -180,11 +183,10 @@ func listenable(address string) (host string, port int, err error) {
 	return host, int(number), probe.Close()
 }
 
-// minFree is the space that a start wants on the disk. With less the first write would fail, and end the server again.
+// minFree is the free disk space in bytes that a start requires. With less, the first write would fail and stop the server.
 const minFree = 1 << 20
 
-// diskSize returns the bytes of the disk that the directory is on, and makes the directory if it is not there. A disk
-// without space is an error.
+// diskSize creates the directory if it does not exist, and returns the size of its disk in bytes. A full disk is an error.
 func diskSize(dir string) (int64, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return 0, err
@@ -195,22 +197,22 @@ func diskSize(dir string) (int64, error) {
 	}
 	block := int64(stat.Bsize) //nolint:unconvert // uint32 on macOS
 	if int64(stat.Bavail)*block < minFree {
-		return 0, fmt.Errorf("the disk that %s is on is full: make room, then start again", dir)
+		return 0, fmt.Errorf("the disk of %s is full: free space and restart", dir)
 	}
 	return int64(stat.Blocks) * block, nil
 }
 
-// Stop ends the server and returns when its files are closed. Connections must be closed before.
+// Stop stops the server and returns when its files are closed. Close the connections first.
 func (n *NATS) Stop() {
 	n.Shutdown()
 	n.WaitForShutdown()
-	n.SetLoggerV2(nil, false, false, false) // some of it goes on for a moment, and the last line is the program's to say why it ends
+	n.SetLoggerV2(nil, false, false, false) // some goroutines still log, but the program's last line must be why it ends
 	if n.staging != "" {
-		_ = os.RemoveAll(n.staging) // the next start does it too
+		_ = os.RemoveAll(n.staging) // on an error, the next start removes it
 	}
 }
 
-// natsLog writes the server's log into ours. What it notices in its daily work is of interest only when looking closely.
+// natsLog writes the server's log to ours. It logs notices at level debug and debug messages at level trace.
 type natsLog struct{ log zerolog.Logger }
 
 func (l natsLog) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }

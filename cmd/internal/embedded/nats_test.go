@@ -8,32 +8,21 @@ import (
 
 	"clientele/cmd/internal/embedded"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
-// start starts a server that ends with the test.
+// start starts a server on the directory, which stops after the test, and connects to it.
 func start(t *testing.T, dir string) (*embedded.NATS, jetstream.JetStream) {
 	t.Helper()
-	s, err := embedded.StartNATS(embedded.NATSConfig{Dir: dir, Listen: "127.0.0.1:0", Log: zerolog.New(zerolog.NewTestWriter(t))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	s, js, err := startWith(t, embedded.NATSConfig{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s, js
 }
 
-// A loss of power may leave a file longer than what was written to it.
+// A power loss may leave a file longer than its data.
 func TestAStreamThatEndsInZeros(t *testing.T) {
 	dir := t.TempDir()
 	first, js := start(t, dir)
@@ -50,7 +39,7 @@ func TestAStreamThatEndsInZeros(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	afterwards := filepath.Join(t.TempDir(), "data [2]") // what a loss of power leaves now
+	afterwards := filepath.Join(t.TempDir(), "data [2]") // the disk after a power loss now
 	if err := os.CopyFS(afterwards, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +79,7 @@ func TestEveryWriteIsSynced(t *testing.T) {
 	}
 }
 
-// An empty directory would be the system's temporary one, and the next restart of the machine the end of the log.
+// With an empty directory, the server would use the system's temporary directory, and a reboot would delete the log.
 func TestNoDirectory(t *testing.T) {
 	if _, err := embedded.StartNATS(embedded.NATSConfig{Listen: "127.0.0.1:0"}); err == nil {
 		t.Error("started without a directory")

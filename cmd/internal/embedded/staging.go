@@ -9,15 +9,15 @@ import (
 	"path/filepath"
 )
 
-// memory is a file system in memory, on systems that have one.
+// memory is the file system in memory on Linux.
 const memory = "/dev/shm"
 
-// StageInMemory has the streams that there are now stage their atomic batches in memory. The server writes a batch twice, to
-// files of its own and then to the stream, and syncs both (2.15.2). The acknowledgement stands on the second. The first
-// completes a batch of which only a part was stored when the server ended; nobody was told that such a batch is stored, so
-// it may go with the power. It outlives the end of the process.
+// StageInMemory makes the existing streams stage their atomic batches in memory. The server writes a batch twice, first to a
+// staging area and then to the stream, and syncs both (nats-server 2.15.2). It acknowledges the batch after the second write.
+// After a restart it uses the staging area to complete a partly stored batch. Such a batch was not acknowledged, so it may be lost
+// with the power. Staging in memory survives the end of the process.
 //
-// With an error batches are staged on disk, which is as safe and slower. Where the memory is full, the server refuses a batch.
+// After an error, batches are staged on disk, which is as safe, but slower. If the memory is full, the server refuses batches.
 func (n *NATS) StageInMemory() error {
 	path, err := filepath.Abs(n.dir)
 	if err != nil {
@@ -25,7 +25,7 @@ func (n *NATS) StageInMemory() error {
 	}
 	name := sha256.Sum256([]byte(path))
 	staging := filepath.Join(memory, "clientele-"+hex.EncodeToString(name[:8]))
-	// What a server before has left, it has read by now.
+	// The server has already read the batches of an earlier run.
 	if err := os.RemoveAll(staging); err != nil {
 		return fmt.Errorf("stage batches in memory: %w", err)
 	}
@@ -40,7 +40,7 @@ func (n *NATS) StageInMemory() error {
 	}
 	for _, stream := range streams {
 		ofStream := filepath.Join(staging, stream.Name())
-		batches := filepath.Join(account, stream.Name(), "batches") // the server makes it anew at every start
+		batches := filepath.Join(account, stream.Name(), "batches") // the server recreates it at every start
 		if err := errors.Join(os.Mkdir(ofStream, 0o700), os.RemoveAll(batches), os.Symlink(ofStream, batches)); err != nil {
 			return fmt.Errorf("stage batches in memory: %w", err)
 		}

@@ -40,7 +40,7 @@ func TestStageInMemory(t *testing.T) {
 		t.Errorf("staged in %s: %v, %v", private, info, err)
 	}
 
-	// Without the memory batches are refused, and the stream goes on.
+	// Without the memory the server refuses batches, but still accepts single messages.
 	if err := os.RemoveAll(private); err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// distrustZeros has the server read a stream anew if one of its files ends in zeros, as a loss of power leaves them: the file
-// had its new size already, and not yet its data. The server would take them for the checksum in its index of a stream
-// that was empty when the index was written, believe that index, and forget all that is on the stream (2.15.2).
-func distrustZeros(dir string) error {
+// removeUntrustedIndexes removes the index of each stream with a file that ends in zeros, so that the server reads the stream
+// instead. A power loss leaves such a file if its new size is on disk, but its data is not. If the stream was empty when the index
+// was written, the server would mistake the zeros for the checksum in the index, and lose all messages (nats-server 2.15.2).
+func removeUntrustedIndexes(dir string) error {
 	blocks, err := fs.Glob(os.DirFS(dir), server.JetStreamStoreDir+"/*/streams/*/msgs/*.blk")
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func distrustZeros(dir string) error {
 	return nil
 }
 
-// endsInZeros says whether the file ends in as many zeros as a checksum has bytes.
+// endsInZeros reports whether the file ends in as many zeros as a checksum has bytes.
 func endsInZeros(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {

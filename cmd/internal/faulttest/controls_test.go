@@ -37,7 +37,7 @@ var controls = []struct {
 		"compares no fingerprints",
 		[]patch{
 			{"publisher/ingress/create.go", "if client.Fingerprint != command.Fingerprint {", "if false {"},
-			{"publisher/log.go", "case there.Fingerprint != command.Fingerprint:", "case false:"},
+			{"publisher/log.go", "case logged.Fingerprint != command.Fingerprint:", "case false:"},
 		},
 		[]string{"clock step ingress"},
 		"is another and nothing was rejected",

@@ -2,59 +2,58 @@ package importer
 
 import (
 	"crypto/tls"
-	"fmt"
 	"io"
 	"strings"
 	"time"
 )
 
-// Config says what to import, and where to.
+// Config configures Run.
 type Config struct {
-	// Path is the file, or - for Stdin.
+	// Path is the file, or "-" for Stdin.
 	Path  string
 	Stdin io.Reader
-	// Format is csv, ndjson or auto: by the file's name, else by its first character.
+	// Format is csv, ndjson or auto. With auto, the extension of the file decides, or else its first character.
 	Format string
 	// Delimiter separates the columns of a CSV file.
 	Delimiter rune
-	// Map has the API's name of a column, or "" for a column to skip.
+	// Map has the API's name for each column with another name, or "" for a column to skip. It applies to CSV only.
 	Map map[string]string
-	// KeyColumn is the column or member with a unique key for each row. It is not sent. Without it the content is the key.
+	// KeyColumn is the column or member with a unique key for each row. It is not sent. If it is "", the key of a row derives from
+	// its content.
 	KeyColumn string
-	// Rejects is the file to write rejected rows to, beside Path if it is "".
+	// Rejects is the file for rejected rows. If it is "", they go to a file beside Path.
 	Rejects string
 
-	// URL is that of the API, and Token the credential to send.
+	// URL is the base URL of the API, and Token the bearer token to send, or "".
 	URL, Token string
-	// UserAgent is the name and version that the API sees.
+	// UserAgent is the User-Agent header of the requests.
 	UserAgent string
-	// TLS is for a URL with https. The authorities of the system are trusted if it is nil.
+	// TLS is the configuration for an https URL. If it is nil, the system's certificate authorities are trusted.
 	TLS *tls.Config
 	// Connections is the number of requests in flight at once.
 	Connections int
-	// DryRun validates the rows without sending them, and prints the reasons to Output instead of writing a file.
+	// DryRun validates the rows without sending them. It prints the reasons to Output and writes no file.
 	DryRun bool
 	Output io.Writer
 
-	// Progress receives a progress bar if Terminal is true, else a line every 10 s.
+	// Progress receives a progress bar if Terminal is true, or else a line every 10 s.
 	Progress io.Writer
 	Terminal bool
 }
 
-// Result says what happened to the rows of a file.
+// Result is the result of an import.
 type Result struct {
 	Accepted, Rejected int
 	Elapsed            time.Duration
-	// RejectsPath is the file that has the rejected rows, "" if there are none. It is not written unless all rows were read and
-	// answered.
+	// RejectsPath is the file with the rejected rows, or "" if there are none. It is written only if the import is complete.
 	RejectsPath string
-	// RejectsTaken is an older file with other content, which kept the name that RejectsPath would have had otherwise.
+	// RejectsTaken is an older file with other content, which occupies the usual name of RejectsPath, or "".
 	RejectsTaken string
-	// Removed is the imported file of rejects that was removed, because all of its rows were accepted.
+	// Removed is the imported rejects file that was removed because all of its rows were accepted, or "".
 	Removed string
 }
 
-// checkKeyColumn refuses a key column that is needed for something else, because it is not sent.
+// checkKeyColumn refuses a key column that has another purpose, because it is not sent. The error is a *ConfigError.
 func (c Config) checkKeyColumn() error {
 	top, _, _ := strings.Cut(c.KeyColumn, ".")
 	_, isMember := members[c.KeyColumn]
@@ -63,9 +62,11 @@ func (c Config) checkKeyColumn() error {
 	case c.KeyColumn == "":
 		return nil
 	case isMember || top == "address" || top == "communicationPreferences":
-		return fmt.Errorf("--key-column %s is a part of the client, and a key column is not sent: name another column", c.KeyColumn)
-	case isMapped || isBookkeeping(c.KeyColumn):
-		return fmt.Errorf("--key-column and --map must not name the same column, and neither %s nor %s", columnRow, columnErrors)
+		return configErrorf("KeyColumn", "%s is a member of the client, and the key column is not sent: name another column", c.KeyColumn)
+	case isMapped:
+		return configErrorf("KeyColumn", "%s is mapped, and the key column is not sent: name another column", c.KeyColumn)
+	case isBookkeeping(c.KeyColumn):
+		return configErrorf("KeyColumn", "%s is a column of rejects files: name another column", c.KeyColumn)
 	}
 	return nil
 }

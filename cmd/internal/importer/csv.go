@@ -18,13 +18,13 @@ type csvRows struct {
 	reader    *csv.Reader
 	delimiter rune
 	header    []string
-	members   []string // of each column, "" for one that is not sent
+	members   []string // the member for each column, or "" if the column is not sent
 	keyColumn string
-	keyAt     int // the key column, -1 for none
-	rowAt     int // the column with the number of a rejected row, -1 for none
+	keyAt     int // index of the key column, or -1
+	rowAt     int // index of the column with the number of a rejected row, or -1
 	order     int
 	number    int
-	line      int // the last line of the file that is read; blank lines after it are not
+	line      int // the last line that was read, without blank lines after it
 }
 
 func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColumn string) (*csvRows, error) {
@@ -45,13 +45,13 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 			return nil, err
 		}
 		if member != "" && slices.Contains(c.members, member) {
-			return nil, fmt.Errorf("two columns are %s", member)
+			return nil, fmt.Errorf("two columns are named %s", member)
 		}
 		c.members = append(c.members, member)
 	}
 	for name := range names {
 		if !slices.Contains(header, name) {
-			return nil, fmt.Errorf("--map names a column %q, and the file has none", name)
+			return nil, configErrorf("Map", "the file has no column %q", name)
 		}
 	}
 	if c.rowAt, err = c.column(columnRow); err != nil {
@@ -61,12 +61,12 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 		return nil, err
 	}
 	if keyColumn != "" && c.keyAt < 0 {
-		return nil, fmt.Errorf("--key-column names a column %q, and the file has none", keyColumn)
+		return nil, configErrorf("KeyColumn", "the file has no column %q", keyColumn)
 	}
 	return c, nil
 }
 
-// memberOf returns what a column is in the API, "" for one that is not sent.
+// memberOf returns the API's name of a column, or "" if the column is not sent. The error may be a *ColumnError.
 func (c *csvRows) memberOf(column string, names map[string]string) (string, error) {
 	if !utf8.ValidString(column) {
 		return "", errors.New("the header is not UTF-8: save the file as UTF-8")
@@ -79,13 +79,12 @@ func (c *csvRows) memberOf(column string, names map[string]string) (string, erro
 		return "", nil
 	}
 	if _, ok := members[member]; !ok && member != "" {
-		return "", fmt.Errorf("column %q is nothing that a client has: rename it, or give --map %q; a client has %s", column,
-			column+"=member", memberNames())
+		return "", &ColumnError{Column: column, Members: memberNames()}
 	}
 	return member, nil
 }
 
-// column returns where a column is, -1 if the header does not have it.
+// column returns the index of a column, or -1 if the header does not have it.
 func (c *csvRows) column(name string) (int, error) {
 	at := -1
 	for i, column := range c.header {
@@ -93,14 +92,14 @@ func (c *csvRows) column(name string) (int, error) {
 			continue
 		}
 		if at >= 0 && name != "" {
-			return 0, fmt.Errorf("two columns are %s", name)
+			return 0, fmt.Errorf("two columns are named %s", name)
 		}
 		at = i
 	}
 	return at, nil
 }
 
-// count counts a record as a spreadsheet does: one row, whatever its lines, and one for each blank line before it.
+// count counts rows as a spreadsheet does: one for a record, even if it has several lines, and one for each blank line before it.
 func (c *csvRows) count(record []string) {
 	start, _ := c.reader.FieldPos(0)
 	end, _ := c.reader.FieldPos(len(record) - 1)
@@ -114,7 +113,7 @@ func (c *csvRows) next() (row, error) {
 		return row{}, fmt.Errorf("row %d: %w", c.number+broken.StartLine-c.line, err)
 	}
 	if err != nil && !errors.Is(err, csv.ErrFieldCount) {
-		return row{}, err // io.EOF among them
+		return row{}, err // such as io.EOF
 	}
 	c.count(record)
 	c.order++
@@ -138,7 +137,7 @@ func (c *csvRows) next() (row, error) {
 	return r, err
 }
 
-// client returns the request that a record is, or why it is none.
+// client returns the request body for a record, or the reason why the record is invalid.
 func (c *csvRows) client(record []string) (client map[string]any, reason string) {
 	client = map[string]any{}
 	for i, value := range record {
@@ -189,7 +188,7 @@ func (c *csvRows) head(w io.Writer) error {
 	return c.write(w, append(c.own(c.header), columnRow, columnErrors))
 }
 
-// reject writes surplus columns last, so that the others stay below their names.
+// reject writes surplus columns last, so that the other columns stay below their names.
 func (c *csvRows) reject(w io.Writer, r row, reasons []string) error {
 	record, _ := r.raw.([]string)
 	named, surplus := record, []string(nil)
@@ -201,7 +200,7 @@ func (c *csvRows) reject(w io.Writer, r row, reasons []string) error {
 	return c.write(w, append(out, surplus...))
 }
 
-// own returns the values of the columns that the file had at first.
+// own returns the values of the original columns, without those that reject adds.
 func (c *csvRows) own(record []string) []string {
 	var kept []string
 	for i, value := range record {

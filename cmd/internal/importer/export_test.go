@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// RejectAll reads a file up to its end or what cannot be read, and returns the numbers of its rows, and the file of rejects if all
-// of them are rejected. A row without a key or a reason is an error.
+// RejectAll reads a file up to its end or a read error and rejects every row. It returns the numbers of the rows and the rejects
+// file. A row with neither a key nor a reason is an error.
 func RejectAll(file string, isCSV bool) (numbers []int, rejects string, err error) {
 	var source rows = &lineRows{file: bufio.NewReader(strings.NewReader(file))}
 	if isCSV {

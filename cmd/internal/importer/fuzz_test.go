@@ -6,8 +6,8 @@ import (
 	"clientele/cmd/internal/importer"
 )
 
-// FuzzImport: whatever the file, each of its rows has a key or a reason, and the file of rejects has the rows that were rejected,
-// with their numbers.
+// FuzzImport checks for any file that each row has a key or a reason, and that the rejects file has all rejected rows with their
+// numbers.
 func FuzzImport(f *testing.F) {
 	f.Add("firstName,lastName,communicationPreferences.email,address.line_1\nJane,Smith,yes,\"1\nHigh Street\"\nJane,,maybe\n", true)
 	f.Add("firstName;lastName\n\xff,b\n", true)

@@ -1,7 +1,7 @@
-// Package importer sends the clients of a CSV or NDJSON file to the API, one request a row.
+// Package importer sends the clients of a CSV or NDJSON file to the API, one request for each row.
 //
-// The idempotency key of a row derives from its content, or from a column of the file. Importing a file again, whole or after
-// other rows were added, moved or deleted, creates no client twice.
+// The idempotency key of a row derives from its content, or from a column of the file. You may import a file again, even after
+// adding, moving or deleting rows: no client is created twice.
 package importer
 
 import (
@@ -17,7 +17,8 @@ import (
 	"clientele/domain"
 )
 
-// Run imports a file. Its error says that the import did not complete; rejected rows are no error.
+// Run imports a file. An error means that the import is not complete; rejected rows are not an error. It may be a
+// *ConfigError, a *ColumnError, a *RejectsError, a *RefusedError or a *tls.CertificateVerificationError.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	in, err := open(cfg)
 	if err != nil {
@@ -28,14 +29,14 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	defer out.close()
 	progress := newProgress(cfg, in.size())
 	r := &run{
-		send:     newPoster(cfg, progress.say).post,
+		send:     newPoster(cfg, progress.notify).post,
 		reject:   out.add,
 		progress: progress,
 		read:     &in.read,
 	}
 	senders := cfg.Connections
 	if cfg.DryRun {
-		senders = 1 // it prints the rows in their order
+		senders = 1 // to print the rows in order
 		r.send = validate
 		r.reject = func(rejected row, reasons []string) error {
 			return progress.print(cfg.Output, rejected, reasons)
@@ -45,21 +46,21 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	progress.end(err == nil)
 	result := progress.result()
 	if err == nil && !cfg.DryRun {
-		err = settle(in, out, &result)
+		err = finish(in, out, &result)
 	}
 	return result, err
 }
 
-// run is an import on its way.
+// run is an import in progress.
 type run struct {
-	// send returns why a row was rejected, or nothing when it was accepted. Its error ends the import.
+	// send returns the reasons why a row was rejected, or none if it was accepted. An error stops the import.
 	send     func(ctx context.Context, r row) (reasons []string, err error)
 	reject   func(r row, reasons []string) error
 	progress *progress
-	read     *atomic.Int64 // bytes of the file
+	read     *atomic.Int64 // bytes of the file read so far
 }
 
-// all sends the rows until the file or the context ends, or until one of them cannot be sent.
+// all sends the rows until the file or the context ends, or until sending one fails.
 func (r *run) all(ctx context.Context, from *keyedRows, senders int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -69,7 +70,7 @@ func (r *run) all(ctx context.Context, from *keyedRows, senders int) error {
 		group.Go(func() {
 			for next := range work {
 				if err := r.one(ctx, next); err != nil {
-					stop(err) // and empty the channel
+					stop(err) // continue, to empty the channel
 				}
 			}
 		})
@@ -96,7 +97,7 @@ func (r *run) one(ctx context.Context, next row) (err error) {
 	return nil
 }
 
-// readAll hands out all rows, until the context ends.
+// readAll sends all rows to the channel, until the context ends.
 func readAll(ctx context.Context, from *keyedRows, work chan<- row) error {
 	for {
 		r, err := from.next()
@@ -104,7 +105,7 @@ func readAll(ctx context.Context, from *keyedRows, work chan<- row) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: correct it, and import the file again; no client is created twice", err)
+			return fmt.Errorf("%w: correct the row and import the file again; no client is created twice", err)
 		}
 		select {
 		case work <- r:
@@ -114,7 +115,7 @@ func readAll(ctx context.Context, from *keyedRows, work chan<- row) error {
 	}
 }
 
-// validate returns why a row would be rejected.
+// validate returns the reasons why the API would reject a row.
 func validate(ctx context.Context, r row) ([]string, error) {
 	_, err := domain.Parse(r.body, time.Now())
 	if invalid, ok := errors.AsType[*domain.Error](err); ok && len(invalid.Violations) > 0 {
@@ -129,7 +130,7 @@ func validate(ctx context.Context, r row) ([]string, error) {
 	return nil, context.Cause(ctx)
 }
 
-// withoutSuggestion leaves out the one value that a violation may repeat, because output ends up in logs.
+// withoutSuggestion removes the suggested telephone number from a violation, because the output may end up in logs.
 func withoutSuggestion(detail string) string {
 	detail, _, _ = strings.Cut(detail, "; did you mean ")
 	return detail

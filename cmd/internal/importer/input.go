@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// input is the file that is imported.
+// input is the file to import.
 type input struct {
 	cfg    Config
 	file   *os.File // nil for standard input
@@ -73,7 +73,7 @@ func (in *input) close() {
 	}
 }
 
-// size returns the size of the file, 0 if it is not known.
+// size returns the size of the file in bytes, or 0 if it is unknown.
 func (in *input) size() int64 {
 	if in.info == nil || !in.info.Mode().IsRegular() {
 		return 0
@@ -81,7 +81,8 @@ func (in *input) size() int64 {
 	return in.info.Size()
 }
 
-// rejectsPath returns where rejects go unless that file exists: beside the file, with its extension, which tells the format.
+// rejectsPath returns the path of the rejects file, before a number is added because the file exists. The default is beside the
+// imported file, with the same extension, which determines the format.
 func (in *input) rejectsPath() string {
 	dir, name := filepath.Split(in.cfg.Path)
 	switch {
@@ -97,8 +98,8 @@ func (in *input) rejectsPath() string {
 	return dir + stem + ".rejects" + extension
 }
 
-// areRejects reports whether the file is one of rejects that an import wrote, and that nobody has changed since this import
-// opened it. Call it when all rows were read.
+// areRejects reports whether the file is a rejects file of an import, unchanged since this import opened it. Call it after all
+// rows were read.
 func (in *input) areRejects() bool {
 	if in.info == nil || in.cfg.Rejects != "" || !rejectsName.MatchString(filepath.Base(in.cfg.Path)) || !in.rows.areRejects() {
 		return false
@@ -108,7 +109,7 @@ func (in *input) areRejects() bool {
 		now.ModTime().Equal(in.info.ModTime()) && now.Size() == in.info.Size()
 }
 
-// reader is a reader that counts.
+// reader counts the bytes that it reads.
 type reader struct {
 	io.Reader
 

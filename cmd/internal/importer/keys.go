@@ -27,8 +27,8 @@ func (k *keyedRows) next() (row, error) {
 // keys assigns idempotency keys to the rows of one file, in their order.
 type keys struct {
 	column string // "" to derive keys from content
-	// seen has how often a content occurred, or the number of the row that has a value in the key column. At 16 bytes a hash,
-	// a million rows are some 50 MB.
+	// seen has, by hash, the number of equal rows so far, or the number of the row with this value in the key column. A million
+	// rows need about 50 MB.
 	seen map[keyHash]uint32
 }
 
@@ -41,7 +41,7 @@ func hashOf(text []byte) keyHash {
 
 func (h keyHash) String() string { return hex.EncodeToString(h[:]) }
 
-// assign gives a row its key, or the reason why it cannot have one.
+// assign sets the key of a row, or the reason why it has none.
 func (k *keys) assign(r *row) {
 	if k.seen == nil {
 		k.seen = map[keyHash]uint32{}
@@ -53,8 +53,8 @@ func (k *keys) assign(r *row) {
 	}
 }
 
-// fromContent derives the key from the client, however it is written, and from how often the file has it so far. So rows that
-// are equal are different clients, and no other row matters.
+// fromContent derives the key from the canonical JSON of the client and the number of equal rows before it. So equal rows are
+// different clients, and the key does not depend on other rows.
 func (k *keys) fromContent(r *row) {
 	content := jsontext.Value(r.body).Clone()
 	if err := content.Canonicalize(); err != nil { // RFC 8785
@@ -66,8 +66,8 @@ func (k *keys) fromContent(r *row) {
 	r.key = fmt.Sprintf("import-%s-%d", hash, k.seen[hash])
 }
 
-// fromColumn derives the key from the value in the key column, which no two rows may share: even if they are equal, one of them
-// would not become a client.
+// fromColumn derives the key from the value in the key column. It must be unique: of two rows with the same key, even equal ones,
+// only one would become a client.
 func (k *keys) fromColumn(r *row) {
 	id := strings.TrimSpace(r.id)
 	if id == "" {
@@ -76,7 +76,7 @@ func (k *keys) fromColumn(r *row) {
 	}
 	hash := hashOf([]byte(id))
 	if first, taken := k.seen[hash]; taken {
-		r.err = fmt.Sprintf("%s is the same as in row %d: each row needs a key of its own", k.column, first)
+		r.err = fmt.Sprintf("%s is the same as in row %d: each row needs a unique key", k.column, first)
 		return
 	}
 	k.seen[hash] = uint32(r.number)

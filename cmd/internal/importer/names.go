@@ -6,10 +6,10 @@ import (
 	"regexp"
 )
 
-// rejectsName matches the name of a file of rejects. Its groups are the name of the file that was imported first.
+// rejectsName matches the name of a rejects file. Its groups are the stem and the extension of the originally imported file.
 var rejectsName = regexp.MustCompile(`^(.+)\.rejects(?:\.\d+)?(\.[^.]+)?$`)
 
-// numbered returns the n-th name of a file: clients.rejects.csv, clients.rejects.2.csv, ….
+// numbered returns the n-th variant of a path: clients.rejects.csv, clients.rejects.2.csv, ….
 func numbered(path string, n int) string {
 	if n == 1 {
 		return path

@@ -13,16 +13,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// lineRows are the rows of a file with a JSON object a line.
+// lineRows are the rows of a file with one JSON object on each line.
 type lineRows struct {
 	file      *bufio.Reader
 	keyColumn string
 	order     int
 	number    int
-	rejects   bool // a row has the members that reject adds
+	rejects   bool // true if a row has the members that reject adds
 }
 
-// maxLine is the most bytes of a line: more than the API takes, and little enough to hold.
+// maxLine is the maximum size of a line in bytes. It exceeds the API's limit for a request.
 const maxLine = 1 << 20
 
 func (l *lineRows) next() (row, error) {
@@ -84,7 +84,7 @@ func keyText(value jsontext.Value) (string, error) {
 	}
 }
 
-// line returns a line in memory of its own.
+// line returns a copy of the next line.
 func (l *lineRows) line() ([]byte, error) {
 	var line []byte
 	for {
@@ -92,7 +92,7 @@ func (l *lineRows) line() ([]byte, error) {
 		line = append(line, part...)
 		switch {
 		case len(line) > maxLine:
-			return nil, fmt.Errorf("row %d has more than %d bytes: it is no client", l.number+1, maxLine)
+			return nil, fmt.Errorf("row %d is longer than %d bytes, more than a client can have", l.number+1, maxLine)
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF) && len(line) > 0:
 			return line, nil
@@ -110,7 +110,7 @@ func (l *lineRows) reject(w io.Writer, r row, reasons []string) error {
 	object, ok := r.raw.(map[string]jsontext.Value)
 	if ok {
 		object = maps.Clone(object)
-	} else { // it is none
+	} else { // the line is not an object
 		line, _ := r.raw.([]byte)
 		object = map[string]jsontext.Value{"import_line": mustJSON(strings.ToValidUTF8(string(line), "\uFFFD"))}
 	}
@@ -123,7 +123,7 @@ func (l *lineRows) reject(w io.Writer, r row, reasons []string) error {
 	return err
 }
 
-// mustJSON is JSON of something that always has it.
+// mustJSON returns the JSON of a value that always has JSON.
 func mustJSON(v any) jsontext.Value {
 	value, err := json.Marshal(v)
 	if err != nil {

@@ -23,25 +23,26 @@ import (
 type poster struct {
 	url, token, userAgent string
 	client                *http.Client
-	say                   func(text string) // to the person at the terminal
-	complain              sync.Once
+	notify                func(text string) // prints a line to the progress output
+	unreachable           sync.Once         // limits the notice to the first failure
 }
 
-func newPoster(cfg Config, say func(string)) *poster {
+func newPoster(cfg Config, notify func(string)) *poster {
 	return &poster{
 		url:   strings.TrimSuffix(cfg.URL, "/") + "/api/v2/clients",
 		token: cfg.Token, userAgent: cfg.UserAgent,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.Connections, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS,
 		}},
-		say: say,
+		notify: notify,
 	}
 }
 
+// maxPause is the longest pause between two attempts.
 const maxPause = 30 * time.Second
 
-// post returns why the row was rejected, or nothing when it was accepted. It retries what is not the row's fault, until the
-// context ends. An error says that no row will be accepted.
+// post returns the reasons why the row was rejected, or none if it was accepted. It retries other failures until the context
+// ends. An error means that the API accepts no rows; it is a *RefusedError, or untrusted reports true.
 func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) {
 	pause := 100 * time.Millisecond
 	for {
@@ -52,7 +53,7 @@ func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) 
 		case untrusted(err):
 			return nil, err
 		case err != nil:
-			p.complain.Do(func() { p.say(fmt.Sprintf("no answer, trying again: %v", err)) })
+			p.unreachable.Do(func() { p.notify(fmt.Sprintf("no response; trying again: %v", err)) })
 		case status == http.StatusAccepted || status == http.StatusCreated:
 			return nil, nil
 		case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
@@ -62,18 +63,18 @@ func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) 
 		case status == http.StatusUnprocessableEntity || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge:
 			return problemReasons(body), nil
 		default:
-			return nil, fmt.Errorf("%s answers %d %s: see --url and --token", p.url, status, strings.Join(problemReasons(body), "; "))
+			return nil, &RefusedError{URL: p.url, Status: status, Reasons: problemReasons(body)}
 		}
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-time.After(pause/2 + rand.N(pause/2+1)): // spreads what tries again
+		case <-time.After(pause/2 + rand.N(pause/2+1)): // jitter spreads the retries
 		}
 		pause = min(2*pause, maxPause)
 	}
 }
 
-// untrusted reports whether the API's certificate does not verify, which no retry changes.
+// untrusted reports whether the API's certificate cannot be verified, which is permanent.
 func untrusted(err error) bool {
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
 	return ok
@@ -100,14 +101,14 @@ func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, err
 	return response.StatusCode, response.Header, body, err
 }
 
-// problemReasons are the reasons in a problem document.
+// problemReasons returns the reasons in a problem document (RFC 9457).
 func problemReasons(body []byte) []string {
 	var problem struct {
 		Title, Detail string
 		Errors        []domain.Violation
 	}
 	if err := json.Unmarshal(body, &problem, json.MatchCaseInsensitiveNames(true)); err != nil {
-		return []string{"the answer is no problem document"}
+		return []string{"the response is not a problem document"}
 	}
 	if len(problem.Errors) > 0 {
 		return reasonsOf(problem.Errors)

@@ -10,22 +10,22 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress counts rows, and shows how much of the file is read: as a bar on a terminal, else as a line every 10 s.
+// progress counts rows and shows the progress: as a bar on a terminal, or else as a line every 10 s.
 type progress struct {
 	w     io.Writer
-	bar   *progressbar.ProgressBar // nil if this is no terminal
+	bar   *progressbar.ProgressBar // nil without a terminal
 	size  int64
 	began time.Time
 
 	mu                 sync.Mutex
 	accepted, rejected int
-	said               time.Time
+	reported           time.Time // when the last line was printed
 }
 
 const progressInterval = 10 * time.Second
 
 func newProgress(cfg Config, size int64) *progress {
-	p := &progress{w: cfg.Progress, size: size, began: time.Now(), said: time.Now()}
+	p := &progress{w: cfg.Progress, size: size, began: time.Now(), reported: time.Now()}
 	if cfg.Terminal {
 		total := size
 		if total == 0 {
@@ -49,19 +49,19 @@ func (p *progress) add(read int64, rejected bool) {
 	if p.bar != nil {
 		p.bar.Describe(p.line())
 		if p.size > 0 {
-			read = min(read, p.size-1) // it is full when the last row is answered
+			read = min(read, p.size-1) // the bar is full only after the last response
 		}
 		_ = p.bar.Set64(read)
-	} else if time.Since(p.said) > progressInterval {
-		p.said = time.Now()
+	} else if time.Since(p.reported) > progressInterval {
+		p.reported = time.Now()
 		fmt.Fprintln(p.w, p.line())
 	}
 }
 
-// say prints a line of its own.
-func (p *progress) say(text string) { _ = p.printTo(p.w, text) }
+// notify prints a separate line.
+func (p *progress) notify(text string) { _ = p.printTo(p.w, text) }
 
-// print prints why a row would be rejected.
+// print prints the reasons why a row would be rejected.
 func (p *progress) print(w io.Writer, r row, reasons []string) error {
 	return p.printTo(w, fmt.Sprintf("row %d: %s", r.number, strings.Join(reasons, "; ")))
 }
@@ -80,7 +80,7 @@ func (p *progress) line() string {
 	return fmt.Sprintf("%d accepted, %d rejected, %.0f/s", p.accepted, p.rejected, float64(p.accepted+p.rejected)/time.Since(p.began).Seconds())
 }
 
-// end leaves the bar as it is, full if all rows are done.
+// end ends the progress output. The bar is full if all rows are done.
 func (p *progress) end(all bool) {
 	if p.bar == nil {
 		return

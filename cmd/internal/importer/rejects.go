@@ -14,7 +14,7 @@ import (
 	"sync"
 )
 
-// rejects collects the rejected rows, in a file without a name until the import is complete.
+// rejects collects the rejected rows, in an unnamed file until the import is complete.
 type rejects struct {
 	path string
 	rows rows
@@ -25,7 +25,7 @@ type rejects struct {
 	index []spooled
 }
 
-// spooled is where a rejected row is in the spool. Rows are answered in any order.
+// spooled is the position of a rejected row in the spool. Responses arrive in any order.
 type spooled struct {
 	order  int
 	offset int64
@@ -37,9 +37,9 @@ func (x *rejects) add(r row, reasons []string) (err error) {
 	defer x.mu.Unlock()
 	if x.spool == nil {
 		if x.spool, err = createTemp(x.path); err != nil {
-			return fmt.Errorf("a row was rejected, and its file cannot be written, choose another with --rejects: %w", err)
+			return &RejectsError{err}
 		}
-		_ = os.Remove(x.spool.Name()) // nothing stays behind if the import is killed; Windows removes it in close
+		_ = os.Remove(x.spool.Name()) // no file remains if the import is killed; Windows removes it in close
 	}
 	counted := &writer{Writer: x.spool}
 	if err := x.rows.reject(counted, r, reasons); err != nil {
@@ -50,12 +50,12 @@ func (x *rejects) add(r row, reasons []string) (err error) {
 	return nil
 }
 
-// createTemp creates a file beside another. Nobody else may read it.
+// createTemp creates a file beside another, readable only by this user.
 func createTemp(beside string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(beside), ".clientele-import-*")
 }
 
-// close forgets the rows.
+// close discards the rows.
 func (x *rejects) close() {
 	if x.spool != nil {
 		_ = x.spool.Close()
@@ -63,7 +63,7 @@ func (x *rejects) close() {
 	}
 }
 
-// writeTo writes the rows in the order of the file that they are from.
+// writeTo writes the rows in the order of the imported file.
 func (x *rejects) writeTo(w io.Writer) error {
 	slices.SortFunc(x.index, func(a, b spooled) int { return cmp.Compare(a.order, b.order) })
 	out := bufio.NewWriter(w)
@@ -78,8 +78,8 @@ func (x *rejects) writeTo(w io.Writer) error {
 	return out.Flush()
 }
 
-// create writes the rows to a new file, and returns its name. If files have that name and those after it, taken is the last of
-// them. One that has the same rows, as after the same import, is not written again.
+// create writes the rows to a new file and returns its path. If files exist under that path or its numbered variants, taken is
+// the last of them. If one of them already has the same rows, such as after the same import, create returns its path instead.
 func (x *rejects) create() (path, taken string, err error) {
 	sum := sha256.New()
 	if err := x.writeTo(sum); err != nil {
@@ -101,7 +101,7 @@ func (x *rejects) create() (path, taken string, err error) {
 	}
 }
 
-// replace writes the rows in place of a file.
+// replace atomically replaces a file with the rows.
 func (x *rejects) replace(path string) error {
 	file, err := createTemp(path)
 	if err != nil {
@@ -113,7 +113,7 @@ func (x *rejects) replace(path string) error {
 	return os.Rename(file.Name(), path)
 }
 
-// fill writes the rows to a file of our making, and removes it if that is not possible.
+// fill writes the rows to a new file, and removes the file after an error.
 func (x *rejects) fill(file *os.File) error {
 	if err := errors.Join(x.writeTo(file), file.Sync(), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
@@ -128,7 +128,7 @@ func hasSum(path string, sum []byte) (bool, error) {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is not a regular file: choose another with --rejects", path)
+		return false, &RejectsError{fmt.Errorf("%s is not a regular file", path)}
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -140,7 +140,7 @@ func hasSum(path string, sum []byte) (bool, error) {
 	return slices.Equal(content.Sum(nil), sum), err
 }
 
-// writer is a writer that counts.
+// writer counts the bytes that it writes.
 type writer struct {
 	io.Writer
 
@@ -153,9 +153,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// settle leaves in the files what is still to do. A file of rejects that was imported keeps the rows that are rejected again,
-// and is removed when there are none. All else is written to a new file.
-func settle(in *input, out *rejects, result *Result) (err error) {
+// finish writes the rejected rows. If the imported file was a rejects file, finish replaces its rows with those rejected again, or
+// removes it if there are none. Otherwise, finish writes a new file.
+func finish(in *input, out *rejects, result *Result) (err error) {
 	switch imported := in.areRejects(); {
 	case imported && result.Rejected == 0:
 		result.Removed = in.cfg.Path

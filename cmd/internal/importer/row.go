@@ -11,7 +11,7 @@ import (
 	"clientele/domain"
 )
 
-// originalNumber returns the number that a rejected row had in the first file.
+// originalNumber returns the number in text, which a rejected row had in the original file, or else otherwise.
 func originalNumber(text string, otherwise int) int {
 	if number, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && number > 0 {
 		return number
@@ -22,27 +22,27 @@ func originalNumber(text string, otherwise int) int {
 // row is one client of a file.
 type row struct {
 	order  int    // position among the rows of this file
-	number int    // as a spreadsheet counts, or an editor lines: the header of a CSV file is 1. Of rejects, that in the first file
-	raw    any    // as the rejects file needs it
-	body   []byte // the request
+	number int    // spreadsheet row or text line, from 1; the header of a CSV file is 1. Rejects keep that of the original file
+	raw    any    // the input for reject
+	body   []byte // of the request
 	id     string // value of the key column
 	key    string // idempotency key
 	err    string // why the row cannot be sent
 }
 
-// rows reads a file, and writes those of its rows that are rejected.
+// rows reads the rows of a file and writes the rejected ones.
 type rows interface {
-	// next returns io.EOF at the end. Another error says that the rest cannot be read.
+	// next returns io.EOF at the end. After another error, the rest cannot be read.
 	next() (row, error)
-	// head writes what a file of rejects begins with.
+	// head writes the head of a rejects file.
 	head(w io.Writer) error
 	// reject writes a row with its number and the reasons, so that it can be corrected and imported again.
 	reject(w io.Writer, r row, reasons []string) error
-	// areRejects reports whether the file has what reject writes.
+	// areRejects reports whether the file has the columns or members that reject adds.
 	areRejects() bool
 }
 
-// The names under which a rejects file has the row's number and the reasons. An import leaves them out.
+// The columns of a rejects file for the row's number and the reasons. They are not sent.
 const (
 	columnRow    = "import_row"
 	columnErrors = "import_errors"
@@ -50,8 +50,8 @@ const (
 
 func isBookkeeping(column string) bool { return column == columnRow || column == columnErrors }
 
-// members are what a column may be called: the members of a client as the API has them, those of an object in it behind a dot.
-// Those that are true or false have true here.
+// members are the possible names of a column: the API's members of a client, with dots for nesting. The value is true for boolean
+// members.
 var members = func() map[string]bool {
 	found := map[string]bool{}
 	var add func(t reflect.Type, prefix string)
@@ -73,4 +73,4 @@ var members = func() map[string]bool {
 	return found
 }()
 
-func memberNames() string { return strings.Join(slices.Sorted(maps.Keys(members)), ", ") }
+func memberNames() []string { return slices.Sorted(maps.Keys(members)) }

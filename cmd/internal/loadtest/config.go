@@ -10,20 +10,20 @@ import (
 
 // Config describes a load test.
 type Config struct {
-	// URL is that of the API, and Token the credential to send.
+	// URL is the base URL of the API, and Token the bearer token to send, or "".
 	URL, Token string
-	// UserAgent is the name and version that the API sees.
+	// UserAgent is the User-Agent header of the requests.
 	UserAgent string
-	// TLS is for a URL with https. If it is nil, the authorities of the system are trusted.
+	// TLS is the configuration for an https URL. If it is nil, the system's certificate authorities are trusted.
 	TLS *tls.Config
 	// Connections is the number of connections, each with one request in flight.
 	Connections int
-	// Rate is the number of requests per second, sent when due; 0 means as fast as possible.
+	// Rate is the number of requests per second; 0 means as fast as possible.
 	Rate float64
-	// Duration is how long Run sends, unless Count is the number of requests to send.
+	// Count is the number of requests to send. If it is 0, Run sends requests for Duration.
 	Duration time.Duration
 	Count    int
-	// Keys sends an Idempotency-Key with each request.
+	// Keys is true to send an Idempotency-Key with each request.
 	Keys bool
 	// Conn is the connection on which Run follows client.created.
 	Conn *nats.Conn

@@ -6,5 +6,5 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// newHistogram is of times in microseconds, up to an hour, to three digits.
+// newHistogram returns a histogram of times in microseconds, up to one hour, with three significant digits.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, time.Hour.Microseconds(), 3) }

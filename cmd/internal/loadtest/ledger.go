@@ -10,25 +10,25 @@ import (
 	"github.com/google/uuid"
 )
 
-// patience is how long the ledger waits for the next event that is outstanding.
-const patience = 15 * time.Second
+// idleTimeout is how long the ledger waits for the next outstanding event.
+const idleTimeout = 15 * time.Second
 
 // Ledger matches each accepted client with its events.
 type Ledger struct {
 	began       time.Time
 	completed   atomic.Int64
-	outstanding atomic.Int64 // accepted, and without an event so far
+	outstanding atomic.Int64 // accepted clients without an event so far
 
 	mu      sync.Mutex
 	entries map[uuid.UUID]entry
 	delay   *hdrhistogram.Histogram // from the acceptance to the event
-	last    time.Time               // an event came, or an acceptance
+	last    time.Time               // the last acceptance or event
 }
 
-// entry is what is known of an id, small as there may be millions. Events come on another connection than answers, and may
-// be first.
+// entry has the acceptance and the events of an id. It is small, because there may be millions. An event may arrive before the
+// response, because it uses another connection.
 type entry struct {
-	acceptedAt, eventAt time.Duration // since the ledger began; 0 if it has not happened
+	acceptedAt, eventAt time.Duration // since the start of the ledger; 0 if not yet
 	events              int32
 }
 
@@ -45,11 +45,11 @@ func (l *Ledger) Accepted(id uuid.UUID, at time.Time) {
 	l.update(id, func(e *entry) { e.acceptedAt = at.Sub(l.began) })
 }
 
-// Event records an event about the client with this id. Other subjects are ignored.
+// Event records an event with this CloudEvents subject, which is the id of a client. It ignores subjects that are not ids.
 func (l *Ledger) Event(subject string) {
 	id, err := uuid.Parse(subject)
 	if err != nil {
-		return // not one of ours
+		return
 	}
 	at := time.Since(l.began)
 	l.update(id, func(e *entry) {
@@ -78,7 +78,7 @@ func (l *Ledger) update(id uuid.UUID, change func(*entry)) {
 	switch {
 	case e.isCompleted() && !before.isCompleted():
 		l.completed.Add(1)
-		_ = l.delay.RecordValue(max(0, (e.eventAt - e.acceptedAt).Microseconds())) // as for the latency
+		_ = l.delay.RecordValue(max(0, (e.eventAt - e.acceptedAt).Microseconds())) // fails only above an hour
 		if before.isAccepted() {
 			l.outstanding.Add(-1)
 		}
@@ -87,13 +87,13 @@ func (l *Ledger) update(id uuid.UUID, change func(*entry)) {
 	}
 }
 
-// settle waits until everything accepted has its event, as long as events still come.
-func (l *Ledger) settle(ctx context.Context) {
+// wait waits until every accepted client has its event, or until no event arrives for idleTimeout.
+func (l *Ledger) wait(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for l.outstanding.Load() > 0 {
 		l.mu.Lock()
-		quiet := time.Since(l.last) > patience
+		quiet := time.Since(l.last) > idleTimeout
 		l.mu.Unlock()
 		if quiet {
 			return
@@ -106,13 +106,13 @@ func (l *Ledger) settle(ctx context.Context) {
 	}
 }
 
-// audit counts the accepted clients without an event, and those with more than one.
+// audit returns the number of accepted clients without an event, and with more than one.
 func (l *Ledger) audit() (lost, duplicated int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.entries {
 		switch {
-		case !e.isAccepted(): // somebody else's
+		case !e.isAccepted(): // another caller's client
 		case e.events == 0:
 			lost++
 		case e.events > 1:

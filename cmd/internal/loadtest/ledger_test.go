@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// The ledger counts one by one, in whatever order acceptances and events come.
+// The ledger counts acceptances and events in any order.
 func TestBenchLedger(t *testing.T) {
 	l := NewLedger()
 	accept := func(id uuid.UUID) { l.Accepted(id, time.Now()) }
@@ -20,7 +20,7 @@ func TestBenchLedger(t *testing.T) {
 	accept(twice)
 	l.Event(twice.String())
 	l.Event(twice.String())
-	l.Event(uuid.NewString()) // somebody else's
+	l.Event(uuid.NewString()) // another caller's client
 	l.Event("garbage")
 	if lost, duplicated := l.audit(); lost != 1 || duplicated != 1 {
 		t.Errorf("%d lost, %d duplicated, want 1 each", lost, duplicated)

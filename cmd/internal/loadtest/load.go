@@ -20,9 +20,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Load is the callers. They often share the machine with the service that they measure, so they do as little as possible.
+// Load simulates callers. They often share the machine with the service that they measure, so they use as little CPU as possible.
 type Load struct {
-	// AcceptedStatus is the HTTP status of an accepted request, 202 unless it is set before Run.
+	// AcceptedStatus is the HTTP status of an accepted request. The default is 202. Set it before Run.
 	AcceptedStatus int
 
 	cfg    Config
@@ -69,8 +69,8 @@ func NewLoad(cfg Config, ledger *Ledger) (*Load, error) {
 // Accepted returns the number of requests accepted so far.
 func (l *Load) Accepted() int64 { return l.accepted.Load() }
 
-// Run sends until the context ends or all requests are sent, and returns when the last one is answered. The error is a certificate of
-// the API that does not verify.
+// Run sends requests until the context ends or all are sent, and returns after the last response. The error is a
+// *tls.CertificateVerificationError if the API's certificate cannot be verified.
 func (l *Load) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -86,8 +86,8 @@ func (l *Load) Run(ctx context.Context) error {
 	return nil
 }
 
-// caller is one connection. With a rate, a request counts from when it was due: one that had to wait for its connection
-// waited for the service, too (coordinated omission).
+// caller is one connection. With a rate, the latency of a request counts from when it was due. It includes the wait for a free
+// connection, because that, too, is a wait for the service (coordinated omission).
 func (l *Load) caller(ctx context.Context, fail context.CancelCauseFunc, began time.Time) {
 	latency, byAnswer := newHistogram(), map[string]int{}
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
@@ -133,7 +133,7 @@ func (l *Load) caller(ctx context.Context, fail context.CancelCauseFunc, began t
 		l.accepted.Add(1)
 		now := time.Now()
 		l.ledger.Accepted(id, now)
-		_ = latency.RecordValue(now.Sub(due).Microseconds()) // an hour is the most that it takes
+		_ = latency.RecordValue(now.Sub(due).Microseconds()) // fails only above an hour
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,16 +143,16 @@ func (l *Load) caller(ctx context.Context, fail context.CancelCauseFunc, began t
 	}
 }
 
-// afterRefusal is how long a caller that was refused, or got no answer, holds back: a service that is down is no reason to
-// burn a processor.
+// afterRefusal is the pause of a caller after a refusal or a failed request, so that an unavailable service does not cause a busy
+// loop.
 const afterRefusal = 100 * time.Millisecond
 
-// Body is a format for a client with the members that most callers send. It takes the number of the client.
+// Body is the format of a client with the members that most callers send. Its argument is the number of the client.
 const Body = `{"firstName": "Bench", "lastName": "Mark", "emailAddress": "bench-%d@example.com", ` +
 	`"telephoneNumber": "+442079460958", ` +
 	`"address": {"line_1": "1 High Street", "post_town": "London", "postcode": "SW1A 1AA"}}`
 
-// send returns the id under which the request was accepted, and what to count the answer as.
+// send returns the id of the accepted client, or uuid.Nil, and the kind of response to count.
 func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, response *fasthttp.Response) (uuid.UUID, string) {
 	if err := l.client.Do(request, response); err != nil {
 		if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -172,7 +172,7 @@ func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, res
 	return id, answer
 }
 
-// Result returns what the callers and their ledger found: sent is the time in which requests were sent, all the time until the last event.
+// Result returns the measurements. sent is the time spent sending requests, all the time until the last event.
 func (l *Load) Result(sent, all time.Duration) Result {
 	r := Result{
 		Seconds:   sent.Seconds(),

@@ -1,4 +1,4 @@
-// Package loadtest drives a running Clientele and measures it from outside, as callers and subscribers see it.
+// Package loadtest sends requests to a running Clientele and measures acceptance and events as callers and subscribers see them.
 package loadtest
 
 import (
@@ -14,8 +14,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Run sends requests, waits for their events, and returns what it found. It creates clients for good. The error is a stream that cannot be
-// followed, or a *tls.CertificateVerificationError of the API. If the context ends, Run returns what it found so far.
+// Run sends requests, waits for their events, and returns the measurements. The clients that it creates are permanent. If the
+// context ends, Run returns the measurements so far. An error means that the stream of events cannot be followed, or is a
+// *tls.CertificateVerificationError if the API's certificate cannot be verified.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	ledger := NewLedger()
 	stop, err := Follow(ctx, cfg.Conn, ledger)
@@ -38,7 +39,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	err = load.Run(sending)
 	sent := time.Since(began)
 	if err == nil {
-		ledger.settle(ctx)
+		ledger.wait(ctx)
 	}
 	stopProgress()
 	r := load.Result(sent, time.Since(began))
@@ -46,8 +47,8 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return r, err
 }
 
-// Follow records every event that is published from now on in the ledger, until stop is called. It reads the stream with an ordered
-// consumer: an event that the stream does not keep does not count.
+// Follow records every event published from now on in the ledger, until stop is called. It reads the stream with an ordered
+// consumer: only stored events count.
 func Follow(ctx context.Context, nc *nats.Conn, ledger *Ledger) (stop func(), err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -72,7 +73,7 @@ func Follow(ctx context.Context, nc *nats.Conn, ledger *Ledger) (stop func(), er
 	return events.Stop, nil
 }
 
-// progress prints the progress, until the function that it returns is called.
+// progress prints the progress until stop is called.
 func progress(cfg Config, load *Load, ledger *Ledger) (stop func()) {
 	every, end := 5*time.Second, "\n"
 	if cfg.Terminal {

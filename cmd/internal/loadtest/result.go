@@ -12,9 +12,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Result is what a load test found. Times are in milliseconds.
+// Result has the measurements of a load test. Times are in milliseconds unless the name says otherwise.
 type Result struct {
-	Seconds       float64        `json:"seconds"` // in which requests were sent
+	Seconds       float64        `json:"seconds"` // spent sending requests
 	Accepted      int64          `json:"accepted"`
 	AcceptedRate  float64        `json:"acceptedPerSecond"`
 	Completed     int64          `json:"completed"`
@@ -24,7 +24,7 @@ type Result struct {
 	Answers       map[string]int `json:"answers"`
 	Lost          int            `json:"lost"`
 	Duplicated    int            `json:"duplicated"`
-	// ProcessorShare is how much of this machine the benchmark itself took, from 0 to 1.
+	// ProcessorShare is the share of this machine's processors that the load test itself used, from 0 to 1.
 	ProcessorShare float64 `json:"processorShare"`
 }
 

@@ -13,19 +13,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// checkTimeout bounds one look at everything that a process needs.
+// checkTimeout bounds all checks of a process together.
 const checkTimeout = 2 * time.Second
 
-// Check is one thing that a process needs.
+// Check checks a dependency of a process.
 type Check struct {
 	Name string
-	// Optional marks a thing that the process can do without for a while.
+	// Optional is true if the process can do its work without the dependency for a while.
 	Optional bool
-	// Probe returns nil if the thing is available.
+	// Probe returns nil when the dependency is available.
 	Probe func(context.Context) error
 }
 
-// Admin answers /livez, /readyz, /metrics and /debug/pprof.
+// Admin serves /livez, /readyz, /metrics and /debug/pprof.
 type Admin struct {
 	process *Process
 
@@ -34,11 +34,11 @@ type Admin struct {
 	checks []Check
 }
 
-// NewAdmin returns an Admin of the process: alive, but not ready.
+// NewAdmin returns an Admin for the process, which is not ready before Start.
 func NewAdmin(p *Process) *Admin {
 	a := &Admin{process: p}
 	promauto.With(p.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "clientele_ready", Help: "Whether the process can do its work: 1, or 0 with the reason at /readyz.",
+		Name: "clientele_ready", Help: "1 if the process is ready, or 0; /readyz has the reason.",
 	}, func() float64 {
 		if a.report(context.Background()).Ready {
 			return 1
@@ -48,7 +48,7 @@ func NewAdmin(p *Process) *Admin {
 	return a
 }
 
-// Start makes it ready for as long as the checks say so, until the process stops.
+// Start makes the process ready while all checks that are not optional succeed, until it stops.
 func (a *Admin) Start(checks []Check) {
 	a.set(true, checks)
 	a.process.OnStop("readiness", func(context.Context) error { a.set(false, nil); return nil })
@@ -77,15 +77,15 @@ func (a *Admin) Handler() http.Handler {
 	return mux
 }
 
-// report is the answer of /readyz.
+// report is the response body of /readyz.
 type report struct {
 	Ready bool `json:"ready"`
-	// Missing is why the process is not ready, Degraded what it can do without for now.
+	// Missing are the reasons why the process is not ready. Degraded are the failures of optional dependencies.
 	Missing  []string `json:"missing"`
 	Degraded []string `json:"degraded"`
 }
 
-// readyz answers 200 when everything that is not optional is there, else 503; either way with what is missing.
+// readyz responds with 200 if the process is ready, or else with 503, and with the report.
 func (a *Admin) readyz(w http.ResponseWriter, r *http.Request) {
 	report := a.report(r.Context())
 	body, err := json.Marshal(report)

@@ -7,8 +7,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// newHTTPLog returns a logger for the errors of net/http. They are about single connections, which break often: it logs them
-// at level debug.
+// newHTTPLog returns a logger for the errors of net/http. It logs them at level debug: they concern single connections, which
+// often fail.
 func newHTTPLog(logger zerolog.Logger) *log.Logger { return log.New(httpLog{logger}, "", 0) }
 
 type httpLog struct{ log zerolog.Logger }

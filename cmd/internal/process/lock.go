@@ -7,26 +7,24 @@ import (
 	"syscall"
 )
 
-// LockedError reports that another process uses a directory.
-type LockedError struct{ Dir string }
+// InUseError means that another process has locked the directory.
+type InUseError struct{ Dir string }
 
-func (e *LockedError) Error() string {
-	return e.Dir + " is in use by another clientele: stop it, or choose another directory"
-}
+func (e *InUseError) Error() string { return e.Dir + " is in use by another clientele" }
 
-// LockDir creates the directory, for this user only, and locks it until unlock or the end of the process. If another process has
-// locked it, it returns a *LockedError.
+// LockDir creates the directory, for this user only, and locks it. The lock ends with unlock or with the process, however it
+// ends. The error is an *InUseError if another process has the lock.
 func LockDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot create the directory, choose another: %w", err)
+		return nil, fmt.Errorf("create the directory: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot write to the directory, choose another: %w", err)
+		return nil, fmt.Errorf("lock the directory: %w", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
-		return nil, &LockedError{dir}
+		return nil, &InUseError{Dir: dir}
 	}
 	return func() { _ = file.Close() }, nil
 }

@@ -1,5 +1,4 @@
-// Package process is the life of a Clientele process, whatever its role: what it starts, what it serves, and the order in
-// which it stops.
+// Package process manages the life cycle of a Clientele process: it starts and serves its parts and stops them in order.
 package process
 
 import (
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,24 +21,24 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// watchInterval is how often Watch looks.
+// watchInterval is the interval of the checks of Watch.
 const watchInterval = time.Second
 
-// Process is a running process. What it starts is stopped in reverse order.
+// Process is a running process. Its parts stop in the reverse order of their start.
 type Process struct {
 	Log zerolog.Logger
-	// Metrics are what /metrics shows.
+	// Metrics are served at /metrics.
 	Metrics *prometheus.Registry
-	// Traces take the spans of what the process does. It is nil while nobody asks for them.
+	// Traces receives the spans of the process. It is nil unless StartTracing has enabled tracing.
 	Traces trace.TracerProvider
 
 	stopTimeout time.Duration
 	explain     func(error) error
 
 	fatal   chan error
-	giveUp  context.CancelFunc // ends the start, if it is still under way
+	cancel  context.CancelFunc // cancels the context of Run's start function, and so ends Run
 	started atomic.Bool
-	waiting atomic.Value // of string: what Await waits for, "" for nothing
+	waiting atomic.Value // of string: what Await waits for, or ""
 
 	mu    sync.Mutex
 	stops []stop
@@ -54,13 +52,13 @@ type stop struct {
 // Config configures New.
 type Config struct {
 	Log zerolog.Logger
-	// StopTimeout is how long Stop may take in all.
+	// StopTimeout is the time limit for stopping all parts.
 	StopTimeout time.Duration
 	// Explain rewrites the errors that are logged and shown by /readyz for an operator. The default is no change.
 	Explain func(error) error
 }
 
-// New returns a process that has started nothing yet.
+// New returns a process without parts.
 func New(cfg Config) *Process {
 	if cfg.Explain == nil {
 		cfg.Explain = func(err error) error { return err }
@@ -69,19 +67,19 @@ func New(cfg Config) *Process {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Process{
 		Log: cfg.Log, Metrics: metrics, stopTimeout: cfg.StopTimeout, explain: cfg.Explain,
-		fatal: make(chan error, 1), giveUp: func() {},
+		fatal: make(chan error, 1), cancel: func() {},
 	}
 }
 
 // Explain returns the error as an operator reads it.
 func (p *Process) Explain(err error) error { return p.explain(err) }
 
-// Run starts the process, goes on until the context ends or something is fatal, and stops what was started. Either also
-// ends the context of start. That the context ended, be it in the middle of the start, is no error.
+// Run calls start, waits until the context ends or Fatal or Done is called, and stops the parts. All three also end the context
+// of start. The error is that of start, Fatal or Stop. Run returns nil if the context ended, even during the start.
 func (p *Process) Run(ctx context.Context, start func(context.Context) error) error {
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.giveUp = cancel
+	p.cancel = cancel
 	err := start(running)
 	p.started.Store(true)
 	if err == nil {
@@ -94,19 +92,19 @@ func (p *Process) Run(ctx context.Context, start func(context.Context) error) er
 	default:
 	}
 	if ctx.Err() != nil {
-		p.Log.Info().Msg("stopping; a second signal ends at once")
+		p.Log.Info().Msg("stopping; a second signal ends the process immediately")
 	}
-	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended: that is why it stops
+	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended
 }
 
-// OnStop has Stop call run, before what was registered earlier. Its context ends when the time to stop is over.
+// OnStop registers a function that Stop calls, before those registered earlier. Its context ends with the stop timeout.
 func (p *Process) OnStop(name string, run func(context.Context) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stops = append(p.stops, stop{name, run})
 }
 
-// Go runs f in the background until Stop ends its context, and has Stop wait for it.
+// Go runs f in a goroutine. Stop cancels its context and waits for it.
 func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -121,22 +119,22 @@ func (p *Process) Go(ctx context.Context, name string, f func(context.Context)) 
 	})
 }
 
-// Fatal has Run stop and return the error: the process cannot go on.
+// Fatal makes Run stop the process and return the error. Later errors are ignored.
 func (p *Process) Fatal(err error) {
 	select {
 	case p.fatal <- err:
-		p.giveUp()
-	default: // one reason is enough
+		p.cancel()
+	default: // the first error is enough
 	}
 }
 
-// Starting reports whether the start is still under way.
+// Starting reports whether the process is still starting.
 func (p *Process) Starting() bool { return !p.started.Load() }
 
-// Done has Run stop without an error: there is nothing more to do.
-func (p *Process) Done() { p.giveUp() }
+// Done makes Run stop the process and return nil.
+func (p *Process) Done() { p.cancel() }
 
-// Watch looks every second whether the process can go on. An error is fatal when the next look finds it again.
+// Watch calls check every second. If two consecutive calls return the same error, it is fatal.
 func (p *Process) Watch(ctx context.Context, name string, check func() error) {
 	p.Go(ctx, "watching "+name, func(ctx context.Context) {
 		ticker := time.NewTicker(watchInterval)
@@ -158,8 +156,8 @@ func (p *Process) Watch(ctx context.Context, name string, check func() error) {
 	})
 }
 
-// Stop stops what was started, last first; a second call does nothing. Past the time for stopping it returns an error at
-// once and leaves the rest as it is, for the process to end. That costs what kill -9 would: nothing but time.
+// Stop stops the parts in reverse order. A second call does nothing. After the timeout, Stop returns a *StopTimeoutError at once and
+// does not stop the remaining parts: the process must end. That is safe, like kill -9, but the next start takes longer.
 func (p *Process) Stop() error {
 	p.mu.Lock()
 	stops := p.stops
@@ -179,7 +177,7 @@ func (p *Process) Stop() error {
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {
-			return &StopTimeoutError{stop.name}
+			return &StopTimeoutError{Name: stop.name, Timeout: p.stopTimeout}
 		}
 		if err != nil {
 			p.Log.Warn().Err(err).Msg("stopping " + stop.name)
@@ -188,31 +186,34 @@ func (p *Process) Stop() error {
 	return nil
 }
 
-// StopTimeoutError reports that a part of the process did not stop in time.
-type StopTimeoutError struct{ Part string }
-
-func (e *StopTimeoutError) Error() string {
-	return "stopping " + e.Part + " took too long; unfinished work is repeated by other processes or after a restart"
+// StopTimeoutError means that a part did not stop in time.
+type StopTimeoutError struct {
+	Name    string
+	Timeout time.Duration
 }
 
-// HTTP is an HTTP server.
+func (e *StopTimeoutError) Error() string {
+	return fmt.Sprintf("stopping %s took longer than %s: unfinished work resumes in another process or after a restart", e.Name, e.Timeout)
+}
+
+// HTTP configures a server.
 type HTTP struct {
 	Name    string // for the log
-	Address string
+	Address string // HOST:PORT; with port 0, a free one is chosen
 	Handler http.Handler
 	TLS     *tls.Config // nil for plain HTTP
-	// MaxConnections is how many callers may be connected at once, 0 for any number. More of them wait to be let in.
+	// MaxConnections is the maximum number of open connections; 0 means no limit. Further connections wait.
 	MaxConnections int
-	// OnShutdown is called when Stop begins to wait for requests, unless it is nil.
+	// OnShutdown, if not nil, is called when Stop begins to wait for requests.
 	OnShutdown func()
 }
 
-// Serve answers HTTP until Stop, which lets requests in progress finish. It returns the address with its port, where that was
-// left to choose; an error says what to do.
+// Serve serves HTTP until Stop, which waits for requests in progress. It returns the address with its actual port. An error is
+// that of net.Listen.
 func (p *Process) Serve(h HTTP) (string, error) {
 	listener, err := net.Listen("tcp", h.Address)
 	if err != nil {
-		return "", ListenError(h.Address, err)
+		return "", err
 	}
 	address := listener.Addr().String()
 	if h.MaxConnections > 0 {
@@ -230,7 +231,7 @@ func (p *Process) Serve(h HTTP) (string, error) {
 		MaxHeaderBytes:    16 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 100,
-			// What is received and not read yet: a body is read after its caller is known.
+			// Limits on data not read yet: bodies are read after authentication.
 			MaxReceiveBufferPerStream:     64 << 10,
 			MaxReceiveBufferPerConnection: 256 << 10,
 		},
@@ -254,12 +255,4 @@ func (p *Process) Serve(h HTTP) (string, error) {
 		return nil
 	})
 	return address, nil
-}
-
-// ListenError returns the error about an address that cannot be listened on, with what to do.
-func ListenError(address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use by another program: stop it, or choose another address", address)
-	}
-	return fmt.Errorf("cannot listen on %q, choose another HOST:PORT: %w", address, err)
 }

@@ -9,56 +9,56 @@ import (
 	"time"
 )
 
-// reloadInterval is how often files are looked at.
+// reloadInterval is the interval at which files are checked for changes.
 const reloadInterval = time.Second
 
-// Reload calls load now, and again whenever one of the files has changed or was replaced. The first call's error is returned. A later
-// error is logged once, and load is called again until it succeeds.
+// Reload calls load now, and again whenever one of the files was changed or replaced. It returns the error of the first call. The
+// error of a later call is logged once, and load is called every second until it succeeds.
 func (p *Process) Reload(ctx context.Context, name string, files []string, load func() error) error {
-	before := look(files)
+	loaded := state(files)
 	if err := load(); err != nil {
 		return err
 	}
 	p.Go(ctx, "reloading "+name, func(ctx context.Context) {
 		ticker := time.NewTicker(reloadInterval)
 		defer ticker.Stop()
-		said := ""
+		logged := "" // the last error
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
 			}
-			now := look(files)
-			if now == before {
+			current := state(files)
+			if current == loaded {
 				continue
 			}
 			if err := load(); err != nil {
-				if err.Error() != said {
-					p.Log.Error().Err(err).Msg("cannot read " + name + " again, what was read before stays in force")
+				if err.Error() != logged {
+					p.Log.Error().Err(err).Msg("cannot reload " + name + "; the previous content stays in use")
 				}
-				said = err.Error()
+				logged = err.Error()
 				continue
 			}
-			before, said = now, ""
-			p.Log.Info().Msg("read " + name + " again")
+			loaded, logged = current, ""
+			p.Log.Info().Msg("reloaded " + name)
 		}
 	})
 	return nil
 }
 
-// look returns what changes when one of the files does.
-func look(files []string) string {
-	var state strings.Builder
+// state returns a string that changes when one of the files changes.
+func state(files []string) string {
+	var s strings.Builder
 	for _, file := range files {
 		if info, err := os.Stat(file); err == nil {
 			var inode uint64
 			if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 				inode = stat.Ino
 			}
-			fmt.Fprint(&state, inode, info.Size(), info.ModTime().UnixNano())
+			fmt.Fprint(&s, inode, info.Size(), info.ModTime().UnixNano())
 		}
-		state.WriteByte(';')
+		s.WriteByte(';')
 	}
-	return state.String()
+	return s.String()
 }

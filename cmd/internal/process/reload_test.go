@@ -15,7 +15,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// lines is what a process logs.
+// lines receives the log lines of a process.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -37,7 +37,7 @@ func TestReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write := func(content string) {
 		t.Helper()
-		// As editors and Kubernetes do it.
+		// Editors and Kubernetes replace files like this.
 		if err := os.WriteFile(file+".new", []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

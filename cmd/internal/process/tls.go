@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Certificate returns a configuration for TLS 1.2 or later with this certificate, which is read again when the files change.
+// Certificate returns a configuration for TLS 1.2 or later with this certificate. It reads the files again when they change.
 func (p *Process) Certificate(ctx context.Context, certFile, keyFile string) (*tls.Config, error) {
 	var current atomic.Pointer[tls.Certificate]
 	err := p.Reload(ctx, "the certificate", []string{certFile, keyFile}, func() error {

@@ -16,13 +16,12 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// flushTimeout is how long Stop lets the last spans take. Where nobody takes them, that is no reason to stop late.
+// flushTimeout bounds the export of the last spans, so that an unavailable collector does not delay Stop.
 const flushTimeout = 2 * time.Second
 
-// StartTracing has Traces export spans as the environment variables of OpenTelemetry say (its specification, "Environment
-// Variable Specification"): to OTEL_EXPORTER_OTLP_ENDPOINT, or, with OTEL_TRACES_EXPORTER=console, to console. Without either
-// there are none, other than the specification has it: nobody waits for spans at its default address. The error names the
-// variable that is wrong.
+// StartTracing sets Traces according to OpenTelemetry's Environment Variable Specification: spans are exported to
+// OTEL_EXPORTER_OTLP_ENDPOINT, or to console with OTEL_TRACES_EXPORTER=console. Without these variables, tracing is off. The
+// specification's default endpoint is not used, because often no collector listens there. An error names the invalid variable.
 func (p *Process) StartTracing(ctx context.Context, version string, console io.Writer) error {
 	exporter, err := newExporter(ctx, console)
 	if exporter == nil || err != nil {
@@ -44,7 +43,7 @@ func (p *Process) StartTracing(ctx context.Context, version string, console io.W
 	return nil
 }
 
-// newExporter returns nil where nobody asks for traces.
+// newExporter returns nil if tracing is off.
 func newExporter(ctx context.Context, console io.Writer) (sdktrace.SpanExporter, error) {
 	kind := os.Getenv("OTEL_TRACES_EXPORTER")
 	if kind == "" && cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")) == "" ||
@@ -57,13 +56,13 @@ func newExporter(ctx context.Context, console io.Writer) (sdktrace.SpanExporter,
 	case "console":
 		return stdouttrace.New(stdouttrace.WithWriter(console))
 	case "", "otlp":
-		const spoken = "http/protobuf"
-		asked := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), spoken)
-		if asked != spoken {
-			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL must be %s, for which collectors listen on port 4318", spoken)
+		const supported = "http/protobuf"
+		protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), supported)
+		if protocol != supported {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL must be %s; collectors accept it on port 4318", supported)
 		}
 		return otlptracehttp.New(ctx)
 	default:
-		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER must be otlp, console or none, and is %q", kind)
+		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER must be otlp, console or none, not %q", kind)
 	}
 }

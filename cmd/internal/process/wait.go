@@ -8,12 +8,12 @@ import (
 
 const (
 	waitInterval = 500 * time.Millisecond
-	// reportInterval is how often a process that waits says so.
+	// reportInterval is the interval of the log lines of a waiting process.
 	reportInterval = 10 * time.Second
 )
 
-// Await calls f until it succeeds; meanwhile the log, every ten seconds, and readiness say that it waits for what. It
-// gives up when the context ends, with an error that says what it waited for, or with the first error that is final.
+// Await calls f every 0.5 s until it succeeds, or until final reports true for its error. Meanwhile, /readyz and a log line every
+// 10 s name what it waits for. If the context ends, Await returns the last error.
 func (p *Process) Await(ctx context.Context, what string, f func(context.Context) error, final func(error) bool) error {
 	defer p.waiting.Store("")
 	ticker := time.NewTicker(waitInterval)
@@ -23,7 +23,7 @@ func (p *Process) Await(ctx context.Context, what string, f func(context.Context
 		err := f(ctx)
 		if err == nil {
 			if !reported.IsZero() {
-				p.Log.Info().Msg(what + " is there")
+				p.Log.Info().Msg(what + " is available")
 			}
 			return nil
 		}

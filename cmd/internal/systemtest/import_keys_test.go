@@ -132,7 +132,7 @@ func TestImportKeyColumn(t *testing.T) {
 	i.clients(2, "each key is a client")
 	want := "crm id,firstName,lastName,emailAddress,import_row,import_errors\n" +
 		",Jill,Smith,jill@example.com,4,crm id is empty: each row needs a key in it\n" +
-		"\" 4711 \",Joan,Smith,joan@example.com,5,crm id is the same as in row 2: each row needs a key of its own\n" +
+		"\" 4711 \",Joan,Smith,joan@example.com,5,crm id is the same as in row 2: each row needs a unique key\n" +
 		"4713,John,,john@example.com,6,lastName is required and must not be blank\n"
 	if got := i.read("crm.rejects.csv"); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -157,7 +157,7 @@ func TestImportKeyColumn(t *testing.T) {
 		}
 	}
 
-	i.run("crm.csv", cli.ExitError, `--key-column names a column "x", and the file has none`, "--key-column", "x", "--map", "crm id=")
-	i.run("crm.csv", cli.ExitError, "--key-column firstName is a part of the client", "--key-column", "firstName")
-	i.run("crm.csv", cli.ExitError, "must not name the same column", "--key-column", "crm id", "--map", "crm id=")
+	i.run("crm.csv", cli.ExitError, `--key-column: the file has no column "x"`, "--key-column", "x", "--map", "crm id=")
+	i.run("crm.csv", cli.ExitError, "--key-column: firstName is a member of the client", "--key-column", "firstName")
+	i.run("crm.csv", cli.ExitError, "--key-column: crm id is mapped", "--key-column", "crm id", "--map", "crm id=")
 }

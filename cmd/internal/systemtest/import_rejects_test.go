@@ -129,7 +129,7 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.run("clients.csv", cli.ExitOK, "accepted 1", "--rejects", i.path("link.csv"))
-	i.run("mine.rejects.csv", cli.ExitError, "is not a regular file", "--rejects", i.path("link.csv"))
+	i.run("mine.rejects.csv", cli.ExitError, "is not a regular file: choose another file with --rejects", "--rejects", i.path("link.csv"))
 	if got := i.read("other"); got != "precious" {
 		t.Errorf("overwritten: %s", got)
 	}
@@ -143,7 +143,7 @@ func TestRejectsAreEditedMeanwhile(t *testing.T) {
 	i.write("clients.rejects.csv", rejects)
 	address := testcluster.FreeAddress(t)
 	p := testcluster.Start(t, testcluster.Program(t, "clientele"), "import", i.path("clients.rejects.csv"), "--url", "http://"+address)
-	p.Says("no answer, trying again")
+	p.Says("no response; trying again")
 	edited := rejects + "John,Smith,john@example.com,3,reason\n"
 	i.write("clients.rejects.csv", edited)
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--listen="+address)

@@ -25,9 +25,9 @@ import (
 func TestFilesThatAreMovedAway(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, what, want string }{
-		{"the data directory", "", "bring"},
-		{"the streams", "nats", "the streams are gone, bring them back and start again"},
-		{"the database", "clientele.db", "the database is gone, bring it back and start again"},
+		{"the data directory", "", "restore"},
+		{"the streams", "nats", "the streams are missing: restore them and restart"},
+		{"the database", "clientele.db", "the database file is missing: restore it and restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -228,7 +228,7 @@ func TestAStreamThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), "clientele: the embedded NATS cannot go on, see to the disk of ") {
+	if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), "clientele: the embedded NATS has failed: check the disk of ") {
 		t.Errorf("exit status %d: %s", status, again.Output())
 	}
 	if err := os.WriteFile(meta, sound, 0o600); err != nil {
@@ -248,7 +248,7 @@ func TestFilesAreMovedAwayFromAProcessThatWaits(t *testing.T) {
 	if err := os.Rename(dir, dir+" elsewhere"); err != nil {
 		t.Fatal(err)
 	}
-	if status := serve.Wait(); status != cli.ExitError || !strings.Contains(serve.Output(), "clientele: the streams are gone") {
+	if status := serve.Wait(); status != cli.ExitError || !strings.Contains(serve.Output(), "clientele: the streams are missing") {
 		t.Errorf("exit status %d: %s", status, serve.Output())
 	}
 }

@@ -1,4 +1,4 @@
-// Package webhook delivers events to a URL: at least once, signed as in Standard Webhooks.
+// Package webhook delivers events to a URL at least once, signed according to Standard Webhooks 1.0.
 package webhook
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ReadSecret returns the signing key in a file, or nil for the path "". As in Standard Webhooks, whsec_ precedes a key in base64;
-// any other text is the key itself. A key has at least 16 bytes.
+// ReadSecret returns the signing key in a file, or nil for the path "". A key in base64 has the prefix whsec_, as in Standard
+// Webhooks; any other text is the key itself. A key must have at least 16 bytes.
 func ReadSecret(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
@@ -36,33 +36,34 @@ func ReadSecret(path string) ([]byte, error) {
 	if encoded, ok := strings.CutPrefix(text, "whsec_"); ok {
 		secret, err := base64.StdEncoding.DecodeString(encoded)
 		if err == nil && len(secret) < least {
-			err = fmt.Errorf("a secret has at least %d bytes", least)
+			err = fmt.Errorf("a secret must have at least %d bytes", least)
 		}
 		return secret, err
 	}
 	if len(text) < least {
-		return nil, fmt.Errorf("a secret has at least %d bytes", least)
+		return nil, fmt.Errorf("a secret must have at least %d bytes", least)
 	}
 	return []byte(text), nil
 }
 
-// Timeout is the time limit for one attempt.
+// Timeout is the time limit for one delivery attempt.
 const Timeout = 30 * time.Second
 
+// maxPause is the longest pause between two attempts.
 const maxPause = 5 * time.Minute
 
 // Config configures a Forwarder.
 type Config struct {
-	// URL is the receiver's.
+	// URL is the URL of the receiver.
 	URL string
-	// Secret signs each request, unless it is nil.
+	// Secret is the key that signs each request. If it is nil, requests are not signed.
 	Secret []byte
-	// UserAgent is the name and version that the receiver sees.
+	// UserAgent is the User-Agent header of the requests.
 	UserAgent string
 	Log       zerolog.Logger
 }
 
-// Forwarder posts events to a URL as CloudEvents in HTTP's binary mode.
+// Forwarder posts events to a URL as CloudEvents 1.0 in binary mode.
 type Forwarder struct {
 	cfg    Config
 	client *http.Client
@@ -72,7 +73,7 @@ type Forwarder struct {
 func New(cfg Config) *Forwarder {
 	return &Forwarder{cfg: cfg, client: &http.Client{
 		Timeout: Timeout,
-		// A redirect is an answer: personal data goes to the configured URL only.
+		// Do not follow redirects: personal data must reach only the configured URL.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -102,7 +103,7 @@ func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 		return err
 	}
 	for name, values := range msg.Headers() {
-		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" || name == domain.HeaderTraceparent { // the former is Content-Type in HTTP
+		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" || name == domain.HeaderTraceparent { // ce-datacontenttype is Content-Type in HTTP
 			request.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
@@ -116,14 +117,14 @@ func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 		return err
 	}
 	defer response.Body.Close()
-	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // to reuse the connection
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("the answer is %s", response.Status)
+		return fmt.Errorf("the receiver responded with %s", response.Status)
 	}
 	return nil
 }
 
-// sign signs a request by Standard Webhooks 1.0: HMAC-SHA256 of id, time and body.
+// sign signs a request according to Standard Webhooks 1.0: HMAC-SHA256 of id, time and body.
 func (f *Forwarder) sign(request *http.Request, id string, body []byte) {
 	now := strconv.FormatInt(time.Now().Unix(), 10)
 	mac := hmac.New(sha256.New, f.cfg.Secret)

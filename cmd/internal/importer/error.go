@@ -1,0 +1,46 @@
+package importer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ConfigError means that a field of Config does not fit the file or another field.
+type ConfigError struct {
+	Field string // KeyColumn or Map
+	Err   error
+}
+
+func (e *ConfigError) Error() string { return e.Field + ": " + e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+func configErrorf(field, format string, args ...any) error {
+	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
+}
+
+// ColumnError means that a CSV file has a column whose name is not a member of a client.
+type ColumnError struct {
+	Column  string
+	Members []string // the names that a column may have
+}
+
+func (e *ColumnError) Error() string {
+	return fmt.Sprintf("column %q is not a member of a client; the members are %s", e.Column, strings.Join(e.Members, ", "))
+}
+
+// RejectsError means that the file for rejected rows cannot be written.
+type RejectsError struct{ Err error }
+
+func (e *RejectsError) Error() string { return "write the rejected rows: " + e.Err.Error() }
+func (e *RejectsError) Unwrap() error { return e.Err }
+
+// RefusedError means that the API refuses every row, such as for its token.
+type RefusedError struct {
+	URL     string
+	Status  int
+	Reasons []string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s answers %d %s", e.URL, e.Status, strings.Join(e.Reasons, "; "))
+}
