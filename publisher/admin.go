@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"clientele/domain"
@@ -117,45 +118,27 @@ func (a *Admin) Erase(ctx context.Context, id uuid.UUID, since time.Time) (erase
 // eventsOf returns the sequences of the client.created events of a client. The stream has no subject for each client, so
 // eventsOf reads headers.
 func (a *Admin) eventsOf(ctx context.Context, id uuid.UUID, since time.Time) (sequences []uint64, err error) {
-	last := a.events.CachedInfo().State.LastSeq
-	if a.events.CachedInfo().State.Msgs == 0 {
-		return nil, nil
-	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{domain.SubjectCreated}, HeadersOnly: true}
-	if !since.IsZero() {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
-	}
-	consumer, err := a.events.OrderedConsumer(ctx, cfg)
+	r, err := ReadEvents(ctx, a.js, EventsConfig{Since: since, UpToNow: true, Subjects: []string{domain.SubjectCreated}, HeadersOnly: true})
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+		return nil, err
 	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
-	}
-	if info.NumPending == 0 {
-		return nil, nil
-	}
-	msgs, err := consumer.Messages()
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
-	}
-	defer msgs.Stop()
+	defer r.Close()
 	for {
-		msg, err := msgs.Next(jetstream.NextContext(ctx))
+		msg, err := r.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return sequences, nil
+		}
 		if err != nil {
-			return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+			return nil, err
+		}
+		if msg.Headers().Get("ce-subject") != id.String() {
+			continue
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
 			return nil, err
 		}
-		if msg.Headers().Get("ce-subject") == id.String() {
-			sequences = append(sequences, meta.Sequence.Stream)
-		}
-		if meta.NumPending == 0 || meta.Sequence.Stream >= last {
-			return sequences, nil
-		}
+		sequences = append(sequences, meta.Sequence.Stream)
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"clientele/domain"
+	"clientele/publisher"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -45,39 +45,13 @@ func (c *eventsTailCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: !c.JSON}
-	if !c.Since.isSet() {
-		// With DeliverNew, events would be missing when the library recreates the consumer.
-		stream, err := js.Stream(e.ctx, domain.StreamEvents)
-		if err != nil {
-			return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
-		}
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, stream.CachedInfo().State.LastSeq+1
-	} else {
-		since := c.Since.past()
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
-	}
-	consumer, err := js.OrderedConsumer(e.ctx, domain.StreamEvents, cfg)
+	events, err := publisher.ReadEvents(e.ctx, js, publisher.EventsConfig{
+		Since: c.Since.past(), Next: !c.Since.isSet(), UpToNow: c.NoFollow, HeadersOnly: !c.JSON,
+	})
 	if err != nil {
-		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+		return err
 	}
-	defer func() { // otherwise the server keeps it for minutes
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = js.DeleteConsumer(ctx, domain.StreamEvents, consumer.CachedInfo().Name)
-	}()
-	info, err := consumer.Info(e.ctx)
-	if err != nil {
-		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
-	}
-	if c.NoFollow && info.NumPending == 0 {
-		return nil
-	}
-	msgs, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
-	}
-	defer msgs.Stop()
+	defer events.Close()
 	lost := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(lost) })
 	ctx, cancel := context.WithCancel(e.ctx)
@@ -90,22 +64,19 @@ func (c *eventsTailCmd) Run(e env) error {
 		}
 	}()
 	for {
-		msg, err := msgs.Next(jetstream.NextContext(ctx))
+		msg, err := events.Next(ctx)
 		switch {
-		case e.ctx.Err() != nil:
+		case e.ctx.Err() != nil, errors.Is(err, io.EOF):
 			return nil
 		case ctx.Err() != nil:
 			return errors.New("the connection to NATS was lost")
 		case err != nil:
-			return fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
+			return err
 		}
 		if c.ID == "" || strings.EqualFold(c.ID, msg.Headers().Get("ce-subject")) {
 			if err := c.print(e.stdout, msg); err != nil {
 				return err
 			}
-		}
-		if meta, err := msg.Metadata(); c.NoFollow && (err != nil || meta.NumPending == 0) {
-			return err
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"clientele/domain"
+	"clientele/publisher"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -47,30 +47,29 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	return r, err
 }
 
-// Follow records every event published from now on in the ledger, until stop is called. It reads the stream with an ordered
-// consumer: only stored events count.
+// Follow records every event published from now on in the ledger, until stop is called. Only events that the stream stores count.
 func Follow(ctx context.Context, nc *nats.Conn, ledger *Ledger) (stop func(), err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := js.Stream(ctx, domain.StreamEvents)
+	events, err := publisher.ReadEvents(ctx, js, publisher.EventsConfig{Next: true, HeadersOnly: true})
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", domain.StreamEvents, err)
+		return nil, err
 	}
-	consumer, err := js.OrderedConsumer(ctx, domain.StreamEvents, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   stream.CachedInfo().State.LastSeq + 1,
-		HeadersOnly:   true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
-	}
-	events, err := consumer.Consume(func(msg jetstream.Msg) { ledger.Event(msg.Headers().Get("ce-subject")) })
-	if err != nil {
-		return nil, fmt.Errorf("follow stream %s: %w", domain.StreamEvents, err)
-	}
-	return events.Stop, nil
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			msg, err := events.Next(ctx)
+			if err != nil {
+				return
+			}
+			ledger.Event(msg.Headers().Get("ce-subject"))
+		}
+	}()
+	return func() { cancel(); <-ended; events.Close() }, nil
 }
 
 // progress prints the progress until stop is called.

@@ -63,7 +63,9 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/cmd"}
 	case pkg == "clientele/cmd/internal/importer":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli", "github.com/nats-io/"}
-	case pkg == "clientele/cmd/internal/loadtest", pkg == "clientele/cmd/internal/webhook":
+	case pkg == "clientele/cmd/internal/loadtest":
+		return []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
+	case pkg == "clientele/cmd/internal/webhook":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd"}
 	case strings.HasPrefix(pkg, "clientele/cmd/internal"):
 		return []string{"clientele/domain", "clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli"}
