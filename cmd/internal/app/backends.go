@@ -102,6 +102,9 @@ func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role 
 		EncryptionKey: key,
 		Log:           p.Log,
 	})
+	if errors.Is(err, embedded.ErrNoUsers) {
+		return nil, nil, optionError(err, NATSListen, NATSConfig)
+	}
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
 		return nil, nil, listenError(listen.Err, NATSListen, o.Embedded.Listen)
 	}

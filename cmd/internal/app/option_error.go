@@ -27,6 +27,7 @@ const (
 	MaxRequests           Option = "MaxRequests"
 	NATSCA                Option = "NATSCA"
 	NATSCert              Option = "NATSCert"
+	NATSConfig            Option = "NATSConfig"
 	NATSCreds             Option = "NATSCreds"
 	NATSEncryptionKeyFile Option = "NATSEncryptionKeyFile"
 	NATSKey               Option = "NATSKey"

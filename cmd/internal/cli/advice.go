@@ -56,6 +56,7 @@ var flagOf = map[app.Option]string{
 	app.MaxRequests:           "--max-requests",
 	app.NATSCA:                "--nats-ca",
 	app.NATSCert:              "--nats-cert",
+	app.NATSConfig:            "--nats-config",
 	app.NATSCreds:             "--nats-creds",
 	app.NATSEncryptionKeyFile: "--nats-encryption-key-file",
 	app.NATSKey:               "--nats-key",

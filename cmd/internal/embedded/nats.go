@@ -136,8 +136,7 @@ func (cfg NATSConfig) access(host string) (*server.Options, error) {
 	ip, err := netip.ParseAddr(host)
 	open := host != "localhost" && (err != nil || !ip.IsLoopback())
 	if open && len(opts.Users) == 0 && len(opts.Nkeys) == 0 {
-		return nil, &ListenError{errors.New("every program that can connect could read and write everything: define users in a " +
-			"configuration, see deploy/nats/users.conf")}
+		return nil, ErrNoUsers
 	}
 	return opts, nil
 }
@@ -158,6 +157,10 @@ func (n *NATS) Health() error {
 	}
 	return nil
 }
+
+// ErrNoUsers means that NATSConfig.Listen is not on loopback and the configuration has no users.
+var ErrNoUsers = errors.New("without users, every program that can connect could read and write everything: define users in a " +
+	"configuration, see deploy/nats/users.conf")
 
 // ListenError means that the server cannot listen on NATSConfig.Listen.
 type ListenError struct{ Err error }
