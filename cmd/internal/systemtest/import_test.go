@@ -167,15 +167,17 @@ func TestImportIsKilled(t *testing.T) {
 	csvFile(t, path, n+1, map[int][]string{3: {"Jane", "", "", "", "", "", ""}})
 	args := []string{"import", path, "--url", api, "--map", "E-Mail=emailAddress", "--map", "note="}
 	js := testcluster.JetStream(t, natsURL)
+	last := func(name string) uint64 {
+		t.Helper()
+		stream, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.LastSeq
+	}
 	for _, killedAt := range []uint64{500, 2000} {
 		p := testcluster.Start(t, testcluster.Program(t, "clientele"), args...)
-		publishertest.Eventually(t, "the import is under way", func() bool {
-			stream, err := js.Stream(t.Context(), domain.StreamCommands)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return stream.CachedInfo().State.LastSeq >= killedAt
-		})
+		publishertest.Eventually(t, "the import is in progress", func() bool { return last(domain.StreamCommands) >= killedAt })
 		p.Kill()
 		if left, err := os.ReadDir(files); err != nil || len(left) != 1 {
 			t.Errorf("%v beside the file: %v", left, err)
@@ -185,7 +187,7 @@ func TestImportIsKilled(t *testing.T) {
 	if status := p.Wait(); status != cli.ExitError || !strings.Contains(p.Output(), fmt.Sprintf("accepted %d, rejected 1", n)) {
 		t.Fatalf("%d: %s", status, p.Output())
 	}
-	publishertest.Eventually(t, "all clients", func() bool { return len(testcluster.Events(t, natsURL)) >= n })
+	publishertest.Eventually(t, "all clients", func() bool { return last(domain.StreamEvents) >= n })
 	if got := len(testcluster.Events(t, natsURL)); got != n {
 		t.Errorf("%d clients, want %d", got, n)
 	}
