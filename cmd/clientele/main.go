@@ -1,5 +1,5 @@
-// Command clientele takes in new clients: it answers 202 over HTTP once a command is on disk, stores each client exactly
-// once, and publishes client.created.
+// Command clientele registers new clients. It responds with 202 over HTTP when a command is on disk, stores each client exactly once,
+// and publishes client.created. Run clientele --help for its commands.
 package main
 
 import (

@@ -41,7 +41,7 @@ type cli struct {
 	VersionFlag kong.VersionFlag `name:"version" env:"-" help:"Print the version."`
 }
 
-const description = `Clientele takes in new clients. 202 Accepted means that the command is on disk and will be processed.
+const description = `Clientele registers the new clients of a business. 202 Accepted means that the command is on disk and will be processed.
 
   # Everything in one process, on http://127.0.0.1:8080, with a page at /docs
   clientele serve
