@@ -34,7 +34,7 @@ BENCH_SECONDS := 6
 BENCH_ROUNDS := 3
 
 .PHONY: bench
-bench: ## Measure each stage and the whole; BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
+bench: ## Measure each stage and the path from end to end; BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
 	.ci/install postgres
 	BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
 		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/internal/perftest
@@ -50,7 +50,7 @@ growth: ## Measure with large logs and tables, and over time; GROWTH_SCALE=1 SOA
 		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/internal/perftest
 
 .PHONY: overload
-overload: ## Measure a well-behaved caller, and memory, during attacks; BENCH_SECONDS=6. Linux
+overload: ## Measure a legitimate caller and memory during attacks; BENCH_SECONDS=6. Linux
 	BENCH_SECONDS=$(BENCH_SECONDS) go test -tags bench -count=1 -timeout 20m -v -run TestOverload ./cmd/internal/perftest
 
 .PHONY: browser
@@ -92,8 +92,8 @@ faults: ## Inject random faults and check that nothing is lost; FAULTS_MINUTES=4
 powerloss: ## Simulate power loss and disk failure under serve; requires root on Linux
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/internal/faulttest
 
-# go test fuzzes one target at a time, so the targets are listed first. Each runs for FUZZ_TIME; by default Go would spend up to a
-# minute of it on minimizing one input. The files of killed fuzzing processes are in a directory that is removed at the end.
+# go test fuzzes one target at a time, so the targets are listed first. Each runs for FUZZ_TIME. By default, Go would spend up to a
+# minute of it on minimizing one input. Killed fuzzing processes leave files in a temporary directory, which is removed at the end.
 FUZZ_TIME := 1m
 
 .PHONY: fuzz
@@ -101,7 +101,7 @@ fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
 	.ci/install postgres
 	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
 	targets=$$(echo "$$listed" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print $$2 ":" names[--n] }'); \
-	[ -n "$$targets" ] || { echo "there is nothing to fuzz"; exit 1; }; \
+	[ -n "$$targets" ] || { echo "no fuzz targets found"; exit 1; }; \
 	tmp=$$(mktemp -d) && chmod 755 "$$tmp" && trap 'rm -rf "$$tmp"' EXIT; \
 	status=0; \
 	for target in $$targets; do \
@@ -111,10 +111,10 @@ fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
 	exit $$status
 
 .PHONY: clean
-clean: ## Remove build results; data stays
+clean: ## Remove build results, but keep data
 	rm -rf clientele .tools
 
-# The file name contains the version, so a new version is built once.
+# The file name contains the version, so each version is built once.
 $(GOLANGCI_LINT):
 	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv .tools/golangci-lint $@
