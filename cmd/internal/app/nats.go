@@ -96,6 +96,9 @@ func connect(ctx context.Context, p *process.Process, servers, role string, extr
 		nc, err = nats.Connect(servers, options...)
 		return err
 	}, func(err error) bool { return Permanent(err) || errors.Is(err, os.ErrNotExist) })
+	if Permanent(err) {
+		return nil, fmt.Errorf("NATS at %s: %w", redact(servers), err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/jsm.go/api"
 	"github.com/nats-io/nats-server/v2/server/archive"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // idleTimeout is how long the server may send nothing. The server itself cancels a copy after 5 s without an acknowledgement.
@@ -34,6 +35,14 @@ func (s streamCopy) meta() string { return s.name + ".json" }
 // snapshot copies a stream with its consumers.
 func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s streamCopy, err error) {
 	s.name = name
+	// Unlike jsm, this ends with the context, for example when the user lacks the right.
+	lookUp, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return s, err
+	}
+	if _, err := lookUp.Stream(ctx, name); err != nil {
+		return s, err
+	}
 	js, err := jsm.New(cfg.Conn, jsm.WithTimeout(idleTimeout))
 	if err != nil {
 		return s, err

@@ -141,6 +141,7 @@ func TestWhatServersRefuse(t *testing.T) {
 		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "bench", users["operator"]},
 		{`NATS user "subscriber" may not subscribe to "_INBOX_operator.`, "rejections ls", users["subscriber"]},
 		{`use the operator's credentials (--nats-url, --nats-creds)`, "erase " + some, append(on(users["worker"], operator), "--yes")},
+		{`NATS user "subscriber" may not subscribe to "_INBOX_operator.`, "backup " + filepath.Join(t.TempDir(), "backup"), on(users["subscriber"], operator)},
 		{`use the operator's credentials (--nats-url, --nats-creds)`, "events replay", append(on(users["subscriber"], operator), "--since=1h", "--yes")},
 	} {
 		var p *testcluster.Process

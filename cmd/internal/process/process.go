@@ -91,7 +91,7 @@ func (p *Process) Run(ctx context.Context, start func(context.Context) error) er
 	case err = <-p.fatal:
 	default:
 	}
-	if ctx.Err() != nil {
+	if errors.Is(context.Cause(ctx), context.Canceled) { // any other cause is an error
 		p.Log.Info().Msg("stopping; a second signal ends the process immediately")
 	}
 	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended
