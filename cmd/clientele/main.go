@@ -1,4 +1,4 @@
-// Command clientele takes in new clients: it answers 202 over HTTP once a command is on disk, stores each client exactly
+// Command clientele creates clients: it returns 202 over HTTP once a command is on disk, stores each client exactly
 // once, and publishes client.created.
 package main
 
