@@ -63,7 +63,7 @@ func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
 	}
 	spans.end(verdicts, err)
 	if err != nil {
-		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped before the commands were done; they stay on the log")
+		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped before the commands were processed; they stay on the log")
 		for _, msg := range msgs {
 			_ = msg.Nak() // else the server redelivers it only after ackWait
 		}

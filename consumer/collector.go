@@ -13,7 +13,7 @@ import (
 
 // The metrics of the streams and the consumer.
 var (
-	logCommands = prometheus.NewDesc("clientele_log_commands", "Messages on the command log, including finished commands.", nil, nil)
+	logCommands = prometheus.NewDesc("clientele_log_commands", "Messages on the command log, including completed commands.", nil, nil)
 	logBytes    = prometheus.NewDesc("clientele_log_bytes", "Size of the command log.", nil, nil)
 	logMaxBytes = prometheus.NewDesc("clientele_log_max_bytes", "Size at which the command log refuses new commands.", nil, nil)
 	pending     = prometheus.NewDesc("clientele_worker_pending_commands", "Commands not yet delivered to a worker.", nil, nil)

@@ -17,7 +17,7 @@ type verdict struct {
 // attempt may have stopped before it published the event.
 func decide(result domain.CreateResult) verdict {
 	if result.Outcome == domain.Conflict {
-		return reject(domain.Errorf(domain.CodeKeyReused, "a client made from a different command has this id"))
+		return reject(domain.Errorf(domain.CodeKeyReused, "a client created from a different command has this id"))
 	}
 	return verdict{client: result.Client}
 }

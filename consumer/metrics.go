@@ -45,13 +45,13 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 			Name: "clientele_rejections_total", Help: "Rejected commands.",
 		}, []string{"reason"}),
 		redeliveries: with.NewCounter(prometheus.CounterOpts{
-			Name: "clientele_worker_redeliveries_total", Help: "Commands that had been delivered before.",
+			Name: "clientele_worker_redeliveries_total", Help: "Deliveries of commands that had been delivered before.",
 		}),
 		retries: with.NewCounterVec(prometheus.CounterOpts{
-			Name: "clientele_worker_retries_total", Help: "Failed attempts that the worker repeats, by kind of attempt.",
+			Name: "clientele_worker_retries_total", Help: "Failed attempts that the worker retries, by kind of attempt.",
 		}, []string{"attempt"}),
 		trimmed: with.NewCounter(prometheus.CounterOpts{
-			Name: "clientele_log_trimmed_commands_total", Help: "Finished commands removed from the log.",
+			Name: "clientele_log_trimmed_commands_total", Help: "Completed commands removed from the log.",
 		}),
 	}
 	// Create the series now, so that Prometheus sees the first rejection or retry as an increase.

@@ -100,5 +100,5 @@ func (t trimmer) firstSince(ctx context.Context, since time.Time) (uint64, error
 		}
 		return msg.Sequence, nil
 	}
-	return 0, errors.New("find the oldest command of the history: no answer in time")
+	return 0, errors.New("find the oldest command of the history: no response in time")
 }

@@ -89,7 +89,7 @@ func Timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond
 func ParseTimestamp(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
-		return time.Time{}, errors.New("is not a time in RFC 3339")
+		return time.Time{}, errors.New("is not a time in RFC 3339 format")
 	}
 	return Timestamp(t), nil
 }

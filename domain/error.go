@@ -28,7 +28,7 @@ const (
 	CodeUnavailable Code = "unavailable"
 	// CodeLogFull is a command that was certainly not accepted, because the log is full.
 	CodeLogFull Code = "log-full"
-	// CodeUnknown is a command that may or may not have been accepted: the log did not answer in time.
+	// CodeUnknown is a command that may or may not have been accepted: the log did not acknowledge it in time.
 	CodeUnknown Code = "outcome-unknown"
 )
 

@@ -21,7 +21,7 @@ func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 func ParseFingerprint(s string) (Fingerprint, error) {
 	var f Fingerprint
 	if len(s) != hex.EncodedLen(len(f)) {
-		return f, fmt.Errorf("fingerprint of %d characters, want %d", len(s), hex.EncodedLen(len(f)))
+		return f, fmt.Errorf("fingerprint has %d characters, not %d", len(s), hex.EncodedLen(len(f)))
 	}
 	if _, err := hex.Decode(f[:], []byte(s)); err != nil {
 		return Fingerprint{}, fmt.Errorf("fingerprint: %w", err)

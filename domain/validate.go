@@ -150,7 +150,7 @@ func emailForm(s string, _ time.Time) string {
 func telephoneForm(s string, _ time.Time) string {
 	const (
 		example = "+442079460958"
-		want    = "must be a telephone number in E.164 form, such as " + example
+		want    = "must be a telephone number in E.164 format, such as " + example
 	)
 	if isPossibleUK(s) {
 		return ""
@@ -197,7 +197,7 @@ func urlForm(s string, _ time.Time) string {
 func pastDateForm(s string, now time.Time) string {
 	date, err := time.Parse(time.DateOnly, s)
 	if err != nil || date.Year() < 1 {
-		return "must be a date in the form YYYY-MM-DD"
+		return "must be a date in the format YYYY-MM-DD"
 	}
 	if !date.Before(now.UTC().Truncate(24 * time.Hour)) {
 		return "must be a date in the past"

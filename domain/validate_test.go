@@ -123,7 +123,7 @@ func TestEmailAddress(t *testing.T) {
 }
 
 func TestTelephoneNumbers(t *testing.T) {
-	const want = "must be a telephone number in E.164 form, such as +442079460958"
+	const want = "must be a telephone number in E.164 format, such as +442079460958"
 	for _, pointer := range []string{"/telephoneNumber", "/altTelephoneNumber"} {
 		accepted(t, pointer, unchanged("+442079460958", "+447700900123", "+12025550123", "+33123456789", "+390612345678",
 			"+2901234", "+80012345678"))
@@ -148,7 +148,7 @@ func TestUPRN(t *testing.T) {
 func TestDOB(t *testing.T) {
 	accepted(t, "/dob", unchanged("0001-01-01", "1900-02-28", "2000-02-29", "2024-02-29", "2026-02-28"))
 	refused(t, "/dob", "must be a date in the past", "2026-03-01", "2026-03-02", "9999-12-31")
-	refused(t, "/dob", "must be a date in the form YYYY-MM-DD", "0000-01-01", "1900-02-29", "2023-02-29", "2024-02-30",
+	refused(t, "/dob", "must be a date in the format YYYY-MM-DD", "0000-01-01", "1900-02-29", "2023-02-29", "2024-02-30",
 		"1990-13-01", "1990-00-01", "1990-01-00", "1990/12/10", "1990.12.10", "10-12-1990", "10/12/1990", "1990-1-1",
 		"19901210", "-1990-12-10", "+1990-12-10", "11990-12-10", "1990-12-10T00:00:00Z", "1990 12 10", "yesterday")
 }

@@ -56,7 +56,7 @@ func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
 type MissingConsumerError struct{}
 
 func (*MissingConsumerError) Error() string {
-	return "consumer " + domain.ConsumerWorker + " is missing, so it is unknown which commands are finished"
+	return "consumer " + domain.ConsumerWorker + " is missing, so it is unknown which commands have completed"
 }
 
 // isDone reports whether the command at this sequence of the log is finished: it is at or below the ack floor.

@@ -149,7 +149,7 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 		if l.withdraw(r) {
 			return domain.Errorf(domain.CodeUnavailable, "the log is busy: %w", ctx.Err())
 		}
-		return domain.Errorf(domain.CodeUnknown, "the log has not answered: %w", ctx.Err())
+		return domain.Errorf(domain.CodeUnknown, "no acknowledgement from the log: %w", ctx.Err())
 	}
 }
 

@@ -51,7 +51,7 @@ func (l lookup) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, 
 func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
 	msg, err := stream.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, domain.Errorf(domain.CodeNotFound, "nothing under %s", subject)
+		return nil, domain.Errorf(domain.CodeNotFound, "no message on subject %s", subject)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get last message of %q: %w", subject, err)

@@ -153,14 +153,14 @@ func (r *Rejections) page(ctx context.Context, from uint64) ([]*jetstream.RawStr
 	}
 	// After the timeout, the batch ends without an error. The messages received are valid, and the next page continues after them.
 	if len(msgs) == 0 {
-		return nil, fmt.Errorf("read rejections: no answer: %w", ctx.Err())
+		return nil, fmt.Errorf("read rejections: no response: %w", ctx.Err())
 	}
 	return msgs, nil
 }
 
 // Get returns the rejection of the command with this id, or an error with domain.CodeNotFound.
 func (r *Rejections) Get(ctx context.Context, id string) (StoredRejection, error) {
-	notFound := domain.Errorf(domain.CodeNotFound, "no rejection of %q", id)
+	notFound := domain.Errorf(domain.CodeNotFound, "no rejection has the id %q", id)
 	if id == "" || strings.ContainsAny(id, ". \t\r\n") { // not one token of a subject
 		return StoredRejection{}, notFound
 	}

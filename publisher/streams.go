@@ -84,7 +84,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			// A log, not a work queue: an ack deletes nothing, so it costs no fsync. With one message for each subject, the log
 			// itself refuses a second command for an id. No MaxAge: an unprocessed command is never dropped.
 			Name:                 domain.StreamCommands,
-			Description:          "Clientele: create-client commands, one a client id",
+			Description:          "Clientele: create-client commands, one per client id",
 			Subjects:             []string{domain.SubjectCreate + "*", domain.SubjectSync + "*"},
 			Retention:            jetstream.LimitsPolicy,
 			Replicas:             cfg.Replicas,
@@ -105,7 +105,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 		},
 		{
 			Name:              domain.StreamRejections,
-			Description:       "Clientele: commands that will never become a client, and why",
+			Description:       "Clientele: rejected commands and their reasons",
 			Subjects:          []string{domain.SubjectRejected + "*"},
 			Retention:         jetstream.LimitsPolicy,
 			Replicas:          cfg.Replicas,

@@ -70,4 +70,4 @@ type Archiver interface {
 }
 
 // ErrNotEmpty is the error of Load for a database that has clients.
-var ErrNotEmpty = errors.New("the database has clients already")
+var ErrNotEmpty = errors.New("the database already has clients")

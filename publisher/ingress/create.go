@@ -86,7 +86,7 @@ func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed boo
 		defer cancel()
 		if client, err := a.clients.Get(storeCtx, command.ID); err == nil {
 			if client.Fingerprint != command.Fingerprint {
-				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client from a different request has this id")
+				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client created from a different request has this id")
 			}
 			return client.AcceptedAt, &client, nil
 		}

@@ -16,7 +16,7 @@ import (
 // Config configures NewHandler.
 type Config struct {
 	Authenticator auth.Authenticator
-	// RatePerCaller is how many requests a second a caller may send; 0 means no limit.
+	// RatePerCaller is how many requests per second a caller may send; 0 means no limit.
 	RatePerCaller float64
 	// MaxRequests is how many requests may be in progress at once, not counting those that wait for an outcome; 0 means no
 	// limit.
@@ -42,7 +42,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	}
 	mux := http.NewServeMux()
 	duration := promauto.With(cfg.Metrics).NewHistogramVec(prometheus.HistogramOpts{
-		Name: "clientele_http_request_duration_seconds", Help: "Time from a request to its response, including the wait that a caller prefers.",
+		Name: "clientele_http_request_duration_seconds", Help: "Time from request to response, including the wait that the caller requested with Prefer.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 	}, []string{"route", "method", "code"})
 	var tracer trace.Tracer

@@ -12,7 +12,7 @@ import (
 
 // limiters limit the request rate of each caller.
 type limiters struct {
-	rate float64 // requests a second
+	rate float64 // requests per second
 
 	mu       sync.Mutex
 	byCaller map[string]*rate.Limiter

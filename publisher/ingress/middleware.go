@@ -89,7 +89,7 @@ func (m middleware) authenticate(w http.ResponseWriter, r *http.Request) (auth.C
 	case hungUp(w, r):
 	default:
 		m.logger.Warn().Err(err).Msg("cannot authenticate callers")
-		problemUnavailable.write(w, "the service cannot authenticate callers at the moment and changed nothing; try again later")
+		problemUnavailable.write(w, "the service cannot authenticate callers at the moment; nothing was changed; try again later")
 	}
 	return auth.Caller{}, false
 }

@@ -133,7 +133,7 @@ var problemTypes = [problemCount]problemType{
 		Status:  http.StatusTooManyRequests,
 		Detail:  "you exceeded your rate limit; wait for Retry-After seconds",
 		Meaning: "You exceeded your rate limit.",
-		Remedy:  "Wait for Retry-After seconds. Every response has your limit in RateLimit-Policy and the remaining requests in RateLimit.",
+		Remedy:  "Wait for Retry-After seconds. The RateLimit-Policy header of each response contains your limit, and RateLimit contains the remaining requests.",
 	},
 	problemBusy: {
 		Type:    "/problems/busy",
@@ -164,15 +164,15 @@ var problemTypes = [problemCount]problemType{
 		Title:   "The command may or may not have been accepted",
 		Status:  http.StatusServiceUnavailable,
 		Detail:  "check operation, or send the request again; with the same Idempotency-Key, a retry never creates a second client",
-		Meaning: "The command log did not answer in time, so the outcome is unknown.",
+		Meaning: "The command log did not acknowledge the command in time, so the outcome is unknown.",
 		Remedy:  "Check the URL in operation, or send the same request again with the same Idempotency-Key. A retry with the same key never creates a second client; without a key, it can.",
 	},
 	problemInternal: {
 		Type:    "/problems/internal",
 		Title:   "Internal error",
 		Status:  http.StatusInternalServerError,
-		Detail:  "the service has a defect; report the time of your request to its operators",
-		Meaning: "The service has a defect.",
+		Detail:  "an unexpected error occurred; report the time of your request to the operators",
+		Meaning: "The service encountered an unexpected error.",
 		Remedy:  "Report the time of your request to the operators.",
 	},
 }

@@ -169,9 +169,10 @@ func refuseSchema(ctx context.Context, p *process.Process, db store.Store) error
 	if err == nil || Permanent(err) {
 		return err
 	}
+	p.Log.Warn().Msg("the database is unavailable; commands are accepted meanwhile")
 	p.Go(ctx, "wait for the database", func(ctx context.Context) {
 		// The API accepts commands by now, so a refused password does not end the process.
-		err := p.Await(ctx, "the database; commands are accepted meanwhile", bounded(db.Ready), WrongSetup)
+		err := p.Await(ctx, "the database", bounded(db.Ready), WrongSetup)
 		if WrongSetup(err) {
 			p.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher
 	if err := await(ctx, p, "the database", func(ctx context.Context) error { return refuseNewer(ctx, b.db) }); err != nil {
 		return err
 	}
-	cfg.Created = func(stream string) { p.Log.Info().Str("stream", stream).Msg("created a stream, empty") }
+	cfg.Created = func(stream string) { p.Log.Info().Str("stream", stream).Msg("created an empty stream") }
 	err = await(ctx, p, "the streams", func(ctx context.Context) error {
 		if err := publisher.MigrateStreams(ctx, js, cfg); err != nil {
 			return err
@@ -103,7 +103,7 @@ func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) err
 	case err != nil && !responds:
 		return err
 	case schema != nil && schema.Have == 0 && used:
-		return &LostError{errors.New("the database is empty, but the command log has had commands")}
+		return &LostError{errors.New("the database is empty, but the command log has contained commands")}
 	case schema != nil && schema.Have == 0:
 		return nil
 	}

@@ -27,7 +27,7 @@ func newDir(dir string) error {
 		return err
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: name a directory that does not exist, or an empty one", dir)
+		return fmt.Errorf("%s is not empty: choose an empty directory, or one that does not exist", dir)
 	}
 	return os.Chmod(dir, 0o700) //nolint:gosec // a directory needs the execute bit
 }

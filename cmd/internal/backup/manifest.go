@@ -78,7 +78,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 			dir, m.Clientele, m.Format, format)
 	}
 	if len(m.Streams) != len(streams) {
-		return m, fmt.Errorf("%s is damaged: %d streams, want %d", filepath.Join(dir, manifestFile), len(m.Streams), len(streams))
+		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), len(streams))
 	}
 	return m, nil
 }

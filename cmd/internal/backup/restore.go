@@ -181,11 +181,11 @@ func (r restore) stream(ctx context.Context, name string) error {
 func compare(want Stream, got jetstream.StreamInfo) error {
 	expired := got.Config.MaxAge > 0 && got.State.Msgs < want.Messages && (got.State.FirstSeq > want.FirstSeq || got.State.Msgs == 0)
 	if got.State.LastSeq != want.LastSeq || got.State.Msgs != want.Messages && !expired {
-		return fmt.Errorf("it has %d messages up to sequence %d, want %d up to %d",
+		return fmt.Errorf("it has %d messages up to sequence %d instead of %d up to %d",
 			got.State.Msgs, got.State.LastSeq, want.Messages, want.LastSeq)
 	}
 	if got.State.Consumers < want.Consumers { // ephemeral consumers may have ended
-		return fmt.Errorf("it has %d durable consumers, want %d", got.State.Consumers, want.Consumers)
+		return fmt.Errorf("it has %d durable consumers instead of %d", got.State.Consumers, want.Consumers)
 	}
 	return nil
 }

@@ -111,10 +111,10 @@ func setupAdvice(err error) string {
 		return err.Error() + ": run a newer clientele"
 	}
 	if stream, ok := errors.AsType[*publisher.RefusedStreamError](err); ok {
-		return fmt.Sprintf("NATS refuses stream %s, see --log-max-bytes and --replicas: %v", stream.Stream, stream.Err)
+		return fmt.Sprintf("NATS refuses stream %s (check --log-max-bytes and --replicas): %v", stream.Stream, stream.Err)
 	}
 	if lost, ok := errors.AsType[*app.LostError](err); ok {
-		return lost.Error() + ": it was lost, because the others exist. Restore it, or create it empty: run clientele migrate " +
+		return lost.Error() + ": the others exist, so it was lost. Restore it, or create it empty: run clientele migrate " +
 			"with the same --data-dir, --nats-url and --database-url"
 	}
 	_, noConsumer := errors.AsType[*publisher.MissingConsumerError](err)
@@ -140,12 +140,12 @@ func rightAdvice(err error) string {
 var adviceOnRefusals = map[app.Refusal]string{
 	app.DatabasePassword:          "check the user and the password in --database-url",
 	app.DatabaseUser:              "check the user and the sslmode in --database-url, and the server's pg_hba.conf",
-	app.DatabaseMissing:           "create the database, or name another one in --database-url",
-	app.DatabaseRight:             "name a role with this right in --database-url, see deploy/postgres/roles.sql",
-	app.DatabaseUntrusted:         "name the certificate authority of PostgreSQL with sslrootcert=FILE in --database-url, and the host of its certificate",
-	app.DatabaseClientCertificate: "name a certificate with sslcert=FILE and sslkey=FILE in --database-url",
-	app.NATSUntrusted:             "name the certificate authorities of NATS with --nats-ca, and the host of its certificate in --nats-url",
-	app.NATSClientCertificate:     "name a certificate that NATS accepts with --nats-cert and --nats-key",
+	app.DatabaseMissing:           "create the database, or use another one in --database-url",
+	app.DatabaseRight:             "use a role with this right in --database-url, see deploy/postgres/roles.sql",
+	app.DatabaseUntrusted:         "set the certificate authority of PostgreSQL with sslrootcert=FILE in --database-url, and use the host name in its certificate",
+	app.DatabaseClientCertificate: "set a certificate with sslcert=FILE and sslkey=FILE in --database-url",
+	app.NATSUntrusted:             "pass the certificate authorities of NATS as --nats-ca, and use the host name in its certificate in --nats-url",
+	app.NATSClientCertificate:     "pass a certificate that NATS accepts as --nats-cert and --nats-key",
 	app.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
 	app.NATSUser:                  "check the user and the password in --nats-url, or the file of --nats-creds",
 }
@@ -164,7 +164,7 @@ func refusalAdvice(err error) string {
 
 // untrustedAPI adds advice to the error about the certificate of the API.
 func untrustedAPI(err error) error {
-	return &advisedError{err.Error() + ": name the certificate authorities of the API with --ca", err}
+	return &advisedError{err.Error() + ": pass the certificate authorities of the API as --ca", err}
 }
 
 // disconnected reports whether a request was not sent because there is no connection to NATS.

@@ -68,13 +68,13 @@ func TestAdviceOnTheSetup(t *testing.T) {
 		{&store.SchemaError{Have: 2, Want: 1}, "the database has schema version 2, newer than this program's 1: run a newer clientele"},
 		{&publisher.MissingStreamError{Stream: "S"}, "stream S is missing: run clientele migrate"},
 		{&consumer.MissingConsumerError{}, "consumer worker of stream CLIENT_COMMANDS is missing: run clientele migrate"},
-		{&publisher.MissingConsumerError{}, "consumer worker is missing, so it is unknown which commands are finished: run clientele migrate"},
+		{&publisher.MissingConsumerError{}, "consumer worker is missing, so it is unknown which commands have completed: run clientele migrate"},
 		{
 			&publisher.RefusedStreamError{Stream: "S", Err: errors.New("too large")},
-			"NATS refuses stream S, see --log-max-bytes and --replicas: too large",
+			"NATS refuses stream S (check --log-max-bytes and --replicas): too large",
 		},
 		{
-			&app.LostError{Err: &publisher.MissingStreamError{Stream: "S"}}, "stream S is missing: it was lost, because the others exist. " +
+			&app.LostError{Err: &publisher.MissingStreamError{Stream: "S"}}, "stream S is missing: the others exist, so it was lost. " +
 				"Restore it, or create it empty: run clientele migrate with the same --data-dir, --nats-url and --database-url",
 		},
 	} {
@@ -118,9 +118,9 @@ func TestWhatServersRefuse(t *testing.T) {
 		{"(SQLSTATE 28P01)", "ingress", on(users["ingress"], strings.Replace(ingress, testcluster.Password, "wrong", 1))},
 		{"(SQLSTATE 28P01)", "serve", append(on(users["operator"], strings.Replace(owner, testcluster.Password, "wrong", 1)), "--data-dir", t.TempDir())},
 		{"(SQLSTATE 28P01)", "erase " + some, append(on(users["operator"], strings.Replace(operator, testcluster.Password, "wrong", 1)), "--yes")},
-		{`(SQLSTATE 3D000): create the database, or name another one in --database-url`, "worker", on(users["worker"], strings.Replace(worker, "?", "_none?", 1))},
+		{`(SQLSTATE 3D000): create the database, or use another one in --database-url`, "worker", on(users["worker"], strings.Replace(worker, "?", "_none?", 1))},
 		{`pg_hba.conf`, "worker", on(users["worker"], strings.Replace(worker, "verify-full", "disable", 1))},
-		{`(SQLSTATE 42501): name a role with this right in --database-url`, "worker", on(users["worker"], strings.Replace(worker, "clientele_worker", "clientele_stranger", 1))},
+		{`(SQLSTATE 42501): use a role with this right in --database-url`, "worker", on(users["worker"], strings.Replace(worker, "clientele_worker", "clientele_stranger", 1))},
 		{"sslrootcert=FILE in --database-url", "migrate", on(users["operator"], strings.Replace(owner, f.CA.Dir, stranger.Dir, 1))},
 		{"sslrootcert=FILE in --database-url", "ingress", on(users["ingress"], strings.Replace(ingress, f.CA.Dir, stranger.Dir, 1))},
 
@@ -128,9 +128,9 @@ func TestWhatServersRefuse(t *testing.T) {
 		{"check the user and the password in --nats-url", "worker", on(with(users["worker"], testcluster.Password, "wrong"), worker)},
 		{"check the user and the password in --nats-url", "ingress", on(with(users["ingress"], testcluster.Password, "wrong"), ingress)},
 		{"check the user and the password in --nats-url", "rejections ls", with(users["operator"], testcluster.Password, "wrong")},
-		{"name the certificate authorities of NATS with --nats-ca", "worker", on(with(users["worker"], f.CA.File("ca.crt"), stranger.File("ca.crt")), worker)},
-		{"name the certificate authorities of NATS with --nats-ca", "rejections ls", with(users["operator"], f.CA.File("ca.crt"), stranger.File("ca.crt"))},
-		{"name a certificate that NATS accepts with --nats-cert and --nats-key", "worker", on(users["worker"][:4], worker)},
+		{"pass the certificate authorities of NATS as --nats-ca", "worker", on(with(users["worker"], f.CA.File("ca.crt"), stranger.File("ca.crt")), worker)},
+		{"pass the certificate authorities of NATS as --nats-ca", "rejections ls", with(users["operator"], f.CA.File("ca.crt"), stranger.File("ca.crt"))},
+		{"pass a certificate that NATS accepts as --nats-cert and --nats-key", "worker", on(users["worker"][:4], worker)},
 
 		{`NATS user "ingress" may not subscribe to "_INBOX_serve.`, "migrate", on(users["ingress"], owner)},
 		{`NATS user "worker" may not subscribe to "_INBOX_ingress.`, "ingress", on(users["worker"], ingress)},
@@ -252,7 +252,7 @@ func TestARunningProcessOutlivesARefusal(t *testing.T) {
 	publishertest.Eventually(t, "the ingress says what is wrong", func() bool {
 		return strings.Contains(testcluster.Get(t, ingress.Admin()+"/readyz").Body, "28P01")
 	})
-	ingress.Says(`28P01[^\n]*"waiting for the database; commands are accepted meanwhile"`)
+	ingress.Says(`28P01[^\n]*"waiting for the database"`)
 	testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
 	ingress.Stop()
 	worker.Ready()

@@ -18,7 +18,7 @@ import (
 type copyFlags struct {
 	Dir string `arg:"" type:"path" help:"Directory of the backup."`
 
-	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of a clientele serve, used in place of --nats-url or --database-url (${default})."`
+	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve, used in place of --nats-url or --database-url (${default})."`
 	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts the streams in the data directory."`
 	natsFlags             `embed:"" group:"nats"`
 	databaseFlags         `embed:"" group:"database"`
@@ -41,11 +41,11 @@ func (*backupCmd) Help() string {
   clientele backup backup-monday --nats-url nats://127.0.0.1:4222 --data-dir clientele-data
   clientele backup backup-monday --data-dir clientele-data
 
-The directory must be empty or not exist. The backup contains personal data and is not encrypted: protect it like the database. Do not
-erase clients, and do not retry or drop rejections, until the backup is complete.`
+The directory must be empty, or must not exist. The backup contains personal data and is not encrypted: protect it like the
+database. Do not erase clients, and do not retry or drop rejections, until the backup is complete.`
 }
 
-// Run makes the backup.
+// Run creates the backup.
 func (c *backupCmd) Run(e env) error {
 	began := time.Now()
 	o, progress := c.options(e)
@@ -56,7 +56,7 @@ func (c *backupCmd) Run(e env) error {
 	case errors.Is(err, app.ErrInterrupted):
 		return errors.New("interrupted: the backup is not complete")
 	case locked:
-		return fmt.Errorf("%w; while it runs, name its NATS with --nats-url, such as nats://127.0.0.1:4222", advise(err))
+		return fmt.Errorf("%w; while it runs, pass the URL of its NATS as --nats-url, such as nats://127.0.0.1:4222", advise(err))
 	case err != nil:
 		return err
 	}

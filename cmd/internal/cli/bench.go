@@ -13,7 +13,7 @@ import (
 type benchCmd struct {
 	URL         string        `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"URL of the API (${default})."`
 	Connections int           `default:"64" placeholder:"N" help:"Connections, each with one request at a time (${default})."`
-	Rate        float64       `placeholder:"N" help:"Requests per second, sent on schedule even if earlier ones are unanswered; by default as many as possible."`
+	Rate        float64       `placeholder:"N" help:"Requests per second, sent on schedule even if earlier ones have no response; by default as many as possible."`
 	Duration    time.Duration `default:"10s" help:"How long to send requests (${default})."`
 	Count       int           `placeholder:"N" help:"How many requests to send, instead of --duration."`
 	Keys        bool          `help:"Send an Idempotency-Key with each request."`
@@ -31,7 +31,7 @@ func (*benchCmd) Help() string {
   # As many requests as possible
   clientele bench --connections 256 --duration 30s
 
-  # At a fixed rate; latency counts from when a request was due
+  # At a fixed rate; latency is measured from when a request was due
   clientele bench --rate 2000 --duration 60s --keys
 
 The exit status is 1 if a client was lost or duplicated.`
@@ -41,7 +41,7 @@ The exit status is 1 if a client was lost or duplicated.`
 func (c *benchCmd) Validate() error {
 	switch {
 	case !isHTTPURL(c.URL):
-		return errors.New("--url must be like http://127.0.0.1:8080")
+		return errors.New("--url must be a URL such as http://127.0.0.1:8080")
 	case c.Connections < 1 || c.Connections > 10_000:
 		return errors.New("--connections must be from 1 to 10000")
 	case c.Rate < 0 || c.Count < 0 || c.Duration <= 0:

@@ -23,7 +23,7 @@ type cli struct {
 	Worker  workerCmd  `cmd:"" group:"run" help:"Run the worker, which stores clients and publishes client.created, on your own NATS and PostgreSQL."`
 	Migrate migrateCmd `cmd:"" group:"run" help:"Create or update the streams and the database schema."`
 
-	Import importCmd `cmd:"" group:"use" help:"Create the clients of a CSV or NDJSON file through the API."`
+	Import importCmd `cmd:"" group:"use" help:"Create the clients in a CSV or NDJSON file through the API."`
 	Events eventsCmd `cmd:"" group:"use" help:"Follow events, forward them to a URL, or publish them again."`
 
 	Keys       keysCmd       `cmd:"" group:"look" help:"Create, list and revoke API keys."`
@@ -32,7 +32,7 @@ type cli struct {
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, and notify subscribers."`
 	Backup     backupCmd     `cmd:"" group:"look" help:"Copy the streams and the clients into a directory."`
 	Restore    restoreCmd    `cmd:"" group:"look" help:"Restore a backup into empty servers or an empty data directory."`
-	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele. It creates clients that remain."`
+	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele. It creates clients and does not delete them."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print shell completion code for bash, zsh or fish."`
 	Help       helpCmd       `cmd:"" group:"other" help:"Show the help of a command."`
@@ -43,10 +43,10 @@ type cli struct {
 
 const description = `Clientele registers the new clients of a business. 202 Accepted means that the command is on disk and will be processed.
 
-  # Everything in one process, on http://127.0.0.1:8080, with a page at /docs
+  # Everything in one process, on http://127.0.0.1:8080, with documentation at /docs
   clientele serve
 
-  # Create the clients of a file, and see their events
+  # Create the clients in a file, and print their events
   clientele import clients.csv
   clientele events tail --since 1h
 

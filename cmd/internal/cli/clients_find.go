@@ -14,7 +14,7 @@ import (
 type clientsFindCmd struct {
 	// CLIENTELE_NAME is the name of a key or of a forwarder: it must not narrow a search.
 	Email string `env:"CLIENTELE_CLIENT_EMAIL" placeholder:"ADDRESS" help:"The whole e-mail address. Case is ignored."`
-	Name  string `env:"CLIENTELE_CLIENT_NAME" placeholder:"WORDS" help:"Words in any order that each begin a word of the first, middle or last name. Case, accents and punctuation are ignored."`
+	Name  string `env:"CLIENTELE_CLIENT_NAME" placeholder:"WORDS" help:"Words, in any order, that each match the start of a word in the first, middle or last name. Case, accents and punctuation are ignored."`
 	Limit int    `default:"20" placeholder:"N" help:"Maximum clients to print (${default})."`
 	Body  bool   `help:"Print names, e-mail addresses, postcodes and dates of birth as well, which are personal data."`
 	JSON  bool   `name:"json" help:"Print one JSON object per line instead of a table, with the whole record if --body is set."`
@@ -30,8 +30,8 @@ func (*clientsFindCmd) Help() string {
   clientele clients find --name 'Jane Smith' --body
   clientele clients find --name 'smi j' --database-url postgres://…
 
-A client must match both --email and --name if you give both. Fewer or shorter words find more clients. The command reads all
-clients, and may run beside clientele serve. The exit status is 1 if no client matches.`
+A client must match both --email and --name if you pass both. Fewer or shorter words find more clients. The command reads all
+clients, and can run beside clientele serve. The exit status is 1 if no client matches.`
 }
 
 // Validate is called by the parser.

@@ -11,7 +11,7 @@ import (
 )
 
 type clientsShowCmd struct {
-	ID   string `arg:"" name:"id" help:"Id of the client."`
+	ID   string `arg:"" name:"id" help:"ID of the client."`
 	Body bool   `help:"Show the record as well, which is personal data."`
 	JSON bool   `name:"json" help:"Print a JSON object."`
 

@@ -12,7 +12,7 @@ import (
 
 // completionCmd prints the code with which a shell completes command lines.
 type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"Your shell: ${enum}."`
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish."`
 }
 
 // Help is printed by --help.

@@ -13,7 +13,7 @@ import (
 
 // eraseCmd fulfils a person's request for erasure (UK GDPR, article 17) everywhere that Clientele stores data.
 type eraseCmd struct {
-	ID string `arg:"" name:"id" help:"Id of the client."`
+	ID string `arg:"" name:"id" help:"ID of the client."`
 
 	askFlags `embed:""`
 }
@@ -25,7 +25,7 @@ func (*eraseCmd) Help() string {
   clientele erase 01a1f0de-7c5e-7000-8000-000000000000
   clientele erase ID --nats-url nats://… --database-url postgres://…
 
-Subscribers receive client.erased and erase their own copies. Backups keep the client: erase them yourself.`
+Subscribers receive client.erased and erase their own copies. Backups still contain the client: delete them yourself.`
 }
 
 // Run erases a client.
@@ -52,7 +52,7 @@ func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Admin) e
 		return err
 	}
 	if pending {
-		return fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has ended", id)
+		return fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has completed", id)
 	}
 	client, err := clients.Get(e.ctx, id)
 	rows := 1

@@ -76,8 +76,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"CA", external("--nats-url=nats://127.0.0.1:1", "--nats-ca=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-ca"},
 		{"NATS certificate", external("--nats-url=nats://127.0.0.1:1", "--nats-cert=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-cert and --nats-key: set both or neither"},
 
-		{"key name", []string{"keys", "new", "--name=a b", "--scope=clients:read"}, 2, "a name has up to 64 letters"},
-		{"key scope", []string{"keys", "new", "--name=a", "--scope=all"}, 2, "the scopes are clients:write and clients:read"},
+		{"key name", []string{"keys", "new", "--name=a b", "--scope=clients:read"}, 2, "a name must be up to 64 letters"},
+		{"key scope", []string{"keys", "new", "--name=a", "--scope=all"}, 2, "the scopes must be clients:write, clients:read, or both"},
 		{"key expired", []string{"keys", "new", "--name=a", "--scope=clients:read", "--expires=2020-01-01T00:00:00Z"}, 2, "--expires: must be in the future"},
 		{"key expiry", []string{"keys", "new", "--name=a", "--scope=clients:read", "--expires=soon"}, 2, "nor a duration, such as 24h or 90d"},
 		{"no keys", []string{"keys", "ls", "--keys-file=/nonexistent"}, 1, "/nonexistent"},

@@ -3,6 +3,6 @@ package cli
 // eventsCmd are the tools for events.
 type eventsCmd struct {
 	Tail    eventsTailCmd    `cmd:"" help:"Print events as they are published."`
-	Replay  eventsReplayCmd  `cmd:"" help:"Publish client.created again for the clients of a period."`
+	Replay  eventsReplayCmd  `cmd:"" help:"Publish client.created again for clients created in a period."`
 	Forward eventsForwardCmd `cmd:"" help:"Post every event to a URL at least once, for subscribers without NATS."`
 }

@@ -13,7 +13,7 @@ import (
 type eventsForwardCmd struct {
 	URL        string `arg:"" help:"URL to which events are posted, as CloudEvents in binary mode."`
 	Name       string `default:"default" placeholder:"NAME" help:"Name of the durable consumer; each name receives every event published after its first use (${default})."`
-	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of 16 bytes or more."`
+	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of at least 16 bytes."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
 	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz, /metrics and /debug/pprof; by default none."`
@@ -29,8 +29,8 @@ func (*eventsForwardCmd) Help() string {
 
   clientele events forward https://crm.example.com/clients --secret-file secret
 
-Each event is posted until the receiver responds with 2xx. NATS remembers by --name which events were delivered: you can
-restart the command, and run it twice to share the work.`
+Each event is posted until the receiver responds with 2xx. For each --name, NATS records which events were delivered. You
+can restart the command, or run it several times to share the work.`
 }
 
 // Validate is called by the parser.
@@ -40,7 +40,7 @@ func (c *eventsForwardCmd) Validate() error {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("the URL must be an HTTP or HTTPS URL, such as https://crm.example.com/clients")
 	case !forwardName.MatchString(c.Name):
-		return errors.New("--name: use up to 64 letters, digits, dashes and underscores")
+		return errors.New("--name must be up to 64 letters, digits, hyphens and underscores")
 	}
 	return advise(c.options(nil).Validate())
 }

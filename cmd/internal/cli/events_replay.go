@@ -18,7 +18,7 @@ import (
 type eventsReplayCmd struct {
 	Since   timeFlag `required:"" placeholder:"TIME" help:"Only clients created at this time or later: a time (RFC 3339) or a duration before now, such as 24h."`
 	Until   timeFlag `placeholder:"TIME" help:"Only clients created before this time; by default now."`
-	Subject string   `placeholder:"SUBJECT" help:"Publish to the current subscribers of this subject instead of the stream. The operator of deploy/nats may use subjects that begin with client.replay."`
+	Subject string   `placeholder:"SUBJECT" help:"Publish to the current subscribers of this subject instead of the stream. The operator user of deploy/nats may publish to subjects that begin with client.replay."`
 
 	askFlags `embed:""`
 }
@@ -36,7 +36,7 @@ func (*eventsReplayCmd) Help() string {
   # For one subscriber that has lost its data and is subscribed to client.replay.mailer now
   clientele events replay --since 2026-01-01T00:00:00Z --subject client.replay.mailer
 
-The command prints how many events it will publish and asks first. Subscribers recognise repeated events by their ce-id.`
+The command prints how many events it will publish and asks for confirmation. Subscribers recognise repeated events by their ce-id.`
 }
 
 // Validate is called by the parser.

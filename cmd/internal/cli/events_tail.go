@@ -17,10 +17,10 @@ import (
 )
 
 type eventsTailCmd struct {
-	Since    timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, begin with the next event."`
+	Since    timeFlag `placeholder:"TIME" help:"Start with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, start with the next event."`
 	ID       string   `name:"id" placeholder:"ID" help:"Only events of this client."`
 	JSON     bool     `name:"json" help:"Print whole events, with the clients, as CloudEvents in JSON, one per line."`
-	NoFollow bool     `help:"End after the last event that exists now."`
+	NoFollow bool     `help:"Exit after the last event that exists now."`
 
 	operatorFlags `embed:"" group:"nats"`
 }

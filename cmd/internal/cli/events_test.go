@@ -301,7 +301,7 @@ func TestEventsErrors(t *testing.T) {
 		args   []string
 	}{
 		{"the URL must be an HTTP or HTTPS URL", cli.ExitUsage, []string{"forward", "ftp://x"}},
-		{"--name: use up to 64 letters", cli.ExitUsage, []string{"forward", "http://x", "--name=a.b"}},
+		{"--name must be up to 64 letters", cli.ExitUsage, []string{"forward", "http://x", "--name=a.b"}},
 		{"--in-flight", cli.ExitUsage, []string{"forward", "http://x", "--in-flight=0"}},
 		{"at least 16 bytes", cli.ExitError, []string{"forward", "http://x", "--secret-file", short}},
 		{"cannot reach NATS", cli.ExitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},

@@ -213,7 +213,7 @@ func (f *listenFlags) options() *app.APIOptions {
 
 // operatorFlags are natsFlags whose default is the NATS inside a local serve.
 type operatorFlags struct {
-	NatsURL      string `name:"nats-url" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS servers (${default}, the address of the NATS inside serve); separate several with commas."`
+	NatsURL      string `name:"nats-url" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS servers (${default}, the embedded NATS of serve); separate several with commas."`
 	natsTLSFlags `embed:""`
 }
 
@@ -226,8 +226,8 @@ func (f operatorFlags) dial(e env, role string) (*nats.Conn, error) {
 // filterFlags select rejections by reason and time.
 type filterFlags struct {
 	Reason []domain.Code `enum:"invalid,idempotency-key-reused,undecodable,unstorable,unreadable" placeholder:"REASON" help:"Only these reasons: ${enum}."`
-	Since  timeFlag      `placeholder:"TIME" help:"Only rejected at this time or later: a time (RFC 3339) or a duration before now, such as 24h."`
-	Until  timeFlag      `placeholder:"TIME" help:"Only rejected at this time or earlier: a time (RFC 3339) or a duration before now, such as 24h."`
+	Since  timeFlag      `placeholder:"TIME" help:"Only those rejected at this time or later: a time (RFC 3339) or a duration before now, such as 24h."`
+	Until  timeFlag      `placeholder:"TIME" help:"Only those rejected at this time or earlier: a time (RFC 3339) or a duration before now, such as 24h."`
 }
 
 // given reports whether a filter is set.

@@ -56,7 +56,7 @@ func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 		}
 		for name, stdin := range map[string]*os.File{"a pipe": pipe(t, "y\n"), "an empty pipe": pipe(t, ""), os.DevNull: null(t)} {
 			status, stdout, stderr := testcluster.RunLineWith(t, stdin, append(args, "--nats-url=nats://127.0.0.1:1")...)
-			if status != cli.ExitUsage || stdout != "" || stderr != "clientele: standard input is not a terminal on which to ask: pass --yes\n" {
+			if status != cli.ExitUsage || stdout != "" || stderr != "clientele: cannot ask for confirmation, because standard input is not a terminal: pass --yes\n" {
 				t.Errorf("%s with %s: exit status %d: %q %q", path, name, status, stdout, stderr)
 			}
 		}

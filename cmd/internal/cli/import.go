@@ -11,11 +11,11 @@ import (
 
 // importCmd creates the clients of a file through the API.
 type importCmd struct {
-	File        string            `arg:"" predictor:"file" help:"File to import, - for standard input."`
+	File        string            `arg:"" predictor:"file" help:"File to import, or - for standard input."`
 	URL         string            `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"URL of the API (${default})."`
 	Token       string            `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
 	Format      string            `default:"auto" enum:"auto,csv,ndjson" placeholder:"FORMAT" help:"csv, ndjson, or auto: by the name of the file, or else by its first bytes (${default})."`
-	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"Name of a column in the API, such as E-Mail=emailAddress; an empty name skips the column. Repeat the flag for each column."`
+	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"API member for a column, such as E-Mail=emailAddress; an empty member skips the column. Repeat the flag for each column."`
 	KeyColumn   string            `placeholder:"COLUMN" help:"Column or NDJSON member with a unique key for each row, such as an id in your system. It is not sent. Without it, the row's content is its key."`
 	Delimiter   string            `default:"," placeholder:"CHAR" help:"Column separator of a CSV file (${default})."`
 	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; by default clients.rejects.csv beside clients.csv. An existing file is kept, and a number is added to the name."`
@@ -43,9 +43,9 @@ func (*importCmd) Help() string {
   crm-export | clientele import - --format ndjson
 
 You can interrupt an import and run it again: no client is created twice. The same holds after you add, move or delete rows, or
-reorder columns, because the key of a row is its content. Equal rows of one file are different clients; equal rows of two files
-are the same client. With --key-column, the value in that column is the key, in every file: a row with a known key and other
-content is rejected. Idempotency keys belong to the caller: import with the same API key name each time, or always without one.
+reorder columns, because the key of a row is its content. Identical rows in one file are different clients; identical rows in
+two files are the same client. With --key-column, the value in that column is the key, in every file: a row with a known key but
+different content is rejected. Idempotency keys belong to the caller: import with the same API key name each time, or always without one.
 
 The rejects file is written when the import is complete. Import it with the same flags. It then keeps only the rows that are
 rejected again, and is removed when none are left. The exit status is 1 while rows are rejected.`
@@ -55,7 +55,7 @@ rejected again, and is removed when none are left. The exit status is 1 while ro
 func (c *importCmd) Validate() error {
 	switch {
 	case !isHTTPURL(c.URL):
-		return errors.New("--url must be like http://127.0.0.1:8080")
+		return errors.New("--url must be a URL such as http://127.0.0.1:8080")
 	case c.Connections < 1 || c.Connections > 1000:
 		return errors.New("--connections must be from 1 to 1000")
 	case len([]rune(c.Delimiter)) != 1:
@@ -127,11 +127,11 @@ func importAdvice(err error) error {
 	case isConfig:
 		return fmt.Errorf("%s: %w", map[string]string{"KeyColumn": "--key-column", "Map": "--map"}[config.Field], config.Err)
 	case isColumn:
-		return fmt.Errorf("%w; rename the column, or give --map %q", err, column.Column+"=MEMBER")
+		return fmt.Errorf("%w; rename the column, or pass --map %q", err, column.Column+"=MEMBER")
 	case isRejects:
 		return fmt.Errorf("%w: choose another file with --rejects", err)
 	case isRefused:
-		return fmt.Errorf("%w: see --url and --token", err)
+		return fmt.Errorf("%w: check --url and --token", err)
 	}
 	return err
 }

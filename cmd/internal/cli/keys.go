@@ -126,7 +126,7 @@ func (c *keysLsCmd) Run(e env) error {
 
 type keysRevokeCmd struct {
 	KeysFile string   `required:"" type:"path" predictor:"file" placeholder:"FILE" help:"The keys file."`
-	IDs      []string `arg:"" name:"id" help:"Ids of keys, as clientele keys ls lists them."`
+	IDs      []string `arg:"" name:"id" help:"IDs of keys, as clientele keys ls lists them."`
 }
 
 // Help is printed by --help.

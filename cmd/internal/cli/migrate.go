@@ -21,20 +21,20 @@ type migrateCmd struct {
 func (*migrateCmd) Help() string {
 	return `Examples:
 
-  # Your own servers, before the first ingress and worker, and before those of a new version
+  # Your own servers, before the first start and before each upgrade of ingress and worker
   clientele migrate --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
 
   # Three NATS servers keep each message
   clientele migrate --replicas 3 --nats-url … --database-url …
 
-  # Create what the data directory of a stopped serve has lost, empty
+  # Recreate, empty, what is missing from the data directory of a stopped serve
   clientele migrate --data-dir clientele-data`
 }
 
 // Validate is called by the parser.
 func (c *migrateCmd) Validate() error {
 	if c.DataDir == "" && (c.NatsURL == "" || c.DatabaseURL == "") {
-		return errors.New("pass --nats-url and --database-url, or the --data-dir of a clientele serve")
+		return errors.New("pass --nats-url and --database-url, or the --data-dir of clientele serve")
 	}
 	if c.Timeout <= 0 {
 		return errors.New("--timeout must be positive")

@@ -11,14 +11,14 @@ import (
 
 // confirmFlags are the flags of a command that asks before it acts.
 type confirmFlags struct {
-	Yes bool `short:"y" help:"Do not ask."`
+	Yes bool `short:"y" help:"Do not ask for confirmation."`
 }
 
 // checkTerminal returns an error if the command must ask and standard input is not a terminal. Text in a pipe is no confirmation:
 // its author has not read the question.
 func (f confirmFlags) checkTerminal(e env) error {
 	if !f.Yes && !isTerminal(e.stdin) {
-		return &usageError{"standard input is not a terminal on which to ask: pass --yes"}
+		return &usageError{"cannot ask for confirmation, because standard input is not a terminal: pass --yes"}
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) 
 	case r := <-replies:
 		if r.err != nil && r.line == "" {
 			fmt.Fprintln(out)
-			return false, errors.New("no answer on standard input: answer, or pass --yes")
+			return false, errors.New("no answer on standard input: type y or n, or pass --yes")
 		}
 		answer := strings.ToLower(strings.TrimSpace(r.line))
 		return answer == "y" || answer == "yes", nil

@@ -22,8 +22,8 @@ func TestRejectionsAreRetriedAndDroppedOnlyOnAYes(t *testing.T) {
 		{"retry in full", "retry", " YES \n", "Retry 2 rejected commands? [y/N] ", "retried 2, skipped 0\n", false},
 		{"no retry", "retry", "n\n", "Retry 2 rejected commands? [y/N] ", "nothing was retried\n", true},
 		{"return", "retry", "\n", "Retry 2 rejected commands? [y/N] ", "nothing was retried\n", true},
-		{"drop", "drop", "yes\n", "Drop 2 rejected commands for good? This deletes the clients' data and cannot be undone. [y/N] ", "dropped 2, skipped 0\n", false},
-		{"no drop", "drop", "yesterday\n", "Drop 2 rejected commands for good? This deletes the clients' data and cannot be undone. [y/N] ", "nothing was dropped\n", true},
+		{"drop", "drop", "yes\n", "Permanently drop 2 rejected commands? This deletes the clients' data and cannot be undone. [y/N] ", "dropped 2, skipped 0\n", false},
+		{"no drop", "drop", "yesterday\n", "Permanently drop 2 rejected commands? This deletes the clients' data and cannot be undone. [y/N] ", "nothing was dropped\n", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +94,7 @@ func TestNobodyAnswersAQuestion(t *testing.T) {
 	}}
 	var stdout bytes.Buffer
 	status := cli.Run(t.Context(), []string{"rejections", "drop", "--all", "--nats-url", r.url}, os.Getenv, screen, &stdout, stderr)
-	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: answer, or pass --yes\n") || len(r.ids()) != 1 {
+	if status != cli.ExitError || !strings.HasSuffix(stderr.String(), "\nclientele: no answer on standard input: type y or n, or pass --yes\n") || len(r.ids()) != 1 {
 		t.Errorf("exit status %d: %q %q", status, stdout.String(), stderr.String())
 	}
 	if status, _, _ := testcluster.RunLine(t, "rejections", "drop", "--all", "-y", "--nats-url", r.url); status != cli.ExitOK || len(r.ids()) != 0 {

@@ -5,5 +5,5 @@ type rejectionsCmd struct {
 	Ls    rejectionsLsCmd    `cmd:"" help:"List rejections, without personal data."`
 	Show  rejectionsShowCmd  `cmd:"" help:"Show one rejection."`
 	Retry rejectionsRetryCmd `cmd:"" help:"Put rejected commands on the log again, after you have removed the cause."`
-	Drop  rejectionsDropCmd  `cmd:"" help:"Delete rejections and their commands for good."`
+	Drop  rejectionsDropCmd  `cmd:"" help:"Permanently delete rejections and their commands."`
 }

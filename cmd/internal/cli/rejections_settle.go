@@ -49,7 +49,7 @@ func (*rejectionsDropCmd) Help() string {
 // Run drops the rejections that the flags select.
 func (c *rejectionsDropCmd) Run(e env) error {
 	return c.settle(e, settlement{
-		question: "Drop %s for good? This deletes the clients' data and cannot be undone.",
+		question: "Permanently drop %s? This deletes the clients' data and cannot be undone.",
 		done:     "dropped",
 		settle:   (*publisher.Rejections).Drop,
 	})
@@ -64,7 +64,7 @@ type settlement struct {
 
 // settleFlags select the rejections to settle.
 type settleFlags struct {
-	IDs           []string `arg:"" optional:"" name:"id" help:"The ids of the commands."`
+	IDs           []string `arg:"" optional:"" name:"id" help:"IDs of the commands."`
 	filterFlags   `embed:""`
 	All           bool `help:"Every rejection."`
 	confirmFlags  `embed:""`

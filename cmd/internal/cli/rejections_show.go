@@ -13,7 +13,7 @@ import (
 )
 
 type rejectionsShowCmd struct {
-	ID            string `arg:"" name:"id" help:"The id of the command."`
+	ID            string `arg:"" name:"id" help:"ID of the command."`
 	Body          bool   `help:"Show the body of the command as well, which is personal data."`
 	JSON          bool   `name:"json" help:"Print a JSON object, with the body in base64."`
 	operatorFlags `embed:"" group:"nats"`

@@ -21,14 +21,14 @@ type restoreCmd struct {
 func (*restoreCmd) Help() string {
 	return `Examples:
 
-  # Into an empty NATS and an empty database, before any other clientele is started
+  # Into an empty NATS and an empty database, before you start any other clientele process
   clientele restore backup-monday --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
 
   # Into a data directory for clientele serve
   clientele restore backup-monday --data-dir clientele-data
 
 The backup is checked before anything is written, and nothing is overwritten: streams with messages and a database with clients
-are refused. After an interruption run it again. A backup of serve can be restored into servers, and the other way round.
+are refused. After an interruption, run it again. A backup of serve can be restored into servers, and vice versa.
 
 Restoring brings back clients that were erased since the backup: erase them again.`
 }

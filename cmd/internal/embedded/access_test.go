@@ -51,7 +51,7 @@ func TestUsers(t *testing.T) {
 	if err := os.WriteFile(one, []byte("authorization { user: a, password: b }"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), ConfigFile: one}); err == nil || !strings.Contains(err.Error(), "give each program a user") {
+	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), ConfigFile: one}); err == nil || !strings.Contains(err.Error(), "define a user for each program") {
 		t.Errorf("one user for all: %v", err)
 	}
 	s, js, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0", ConfigFile: users})

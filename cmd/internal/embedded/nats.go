@@ -128,7 +128,7 @@ func (cfg NATSConfig) access(host string) (*server.Options, error) {
 			return nil, err
 		}
 		if len(file.Accounts) > 0 || file.Username != "" || file.Authorization != "" {
-			return nil, fmt.Errorf("%s: give each program a user under authorization { users = [ … ] }", cfg.ConfigFile)
+			return nil, fmt.Errorf("%s: define a user for each program under authorization { users = [ … ] }", cfg.ConfigFile)
 		}
 		opts.Users, opts.Nkeys = file.Users, file.Nkeys
 		opts.TLS, opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = file.TLS, file.TLSConfig, file.TLSVerify, file.TLSTimeout

@@ -35,7 +35,7 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 		return nil, errors.New("the file is empty: its first line names the columns, such as firstName,lastName,emailAddress,address.line_1")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the header: %w", err)
+		return nil, fmt.Errorf("read the header: %w", err)
 	}
 	c.count(header)
 	c.header = header

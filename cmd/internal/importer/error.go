@@ -42,5 +42,5 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s answers %d %s", e.URL, e.Status, strings.Join(e.Reasons, "; "))
+	return fmt.Sprintf("%s responded with %d: %s", e.URL, e.Status, strings.Join(e.Reasons, "; "))
 }

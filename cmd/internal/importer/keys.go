@@ -58,7 +58,7 @@ func (k *keys) assign(r *row) {
 func (k *keys) fromContent(r *row) {
 	content := jsontext.Value(r.body).Clone()
 	if err := content.Canonicalize(); err != nil { // RFC 8785
-		r.err = "the row has no canonical JSON"
+		r.err = "the row cannot be written as canonical JSON"
 		return
 	}
 	hash := hashOf(content)

@@ -68,6 +68,6 @@ func (r Result) Print(w io.Writer, asJSON bool) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nThe benchmark itself took %.0f %% of this machine's processors.\n", 100*r.ProcessorShare)
+	_, err := fmt.Fprintf(w, "\nThe benchmark itself used %.0f %% of this machine's processors.\n", 100*r.ProcessorShare)
 	return err
 }

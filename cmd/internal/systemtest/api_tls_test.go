@@ -30,8 +30,8 @@ func TestCertificateOfTheAPI(t *testing.T) {
 			want   string
 			flags  []string
 		}{
-			{cli.ExitError, "name the certificate authorities of the API with --ca", nil},
-			{cli.ExitError, "name the certificate authorities of the API with --ca", []string{"--ca", testcluster.NewAuthority(t).File("ca.crt")}},
+			{cli.ExitError, "pass the certificate authorities of the API as --ca", nil},
+			{cli.ExitError, "pass the certificate authorities of the API as --ca", []string{"--ca", testcluster.NewAuthority(t).File("ca.crt")}},
 			{cli.ExitError, "contains no PEM certificate", []string{"--ca", file}},
 			{cli.ExitError, "--ca: open ", []string{"--ca", filepath.Join(dir, "none")}},
 			{cli.ExitOK, "accepted", []string{"--ca", ca.File("ca.crt")}},

@@ -136,20 +136,20 @@ func TestImportErrors(t *testing.T) {
 		{"no such file", cli.ExitError, []string{"/nonexistent.csv"}},
 		{"the file is empty", cli.ExitError, []string{write("empty.csv", "")}},
 		{`column "surname" is not a member of a client; the members are address.county, `, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
-		{`or give --map "surname=MEMBER"`, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
+		{`or pass --map "surname=MEMBER"`, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
 		{"two columns are named firstName", cli.ExitError, []string{write("b.csv", "firstName,firstName\n")}},
 		{`--map: the file has no column "x"`, cli.ExitError, []string{write("c.csv", "firstName\n"), "--map", "x=lastName"}},
 		{"row 3: ", cli.ExitError, []string{write("d.csv", "firstName\nJane\n\"x\"y\n"), "--dry-run"}},
 		{"more than a client can have", cli.ExitError, []string{write("e.ndjson", strings.Repeat("x", 2<<20)), "--dry-run"}},
 		{"--delimiter", cli.ExitUsage, []string{"x", "--delimiter=ab"}},
-		{"--url must be like", cli.ExitUsage, []string{"x", "--url=ftp://x"}},
+		{"--url must be a URL such as", cli.ExitUsage, []string{"x", "--url=ftp://x"}},
 	} {
 		if status, stdout, stderr := testcluster.RunLine(t, append([]string{"import"}, c.args...)...); status != c.status || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: %d, want %d and %s: %s%s", c.args, status, c.status, c.want, stdout, stderr)
 		}
 	}
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	if status, _, stderr := testcluster.RunLine(t, "import", write("f.ndjson", testcluster.Jane), "--url", serve.API()+"/x"); status != cli.ExitError || !strings.Contains(stderr, "404") || !strings.Contains(stderr, "see --url and --token") {
+	if status, _, stderr := testcluster.RunLine(t, "import", write("f.ndjson", testcluster.Jane), "--url", serve.API()+"/x"); status != cli.ExitError || !strings.Contains(stderr, "404") || !strings.Contains(stderr, "check --url and --token") {
 		t.Errorf("%d: %s", status, stderr)
 	}
 	serve.Stop()

@@ -90,7 +90,7 @@ func TestAPartIsDeleted(t *testing.T) {
 			serve.Stop()
 
 			again := testcluster.Clientele(t, "serve", "--data-dir", dir)
-			if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), c.want+": it was lost, because the others exist. Restore it, or create it empty: run clientele migrate") {
+			if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), c.want+": the others exist, so it was lost. Restore it, or create it empty: run clientele migrate") {
 				t.Errorf("exit status %d: %s", status, again.Output())
 			}
 			if status, _, stderr := testcluster.RunLine(t, "migrate", "--data-dir", dir, "--log-level=error"); status != cli.ExitOK {
@@ -118,7 +118,7 @@ func TestTheDatabaseIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	const want = "clientele: the database is empty, but the command log has had commands: it was lost, because the others exist. Restore it"
+	const want = "clientele: the database is empty, but the command log has contained commands: the others exist, so it was lost. Restore it"
 	if status := again.Wait(); status != cli.ExitError || !strings.Contains(again.Output(), want) {
 		t.Errorf("exit status %d: %s", status, again.Output())
 	}

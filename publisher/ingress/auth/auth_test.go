@@ -88,7 +88,7 @@ func TestParseKeys(t *testing.T) {
 		with(1, fields[1]+"00"):            "the hash",
 		with(1, "zz"+fields[1][2:]):        "the hash",
 		with(2, "a/b"):                     "a name",
-		with(3, "everything"):              "the scopes are",
+		with(3, "everything"):              "the scopes must be",
 		with(4, "tomorrow"):                "the expiry",
 		key.String() + "\n" + key.String(): "line 2: the id",
 	} {

@@ -75,7 +75,7 @@ var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // ParseName checks the name of a caller.
 func ParseName(s string) (string, error) {
 	if !namePattern.MatchString(s) {
-		return "", errors.New("a name has up to 64 letters, digits, dots, hyphens and underscores, and starts with a letter or digit")
+		return "", errors.New("a name must be up to 64 letters, digits, dots, hyphens and underscores, and start with a letter or digit")
 	}
 	return s, nil
 }
@@ -86,7 +86,7 @@ func ParseScopes(s string) ([]Scope, error) {
 	for name := range strings.SplitSeq(s, ",") {
 		scope := Scope(name)
 		if !slices.Contains(scopes, scope) {
-			return nil, fmt.Errorf("the scopes are %s and %s, separated by a comma", ScopeWrite, ScopeRead)
+			return nil, fmt.Errorf("the scopes must be %s, %s, or both, separated by a comma", ScopeWrite, ScopeRead)
 		}
 		if !slices.Contains(parsed, scope) {
 			parsed = append(parsed, scope)
@@ -120,7 +120,7 @@ func ParseKeys(file []byte) ([]Key, error) {
 func parseKey(line string) (key Key, err error) {
 	fields := strings.Fields(line)
 	if len(fields) != 5 {
-		return key, errors.New("a key has 5 fields: id, hash, name, scopes and expiry")
+		return key, errors.New("a key must have 5 fields: id, hash, name, scopes and expiry")
 	}
 	key.ID = fields[0]
 	if id, err := encoding.DecodeString(key.ID); err != nil || len(id) != keyIDBytes || encoding.EncodeToString(id) != key.ID {

@@ -21,7 +21,7 @@ const (
 	issuerTimeout = 3 * time.Second
 	// keyFetches limits how often the issuer's keys are fetched, because every token with an unknown key causes a fetch. Each
 	// fetch serves all callers, so a token with a new key is accepted within a second.
-	keyFetches = rate.Limit(1) // a second
+	keyFetches = rate.Limit(1) // per second
 	maxSubject = 255           // OpenID Connect Core 1.0, section 2
 )
 
