@@ -25,6 +25,8 @@ type APIOptions struct {
 	KeysFile string
 	// OIDCIssuer issues tokens that may be used if their audience is OIDCAudience.
 	OIDCIssuer, OIDCAudience string
+	// OIDCAllowClientAudience accepts tokens whose audience is the client that they were issued to.
+	OIDCAllowClientAudience bool
 	// NoAuth serves the API to every caller. Otherwise an API without keys and issuer is served on loopback only.
 	NoAuth bool
 
@@ -147,7 +149,9 @@ func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (aut
 	}
 	if o.OIDCIssuer != "" {
 		err := p.Await(ctx, "the issuer "+o.OIDCIssuer, func(ctx context.Context) (err error) {
-			chain.OIDC, err = auth.OpenOIDC(ctx, o.OIDCIssuer, o.OIDCAudience)
+			chain.OIDC, err = auth.OpenOIDC(ctx, auth.OIDCConfig{
+				Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, AllowClientAudience: o.OIDCAllowClientAudience,
+			})
 			return err
 		}, Untrusted)
 		if Untrusted(err) {
