@@ -22,9 +22,9 @@ func keyring(t *testing.T, lines ...string) (*auth.Keyring, string) {
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := auth.NewKeyring(path)
-	if err := k.Load(); err != nil {
-		t.Fatal(err)
+	k := auth.NewKeyring(auth.KeyringConfig{Path: path, Grace: time.Minute})
+	if changed, err := k.Load(); err != nil || !changed {
+		t.Fatal(changed, err)
 	}
 	return k, path
 }
@@ -53,7 +53,7 @@ func TestKeys(t *testing.T) {
 	if err := os.WriteFile(path, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Load(); err == nil || !strings.Contains(err.Error(), "line 1") {
+	if _, err := k.Load(); err == nil || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("garbage: %v", err)
 	}
 	if _, err := k.Authenticate(t.Context(), token); err != nil {
