@@ -33,7 +33,7 @@ type Config struct {
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	a := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
-	m := middleware{authenticator: cfg.Authenticator, logger: cfg.Logger}
+	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {
 		m.limits = newLimiters(cfg.RatePerCaller)
 	}

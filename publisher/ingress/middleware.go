@@ -7,8 +7,6 @@ import (
 	"sync"
 
 	"clientele/publisher/ingress/auth"
-
-	"github.com/rs/zerolog"
 )
 
 // middleware passes a request to its handler if the caller is allowed to make it and no limit is reached.
@@ -16,7 +14,7 @@ type middleware struct {
 	authenticator auth.Authenticator
 	limits        *limiters     // nil for no limit
 	slots         chan struct{} // nil for no limit
-	logger        zerolog.Logger
+	refusals      *refusals
 }
 
 // call has what the middleware knows about a request that it passes on.
@@ -38,6 +36,7 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 			return
 		}
 		if !caller.May(oneOf...) {
+			m.refusals.add(reasonScope, nil)
 			w.Header().Set("WWW-Authenticate", `Bearer realm="clientele", error="insufficient_scope", scope="`+string(oneOf[0])+`"`)
 			problemForbidden.write(w, "this request requires the scope "+string(oneOf[0]))
 			return
@@ -80,15 +79,17 @@ func (m middleware) authenticate(w http.ResponseWriter, r *http.Request) (auth.C
 	case err == nil:
 		return caller, true
 	case errors.Is(err, auth.ErrInvalidToken):
-		challenge := `Bearer realm="clientele"`
+		challenge, reason := `Bearer realm="clientele"`, reasonNoToken
 		if token != "" {
 			challenge += `, error="invalid_token"`
+			reason = reasonInvalidToken
 		}
+		m.refusals.add(reason, nil)
 		w.Header().Set("WWW-Authenticate", challenge)
 		problemUnauthorized.write(w, "")
 	case hungUp(w, r):
 	default:
-		m.logger.Warn().Err(err).Msg("cannot authenticate callers")
+		m.refusals.add(reasonUnavailable, err)
 		problemUnavailable.write(w, "the service cannot authenticate callers at the moment; nothing was changed; try again later")
 	}
 	return auth.Caller{}, false

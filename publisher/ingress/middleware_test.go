@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -16,18 +17,21 @@ import (
 	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
-// byName authenticates each token as a caller of that name, with all scopes.
+// byName authenticates each token as a caller of that name, with all scopes, or only clients:read for reader.
 type byName struct{}
 
 func (byName) Authenticate(_ context.Context, token string) (auth.Caller, error) {
 	switch token {
-	case "":
+	case "", "forged":
 		return auth.Caller{}, auth.ErrInvalidToken
 	case "issuer is down":
 		return auth.Caller{}, errors.New("unavailable")
+	case "reader":
+		return auth.Caller{Name: token, Scopes: []auth.Scope{auth.ScopeRead}}, nil
 	}
 	return auth.Caller{Name: token, Scopes: []auth.Scope{auth.ScopeRead, auth.ScopeWrite}}, nil
 }
@@ -76,6 +80,65 @@ func TestAuthorization(t *testing.T) {
 	}
 	serve(handler, "Authorization", "Bearer a", "Authorization", "Bearer b").problem(t, http.StatusUnauthorized, "unauthorized")
 	serve(handler, "Authorization", "Bearer issuer is down").problem(t, http.StatusServiceUnavailable, "unavailable")
+}
+
+// TestRefusalsAreSampled checks that a flood of refused requests causes one log line per second and reason, and that none is uncounted.
+func TestRefusalsAreSampled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		registry := prometheus.NewRegistry()
+		handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: byName{}, Logger: zerolog.New(&logged), Metrics: registry})
+		refuse := func() {
+			for range 100 {
+				serve(handler).problem(t, http.StatusUnauthorized, "unauthorized")
+				serve(handler, "Authorization", "Bearer forged").problem(t, http.StatusUnauthorized, "unauthorized")
+				serve(handler, "Authorization", "Bearer reader").problem(t, http.StatusForbidden, "forbidden")
+				serve(handler, "Authorization", "Bearer issuer is down").problem(t, http.StatusServiceUnavailable, "unavailable")
+			}
+		}
+		refuse()
+		<-time.After(time.Second) // of the bubble's clock
+		refuse()
+		for reason, cause := range map[string]string{
+			"no_token": "", "invalid_token": "", "insufficient_scope": "", "unavailable": `"error":"unavailable",`,
+		} {
+			for _, count := range []string{"1", "100"} {
+				line := `{"level":"warn",` + cause + `"reason":"` + reason + `","count":` + count + `,"message":"refused requests"}` + "\n"
+				if n := strings.Count(logged.String(), line); n != 1 {
+					t.Errorf("%d times %s", n, line)
+				}
+			}
+		}
+		if n := strings.Count(logged.String(), "\n"); n != 8 {
+			t.Errorf("%d lines: %s", n, &logged)
+		}
+		for reason, n := range refusalsOf(t, registry) {
+			if n != 200 {
+				t.Errorf("%v refusals of reason %s, want 200", n, reason)
+			}
+		}
+	})
+}
+
+// refusalsOf returns the metric of refused requests by its four reasons.
+func refusalsOf(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() == "clientele_http_refusals_total" {
+			for _, m := range family.GetMetric() {
+				counts[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if len(counts) != 4 {
+		t.Fatalf("reasons: %v", counts)
+	}
+	return counts
 }
 
 // FuzzAuthorization checks that a service without keys answers any header with 401, and that the response does not contain it.

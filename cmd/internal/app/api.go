@@ -23,8 +23,12 @@ type APIOptions struct {
 
 	// KeysFile has the API keys that may be used, and is read again when it changes.
 	KeysFile string
+	// KeysGrace is how long keys may be used after the file can no longer be read.
+	KeysGrace time.Duration
 	// OIDCIssuer issues tokens that may be used if their audience is OIDCAudience.
 	OIDCIssuer, OIDCAudience string
+	// OIDCAllowClientAudience accepts tokens whose audience is the client that they were issued to.
+	OIDCAllowClientAudience bool
 	// NoAuth serves the API to every caller. Otherwise an API without keys and issuer is served on loopback only.
 	NoAuth bool
 
@@ -51,6 +55,8 @@ func (o *APIOptions) validate() error {
 		return optionError(errPair, OIDCIssuer, OIDCAudience)
 	case o.OIDCIssuer != "" && (err != nil || issuer.Scheme != "https" && !isLoopback(issuer.Host)):
 		return invalid("must be an HTTPS URL, such as https://issuer.example.com", OIDCIssuer)
+	case o.KeysGrace < 0:
+		return invalid("must not be negative", KeysGrace)
 	case o.RateLimit < 0:
 		return invalid("must not be negative", RateLimit)
 	case o.MaxRequests < 1:
@@ -72,18 +78,18 @@ func (e *OpenAPIError) Error() string {
 	return fmt.Sprintf("refusing to serve %s without authentication", e.Address)
 }
 
-// start serves the API and returns its URL.
-func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends) (apiURL string, check process.Check, err error) {
+// start serves the API. It returns its URL and what it needs to be ready.
+func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends) (apiURL string, checks []process.Check, err error) {
 	if err := refuseSchema(ctx, p, b.db); err != nil {
-		return "", check, err
+		return "", nil, err
 	}
-	authenticator, err := o.authenticator(ctx, p)
+	authenticator, checks, err := o.authenticator(ctx, p)
 	if err != nil {
-		return "", check, err
+		return "", nil, err
 	}
 	certificate, err := o.certificate(ctx, p)
 	if err != nil {
-		return "", check, err
+		return "", nil, err
 	}
 	var log *publisher.Log
 	err = await(ctx, p, "the command log", func(ctx context.Context) (err error) {
@@ -91,7 +97,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends)
 		return err
 	})
 	if err != nil {
-		return "", check, err
+		return "", nil, err
 	}
 	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
 	stopping := make(chan struct{})
@@ -109,13 +115,13 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends)
 		}),
 	})
 	if err != nil {
-		return "", check, listenError(err, Listen, o.Listen)
+		return "", nil, listenError(err, Listen, o.Listen)
 	}
 	apiURL = "http://" + address
 	if certificate != nil {
 		apiURL = "https://" + address
 	}
-	return apiURL, process.Check{Name: "command log", Probe: log.Ready}, nil
+	return apiURL, append(checks, process.Check{Name: "command log", Probe: log.Ready}), nil
 }
 
 // certificate returns the configuration of TLS, nil for none.
@@ -130,34 +136,38 @@ func (o *APIOptions) certificate(ctx context.Context, p *process.Process) (*tls.
 	return certificate, optionError(err, TLSCert, TLSKey)
 }
 
-// authenticator returns what decides which callers may use the API.
-func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (auth.Authenticator, error) {
+// authenticator returns what decides which callers may use the API, and what it needs to be ready.
+func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (auth.Authenticator, []process.Check, error) {
 	if !o.Authenticated() {
 		if o.NoAuth {
 			p.Log.Warn().Str("listen", o.Listen).Msg("authentication is off: every program that can reach the API can read and write clients")
 		}
-		return auth.AllowAll{}, nil
+		return auth.AllowAll{}, nil, nil
 	}
 	var chain auth.Chain
+	var checks []process.Check
 	if o.KeysFile != "" {
-		chain.Keys = auth.NewKeyring(o.KeysFile)
-		if err := p.Reload(ctx, "the API keys", []string{o.KeysFile}, chain.Keys.Load); err != nil {
-			return nil, optionError(err, KeysFile)
+		chain.Keys = auth.NewKeyring(auth.KeyringConfig{Path: o.KeysFile, Grace: o.KeysGrace, Metrics: p.Metrics})
+		if err := p.Reload(ctx, "the API keys", chain.Keys.Load); err != nil {
+			return nil, nil, optionError(err, KeysFile)
 		}
+		checks = append(checks, process.Check{Name: "API keys", Probe: chain.Keys.Ready})
 	}
 	if o.OIDCIssuer != "" {
 		err := p.Await(ctx, "the issuer "+o.OIDCIssuer, func(ctx context.Context) (err error) {
-			chain.OIDC, err = auth.OpenOIDC(ctx, o.OIDCIssuer, o.OIDCAudience)
+			chain.OIDC, err = auth.OpenOIDC(ctx, auth.OIDCConfig{
+				Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, AllowClientAudience: o.OIDCAllowClientAudience,
+			})
 			return err
 		}, Untrusted)
 		if Untrusted(err) {
 			err = optionError(fmt.Errorf("%w: add its certificate authority to those of the system", err), OIDCIssuer)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return chain, nil
+	return chain, checks, nil
 }
 
 // refuseSchema returns an error if the database responds and its schema is not this program's. If the database does not respond, the

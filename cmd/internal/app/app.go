@@ -112,11 +112,11 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		}
 	}
 	if o.API != nil {
-		url, check, err := o.API.start(ctx, p, b)
+		url, needed, err := o.API.start(ctx, p, b)
 		if err != nil {
 			return nil, err
 		}
-		a.apiURL, checks = url, append(checks, check)
+		a.apiURL, checks = url, append(checks, needed...)
 	}
 	if o.Forward != nil {
 		check, err := o.Forward.start(ctx, p, b)

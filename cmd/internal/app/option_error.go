@@ -22,6 +22,7 @@ const (
 	History               Option = "History"
 	InFlight              Option = "InFlight"
 	KeysFile              Option = "KeysFile"
+	KeysGrace             Option = "KeysGrace"
 	Listen                Option = "Listen"
 	MaxConnections        Option = "MaxConnections"
 	MaxRequests           Option = "MaxRequests"

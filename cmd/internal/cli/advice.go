@@ -51,6 +51,7 @@ var flagOf = map[app.Option]string{
 	app.History:               "--history",
 	app.InFlight:              "--in-flight",
 	app.KeysFile:              "--keys-file",
+	app.KeysGrace:             "--keys-grace",
 	app.Listen:                "--listen",
 	app.MaxConnections:        "--max-connections",
 	app.MaxRequests:           "--max-requests",

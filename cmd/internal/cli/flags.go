@@ -22,10 +22,12 @@ import (
 type listenFlags struct {
 	Listen string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
 
-	KeysFile       string `type:"path" predictor:"file" placeholder:"FILE" help:"Keys file, as written by clientele keys new. It is read again when it changes."`
-	OIDCIssuer     string `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose tokens are accepted: the value of their iss claim."`
-	OIDCAudience   string `name:"oidc-audience" placeholder:"NAME" help:"Required value of the aud claim of these tokens."`
-	InsecureNoAuth bool   `help:"Serve the API without authentication. Without this flag, an API without keys and issuer is served on loopback only."`
+	KeysFile                string        `type:"path" predictor:"file" placeholder:"FILE" help:"Keys file, as written by clientele keys new. It is read again every second."`
+	KeysGrace               time.Duration `default:"5m" help:"How long keys remain valid after the keys file cannot be read; then callers with a key receive 503 (${default})."`
+	OIDCIssuer              string        `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose access tokens are accepted: the value of their iss claim."`
+	OIDCAudience            string        `name:"oidc-audience" placeholder:"NAME" help:"Required value of the aud claim of these tokens."`
+	OIDCAllowClientAudience bool          `name:"oidc-allow-client-audience" help:"Accept tokens whose audience is the client that they were issued to, such as ID tokens."`
+	InsecureNoAuth          bool          `help:"Serve the API without authentication. Without this flag, an API without keys and issuer is served on loopback only."`
 
 	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain of the API, PEM. It is read again when it changes."`
 	TLSKey  string `name:"tls-key" type:"path" predictor:"file" placeholder:"FILE" help:"Private key of the API's certificate, PEM."`
@@ -198,16 +200,18 @@ type clientsFlags struct {
 
 func (f *listenFlags) options() *app.APIOptions {
 	return &app.APIOptions{
-		Listen:         f.Listen,
-		TLSCert:        f.TLSCert,
-		TLSKey:         f.TLSKey,
-		KeysFile:       f.KeysFile,
-		OIDCIssuer:     f.OIDCIssuer,
-		OIDCAudience:   f.OIDCAudience,
-		NoAuth:         f.InsecureNoAuth,
-		RateLimit:      f.RateLimit,
-		MaxRequests:    f.MaxRequests,
-		MaxConnections: f.MaxConnections,
+		Listen:                  f.Listen,
+		TLSCert:                 f.TLSCert,
+		TLSKey:                  f.TLSKey,
+		KeysFile:                f.KeysFile,
+		KeysGrace:               f.KeysGrace,
+		OIDCIssuer:              f.OIDCIssuer,
+		OIDCAudience:            f.OIDCAudience,
+		OIDCAllowClientAudience: f.OIDCAllowClientAudience,
+		NoAuth:                  f.InsecureNoAuth,
+		RateLimit:               f.RateLimit,
+		MaxRequests:             f.MaxRequests,
+		MaxConnections:          f.MaxConnections,
 	}
 }
 

@@ -2,13 +2,8 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,7 +15,7 @@ import (
 type keysCmd struct {
 	New    keysNewCmd    `cmd:"" help:"Create an API key and print it once."`
 	Ls     keysLsCmd     `cmd:"" help:"List the keys of a keys file."`
-	Revoke keysRevokeCmd `cmd:"" help:"Remove keys from a keys file. Running processes refuse them within seconds."`
+	Revoke keysRevokeCmd `cmd:"" help:"Remove keys from a keys file. Running processes refuse them within two seconds."`
 }
 
 // maxLive is how many unexpired keys a name may have: the one in use, and its replacement.
@@ -63,26 +58,30 @@ func (c *keysNewCmd) Run(e env) error {
 	if c.KeysFile == "" {
 		return printKey(e, token, fmt.Sprintf("Add this line to the keys file:\n\n%s", key))
 	}
-	file, keys, err := readKeys(c.KeysFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err = editKeys(e.ctx, c.KeysFile, os.O_CREATE, func(content []byte, keys []auth.Key) ([]byte, error) {
+		return addKey(content, keys, key)
+	})
+	if err != nil {
 		return err
 	}
+	return printKey(e, token, "Its line was added to "+c.KeysFile+".")
+}
+
+// addKey adds the line of a key to a keys file with these keys.
+func addKey(content []byte, keys []auth.Key, key auth.Key) ([]byte, error) {
 	var live []string
 	for _, k := range keys {
-		if k.Name == name && !k.Expired(time.Now()) {
+		if k.Name == key.Name && !k.Expired(time.Now()) {
 			live = append(live, k.ID)
 		}
 	}
 	if len(live) >= maxLive {
-		return fmt.Errorf("%s already has %d unexpired keys: run clientele keys revoke with one of %s", name, len(live), strings.Join(live, ", "))
+		return nil, fmt.Errorf("%s already has %d unexpired keys: run clientele keys revoke with one of %s", key.Name, len(live), strings.Join(live, ", "))
 	}
-	if len(file) > 0 && !bytes.HasSuffix(file, []byte("\n")) {
-		file = append(file, '\n')
+	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
+		content = append(content, '\n')
 	}
-	if err := replaceFile(c.KeysFile, append(file, key.String()+"\n"...)); err != nil {
-		return err
-	}
-	return printKey(e, token, "Its line was added to "+c.KeysFile+".")
+	return append(content, key.String()+"\n"...), nil
 }
 
 // printKey prints the key alone on standard output, for scripts, and the rest on standard error.
@@ -107,7 +106,7 @@ func (*keysLsCmd) Help() string {
 
 // Run lists the keys.
 func (c *keysLsCmd) Run(e env) error {
-	_, keys, err := readKeys(c.KeysFile)
+	_, keys, err := auth.ReadKeysFile(c.KeysFile)
 	if err != nil {
 		return err
 	}
@@ -122,66 +121,4 @@ func (c *keysLsCmd) Run(e env) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", k.ID, k.Name, fields[3], expires)
 	}
 	return t.Flush()
-}
-
-type keysRevokeCmd struct {
-	KeysFile string   `required:"" type:"path" predictor:"file" placeholder:"FILE" help:"The keys file."`
-	IDs      []string `arg:"" name:"id" help:"IDs of keys, as clientele keys ls lists them."`
-}
-
-// Help is printed by --help.
-func (*keysRevokeCmd) Help() string {
-	return `Examples:
-
-  clientele keys revoke --keys-file keys ID`
-}
-
-// Run removes the keys from the file. If one of them does not exist, nothing changes.
-func (c *keysRevokeCmd) Run(e env) error {
-	file, keys, err := readKeys(c.KeysFile)
-	if err != nil {
-		return err
-	}
-	for _, id := range c.IDs {
-		if !slices.ContainsFunc(keys, func(k auth.Key) bool { return k.ID == id }) {
-			return fmt.Errorf("%s has no key with the id %s, see clientele keys ls", c.KeysFile, strconv.Quote(id))
-		}
-	}
-	var kept []byte // with its comments
-	for line := range bytes.Lines(file) {
-		if fields := bytes.Fields(line); len(fields) == 0 || !slices.Contains(c.IDs, string(fields[0])) {
-			kept = append(kept, line...)
-		}
-	}
-	if err := replaceFile(c.KeysFile, kept); err != nil {
-		return err
-	}
-	fmt.Fprintf(e.stdout, "%d revoked\n", len(c.IDs))
-	return nil
-}
-
-func readKeys(path string) ([]byte, []auth.Key, error) {
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	keys, err := auth.ParseKeys(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return file, keys, nil
-}
-
-// replaceFile atomically writes a file that only its owner may read.
-func replaceFile(path string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // has no effect after the rename
-	_, err = temporary.Write(content)
-	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
 }

@@ -51,15 +51,16 @@ func TestReload(t *testing.T) {
 	t.Cleanup(func() { _ = p.Stop() })
 	var mu sync.Mutex
 	var loaded string
-	load := func() error {
+	load := func() (changed bool, err error) {
 		content, err := os.ReadFile(file)
 		if err != nil || string(content) == "bad" {
-			return errors.Join(err, errors.New("it is bad"))
+			return false, errors.Join(err, errors.New("it is bad"))
 		}
 		mu.Lock()
 		defer mu.Unlock()
+		changed = loaded != string(content)
 		loaded = string(content)
-		return nil
+		return changed, nil
 	}
 	is := func(want string) func() bool {
 		return func() bool {
@@ -68,11 +69,11 @@ func TestReload(t *testing.T) {
 			return loaded == want
 		}
 	}
-	if err := p.Reload(t.Context(), "the file", []string{file}, load); !errors.Is(err, fs.ErrNotExist) {
+	if err := p.Reload(t.Context(), "the file", load); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 	write("one")
-	if err := p.Reload(t.Context(), "the file", []string{file}, load); err != nil || !is("one")() {
+	if err := p.Reload(t.Context(), "the file", load); err != nil || !is("one")() {
 		t.Fatalf("%v", err)
 	}
 	write("two")
@@ -87,4 +88,14 @@ func TestReload(t *testing.T) {
 	if n := log.count("it is bad"); n != 1 {
 		t.Errorf("told of %d times", n)
 	}
+	// A file that cannot be read and then has the same content again is reloaded: its owner or mode was changed.
+	if err := os.Rename(file, file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "the missing file is logged", func() bool { return log.count("no such file") > 0 })
+	reloaded := log.count("reloaded the file")
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "the file is reloaded", func() bool { return log.count("reloaded the file") > reloaded })
 }

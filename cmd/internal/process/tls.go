@@ -1,20 +1,33 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"os"
 	"sync/atomic"
 )
 
 // Certificate returns a configuration for TLS 1.2 or later with this certificate. It reads the files again when they change.
 func (p *Process) Certificate(ctx context.Context, certFile, keyFile string) (*tls.Config, error) {
 	var current atomic.Pointer[tls.Certificate]
-	err := p.Reload(ctx, "the certificate", []string{certFile, keyFile}, func() error {
-		certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
-		if err == nil {
-			current.Store(&certificate)
+	var cert, key []byte // of the current certificate
+	err := p.Reload(ctx, "the certificate", func() (changed bool, err error) {
+		newCert, err := os.ReadFile(certFile)
+		if err != nil {
+			return false, err
 		}
-		return err
+		newKey, err := os.ReadFile(keyFile)
+		if err != nil || current.Load() != nil && bytes.Equal(newCert, cert) && bytes.Equal(newKey, key) {
+			return false, err
+		}
+		certificate, err := tls.X509KeyPair(newCert, newKey)
+		if err != nil {
+			return false, err
+		}
+		current.Store(&certificate)
+		cert, key = newCert, newKey
+		return true, nil
 	})
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -90,7 +90,12 @@ func TestDashboardAndAlerts(t *testing.T) {
 	s := testcluster.New(t)
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
 	testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
-	shown := testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body
+	keys := filepath.Join(t.TempDir(), "keys")
+	testcluster.NewKey(t, keys, "crm", "clients:read")
+	keyed := testcluster.Clientele(t, "ingress", append([]string{"--keys-file", keys}, s.Flags...)...)
+	keyed.Ready()
+	shown := testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body +
+		testcluster.Get(t, keyed.Admin()+"/metrics").Body
 	have := map[string]bool{"up": true} // from Prometheus
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(shown, -1) {
 		have[match[1]] = true

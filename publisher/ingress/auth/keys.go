@@ -3,19 +3,15 @@ package auth
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base32"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -142,47 +138,4 @@ func parseKey(line string) (key Key, err error) {
 		key.Expires = key.Expires.UTC().Truncate(time.Second)
 	}
 	return key, nil
-}
-
-// Keyring authenticates callers by the keys in a file.
-type Keyring struct {
-	path string
-	keys atomic.Pointer[map[string]Key]
-}
-
-// NewKeyring returns a keyring without keys. Call Load to read the file.
-func NewKeyring(path string) *Keyring {
-	k := &Keyring{path: path}
-	k.keys.Store(&map[string]Key{})
-	return k
-}
-
-// Load reads the file. If it returns an error, the keyring keeps its keys.
-func (k *Keyring) Load() error {
-	file, err := os.ReadFile(k.path)
-	if err != nil {
-		return err
-	}
-	keys, err := ParseKeys(file)
-	if err != nil {
-		return fmt.Errorf("%s: %w", k.path, err)
-	}
-	byID := make(map[string]Key, len(keys))
-	for _, key := range keys {
-		byID[key.ID] = key
-	}
-	k.keys.Store(&byID)
-	return nil
-}
-
-// Authenticate returns the caller to which the key belongs. It takes the same time for known and unknown keys.
-func (k *Keyring) Authenticate(_ context.Context, token string) (Caller, error) {
-	hash := sha256.Sum256([]byte(token))
-	id, _, _ := strings.Cut(strings.TrimPrefix(token, keyPrefix), "_")
-	key, found := (*k.keys.Load())[id] // no token has the hash of the zero key
-	same := subtle.ConstantTimeCompare(hash[:], key.Hash[:]) == 1
-	if !found || !same || key.Expired(time.Now()) {
-		return Caller{}, ErrInvalidToken
-	}
-	return key.Caller, nil
 }

@@ -2,14 +2,15 @@ package auth
 
 import (
 	"context"
-	"errors"
+	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/time/rate"
+	"github.com/go-json-experiment/json"
 )
 
 // algorithms are the accepted signature algorithms. All of them sign with a private key, which only the issuer has.
@@ -19,52 +20,53 @@ var algorithms = []string{
 
 const (
 	issuerTimeout = 3 * time.Second
-	// keyFetches limits how often the issuer's keys are fetched, because every token with an unknown key causes a fetch. Each
-	// fetch serves all callers, so a token with a new key is accepted within a second.
-	keyFetches = rate.Limit(1) // per second
-	maxSubject = 255           // OpenID Connect Core 1.0, section 2
+	maxSubject    = 255 // OpenID Connect Core 1.0, section 2
 )
 
+// OIDCConfig configures OpenOIDC.
+type OIDCConfig struct {
+	Issuer, Audience string
+	// AllowClientAudience accepts tokens whose audience is the client that they were issued to, such as ID tokens.
+	AllowClientAudience bool
+}
+
 // OIDC authenticates callers by tokens that one OpenID Connect issuer signed for one audience.
-type OIDC struct{ verifier *oidc.IDTokenVerifier }
+type OIDC struct {
+	cfg  OIDCConfig
+	keys oidc.KeySet
+}
 
 // OpenOIDC discovers the issuer's key endpoint (OpenID Connect Discovery 1.0). Keys are fetched when a token needs an unknown
 // one, so the issuer may change them at any time.
-func OpenOIDC(ctx context.Context, issuer, audience string) (*OIDC, error) {
-	client := &http.Client{Transport: limited{rate.NewLimiter(keyFetches, 5)}, Timeout: issuerTimeout}
-	// The verifier keeps the context and fetches keys after this function returns.
-	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), issuer)
+func OpenOIDC(ctx context.Context, cfg OIDCConfig) (*OIDC, error) {
+	client := &http.Client{Timeout: issuerTimeout}
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, client), cfg.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	return &OIDC{provider.Verifier(&oidc.Config{ClientID: audience, SupportedSigningAlgs: algorithms})}, nil
-}
-
-// limited refuses requests above a rate.
-type limited struct{ limiter *rate.Limiter }
-
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !l.limiter.Allow() {
-		return nil, errors.New("the issuer's keys were requested a moment ago")
+	var endpoints struct {
+		Keys string `json:"jwks_uri"`
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	if err := provider.Claims(&endpoints); err != nil {
+		return nil, fmt.Errorf("read the issuer's configuration: %w", err)
+	}
+	fetches := &http.Client{Transport: newKeyFetches(), Timeout: issuerTimeout}
+	return &OIDC{cfg, oidc.NewRemoteKeySet(oidc.ClientContext(ctx, fetches), endpoints.Keys)}, nil
 }
 
-// Authenticate checks the signature of the token, its iss, aud, exp and nbf, and returns its sub as the caller.
+// Authenticate checks the signature of the token, its typ, iss, aud, exp and nbf, and returns its sub as the caller.
 func (o *OIDC) Authenticate(ctx context.Context, token string) (Caller, error) {
-	verified, err := o.verifier.Verify(ctx, token)
-	// The library has no typed error for keys that it cannot fetch. In this case the token itself was not checked.
-	if err != nil && strings.Contains(err.Error(), "fetching keys") {
-		return Caller{}, fmt.Errorf("fetch the issuer's keys: %w", err)
+	signature := &signatureCheck{keys: o.keys}
+	verifier := oidc.NewVerifier(o.cfg.Issuer, signature, &oidc.Config{ClientID: o.cfg.Audience, SupportedSigningAlgs: algorithms})
+	verified, err := verifier.Verify(ctx, token)
+	if signature.fetchErr != nil {
+		return Caller{}, fmt.Errorf("fetch the issuer's keys: %w", signature.fetchErr)
 	}
 	if err != nil {
 		return Caller{}, ErrInvalidToken
 	}
-	var claims struct {
-		Scope any `json:"scope"` // RFC 8693, section 4.2: a string, separated by spaces
-		Scp   any `json:"scp"`   // used by some issuers instead, often an array
-	}
-	if err := verified.Claims(&claims); err != nil || !isSubject(verified.Subject) {
+	var claims claims
+	if err := verified.Claims(&claims); err != nil || !isSubject(verified.Subject) || !o.isAccessToken(token, verified, claims) {
 		return Caller{}, ErrInvalidToken
 	}
 	// The prefix distinguishes it from the names of API keys, which have no colon.
@@ -77,6 +79,44 @@ func (o *OIDC) Authenticate(ctx context.Context, token string) (Caller, error) {
 		}
 	}
 	return caller, nil
+}
+
+// claims are those that the library does not read.
+type claims struct {
+	Scope any `json:"scope"` // RFC 8693, section 4.2: a string, separated by spaces
+	Scp   any `json:"scp"`   // used by some issuers instead, often an array
+	// The client that the token was issued to: RFC 9068, section 2.2, and OpenID Connect Core 1.0, section 2.
+	ClientID any `json:"client_id"`
+	AZP      any `json:"azp"`
+}
+
+// isAccessToken reports whether a verified token is meant for an API. An ID token is meant for the client that it was issued to. The
+// typ of an access token is at+jwt (RFC 9068, section 2.1). Many issuers do not set it: without it, a nonce or an at_hash marks an ID
+// token.
+func (o *OIDC) isAccessToken(token string, verified *oidc.IDToken, claims claims) bool {
+	typ := typeOf(token)
+	if typ != "at+jwt" && typ != "jwt" && typ != "" {
+		return false
+	}
+	if o.cfg.AllowClientAudience {
+		return true
+	}
+	isClient := func(audience string) bool { return claims.ClientID == audience || claims.AZP == audience }
+	isIDToken := typ != "at+jwt" && (verified.Nonce != "" || verified.AccessTokenHash != "")
+	return !isIDToken && !slices.ContainsFunc(verified.Audience, isClient)
+}
+
+// typeOf returns the media type in the header of a token, in lower case and without application/ (RFC 7515, section 4.1.9).
+func typeOf(token string) string {
+	encoded, _, _ := strings.Cut(token, ".")
+	var header struct {
+		Typ string `json:"typ"`
+	}
+	text, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || json.Unmarshal(text, &header) != nil {
+		return "invalid"
+	}
+	return strings.TrimPrefix(strings.ToLower(header.Typ), "application/")
 }
 
 // isSubject reports whether a header can carry the subject.

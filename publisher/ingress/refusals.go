@@ -1,0 +1,60 @@
+package ingress
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
+)
+
+// reason is why a request was refused, as metrics and logs name it.
+type reason string
+
+const (
+	reasonNoToken      reason = "no_token"
+	reasonInvalidToken reason = "invalid_token"
+	reasonScope        reason = "insufficient_scope"
+	// reasonUnavailable means that the token could not be checked.
+	reasonUnavailable reason = "unavailable"
+)
+
+// refusalInterval is the minimum interval of log lines of one reason, so that an attacker cannot fill the log.
+const refusalInterval = time.Second
+
+// refusals count refused requests, and log them.
+type refusals struct {
+	logger zerolog.Logger
+	of     map[reason]*refusal
+}
+
+// refusal has the refused requests of one reason.
+type refusal struct {
+	total    prometheus.Counter
+	unlogged atomic.Int64
+	line     rate.Sometimes
+}
+
+func newRefusals(logger zerolog.Logger, metrics prometheus.Registerer) *refusals {
+	total := promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "clientele_http_refusals_total", Help: "Requests that were refused because of their token, by reason.",
+	}, []string{"reason"})
+	r := &refusals{logger: logger, of: map[reason]*refusal{}}
+	for _, reason := range []reason{reasonNoToken, reasonInvalidToken, reasonScope, reasonUnavailable} {
+		r.of[reason] = &refusal{total: total.WithLabelValues(string(reason)), line: rate.Sometimes{Interval: refusalInterval}}
+	}
+	return r
+}
+
+// add counts a refused request. It logs at most one line per interval and reason, with the number of requests since the previous line.
+// err is the cause, or nil.
+func (r *refusals) add(reason reason, err error) {
+	refusal := r.of[reason]
+	refusal.total.Inc()
+	refusal.unlogged.Add(1)
+	refusal.line.Do(func() {
+		r.logger.Warn().Err(err).Str("reason", string(reason)).Int64("count", refusal.unlogged.Swap(0)).Msg("refused requests")
+	})
+}
