@@ -21,8 +21,9 @@ func decide(result domain.CreateResult) verdict {
 		return reject(domain.Errorf(domain.CodeKeyReused, "a client made from a different command has this id"))
 	case domain.Erased:
 		return reject(domain.Errorf(domain.CodeErased, "the client with this id was erased"))
+	default:
+		return verdict{client: result.Client}
 	}
-	return verdict{client: result.Client}
 }
 
 // reject returns the verdict for an error with a code.

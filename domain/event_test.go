@@ -49,7 +49,7 @@ func TestNewEvent(t *testing.T) {
 
 func TestErasedID(t *testing.T) {
 	id, at := uuid.MustParse("00000000-0000-7000-8000-000000000000"), time.UnixMicro(1)
-	if domain.ErasedID(id, at) != domain.ErasedID(id, at) || domain.ErasedID(id, at) == domain.ErasedID(id, at.Add(time.Microsecond)) {
-		t.Error("an erasure has several ids, or two erasures have one")
+	if domain.ErasedID(id, at) == domain.ErasedID(id, at.Add(time.Microsecond)) {
+		t.Error("two erasures have one id")
 	}
 }

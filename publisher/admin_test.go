@@ -127,4 +127,3 @@ func TestEraseSeveral(t *testing.T) {
 		t.Errorf("left are %v, want three events of %s and an erasure of each other client", left, stays)
 	}
 }
-

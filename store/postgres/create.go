@@ -86,8 +86,8 @@ type querier interface {
 }
 
 // insert stores the rows whose ids are free and returns those ids, in any order. It sends dates as text, so that the server
-// refuses an invalid one. The scalar subquery has the server look up each hash in the index: it would turn NOT EXISTS into a
-// join that reads all tombstones.
+// refuses an invalid one. The array of tombstones is read once, by the index on the hash: the server would turn NOT EXISTS into
+// a join that reads all tombstones.
 func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte, error) {
 	const insertClients = `INSERT INTO clients (` + store.Columns + `)
 		SELECT ` + store.Columns + `
@@ -183,14 +183,15 @@ func (s *Store) find(ctx context.Context, ids [][16]byte, existing map[uuid.UUID
 	for i := range found {
 		existing[found[i].ID] = &found[i]
 	}
-	if len(found) == len(ids) {
-		return nil, nil
-	}
 	return s.erased(ctx, slices.DeleteFunc(ids, func(id [16]byte) bool { return existing[id] != nil }))
 }
 
 // erased returns these ids, or an error if one was not erased.
 func (s *Store) erased(ctx context.Context, ids [][16]byte) (map[uuid.UUID]bool, error) {
+	erased := make(map[uuid.UUID]bool, len(ids))
+	if len(ids) == 0 {
+		return erased, nil
+	}
 	rows, err := s.pool.Query(ctx, `SELECT id FROM unnest($1::uuid[]) AS batch (id)
 		WHERE (SELECT hash FROM erasures WHERE hash = sha256(uuid_send(batch.id))) IS NOT NULL`, pgtype.FlatArray[[16]byte](ids))
 	if err != nil {
@@ -203,7 +204,6 @@ func (s *Store) erased(ctx context.Context, ids [][16]byte) (map[uuid.UUID]bool,
 	if len(found) < len(ids) {
 		return nil, errors.New("a row was deleted concurrently")
 	}
-	erased := make(map[uuid.UUID]bool, len(found))
 	for _, id := range found {
 		erased[id] = true
 	}
