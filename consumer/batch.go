@@ -13,7 +13,7 @@ import (
 
 // Store keeps the clients.
 type Store interface {
-	// Create stores the clients whose ids are free, all or none; result i belongs to client i. An error means that nothing is
+	// Create stores the clients whose ids are free and not erased, all or none; result i belongs to client i. An error means that nothing is
 	// known to be stored, and the worker repeats the call. An error with domain.CodeUnstorable is permanent: the database refuses
 	// the content of at least one client.
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
@@ -203,6 +203,9 @@ func rejection(msg jetstream.Msg, v verdict) domain.Rejection {
 		Errors:     v.violations,
 		RejectedAt: domain.Timestamp(time.Now()),
 		Command:    domain.RejectedCommand{Headers: msg.Headers(), Body: msg.Data()},
+	}
+	if v.reason == domain.CodeErased {
+		r.Command.Body = nil // it would keep the data of an erased client
 	}
 	if meta, err := msg.Metadata(); err == nil {
 		r.Deliveries = meta.NumDelivered

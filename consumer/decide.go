@@ -16,10 +16,14 @@ type verdict struct {
 // decide returns the verdict for the result of a store. The event of a replayed client is published again: an earlier
 // attempt may have stopped before it published the event.
 func decide(result domain.CreateResult) verdict {
-	if result.Outcome == domain.Conflict {
+	switch result.Outcome {
+	case domain.Conflict:
 		return reject(domain.Errorf(domain.CodeKeyReused, "a client created from a different command has this id"))
+	case domain.Erased:
+		return reject(domain.Errorf(domain.CodeErased, "the client with this id was erased"))
+	default:
+		return verdict{client: result.Client}
 	}
-	return verdict{client: result.Client}
 }
 
 // reject returns the verdict for an error with a code.

@@ -17,6 +17,7 @@ func TestDecide(t *testing.T) {
 		{"a new client gets its event", domain.Created, ""},
 		{"a replayed one gets it again", domain.Replayed, ""},
 		{"another one under its id is rejected", domain.Conflict, domain.CodeKeyReused},
+		{"an erased one is rejected", domain.Erased, domain.CodeErased},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, reason := consumer.Decide(domain.CreateResult{Outcome: c.outcome, Client: stored})

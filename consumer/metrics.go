@@ -55,7 +55,7 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		}),
 	}
 	// Create the series now, so that Prometheus sees the first rejection or retry as an increase.
-	for _, reason := range []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeUndecodable, domain.CodeUnstorable} {
+	for _, reason := range []domain.Code{domain.CodeInvalid, domain.CodeKeyReused, domain.CodeErased, domain.CodeUndecodable, domain.CodeUnstorable} {
 		m.rejections.WithLabelValues(string(reason))
 	}
 	for _, attempt := range []string{attemptStore, attemptEvents, attemptRejections} {

@@ -207,6 +207,28 @@ func TestAnotherCommandUnderAKnownID(t *testing.T) {
 	}
 }
 
+// A late worker finds the tombstone of the client. The rejection does not keep its data.
+func TestACommandOfAnErasedClient(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	id := publishertest.NewID(t)
+	if _, err := s.store.Erase(context.Background(), id, domain.NewErasure(id, time.Now(), "", "")); err != nil {
+		t.Fatal(err)
+	}
+	s.publish(messageOf(publishertest.Command(t, id, "Erased")))
+	s.run(consumer.Config{})
+	s.drained()
+	if _, err := s.store.Get(context.Background(), id); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("Get returned %v", err)
+	}
+	if r := s.rejections(); len(r) != 1 || r[0].Reason != domain.CodeErased || len(r[0].Command.Body) > 0 || r[0].Command.Sequence == 0 {
+		t.Errorf("rejections: %+v", r)
+	}
+	if n := len(s.messages(domain.StreamEvents)); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
 // outcomesFunc lets tests inject faults around the real PublishEvents.
 type outcomesFunc struct {
 	*publisher.OutcomePublisher

@@ -59,11 +59,11 @@ func (d *Details) Canonical() ([]byte, error) {
 // CreateResult is the result of storing one client.
 type CreateResult struct {
 	Outcome CreateOutcome
-	// Client is the client in the store: the new one if it was Created, else the existing one.
+	// Client is the client in the store: the new one if it was Created, else the existing one. It is empty if the client was Erased.
 	Client Client
 }
 
-// CreateOutcome is whether a client's id was free in the store.
+// CreateOutcome reports whether a client's id was free in the store.
 type CreateOutcome int
 
 const (
@@ -73,4 +73,6 @@ const (
 	Replayed
 	// Conflict is an existing client, created by a command with another fingerprint. The store does not change it.
 	Conflict
+	// Erased is a client whose id has an Erasure. The store does not create it.
+	Erased
 )

@@ -9,12 +9,14 @@ import (
 // Code is the kind of an error. The ingress maps it to an HTTP status, the worker to what it does with the message.
 type Code string
 
-// The codes. The first four are also the reasons of a Rejection.
+// The codes. The first five are also the reasons of a Rejection.
 const (
 	// CodeInvalid is a command that violates the rules. The caller can fix it.
 	CodeInvalid Code = "invalid"
 	// CodeKeyReused is a command whose id belongs to a different command. The caller can fix it.
 	CodeKeyReused Code = "idempotency-key-reused"
+	// CodeErased is a command whose id belongs to a client that was erased. It will never create a client.
+	CodeErased Code = "erased"
 	// CodeUndecodable is a message on the command log that no ingress could have written.
 	CodeUndecodable Code = "undecodable"
 	// CodeUnstorable is a client that passed validation, but whose content the database refuses.

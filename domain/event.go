@@ -1,6 +1,11 @@
 package domain
 
-import "github.com/google/uuid"
+import (
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Event is client.created: the record of a client in the store.
 type Event struct {
@@ -13,14 +18,20 @@ type Event struct {
 	Traceparent string
 }
 
-// NewEvent returns the event of a client. Equal clients have equal events.
+// NewEvent returns the event of a client. Equal clients have equal events. A client that is created again under its id has
+// another event.
 func NewEvent(c Client) (Event, error) {
 	body, err := c.JSON()
 	if err != nil {
 		return Event{}, err
 	}
-	return Event{ID: uuid.NewSHA1(c.ID, []byte(SubjectCreated)), Client: c, Body: body}, nil
+	return Event{ID: eventID(SubjectCreated, c.ID, c.CreatedAt), Client: c, Body: body}, nil
 }
 
-// ErasedID returns the id of the client.erased event of a client. It is the same each time.
-func ErasedID(client uuid.UUID) uuid.UUID { return uuid.NewSHA1(client, []byte(SubjectErased)) }
+// ErasedID returns the id of the client.erased event of an erasure. Each erasure has its own.
+func ErasedID(client uuid.UUID, at time.Time) uuid.UUID { return eventID(SubjectErased, client, at) }
+
+// eventID returns a UUIDv5 (RFC 9562). The time counts in microseconds, the precision that every store keeps.
+func eventID(subject string, client uuid.UUID, at time.Time) uuid.UUID {
+	return uuid.NewSHA1(client, []byte(subject+" "+strconv.FormatInt(at.UnixMicro(), 10)))
+}

@@ -23,7 +23,7 @@ func TestNewEvent(t *testing.T) {
 	body := testdata(t, "full.request.json")
 	first, again := event(t, record(t, body)), event(t, record(t, body))
 	golden(t, "full.record.json", first.Body)
-	if want := "54d692a4-1254-5d23-b987-f09cef5ba3c5"; first.ID.String() != want {
+	if want := "af617c1f-f066-5da7-842c-4db40bda9f75"; first.ID.String() != want {
 		t.Errorf("id %s, want %s: subscribers would take old events for new ones", first.ID, want)
 	}
 	if first.ID != again.ID || !bytes.Equal(first.Body, again.Body) {
@@ -35,9 +35,21 @@ func TestNewEvent(t *testing.T) {
 	if event(t, other).ID == first.ID {
 		t.Error("two clients, one event id")
 	}
+	elsewhere := record(t, body)
+	elsewhere.CreatedAt = elsewhere.CreatedAt.In(time.FixedZone("", 3600)).Add(time.Nanosecond)
+	if event(t, elsewhere).ID != first.ID {
+		t.Error("the event id depends on more of the time than a store keeps")
+	}
 	later := record(t, body)
-	later.CreatedAt = later.CreatedAt.Add(time.Hour)
-	if event(t, later).ID != first.ID {
-		t.Error("the event id depends on more than the client's id")
+	later.CreatedAt = later.CreatedAt.Add(time.Microsecond)
+	if event(t, later).ID == first.ID {
+		t.Error("a client that was created again has the event id of the first one")
+	}
+}
+
+func TestErasedID(t *testing.T) {
+	id, at := uuid.MustParse("00000000-0000-7000-8000-000000000000"), time.UnixMicro(1)
+	if domain.ErasedID(id, at) == domain.ErasedID(id, at.Add(time.Microsecond)) {
+		t.Error("two erasures have one id")
 	}
 }

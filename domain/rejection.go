@@ -45,7 +45,7 @@ func ParseRejection(body []byte) (Rejection, error) {
 // Status returns the final state of the rejected operation.
 func (r Rejection) Status() OperationStatus {
 	switch r.Reason {
-	case CodeInvalid, CodeKeyReused:
+	case CodeInvalid, CodeKeyReused, CodeErased:
 		return OperationRejected
 	default:
 		return OperationFailed

@@ -79,6 +79,7 @@ func TestRejectionStatus(t *testing.T) {
 	for reason, want := range map[domain.Code]domain.OperationStatus{
 		domain.CodeInvalid:     domain.OperationRejected,
 		domain.CodeKeyReused:   domain.OperationRejected,
+		domain.CodeErased:      domain.OperationRejected,
 		domain.CodeUndecodable: domain.OperationFailed,
 		domain.CodeUnstorable:  domain.OperationFailed,
 		"of a later release":   domain.OperationFailed,

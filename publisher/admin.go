@@ -72,13 +72,38 @@ func isDone(ctx context.Context, commands jetstream.Stream, sequence uint64) (bo
 	return sequence <= worker.CachedInfo().AckFloor.Stream, nil
 }
 
-// Erased counts the messages that were erased.
+// Erased counts the messages about a client that were erased.
 type Erased struct{ Commands, Rejections, Events int }
 
-// Erase deletes every message about the client from the streams, overwrites it on disk, and publishes client.erased. No
-// event of the client is older than since; if since is zero, Erase reads the headers of all events. You may erase a client
-// again: client.erased is published again unless the stream remembers its id.
-func (a *Admin) Erase(ctx context.Context, id uuid.UUID, since time.Time) (erased Erased, err error) {
+// Erase deletes every message about the clients from the streams, overwrites it on disk, and publishes client.erased for each.
+// Result i belongs to id i. Erase the rows first: workers publish no event of a client whose id has a tombstone.
+//
+// Erase reads the headers of all events, once for all ids. After an error some messages may be left: erase the clients again.
+func (a *Admin) Erase(ctx context.Context, ids []uuid.UUID) ([]Erased, error) {
+	erased := make([]Erased, len(ids))
+	index := make(map[string]*Erased, len(ids))
+	for i, id := range ids {
+		index[id.String()] = &erased[i]
+		if err := a.eraseLatest(ctx, id, &erased[i]); err != nil {
+			return erased, err
+		}
+	}
+	next, err := a.eraseEvents(ctx, index, 1)
+	if err != nil {
+		return erased, err
+	}
+	for _, id := range ids {
+		if _, err := a.js.PublishMsg(ctx, erasedMessage(id, time.Now())); err != nil {
+			return erased, fmt.Errorf("publish %s: %w", domain.SubjectErased, err)
+		}
+	}
+	// A worker may have published an event since the first pass ended. This one ends after client.erased.
+	_, err = a.eraseEvents(ctx, index, next)
+	return erased, err
+}
+
+// eraseLatest erases the command and the rejection of a client. Their streams keep one message for each id.
+func (a *Admin) eraseLatest(ctx context.Context, id uuid.UUID, erased *Erased) error {
 	for _, one := range []struct {
 		stream  jetstream.Stream
 		subject string
@@ -92,53 +117,44 @@ func (a *Admin) Erase(ctx context.Context, id uuid.UUID, since time.Time) (erase
 			continue
 		}
 		if err != nil {
-			return erased, err
+			return err
 		}
 		if err := remove(ctx, one.stream, msg.Sequence); err != nil {
-			return erased, err
+			return err
 		}
 		*one.n++
 	}
-	sequences, err := a.eventsOf(ctx, id, since)
-	if err != nil {
-		return erased, err
-	}
-	for _, sequence := range sequences {
-		if err := remove(ctx, a.events, sequence); err != nil {
-			return erased, err
-		}
-		erased.Events++
-	}
-	if _, err := a.js.PublishMsg(ctx, erasedMessage(id, time.Now())); err != nil {
-		return erased, fmt.Errorf("publish %s: %w", domain.SubjectErased, err)
-	}
-	return erased, nil
+	return nil
 }
 
-// eventsOf returns the sequences of the client.created events of a client. The stream has no subject for each client, so
-// eventsOf reads headers.
-func (a *Admin) eventsOf(ctx context.Context, id uuid.UUID, since time.Time) (sequences []uint64, err error) {
-	r, err := ReadEvents(ctx, a.js, EventsConfig{Since: since, UpToNow: true, Subjects: []string{domain.SubjectCreated}, HeadersOnly: true})
+// eraseEvents erases the client.created events of clients, from a sequence of the stream up to its end. It returns the sequence
+// after that end. The stream has no subject for each client, so eraseEvents reads headers.
+func (a *Admin) eraseEvents(ctx context.Context, erased map[string]*Erased, first uint64) (next uint64, err error) {
+	r, err := ReadEvents(ctx, a.js, EventsConfig{First: first, UpToNow: true, Subjects: []string{domain.SubjectCreated}, HeadersOnly: true})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer r.Close()
 	for {
 		msg, err := r.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return sequences, nil
+			return r.last + 1, nil
 		}
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		if msg.Headers().Get("ce-subject") != id.String() {
+		client := erased[msg.Headers().Get("ce-subject")]
+		if client == nil {
 			continue
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		sequences = append(sequences, meta.Sequence.Stream)
+		if err := remove(ctx, a.events, meta.Sequence.Stream); err != nil {
+			return 0, err
+		}
+		client.Events++
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 type EventsConfig struct {
 	// Since is the time of the first event; the zero time means the oldest event.
 	Since time.Time
-	// Next begins with the first event that is stored after ReadEvents, whatever Since is.
+	// First is the sequence of the first event, in place of Since; 0 means Since.
+	First uint64
+	// Next begins with the first event that is stored after ReadEvents, whatever Since and First are.
 	Next bool
 	// UpToNow ends with the last event that was stored before ReadEvents.
 	UpToNow bool
@@ -46,6 +48,8 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 	case cfg.Next:
 		// With DeliverNew, events would be missing when the library recreates the consumer.
 		ordered.DeliverPolicy, ordered.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.last+1
+	case cfg.First > 0:
+		ordered.DeliverPolicy, ordered.OptStartSeq = jetstream.DeliverByStartSequencePolicy, cfg.First
 	case !cfg.Since.IsZero():
 		ordered.DeliverPolicy, ordered.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
 	}

@@ -103,7 +103,7 @@ func (o *OutcomePublisher) Ready(ctx context.Context) error {
 
 // erasedMessage returns the message of client.erased. It holds nothing but the id.
 func erasedMessage(client uuid.UUID, at time.Time) *nats.Msg {
-	return cloudEvent(domain.SubjectErased, domain.ErasedID(client), client, at, []byte(`{"id":"`+client.String()+`"}`))
+	return cloudEvent(domain.SubjectErased, domain.ErasedID(client, at), client, at, []byte(`{"id":"`+client.String()+`"}`))
 }
 
 // eventMessage returns an event in the binary mode of CloudEvents: attributes in headers, the record as the body.

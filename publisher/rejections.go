@@ -205,6 +205,9 @@ func (r *Rejections) Retry(ctx context.Context, rejection StoredRejection) error
 	if rejection.Reason == ReasonUnreadable {
 		return &SkippedError{Reason: "its message is not a rejection, so it has no command"}
 	}
+	if rejection.Reason == domain.CodeErased {
+		return &SkippedError{Reason: "its client was erased, so the command was not kept"}
+	}
 	if err := r.forget(ctx, rejection); err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 // An error means that the database is unavailable, and the call may be retried. Errors with a domain code and *SchemaError are
 // permanent.
 type Store interface {
-	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Result i belongs to
-	// client i. If ids in a batch are equal, the first client is created before the others.
+	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Ids that were erased
+	// are not free. Result i belongs to client i. If ids in a batch are equal, the first client is created before the others.
 	//
 	// When Create returns results, they are on disk. An error means that nothing is known to be stored: call Create again with
 	// the same batch. With domain.CodeUnstorable nothing is stored, because the database refuses the content of at least one
@@ -42,9 +42,10 @@ type Store interface {
 
 	Archiver
 
-	// Delete removes the client with this id, if it exists. It is for erasure: nothing else deletes clients. The database may
+	// Erase removes the client with this id and stores its tombstone, in one transaction, and reports whether the client existed.
+	// From then on Create never stores a client with this id. An earlier tombstone of the id stays unchanged. The database may
 	// keep deleted data on disk for a while; implementations document how long.
-	Delete(ctx context.Context, id uuid.UUID) error
+	Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasure) (existed bool, err error)
 
 	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
 	Ready(ctx context.Context) error
@@ -57,17 +58,17 @@ type Store interface {
 	Close() error
 }
 
-// Archiver copies all clients out of a database and into an empty one, for backups.
+// Archiver copies all clients and tombstones out of a database and into an empty one, for backups.
 type Archiver interface {
-	// Export calls yield with every client of one snapshot, in the order of their ids. If yield returns an error, Export stops
-	// and returns it.
-	Export(ctx context.Context, yield func(domain.Client) error) error
+	// Export calls yield with every client of one snapshot, in the order of their ids, and returns the tombstones of that
+	// snapshot, in the order of their hashes. If yield returns an error, Export stops and returns it.
+	Export(ctx context.Context, yield func(domain.Client) error) ([]domain.Erasure, error)
 
-	// Load stores the clients unchanged, in one transaction, and returns their number. It is for restoring a backup: it returns
-	// ErrNotEmpty if the database has clients. If the sequence yields an error, Load stops and returns it. After an error nothing
-	// is stored.
-	Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (int, error)
+	// Load stores the clients and the tombstones unchanged, in one transaction, and returns the number of clients. It is for
+	// restoring a backup: it returns ErrNotEmpty if the database has clients or tombstones. If the sequence yields an error, Load
+	// stops and returns it. After an error nothing is stored.
+	Load(ctx context.Context, clients iter.Seq2[domain.Client, error], tombstones []domain.Erasure) (int, error)
 }
 
-// ErrNotEmpty is the error of Load for a database that has clients.
-var ErrNotEmpty = errors.New("the database already has clients")
+// ErrNotEmpty is the error of Load for a database that has clients or tombstones.
+var ErrNotEmpty = errors.New("the database already has clients or tombstones")

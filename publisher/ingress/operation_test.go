@@ -25,6 +25,7 @@ func TestRejectedOperations(t *testing.T) {
 	for reason, status := range map[domain.Code]string{
 		domain.CodeInvalid:     "rejected",
 		domain.CodeKeyReused:   "rejected",
+		domain.CodeErased:      "rejected",
 		domain.CodeUndecodable: "failed",
 		domain.CodeUnstorable:  "failed",
 	} {

@@ -33,6 +33,8 @@ func problemOf(err error) problemID {
 		return problemInvalid
 	case domain.CodeKeyReused:
 		return problemKeyReused
+	case domain.CodeErased:
+		return problemErased
 	case domain.CodeUnavailable:
 		return problemUnavailable
 	case domain.CodeLogFull:

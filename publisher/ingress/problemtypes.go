@@ -10,6 +10,7 @@ const (
 	problemMalformed problemID = iota
 	problemInvalid
 	problemKeyReused
+	problemErased
 	problemIdempotencyKey
 	problemUnauthorized
 	problemForbidden
@@ -62,6 +63,14 @@ var problemTypes = [problemCount]problemType{
 		Detail:  "this Idempotency-Key was used with a different body; use a new key for a new client",
 		Meaning: "An earlier request with this Idempotency-Key had a different body.",
 		Remedy:  "To retry, send the original body. To create another client, use a new key.",
+	},
+	problemErased: {
+		Type:    "/problems/erased",
+		Title:   "The client was erased",
+		Status:  http.StatusGone,
+		Detail:  "the client of this Idempotency-Key was erased; use a new key for a new client",
+		Meaning: "An earlier request with this Idempotency-Key created a client that was erased since. Its id is never used again.",
+		Remedy:  "If the person may be stored again, send the request with a new key.",
 	},
 	problemIdempotencyKey: {
 		Type:    "/problems/invalid-idempotency-key",

@@ -131,6 +131,7 @@ func TestWaitForARejection(t *testing.T) {
 	}{
 		{domain.CodeInvalid, []domain.Violation{{Pointer: "/firstName", Detail: "is wrong"}}, http.StatusUnprocessableEntity, "invalid"},
 		{domain.CodeKeyReused, []domain.Violation{{Detail: "another command has this id"}}, http.StatusUnprocessableEntity, "idempotency-key-reused"},
+		{domain.CodeErased, []domain.Violation{{Detail: "the client with this id was erased"}}, http.StatusGone, "erased"},
 	} {
 		answers := make(chan answer)
 		go func() { answers <- h.post(jane, "Prefer", "wait=20") }()

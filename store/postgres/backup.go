@@ -8,45 +8,56 @@ import (
 
 	"clientele/domain"
 	"clientele/store"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// Export implements store.Archiver. One statement reads one snapshot; Export streams its rows.
-func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
-	rows, err := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`)
+// Export implements store.Archiver. It streams the rows of the clients.
+func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) ([]domain.Erasure, error) {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return s.failure("read all clients", err)
+		return nil, s.failure("read all clients", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	tombstones, err := readErasures(ctx, tx)
+	if err != nil {
+		return nil, s.failure("read all tombstones", err)
+	}
+	rows, err := tx.Query(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`)
+	if err != nil {
+		return nil, s.failure("read all clients", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		c, err := scan(rows)
 		if err != nil {
-			return s.failure("read all clients", err)
+			return nil, s.failure("read all clients", err)
 		}
 		if err := yield(c); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return s.failure("read all clients", err)
+		return nil, s.failure("read all clients", err)
 	}
-	return nil
+	return tombstones, nil
 }
 
 // loadBatch is the number of clients that one statement of Load inserts.
 const loadBatch = 1000
 
-// Load implements store.Archiver. It locks the table against writers, but not against readers.
-func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (n int, err error) {
+// Load implements store.Archiver. It locks the tables against writers, but not against readers.
+func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error], tombstones []domain.Erasure) (n int, err error) {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return 0, s.failure("load clients", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // does nothing after the commit
-	if _, err := tx.Exec(ctx, `LOCK TABLE clients IN EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.Exec(ctx, `LOCK TABLE clients, erasures IN EXCLUSIVE MODE`); err != nil {
 		return 0, s.failure("load clients", err)
 	}
 	var used bool
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM clients)`).Scan(&used); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM clients) OR EXISTS (SELECT FROM erasures)`).Scan(&used); err != nil {
 		return 0, s.failure("load clients", err)
 	}
 	if used {
@@ -77,6 +88,11 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 	}
 	if err := flush(); err != nil {
 		return 0, err
+	}
+	for _, tombstone := range tombstones {
+		if err := insertErasure(ctx, tx, tombstone); err != nil {
+			return 0, s.failure("load tombstones", err)
+		}
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return 0, s.failure("load clients", err)

@@ -12,14 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Delete implements store.Store. PostgreSQL keeps the row until VACUUM, and in its write-ahead log. See SECURITY.md.
-func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
-	if _, err := s.pool.Exec(ctx, `DELETE FROM clients WHERE id = $1`, [16]byte(id)); err != nil {
-		return s.failure("delete a client", err)
-	}
-	return nil
-}
-
 // Get returns the client with this id, or an error with domain.CodeNotFound.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 	c, err := scan(s.pool.QueryRow(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = $1`, [16]byte(id)))

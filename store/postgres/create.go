@@ -30,8 +30,9 @@ func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.C
 		return nil, s.failure(fmt.Sprintf("insert batch of %d", len(clients)), err)
 	}
 	existing := make(map[uuid.UUID]*domain.Client, len(clients))
+	var erased map[uuid.UUID]bool
 	if len(inserted) < len(rows) {
-		if err := s.find(ctx, missing(rows, inserted), existing); err != nil {
+		if erased, err = s.find(ctx, missing(rows, inserted), existing); err != nil {
 			return nil, s.failure(fmt.Sprintf("read existing rows of batch of %d", len(clients)), err)
 		}
 	}
@@ -39,6 +40,8 @@ func (s *Store) Create(ctx context.Context, clients []domain.Client) ([]domain.C
 	for i := range clients {
 		c := &clients[i]
 		switch found := existing[c.ID]; {
+		case erased[c.ID]:
+			results[i] = domain.CreateResult{Outcome: domain.Erased}
 		case found == nil:
 			results[i] = domain.CreateResult{Outcome: domain.Created, Client: *c}
 			existing[c.ID] = c // for a later client in the batch with this id
@@ -83,7 +86,8 @@ type querier interface {
 }
 
 // insert stores the rows whose ids are free and returns those ids, in any order. It sends dates as text, so that the server
-// refuses an invalid one.
+// refuses an invalid one. The array of tombstones is read once, by the index on the hash: the server would turn NOT EXISTS into
+// a join that reads all tombstones.
 func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte, error) {
 	const insertClients = `INSERT INTO clients (` + store.Columns + `)
 		SELECT ` + store.Columns + `
@@ -93,6 +97,7 @@ func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte,
 			$16::text[]::date[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[],
 			$24::text[], $25::text[], $26::text[], $27::text[], $28::bytea[], $29::timestamptz[], $30::timestamptz[]
 		) AS batch (` + store.Columns + `)
+		WHERE NOT sha256(uuid_send(batch.id)) = ANY (ARRAY (SELECT hash FROM erasures WHERE hash = ANY ($31::bytea[])))
 		ON CONFLICT (id) DO NOTHING
 		RETURNING id`
 
@@ -144,7 +149,11 @@ func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte,
 		text(func(c *domain.Client) string { return string(c.Status) }),
 		column(rows, func(c *domain.Client) []byte { return c.Fingerprint[:] }),
 		column(rows, func(c *domain.Client) time.Time { return c.AcceptedAt }),
-		column(rows, func(c *domain.Client) time.Time { return c.CreatedAt }))
+		column(rows, func(c *domain.Client) time.Time { return c.CreatedAt }),
+		column(rows, func(c *domain.Client) []byte {
+			hash := domain.ErasureHash(c.ID)
+			return hash[:]
+		}))
 	if err != nil {
 		return nil, err
 	}
@@ -160,21 +169,43 @@ func column[T any](rows []*domain.Client, value func(*domain.Client) T) pgtype.F
 	return values
 }
 
-// find puts the clients with these ids into existing. It returns an error if one is missing.
-func (s *Store) find(ctx context.Context, ids [][16]byte, existing map[uuid.UUID]*domain.Client) error {
+// find puts the clients with these ids into existing, and returns the other ids, which were erased. It returns an error if an id
+// was neither used nor erased.
+func (s *Store) find(ctx context.Context, ids [][16]byte, existing map[uuid.UUID]*domain.Client) (map[uuid.UUID]bool, error) {
 	rows, err := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
 	if err != nil {
-		return err
-	}
-	if len(found) < len(ids) {
-		return errors.New("a row was deleted concurrently")
+		return nil, err
 	}
 	for i := range found {
 		existing[found[i].ID] = &found[i]
 	}
-	return nil
+	return s.erased(ctx, slices.DeleteFunc(ids, func(id [16]byte) bool { return existing[id] != nil }))
+}
+
+// erased returns these ids, or an error if one was not erased.
+func (s *Store) erased(ctx context.Context, ids [][16]byte) (map[uuid.UUID]bool, error) {
+	erased := make(map[uuid.UUID]bool, len(ids))
+	if len(ids) == 0 {
+		return erased, nil
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id FROM unnest($1::uuid[]) AS batch (id)
+		WHERE (SELECT hash FROM erasures WHERE hash = sha256(uuid_send(batch.id))) IS NOT NULL`, pgtype.FlatArray[[16]byte](ids))
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
+	if err != nil {
+		return nil, err
+	}
+	if len(found) < len(ids) {
+		return nil, errors.New("a row was deleted concurrently")
+	}
+	for _, id := range found {
+		erased[id] = true
+	}
+	return erased, nil
 }

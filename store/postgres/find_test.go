@@ -8,6 +8,10 @@ import (
 
 func BenchmarkFind(b *testing.B) { storetest.BenchmarkFind(b, migrated(b, storetest.Postgres(b))) }
 
+func BenchmarkTombstones(b *testing.B) {
+	storetest.BenchmarkTombstones(b, migrated(b, storetest.Postgres(b)), migrated(b, storetest.Postgres(b)))
+}
+
 func BenchmarkIndexes(b *testing.B) {
 	indexed := func(name, indexes string) storetest.Indexed {
 		url := storetest.Postgres(b)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +240,55 @@ func TestDeletedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustCreate(t, s, batch)
+}
+
+// TestErasedDuringAnInsert erases a client whose insert has passed the check for tombstones, but is not committed.
+func TestErasedDuringAnInsert(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := migrated(t, url)
+	batch := storetest.Clients(1)
+	id := batch[0].ID
+	admin := connect(t, url)
+	if _, err := admin.Exec(t.Context(), `
+		CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$;
+		CREATE TRIGGER held BEFORE INSERT ON clients FOR EACH ROW EXECUTE FUNCTION held();
+		SELECT pg_advisory_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	monitor := connect(t, url)
+	waiting := func() (n int) {
+		if err := monitor.QueryRow(ctx, `SELECT count(*) FROM pg_locks
+			WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	created, erased := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := s.Create(t.Context(), batch)
+		created <- err
+	}()
+	for waiting() < 1 { // until the insert is held
+		runtime.Gosched()
+	}
+	go func() {
+		_, err := s.Erase(t.Context(), id, domain.NewErasure(id, time.Now(), "", ""))
+		erased <- err
+	}()
+	for waiting() < 2 && len(erased) == 0 { // until the erasure waits, or has not waited
+		runtime.Gosched()
+	}
+	if _, err := admin.Exec(t.Context(), `SELECT pg_advisory_unlock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-created, <-erased); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), id); domain.CodeOf(err) != domain.CodeNotFound {
+		t.Errorf("Get returned %v, want that the client is erased", err)
+	}
 }
 
 func TestNoPasswordInErrors(t *testing.T) {

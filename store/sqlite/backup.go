@@ -10,32 +10,41 @@ import (
 	"clientele/store"
 )
 
-// Export implements store.Archiver. One statement is one read transaction, and so reads one snapshot.
-func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) error {
+// Export implements store.Archiver. A read transaction reads one snapshot.
+func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) ([]domain.Erasure, error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`) //nolint:gosec // the columns are a constant
+	tx, err := s.readers.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("read all clients: %w", err)
+		return nil, fmt.Errorf("read all clients: %w", err)
+	}
+	defer tx.Rollback()
+	tombstones, err := readErasures(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("read all tombstones: %w", err)
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`) //nolint:gosec // the columns are a constant
+	if err != nil {
+		return nil, fmt.Errorf("read all clients: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		c, err := scan(rows)
 		if err != nil {
-			return fmt.Errorf("read all clients: %w", err)
+			return nil, fmt.Errorf("read all clients: %w", err)
 		}
 		if err := yield(c); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read all clients: %w", err)
+		return nil, fmt.Errorf("read all clients: %w", err)
 	}
-	return nil
+	return tombstones, nil
 }
 
 // Load implements store.Archiver. Other writers wait until it returns.
-func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error]) (n int, err error) {
+func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error], tombstones []domain.Erasure) (n int, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
 	tx, err := s.writer.BeginTx(ctx, nil)
@@ -44,7 +53,7 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 	}
 	defer tx.Rollback() // does nothing after the commit
 	var used bool
-	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM clients)`).Scan(&used); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM clients) OR EXISTS (SELECT 1 FROM erasures)`).Scan(&used); err != nil {
 		return 0, failure("load clients", err)
 	}
 	if used {
@@ -67,6 +76,11 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 			return 0, errors.Join(errors.New("load clients: an id occurs twice"), err)
 		}
 		n++
+	}
+	for _, tombstone := range tombstones {
+		if _, err := tx.ExecContext(ctx, insertErasure, erasureValues(tombstone)...); err != nil {
+			return 0, failure("load tombstones", cause(ctx, err))
+		}
 	}
 	if err := tx.Commit(); err != nil {
 		return 0, failure("load clients", cause(ctx, err))

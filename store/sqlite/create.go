@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"clientele/domain"
@@ -48,6 +50,10 @@ func (s *Store) create(ctx context.Context, clients []domain.Client) ([]domain.C
 			continue
 		}
 		existing, err := scan(tx.QueryRowContext(ctx, selectClient, c.ID.String()))
+		if errors.Is(err, sql.ErrNoRows) {
+			results[i] = domain.CreateResult{Outcome: domain.Erased}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,10 @@ func BenchmarkFind(b *testing.B) {
 	storetest.BenchmarkFind(b, migrated(b, filepath.Join(b.TempDir(), "clientele.db")))
 }
 
+func BenchmarkTombstones(b *testing.B) {
+	storetest.BenchmarkTombstones(b, migrated(b, filepath.Join(b.TempDir(), "clientele.db")), migrated(b, filepath.Join(b.TempDir(), "clientele.db")))
+}
+
 func BenchmarkIndexes(b *testing.B) {
 	indexed := func(name, indexes string) storetest.Indexed {
 		s := migrated(b, filepath.Join(b.TempDir(), "clientele.db"))

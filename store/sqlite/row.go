@@ -11,12 +11,13 @@ import (
 
 const (
 	insertClient = `INSERT INTO clients (` + store.Columns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+		WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE hash = ?)
 		ON CONFLICT (id) DO NOTHING`
 	selectClient = `SELECT ` + store.Columns + ` FROM clients WHERE id = ?`
 )
 
-// values returns the values of store.Columns.
+// values returns the values of insertClient: those of store.Columns, and the hash of the id.
 func values(c *domain.Client) []any {
 	var email, phone, sms, post *bool
 	if p := c.CommunicationPreferences; p != nil {
@@ -28,11 +29,13 @@ func values(c *domain.Client) []any {
 		address = *c.Address
 		line1, postcode = &address.Line1, &address.Postcode
 	}
+	hash := domain.ErasureHash(c.ID)
 	return []any{
 		c.ID.String(), c.FirstName, c.LastName, c.EmailAddress, c.Title, c.MiddleName, c.CompanyName, c.TelephoneNumber,
 		c.AltTelephoneNumber, c.Pronouns, email, phone, sms, post, c.AvatarURL, c.DOB, c.Nationality,
 		c.NINumber, c.Occupation, line1, address.Line2, address.Line3, address.PostTown, address.County,
 		postcode, address.UPRN, string(c.Status), c.Fingerprint[:], c.AcceptedAt.UnixMicro(), c.CreatedAt.UnixMicro(),
+		hash[:],
 	}
 }
 

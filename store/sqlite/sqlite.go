@@ -134,21 +134,6 @@ func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n
 	return clients, nil
 }
 
-// Delete implements store.Store. It also removes the client from the write-ahead log and overwrites it with zeros.
-func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
-	s.calls.RLock()
-	defer s.calls.RUnlock()
-	if _, err := s.writer.ExecContext(ctx, `DELETE FROM clients WHERE id = ?`, id.String()); err != nil {
-		return fmt.Errorf("delete a client: %w", err)
-	}
-	// The write-ahead log still has the old pages.
-	var busy, frames, moved int
-	if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil || busy != 0 {
-		return errors.Join(errors.New("the client is deleted from the database, but not from its write-ahead log, because readers are busy: delete it again"), err)
-	}
-	return nil
-}
-
 // Attached returns nil if the file still has the path at which it was opened. SQLite would write to a moved or deleted file
 // without an error, and the rows would be lost.
 func (s *Store) Attached() error {

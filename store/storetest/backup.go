@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"iter"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -22,16 +23,16 @@ func (s suite) migrated(t *testing.T) store.Store {
 	return st
 }
 
-func export(t *testing.T, st store.Store) (clients []domain.Client) {
+func export(t *testing.T, st store.Store) (clients []domain.Client, tombstones []domain.Erasure) {
 	t.Helper()
-	err := st.Export(t.Context(), func(c domain.Client) error {
+	tombstones, err := st.Export(t.Context(), func(c domain.Client) error {
 		clients = append(clients, c)
 		return nil
 	})
 	if err != nil {
 		t.Fatalf("Export returned %v", err)
 	}
-	return clients
+	return clients, tombstones
 }
 
 func all(clients []domain.Client) iter.Seq2[domain.Client, error] {
@@ -55,14 +56,24 @@ func (s suite) exportLoad(t *testing.T) {
 	clients[4].Status = domain.StatusClosed
 	clients[5].AcceptedAt = time.Date(1969, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
 	create(t, from, clients...)
-	if none := export(t, to); len(none) != 0 {
-		t.Errorf("an empty database exports %d clients", len(none))
+	gone := newClient()
+	create(t, from, gone)
+	erase(t, from, gone.ID)
+	if none, tombstones := export(t, to); len(none)+len(tombstones) != 0 {
+		t.Errorf("an empty database exports %d clients and %d tombstones", len(none), len(tombstones))
 	}
-	exported := export(t, from)
-	if n, err := to.Load(t.Context(), all(exported)); err != nil || n != len(clients) {
+	exported, tombstones := export(t, from)
+	if want := domain.ErasureHash(gone.ID); len(tombstones) != 1 || tombstones[0].Hash != want ||
+		tombstones[0].Reason == "" || tombstones[0].Operator == "" || tombstones[0].ErasedAt.IsZero() {
+		t.Fatalf("tombstones %+v, want one with the hash %x", tombstones, want)
+	}
+	if n, err := to.Load(t.Context(), all(exported), tombstones); err != nil || n != len(clients) {
 		t.Fatalf("Load returned %d, %v, want %d", n, err, len(clients))
 	}
-	loaded := export(t, to)
+	loaded, same := export(t, to)
+	if !reflect.DeepEqual(same, tombstones) {
+		t.Errorf("the tombstones are %+v, want %+v", same, tombstones)
+	}
 	if len(loaded) != len(clients) {
 		t.Fatalf("%d clients, want %d", len(loaded), len(clients))
 	}
@@ -76,7 +87,9 @@ func (s suite) exportLoad(t *testing.T) {
 			t.Fatalf("%s comes after %s", c.ID, loaded[i-1].ID)
 		}
 	}
-	wantResult(t, create(t, to, clients[0])[0], domain.Replayed, clients[0])
+	results := create(t, to, clients[0], gone)
+	wantResult(t, results[0], domain.Replayed, clients[0])
+	wantResult(t, results[1], domain.Erased, domain.Client{})
 }
 
 // exportSnapshot adds a client during an export.
@@ -85,7 +98,7 @@ func (s suite) exportSnapshot(t *testing.T) {
 	clients := Clients(1000)
 	create(t, st, clients...)
 	seen := map[uuid.UUID]bool{}
-	err := st.Export(t.Context(), func(c domain.Client) error {
+	_, err := st.Export(t.Context(), func(c domain.Client) error {
 		if len(seen) == 0 {
 			late := newClient()
 			late.ID = uuid.Max // it would be the last
@@ -98,7 +111,7 @@ func (s suite) exportSnapshot(t *testing.T) {
 		t.Errorf("Export returned %v after %d clients, want the %d of the beginning", err, len(seen), len(clients))
 	}
 	stopped := errors.New("stopped")
-	if err := st.Export(t.Context(), func(domain.Client) error { return stopped }); !errors.Is(err, stopped) {
+	if _, err := st.Export(t.Context(), func(domain.Client) error { return stopped }); !errors.Is(err, stopped) {
 		t.Errorf("Export returned %v, want the error of yield", err)
 	}
 }
@@ -107,6 +120,7 @@ func (s suite) loadRefused(t *testing.T) {
 	st := s.migrated(t)
 	clients := Clients(1500)
 	broken := errors.New("broken")
+	tombstone := domain.NewErasure(uuid.New(), time.Now(), "", "")
 	for name, source := range map[string]iter.Seq2[domain.Client, error]{
 		"a source that fails": func(yield func(domain.Client, error) bool) {
 			for _, c := range clients {
@@ -118,18 +132,23 @@ func (s suite) loadRefused(t *testing.T) {
 		},
 		"an id twice": all(append(slices.Clip(clients), clients[0])),
 	} {
-		if n, err := st.Load(t.Context(), source); err == nil || n != 0 {
+		if n, err := st.Load(t.Context(), source, []domain.Erasure{tombstone}); err == nil || n != 0 {
 			t.Errorf("%s: Load returned %d, %v", name, n, err)
 		}
-		if left := export(t, st); len(left) != 0 {
-			t.Fatalf("%s: %d clients are stored", name, len(left))
+		if left, tombstones := export(t, st); len(left)+len(tombstones) != 0 {
+			t.Fatalf("%s: %d clients and %d tombstones are stored", name, len(left), len(tombstones))
 		}
 	}
-	create(t, st, clients[0])
-	if n, err := st.Load(t.Context(), all(clients[1:])); !errors.Is(err, store.ErrNotEmpty) || n != 0 {
-		t.Errorf("Load returned %d, %v, want %v", n, err, store.ErrNotEmpty)
+	for _, use := range []func(){
+		func() { erase(t, st, clients[1].ID) },
+		func() { create(t, st, clients[0]) },
+	} {
+		use()
+		if n, err := st.Load(t.Context(), all(clients[2:]), nil); !errors.Is(err, store.ErrNotEmpty) || n != 0 {
+			t.Errorf("Load returned %d, %v, want %v", n, err, store.ErrNotEmpty)
+		}
 	}
-	if left := export(t, st); len(left) != 1 {
-		t.Errorf("%d clients, want the one that was there", len(left))
+	if left, tombstones := export(t, st); len(left) != 1 || len(tombstones) != 1 {
+		t.Errorf("%d clients and %d tombstones, want those that were there", len(left), len(tombstones))
 	}
 }

@@ -91,16 +91,14 @@ func (s suite) find(t *testing.T) {
 	}
 }
 
-func (s suite) findDeleted(t *testing.T) {
+func (s suite) findErased(t *testing.T) {
 	c := newClient()
 	create(t, s.st, c)
 	for want := 1; want >= 0; want-- {
 		if _, total, err := s.st.Find(t.Context(), store.Query{Email: c.EmailAddress}, 1); err != nil || total != want {
 			t.Errorf("Find found %d and %v, want %d", total, err, want)
 		}
-		if err := s.st.Delete(t.Context(), c.ID); err != nil {
-			t.Fatal(err)
-		}
+		erase(t, s.st, c.ID)
 	}
 }
 
@@ -159,6 +157,19 @@ func BenchmarkFind(b *testing.B, st store.Store) {
 type Indexed struct {
 	Name  string
 	Store store.Store
+}
+
+// BenchmarkTombstones measures the cost of n tombstones for Create, as BenchmarkIndexes does for indexes. Both stores are empty.
+func BenchmarkTombstones(b *testing.B, without, with store.Store) {
+	const n = 100_000
+	tombstones := make([]domain.Erasure, n)
+	for i := range tombstones {
+		tombstones[i] = domain.NewErasure(uuid.New(), time.Now(), "requested by the client", "operator")
+	}
+	if _, err := with.Load(b.Context(), all(nil), tombstones); err != nil {
+		b.Fatal(err)
+	}
+	BenchmarkIndexes(b, []Indexed{{Name: "0", Store: without}, {Name: strconv.Itoa(n), Store: with}})
 }
 
 // BenchmarkIndexes measures the cost of indexes for Create. It creates the same clients in each store in turn. Each table has

@@ -15,22 +15,6 @@ func (s suite) notFound(t *testing.T) {
 	wantNotFound(t, s.st, uuid.New())
 }
 
-func (s suite) deleted(t *testing.T) {
-	gone, stays := newClient(), newClient()
-	create(t, s.st, gone, stays)
-	for range 2 { // deleting a missing client succeeds, too
-		if err := s.st.Delete(t.Context(), gone.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := s.st.Get(t.Context(), gone.ID); domain.CodeOf(err) != domain.CodeNotFound {
-		t.Errorf("the deleted one: %v", err)
-	}
-	if _, err := s.st.Get(t.Context(), stays.ID); err != nil {
-		t.Errorf("the other one: %v", err)
-	}
-}
-
 // pages uses a period in which no other test creates clients.
 func (s suite) pages(t *testing.T) {
 	from := time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC)

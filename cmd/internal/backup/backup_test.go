@@ -21,6 +21,7 @@ import (
 	"clientele/store/sqlite"
 	"clientele/store/storetest"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -103,22 +104,27 @@ func restore(t *testing.T, s servers, dir string) error {
 	return err
 }
 
-// export returns the clients of a database.
-func export(t *testing.T, db store.Store) (clients []domain.Client) {
+// export returns the clients and the tombstones of a database.
+func export(t *testing.T, db store.Store) (clients []domain.Client, tombstones []domain.Erasure) {
 	t.Helper()
-	if err := db.Export(t.Context(), func(c domain.Client) error { clients = append(clients, c); return nil }); err != nil {
+	tombstones, err := db.Export(t.Context(), func(c domain.Client) error { clients = append(clients, c); return nil })
+	if err != nil {
 		t.Fatal(err)
 	}
-	return clients
+	return clients, tombstones
 }
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	from, to := start(t), start(t)
 	clients := from.fill(t, 50)
+	gone := storetest.Clients(1)[0]
+	if _, err := from.db.Erase(t.Context(), gone.ID, domain.NewErasure(gone.ID, time.Now(), "a reason", "an operator")); err != nil {
+		t.Fatal(err)
+	}
 	dir, m := create(t, from)
-	if m.Rows != len(clients) || m.EventsMissing != 1 {
-		t.Errorf("%d rows, %d events missing", m.Rows, m.EventsMissing)
+	if m.Rows != len(clients) || m.Erasures != 1 || m.EventsMissing != 1 {
+		t.Errorf("%d rows, %d tombstones, %d events missing", m.Rows, m.Erasures, m.EventsMissing)
 	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -136,8 +142,16 @@ func TestRoundTrip(t *testing.T) {
 	if err := restore(t, to, dir); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := export(t, to.db), export(t, from.db); !reflect.DeepEqual(got, want) {
+	got, gotErasures := export(t, to.db)
+	want, wantErasures := export(t, from.db)
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%d clients that differ from the %d of the backup", len(got), len(want))
+	}
+	if !reflect.DeepEqual(gotErasures, wantErasures) {
+		t.Errorf("the tombstones are %+v, want %+v", gotErasures, wantErasures)
+	}
+	if results, err := to.db.Create(t.Context(), []domain.Client{gone}); err != nil || results[0].Outcome != domain.Erased {
+		t.Errorf("an erased client after the restore: %+v, %v", results, err)
 	}
 	for name, want := range map[string]uint64{domain.StreamCommands: 50, domain.StreamEvents: 50, domain.StreamRejections: 0} {
 		if got := to.state(t, name); got.Msgs != want {
@@ -182,13 +196,19 @@ func TestRefused(t *testing.T) {
 		want    string
 	}
 	tests := map[string]test{
+		"a database in use that has no clients": {func(t *testing.T, s servers, _ string) {
+			id := uuid.New()
+			if _, err := s.db.Erase(t.Context(), id, domain.NewErasure(id, time.Now(), "", "")); err != nil {
+				t.Fatal(err)
+			}
+		}, "the database has 0 clients"},
 		"interrupted before its end": {func(t *testing.T, _ servers, dir string) {
 			if err := os.Remove(filepath.Join(dir, "manifest.json")); err != nil {
 				t.Fatal(err)
 			}
 		}, "not a complete backup"},
 		"a newer format": {damage("manifest.json", func(b []byte) []byte {
-			return bytes.Replace(b, []byte(`"format": 1`), []byte(`"format": 2`), 1)
+			return bytes.Replace(b, []byte(`"format": 2`), []byte(`"format": 3`), 1)
 		}), "format 2"},
 		"a file that is gone": {func(t *testing.T, _ servers, dir string) {
 			if err := os.Remove(filepath.Join(dir, "clients.ndjson.gz")); err != nil {
@@ -220,12 +240,12 @@ func TestRefused(t *testing.T) {
 			t.Parallel()
 			to, dir := start(t), copied(t)
 			test.prepare(t, to, dir)
-			rows := len(export(t, to.db))
+			rows, _ := export(t, to.db)
 			rejections := to.state(t, domain.StreamRejections).Msgs
 			if err := restore(t, to, dir); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Restore returned %v, want %q", err, test.want)
 			}
-			if len(export(t, to.db)) != rows || to.state(t, domain.StreamCommands).LastSeq+to.state(t, domain.StreamEvents).LastSeq != 0 ||
+			if after, _ := export(t, to.db); len(after) != len(rows) || to.state(t, domain.StreamCommands).LastSeq+to.state(t, domain.StreamEvents).LastSeq != 0 ||
 				to.state(t, domain.StreamRejections).Msgs != rejections {
 				t.Error("something was restored")
 			}
@@ -266,8 +286,8 @@ func TestInterrupted(t *testing.T) {
 				}
 				return err == nil
 			})
-			if got := len(export(t, to.db)); got != 200 {
-				t.Errorf("%d clients", got)
+			if got, _ := export(t, to.db); len(got) != 200 {
+				t.Errorf("%d clients", len(got))
 			}
 			for _, name := range []string{domain.StreamCommands, domain.StreamEvents} {
 				if got := to.state(t, name).Msgs; got != 200 {

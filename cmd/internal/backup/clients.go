@@ -51,7 +51,7 @@ func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 	return c, r.EventMissing, err
 }
 
-// content computes the SHA-256 of clients in the order of their ids.
+// content computes the SHA-256 of clients in the order of their ids, and of the tombstones.
 type content struct {
 	hash hash.Hash
 	rows int
@@ -66,16 +66,20 @@ func (c *content) add(client domain.Client) error {
 	return err
 }
 
+func (c *content) addErasures(erasures []domain.Erasure) error {
+	return json.MarshalWrite(c.hash, tombstones(erasures))
+}
+
 func (c *content) String() string { return hex.EncodeToString(c.hash.Sum(nil)) }
 
 // contentOf returns the content of a database.
 func contentOf(ctx context.Context, cfg Config, part string, total int) (*content, error) {
 	c := newContent()
-	err := cfg.Clients.Export(ctx, func(client domain.Client) error {
+	erasures, err := cfg.Clients.Export(ctx, func(client domain.Client) error {
 		cfg.Progress(part, int64(c.rows), int64(total))
 		return c.add(client)
 	})
-	return c, err
+	return c, errors.Join(err, c.addErasures(erasures))
 }
 
 // count returns the number of clients in a database.
@@ -83,7 +87,7 @@ func count(ctx context.Context, db store.Store) (int, error) {
 	return db.Count(ctx, time.Time{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
-// writeClients writes all clients to their file. eventMissing reports whether the backup does not have the event of a client.
+// writeClients writes all clients and tombstones to their files. eventMissing reports whether the backup does not have the event of a client.
 func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing func(domain.Client) bool) error {
 	total, err := count(ctx, cfg.Clients)
 	if err != nil {
@@ -99,7 +103,7 @@ func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing fun
 		return err
 	}
 	content := newContent()
-	err = cfg.Clients.Export(ctx, func(c domain.Client) error {
+	erasures, err := cfg.Clients.Export(ctx, func(c domain.Client) error {
 		if err := content.add(c); err != nil {
 			return err
 		}
@@ -115,12 +119,12 @@ func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing fun
 		_, err = zip.Write(line)
 		return err
 	})
-	if err = errors.Join(err, zip.Close(), file.Close()); err != nil {
+	if err = errors.Join(err, content.addErasures(erasures), zip.Close(), file.Close()); err != nil {
 		return fmt.Errorf("copy the clients: %w", err)
 	}
 	m.Rows, m.Content = content.rows, content.String()
 	m.Files = append(m.Files, file.entry())
-	return nil
+	return writeErasures(cfg, m, erasures)
 }
 
 // readClients calls yield with each client of a backup, and with whether its event is missing.

@@ -19,9 +19,10 @@ import (
 
 const (
 	// format increases when older programs cannot restore the new format.
-	format       = 1
+	format       = 2
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
+	erasuresFile = "erasures.json"
 )
 
 // Clients is the part with which Progress is called for the clients.
@@ -36,7 +37,9 @@ type Manifest struct {
 	Ended     time.Time `json:"ended"`
 	Streams   []Stream  `json:"streams"`
 	Rows      int       `json:"rows"`
-	// Content is the SHA-256 of all clients, uncompressed. It does not depend on the kind of database.
+	// Erasures is the number of tombstones of erased clients.
+	Erasures int `json:"erasures"`
+	// Content is the SHA-256 of all clients and tombstones, uncompressed. It does not depend on the kind of database.
 	Content string `json:"content"`
 	// EventsMissing is the number of clients whose events were published after the events were copied. Restore publishes them.
 	EventsMissing int    `json:"eventsMissing"`

@@ -86,6 +86,7 @@ func summarize(w io.Writer, m backup.Manifest) {
 		fmt.Fprintf(w, "%-18s %s, %s\n", s.Name, countOf(int(s.Messages), "message"), countOf(s.Consumers, "durable consumer"))
 	}
 	fmt.Fprintf(w, "%-18s %d\n", backup.Clients, m.Rows)
+	fmt.Fprintf(w, "%-18s %d\n", "tombstones", m.Erasures)
 	var size int64
 	for _, f := range m.Files {
 		size += f.Size

@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"os/user"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"clientele/domain"
 	"clientele/publisher"
@@ -11,9 +16,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// eraseCmd fulfils a person's request for erasure (UK GDPR, article 17) everywhere that Clientele stores data.
+// maxRemark is the maximum number of characters in the reason and in the operator's name.
+const maxRemark = 200
+
+// eraseCmd fulfils requests for erasure (UK GDPR, article 17) everywhere that Clientele stores data.
 type eraseCmd struct {
-	ID string `arg:"" name:"id" help:"ID of the client."`
+	ID       string `arg:"" optional:"" name:"id" help:"ID of the client."`
+	From     string `type:"path" predictor:"file" placeholder:"FILE" help:"Erase all clients of this file: one ID per line; - is standard input."`
+	Reason   string `placeholder:"TEXT" help:"Reason to record with the erasure, up to 200 characters. Do not name the person."`
+	Operator string `placeholder:"NAME" help:"Your name to record with the erasure; by default your login name."`
 
 	askFlags `embed:""`
 }
@@ -22,61 +33,121 @@ type eraseCmd struct {
 func (*eraseCmd) Help() string {
 	return `Examples:
 
-  clientele erase 01a1f0de-7c5e-7000-8000-000000000000
+  clientele erase 01a1f0de-7c5e-7000-8000-000000000000 --reason "ticket 4711"
   clientele erase ID --nats-url nats://… --database-url postgres://…
+  clientele erase --from ids.txt
 
-Subscribers receive client.erased and erase their own copies. Backups still contain the client: delete them yourself.`
+Erasing reads the headers of all events: erase many clients with --from, which reads them once. Subscribers receive client.erased and
+erase their own copies. An erased id is never used again. Backups still contain the client: delete them yourself.`
 }
 
-// Run erases a client.
+// Validate is called by the parser.
+func (c *eraseCmd) Validate() error {
+	if (c.ID == "") == (c.From == "") {
+		return errors.New("pass either an id or --from")
+	}
+	for flag, text := range map[string]string{"--reason": c.Reason, "--operator": c.Operator} {
+		if utf8.RuneCountInString(text) > maxRemark || !utf8.ValidString(text) || strings.ContainsFunc(text, unprintable) {
+			return fmt.Errorf("%s must be at most %d printable characters", flag, maxRemark)
+		}
+	}
+	return nil
+}
+
+// Run erases the clients.
 func (c *eraseCmd) Run(e env) error {
-	id, err := domain.ParseID(c.ID)
+	ids, err := c.ids(e)
 	if err != nil {
-		return &usageError{"the id is not a UUID"}
+		return err
 	}
 	clients, streams, closeAll, err := c.open(e)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	if yes, err := c.confirmed(e, fmt.Sprintf("Erase everything about client %s? This cannot be undone.", id), "erased"); !yes {
+	question := fmt.Sprintf("Erase everything about %s? This cannot be undone.", clientsNamed(ids))
+	if yes, err := c.confirmed(e, question, "erased"); !yes {
 		return err
 	}
-	return erase(e, id, clients, streams)
+	return c.erase(e, ids, clients, streams)
 }
 
-// erase deletes the row before the messages: a reader of the events can then look up no more than they contain.
-func erase(e env, id uuid.UUID, clients store.Store, streams *publisher.Admin) error {
-	pending, err := streams.Pending(e.ctx, id)
+// ids returns the ids to erase, each once.
+func (c *eraseCmd) ids(e env) ([]uuid.UUID, error) {
+	if c.From != "" {
+		return readIDs(e, c.From)
+	}
+	id, err := domain.ParseID(c.ID)
 	if err != nil {
-		return err
+		return nil, &usageError{"the id is not a UUID"}
 	}
-	if pending {
-		return fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has completed", id)
+	return []uuid.UUID{id}, nil
+}
+
+// clientsNamed returns the id of one client, or the number of several.
+func clientsNamed(ids []uuid.UUID) string {
+	if len(ids) == 1 {
+		return "client " + ids[0].String()
 	}
-	client, err := clients.Get(e.ctx, id)
-	rows := 1
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		rows, err = 0, nil
+	return countOf(len(ids), "client")
+}
+
+// erase deletes the rows before the messages: a reader of the events can then look up no more than they contain.
+func (c *eraseCmd) erase(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) error {
+	var gone []uuid.UUID
+	var failures []error
+	existed := map[uuid.UUID]bool{}
+	operator := cmp.Or(c.Operator, loginName())
+	for _, id := range ids {
+		pending, err := streams.Pending(e.ctx, id)
+		if err != nil {
+			return err
+		}
+		if pending {
+			failures = append(failures, fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has completed", id))
+			continue
+		}
+		if existed[id], err = clients.Erase(e.ctx, id, domain.NewErasure(id, time.Now(), c.Reason, operator)); err != nil {
+			return fmt.Errorf("%w; run this again", err)
+		}
+		gone = append(gone, id)
 	}
+	erased, err := streams.Erase(e.ctx, gone)
 	if err != nil {
-		return err
+		return fmt.Errorf("the rows are erased, but not all messages: run this again: %w", err)
 	}
-	if err := clients.Delete(e.ctx, id); err != nil {
-		return fmt.Errorf("%w; run this again", err)
+	var rows int
+	var sum publisher.Erased
+	var found []uuid.UUID
+	for i, id := range gone {
+		if !existed[id] && erased[i] == (publisher.Erased{}) {
+			failures = append(failures, fmt.Errorf("no data about %s was found; %s was published anyway", id, domain.SubjectErased))
+			continue
+		}
+		found = append(found, id)
+		if existed[id] {
+			rows++
+		}
+		sum.Commands += erased[i].Commands
+		sum.Rejections += erased[i].Rejections
+		sum.Events += erased[i].Events
 	}
-	var since time.Time
-	if rows > 0 {
-		since = client.CreatedAt.Add(-time.Hour) // clocks differ
+	if len(found) > 0 {
+		fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; published %s\n",
+			strings.TrimPrefix(clientsNamed(found), "client "), rows, sum.Commands, sum.Rejections, sum.Events, domain.SubjectErased)
 	}
-	erased, err := streams.Erase(e.ctx, id, since)
+	if len(failures) > 0 && len(ids) > 1 {
+		fmt.Fprintln(e.stderr, errors.Join(failures...))
+		return fmt.Errorf("erased %d of %s", len(found), clientsNamed(ids))
+	}
+	return errors.Join(failures...)
+}
+
+// loginName returns the name under which the operating system knows the operator, or "".
+func loginName() string {
+	u, err := user.Current()
 	if err != nil {
-		return fmt.Errorf("the row is erased, but not all messages: run this again: %w", err)
+		return ""
 	}
-	if rows+erased.Commands+erased.Rejections+erased.Events == 0 {
-		return fmt.Errorf("no data about %s was found; %s was published anyway", id, domain.SubjectErased)
-	}
-	fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; published %s\n",
-		id, rows, erased.Commands, erased.Rejections, erased.Events, domain.SubjectErased)
-	return nil
+	return u.Username
 }

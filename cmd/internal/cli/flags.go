@@ -229,7 +229,7 @@ func (f operatorFlags) dial(e env, role string) (*nats.Conn, error) {
 
 // filterFlags select rejections by reason and time.
 type filterFlags struct {
-	Reason []domain.Code `enum:"invalid,idempotency-key-reused,undecodable,unstorable,unreadable" placeholder:"REASON" help:"Only these reasons: ${enum}."`
+	Reason []domain.Code `enum:"invalid,idempotency-key-reused,erased,undecodable,unstorable,unreadable" placeholder:"REASON" help:"Only these reasons: ${enum}."`
 	Since  timeFlag      `placeholder:"TIME" help:"Only those rejected at this time or later: a time (RFC 3339) or a duration before now, such as 24h."`
 	Until  timeFlag      `placeholder:"TIME" help:"Only those rejected at this time or earlier: a time (RFC 3339) or a duration before now, such as 24h."`
 }

@@ -218,12 +218,15 @@ func (f *Secured) Permissions(t *testing.T) {
 		return func(ctx context.Context, role string) error { return f.query(ctx, role, statement) }
 	}
 	const (
-		insert = `INSERT INTO clients (id) SELECT id FROM clients WHERE false`
-		read   = `SELECT id FROM clients LIMIT 1`
-		update = `UPDATE clients SET last_name = last_name WHERE false`
-		remove = `DELETE FROM clients WHERE false`
-		drop   = `DROP TABLE clients`
-		schema = `INSERT INTO clientele_schema (version_id, is_applied) SELECT 99, true WHERE false`
+		insert     = `INSERT INTO clients (id) SELECT id FROM clients WHERE false`
+		read       = `SELECT id FROM clients LIMIT 1`
+		update     = `UPDATE clients SET last_name = last_name WHERE false`
+		remove     = `DELETE FROM clients WHERE false`
+		drop       = `DROP TABLE clients`
+		entomb     = `INSERT INTO erasures (hash) SELECT hash FROM erasures WHERE false`
+		tombstones = `SELECT hash FROM erasures LIMIT 1`
+		exhume     = `DELETE FROM erasures WHERE false`
+		schema     = `INSERT INTO clientele_schema (version_id, is_applied) SELECT 99, true WHERE false`
 	)
 	byID := "$JS.API.DIRECT.GET." + domain.StreamCommands + "."
 	all := "$JS.API.DIRECT.GET." + domain.StreamCommands
@@ -251,6 +254,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"ingress", "INSERT clients", false, query(insert)},
 		{"ingress", "UPDATE clients", false, query(update)},
 		{"ingress", "DELETE clients", false, query(remove)},
+		{"ingress", "SELECT tombstones", false, query(tombstones)},
 
 		{"worker", "publish a rejection", true, request(domain.SubjectRejected+someone, "{}")},
 		{"worker", "find the start of the history", true, request(all, `{"batch":1,"start_time":"2026-01-01T00:00:00Z"}`)},
@@ -269,6 +273,9 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "SELECT clients", true, query(read)},
 		{"worker", "UPDATE clients", false, query(update)},
 		{"worker", "DELETE clients", false, query(remove)},
+		{"worker", "SELECT tombstones", true, query(tombstones)},
+		{"worker", "INSERT tombstones", false, query(entomb)},
+		{"worker", "DELETE tombstones", false, query(exhume)},
 		{"worker", "write the schema's version", false, query(schema)},
 		{"worker", "DROP clients", false, query(drop)},
 
@@ -292,6 +299,9 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"operator", "UPDATE clients", false, query(update)},
 		{"operator", "DELETE clients", true, query(remove)},
 		{"operator", "INSERT clients", false, query(insert)},
+		{"operator", "SELECT tombstones", true, query(tombstones)},
+		{"operator", "INSERT tombstones", true, query(entomb)},
+		{"operator", "DELETE tombstones", false, query(exhume)},
 		{"operator", "DROP clients", false, query(drop)},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -1,0 +1,146 @@
+package systemtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// TestErasedForGood sends a request again under its key after its client was erased, and again after a backup was restored.
+func TestErasedForGood(t *testing.T) {
+	t.Parallel()
+	const key = "order 1"
+	run := func(args ...string) string {
+		t.Helper()
+		status, stdout, stderr := testcluster.RunLine(t, args...)
+		if status != cli.ExitOK {
+			t.Fatalf("%v: %d: %s%s", args, status, stdout, stderr)
+		}
+		return stdout
+	}
+	// refused posts the request and checks that it creates no client.
+	refused := func(serve *testcluster.Process, id string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, serve.API()+"/api/v2/clients", strings.NewReader(testcluster.Jane))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", key)
+		r.Header.Set("Prefer", "wait=20")
+		answer, err := testcluster.RoundTrip(r)
+		if err != nil || answer.Status != http.StatusGone || answer.Object(t)["type"] != "/problems/erased" {
+			t.Errorf("%v %d: %s", err, answer.Status, answer.Body)
+		}
+		if r := testcluster.Get(t, serve.API()+"/api/v2/operations/"+id); r.Object(t)["status"] != "rejected" {
+			t.Errorf("the operation: %d: %s", r.Status, r.Body)
+		}
+		if r := testcluster.Get(t, serve.API()+"/api/v2/clients/"+id); r.Status != http.StatusNotFound {
+			t.Errorf("the client: %d: %s", r.Status, r.Body)
+		}
+		natsURL := serve.Says(testcluster.NATSListens)
+		for _, msg := range testcluster.Events(t, natsURL)[id] {
+			if msg.Subject == domain.SubjectCreated {
+				t.Errorf("an event: %s", msg.Data)
+			}
+		}
+		if out := run("rejections", "ls", "--reason=erased", "--nats-url", natsURL); !strings.Contains(out, id) {
+			t.Errorf("the rejections: %s", out)
+		}
+		if status, stdout, _ := testcluster.RunLine(t, "rejections", "retry", "--yes", id, "--nats-url", natsURL); status != cli.ExitError || !strings.Contains(stdout, "its client was erased") {
+			t.Errorf("a retry: %d: %s", status, stdout)
+		}
+	}
+
+	dir := t.TempDir()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, key)
+	testcluster.Succeeded(t, serve.API(), operation)
+	id := operation[strings.LastIndex(operation, "/")+1:]
+	publishertest.Eventually(t, "the client is erased", func() bool {
+		status, _, stderr := testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", serve.Says(testcluster.NATSListens))
+		if status != cli.ExitOK && !strings.Contains(stderr, "is pending: nothing was erased") {
+			t.Fatalf("%d: %s", status, stderr)
+		}
+		return status == cli.ExitOK
+	})
+	copied, restored := filepath.Join(t.TempDir(), "backup"), t.TempDir()
+	serve.Stop()
+	run("backup", copied, "--data-dir", dir) // before the log has another command of the client
+	run("restore", copied, "--data-dir", restored)
+	for _, dir := range []string{dir, restored} {
+		serve = testcluster.Clientele(t, "serve", "--data-dir", dir)
+		refused(serve, id)
+		serve.Stop()
+	}
+}
+
+// TestErasedAfterItsCommandWasTrimmed searches the disk of serve for a client whose command had left the log before the erasure. The
+// server does not overwrite such a message: SECURITY.md says where it remains, and for how long.
+func TestErasedAfterItsCommandWasTrimmed(t *testing.T) {
+	t.Parallel()
+	const mark = "Zqmark"
+	dir := t.TempDir()
+	// files returns the files with the mark, without their names.
+	files := func() map[string]bool {
+		found := map[string]bool{}
+		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if bytes.Contains(content, []byte(mark)) {
+				found[filepath.Dir(strings.TrimPrefix(path, dir))] = true
+			}
+			return err
+		})
+		if err != nil && !os.IsNotExist(err) { // the server replaces files
+			t.Fatal(err)
+		}
+		return found
+	}
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir, "--history=2s")
+	natsURL := serve.Says(testcluster.NATSListens)
+	operation := testcluster.Accepted(t, serve.API(), fmt.Sprintf(testcluster.MarkedClient, mark), "")
+	testcluster.Succeeded(t, serve.API(), operation)
+	id := operation[strings.LastIndex(operation, "/")+1:]
+	if before := files(); len(before) != 3 {
+		t.Errorf("before the erasure the client is in %v, want the database, the log and the events", before)
+	}
+	commands, err := testcluster.JetStream(t, natsURL).Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "the command is trimmed, and others are not", func() bool {
+		testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+		_, err := commands.GetLastMsgForSubject(t.Context(), domain.SubjectCreate+id)
+		return errors.Is(err, jetstream.ErrMsgNotFound)
+	})
+	status, stdout, stderr := testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", natsURL)
+	if status != cli.ExitOK || !strings.Contains(stdout, "rows 1, commands 0, rejections 0, events 1") {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	if after := files(); len(after) != 1 || !strings.Contains(fmt.Sprint(after), domain.StreamCommands) {
+		t.Errorf("after the erasure the client is in %v, want only the log", after)
+	}
+	// A block of the log has 8 MiB. The server removes it when later commands are in another one.
+	large := strings.ReplaceAll(fmt.Sprintf(testcluster.MarkedClient, "Large"), mark, strings.Repeat("🦊", 200))
+	for range 1200 {
+		testcluster.Accepted(t, serve.API(), large, "")
+	}
+	publishertest.Eventually(t, "the block with the command is removed", func() bool { return len(files()) == 0 })
+	serve.Stop()
+}
