@@ -44,6 +44,7 @@ func advise(err error) error {
 // flagOf has the flag of each option.
 var flagOf = map[app.Option]string{
 	app.AdminListen:           "--admin-listen",
+	app.AllowedHosts:          "--allowed-host",
 	app.BatchSize:             "--batch-size",
 	app.Concurrency:           "--concurrency",
 	app.DataDir:               "--data-dir",

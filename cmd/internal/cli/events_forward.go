@@ -16,7 +16,7 @@ type eventsForwardCmd struct {
 	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of 16 bytes or more."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
-	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz, /metrics and /debug/pprof; by default none."`
+	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz and /metrics; by default none."`
 	runFlags      `embed:"" group:"process"`
 	operatorFlags `embed:"" group:"nats"`
 }
