@@ -122,6 +122,7 @@ func importAdvice(err error) error {
 	config, isConfig := errors.AsType[*importer.ConfigError](err)
 	column, isColumn := errors.AsType[*importer.ColumnError](err)
 	_, isRejects := errors.AsType[*importer.RejectsError](err)
+	_, isRedirect := errors.AsType[*importer.RedirectError](err)
 	_, isRefused := errors.AsType[*importer.RefusedError](err)
 	switch {
 	case isConfig:
@@ -130,6 +131,8 @@ func importAdvice(err error) error {
 		return fmt.Errorf("%w; rename the column, or give --map %q", err, column.Column+"=MEMBER")
 	case isRejects:
 		return fmt.Errorf("%w: choose another file with --rejects", err)
+	case isRedirect:
+		return fmt.Errorf("%w: nothing was sent there; if that is the API, name it in --url", err)
 	case isRefused:
 		return fmt.Errorf("%w: see --url and --token", err)
 	}
