@@ -19,6 +19,7 @@ const (
 	Concurrency           Option = "Concurrency"
 	DataDir               Option = "DataDir"
 	DatabaseURL           Option = "DatabaseURL"
+	ForwardURL            Option = "ForwardURL"
 	History               Option = "History"
 	InFlight              Option = "InFlight"
 	KeysFile              Option = "KeysFile"

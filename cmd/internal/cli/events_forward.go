@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 
 	"clientele/cmd/internal/app"
@@ -15,6 +14,8 @@ type eventsForwardCmd struct {
 	Name       string `default:"default" placeholder:"NAME" help:"Name of the durable consumer; each name receives every event published after its first use (${default})."`
 	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of 16 bytes or more."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
+
+	InsecureHTTP bool `name:"insecure-http" help:"Accept an http URL that is not on loopback: events are sent unencrypted."`
 
 	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz and /metrics; by default none."`
 	runFlags      `embed:"" group:"process"`
@@ -35,11 +36,7 @@ restart the command, and run it twice to share the work.`
 
 // Validate is called by the parser.
 func (c *eventsForwardCmd) Validate() error {
-	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("the URL must be an HTTP or HTTPS URL, such as https://crm.example.com/clients")
-	case !forwardName.MatchString(c.Name):
+	if !forwardName.MatchString(c.Name) {
 		return errors.New("--name: use up to 64 letters, digits, dashes and underscores")
 	}
 	return advise(c.options(nil).Validate())
@@ -51,7 +48,7 @@ func (c *eventsForwardCmd) options(secret []byte) app.Options {
 		Process:  c.runFlags.options(),
 		Backends: app.BackendOptions{NATS: natsFlags(c.operatorFlags).options()},
 		Forward: &app.ForwardOptions{
-			Name: c.Name, InFlight: c.InFlight, URL: c.URL, Secret: secret, UserAgent: userAgent(),
+			Name: c.Name, InFlight: c.InFlight, URL: c.URL, PlainHTTP: c.InsecureHTTP, Secret: secret, UserAgent: userAgent(),
 		},
 	}
 	o.Process.AdminListen = c.AdminListen

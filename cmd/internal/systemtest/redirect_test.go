@@ -52,3 +52,34 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		t.Errorf("%d requests were sent on", n)
 	}
 }
+
+// Events reach only the URL of the command line. The log has its host only: many receivers authenticate by a secret in the path.
+func TestForwardKeepsTheURLSecret(t *testing.T) {
+	t.Parallel()
+	from, _, reached := redirecting(t)
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
+	natsURL := serve.Says(testcluster.NATSListens)
+	closed := "http://" + testcluster.FreeAddress(t)
+	forward := func(url string, flags ...string) *testcluster.Process {
+		return testcluster.Start(t, testcluster.Program(t, "clientele"),
+			append([]string{"events", "forward", url + "/hidden?key=hidden", "--nats-url", natsURL, "--log-format=json"}, flags...)...)
+	}
+	redirected, refused := forward(from), forward(closed, "--name=refused")
+	for _, p := range []*testcluster.Process{redirected, refused} {
+		p.Says(`"message":"forwarding events"`)
+	}
+	testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+	redirected.Says("the receiver responded with 307")
+	refused.Says("post to " + strings.TrimPrefix(closed, "http://") + ": dial tcp")
+	for _, p := range []*testcluster.Process{redirected, refused} {
+		if p.Stop(); strings.Contains(p.Output(), "hidden") {
+			t.Errorf("the log has the path: %s", p.Output())
+		}
+	}
+	if n := reached.Load(); n != 0 {
+		t.Errorf("%d events were sent on", n)
+	}
+	insecure := forward("http://receiver.invalid", "--name=insecure", "--insecure-http")
+	insecure.Says(`"to":"receiver.invalid"`)
+	insecure.Stop()
+}
