@@ -52,7 +52,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
 	}
 	handle := func(route string, handler http.Handler) {
-		handler = guard(cfg.AllowHost, handler)
+		handler = connectionRules(guard(cfg.AllowHost, handler))
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}
