@@ -48,7 +48,8 @@ are the same client. With --key-column, the value in that column is the key, in 
 content is rejected. Idempotency keys belong to the caller: import with the same API key name each time, or always without one.
 
 The rejects file is written when the import is complete. Import it with the same flags. It then keeps only the rows that are
-rejected again, and is removed when none are left. The exit status is 1 while rows are rejected.`
+rejected again, and is removed when none are left. The exit status is 1 while rows are rejected. In a CSV file of rejects, an apostrophe
+keeps a spreadsheet from running a cell as a formula; the import removes it.`
 }
 
 // Validate is called by the parser.
