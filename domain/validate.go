@@ -128,10 +128,20 @@ func breach(s string, form func(string, time.Time) string, now time.Time) string
 		return "must not contain control characters"
 	case utf8.RuneCountInString(s) > maxText:
 		return fmt.Sprintf("must not be longer than %d characters", maxText)
+	case !strings.ContainsFunc(s, visible):
+		return "must contain a visible character"
 	case form != nil:
 		return form(s, now)
 	}
 	return ""
+}
+
+// visible reports whether a character shows by itself. Spaces, joiners, marks, fillers and characters that change the direction of
+// text do not. They belong in names, but beside visible characters.
+func visible(r rune) bool {
+	const brailleBlank = '\u2800' // a symbol without dots
+	return r != brailleBlank &&
+		!unicode.In(r, unicode.Cc, unicode.Cf, unicode.Z, unicode.Mn, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // emailForm accepts one addr-spec (RFC 5322, section 3.4.1): no display name, no comment, no list.

@@ -82,6 +82,8 @@ func TestText(t *testing.T) {
 		refused(t, pointer, "must not contain control characters",
 			"a\x00b", "a\nb", "a\tb", "a\x1bb", "a\x7fb", "a\u0080b", "a\u0085b", "a\u009fb")
 		refused(t, pointer, "must not be longer than 255 characters", strings.Repeat("a", 256), strings.Repeat("é", 256))
+		refused(t, pointer, "must contain a visible character",
+			"\u200b", "\u200d\u200c", "\u202e", "\u2066 \u2069", "\ufeff", "\u00ad", "\u2060\u2028\u2060", "\u3164", "\u2800", "\u0301", "\U000e0041")
 		blank := []string{"", " ", "\t\r\n", "\u00a0\u2003\u3000"}
 		if required {
 			refused(t, pointer, "is required and must not be blank", blank...)
@@ -95,7 +97,8 @@ func TestText(t *testing.T) {
 	}
 	accepted(t, "/lastName", unchanged(
 		strings.Repeat("a", 255), strings.Repeat("é", 255), strings.Repeat("😀", 255),
-		"O’Brien-Ngũgĩ", "ﬁ½", "李", "محمد", "a  b", `<b>"&'\</b>`, "\ufffd"))
+		"O’Brien-Ngũgĩ", "ﬁ½", "李", "محمد", "a  b", `<b>"&'\</b>`, "\ufffd",
+		"میرا\u200cنام", "ක්\u200dෂ", "👩\u200d👧", "\u202bمحمد\u202c", "❤\ufe0f", "\U000323af"))
 	accepted(t, "/lastName", map[string]string{
 		" \t\r\nKing\u00a0\u3000\u0085": "King", //nolint:gocritic // white space is what this is about
 		"Zoe\u0308":                     "Zoë",

@@ -21,7 +21,9 @@ type Config struct {
 	// MaxRequests is how many requests may be in progress at once, not counting those that wait for an outcome; 0 means no
 	// limit.
 	MaxRequests int
-	Logger      zerolog.Logger
+	// AllowHost reports whether the API answers requests with this Host header; nil allows every host.
+	AllowHost func(host string) bool
+	Logger    zerolog.Logger
 	// Stopping is closed when requests must stop waiting, or nil.
 	Stopping <-chan struct{}
 	// Metrics is where the handler registers its metrics, or nil.
@@ -50,6 +52,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
 	}
 	handle := func(route string, handler http.Handler) {
+		handler = connectionRules(guard(cfg.AllowHost, handler))
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}

@@ -14,12 +14,14 @@ const (
 	problemIdempotencyKey
 	problemUnauthorized
 	problemForbidden
+	problemCrossOrigin
 	problemNotFound
 	problemMethod
 	problemAccept
 	problemTimeout
 	problemTooLarge
 	problemMediaType
+	problemMisdirected
 	problemTooMany
 	problemBusy
 	problemUnavailable
@@ -94,6 +96,14 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "The token is valid but lacks the scope that this request requires.",
 		Remedy:  "Ask the operators for a key with this scope.",
 	},
+	problemCrossOrigin: {
+		Type:    "/problems/cross-origin",
+		Title:   "Cross-origin request refused",
+		Status:  http.StatusForbidden,
+		Detail:  "a browser sent this request for a page of another site; nothing was changed",
+		Meaning: "A browser sent the request for a page of another site: its Sec-Fetch-Site or Origin header says so. Nothing was changed.",
+		Remedy:  "Call the API from your server. Browsers can only call it from its own pages.",
+	},
 	problemNotFound: {
 		Type:    "/problems/not-found",
 		Title:   "Not found",
@@ -135,6 +145,14 @@ var problemTypes = [problemCount]problemType{
 		Status:  http.StatusUnsupportedMediaType,
 		Meaning: "The Content-Type is not application/json, or the body is compressed.",
 		Remedy:  "Send Content-Type: application/json and omit Content-Encoding.",
+	},
+	problemMisdirected: {
+		Type:    "/problems/misdirected-request",
+		Title:   "Misdirected request",
+		Status:  http.StatusMisdirectedRequest,
+		Detail:  "the service does not answer requests for this host; use the URL that its operators gave you",
+		Meaning: "The host in the URL, or the Host header, is not one that this service answers for. Nothing was changed.",
+		Remedy:  "Use the URL that the operators gave you. Operators can allow further hosts.",
 	},
 	problemTooMany: {
 		Type:    "/problems/too-many-requests",

@@ -78,8 +78,17 @@ func (e *OpenAPIError) Error() string {
 	return fmt.Sprintf("refusing to serve %s without authentication", e.Address)
 }
 
+// allowHost returns the check of the Host header. On a network, callers authenticate with a key that a web page of another site does
+// not have. So any host is allowed there, unless the operator lists them: proxies and load balancers use names of their own.
+func (o *APIOptions) allowHost(allowed []string) func(host string) bool {
+	if o.Authenticated() && !isLoopback(o.Listen) && len(allowed) == 0 {
+		return nil
+	}
+	return hostsOf(o.Listen, allowed).allow
+}
+
 // start serves the API. It returns its URL and what it needs to be ready.
-func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends) (apiURL string, checks []process.Check, err error) {
+func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends, allowedHosts []string) (apiURL string, checks []process.Check, err error) {
 	if err := refuseSchema(ctx, p, b.db); err != nil {
 		return "", nil, err
 	}
@@ -108,6 +117,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends)
 			Authenticator: authenticator,
 			RatePerCaller: o.RateLimit,
 			MaxRequests:   o.MaxRequests,
+			AllowHost:     o.allowHost(allowedHosts),
 			Logger:        p.Log,
 			Stopping:      stopping,
 			Metrics:       p.Metrics,

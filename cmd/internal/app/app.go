@@ -35,8 +35,8 @@ func (o Options) database() bool { return o.API != nil || o.Worker != nil }
 
 // Validate returns an *OptionError for the first option that is not valid. Files and servers are checked at the start.
 func (o Options) Validate() error {
-	if o.Process.StopTimeout < 0 {
-		return invalid("must not be negative", StopTimeout)
+	if err := o.Process.validate(); err != nil {
+		return err
 	}
 	for _, part := range []interface{ validate() error }{o.API, o.Worker, o.Forward} {
 		if err := part.validate(); err != nil {
@@ -112,7 +112,7 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		}
 	}
 	if o.API != nil {
-		url, needed, err := o.API.start(ctx, p, b)
+		url, needed, err := o.API.start(ctx, p, b, o.Process.AllowedHosts)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/url"
 
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/webhook"
@@ -17,7 +18,9 @@ type ForwardOptions struct {
 	Name string
 	// InFlight is the largest number of requests at once.
 	InFlight int
-	URL      string
+	// URL is where events are posted. It must be an HTTPS URL or on loopback, unless PlainHTTP is set.
+	URL       string
+	PlainHTTP bool
 	// Secret signs each request, unless it is nil.
 	Secret []byte
 	// UserAgent is the name and version that the receiver sees.
@@ -25,10 +28,26 @@ type ForwardOptions struct {
 }
 
 func (o *ForwardOptions) validate() error {
-	if o != nil && (o.InFlight < 1 || o.InFlight > 1000) {
+	if o == nil {
+		return nil
+	}
+	to, err := url.Parse(o.URL)
+	switch {
+	case err != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https":
+		return invalid("must be an HTTP or HTTPS URL, such as https://crm.example.com/clients", ForwardURL)
+	case to.Scheme == "http" && !o.PlainHTTP && !isLoopback(to.Host):
+		return &OptionError{[]Option{ForwardURL}, &PlainHTTPError{to.Host}}
+	case o.InFlight < 1 || o.InFlight > 1000:
 		return invalid("must be from 1 to 1000", InFlight)
 	}
 	return nil
+}
+
+// PlainHTTPError reports that events would leave this machine without encryption.
+type PlainHTTPError struct{ Host string }
+
+func (e *PlainHTTPError) Error() string {
+	return "refusing to send events to " + e.Host + " unencrypted"
 }
 
 // start posts the events to the URL.
@@ -76,7 +95,9 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 		}
 		return nil
 	})
-	p.Log.Info().Str("to", redact(o.URL)).Msg("forwarding events")
+	if to, err := url.Parse(o.URL); err == nil { // its path and query may be secret
+		p.Log.Info().Str("to", to.Host).Msg("forwarding events")
+	}
 	return process.Check{Name: "events", Probe: func(ctx context.Context) error {
 		_, err := js.Consumer(ctx, domain.StreamEvents, durable)
 		return err

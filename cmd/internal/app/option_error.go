@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"syscall"
 )
@@ -15,10 +14,12 @@ type Option string
 // The options that errors name.
 const (
 	AdminListen           Option = "AdminListen"
+	AllowedHosts          Option = "AllowedHosts"
 	BatchSize             Option = "BatchSize"
 	Concurrency           Option = "Concurrency"
 	DataDir               Option = "DataDir"
 	DatabaseURL           Option = "DatabaseURL"
+	ForwardURL            Option = "ForwardURL"
 	History               Option = "History"
 	InFlight              Option = "InFlight"
 	KeysFile              Option = "KeysFile"
@@ -85,14 +86,4 @@ var errPair = errors.New("set both or neither")
 func isAddress(text string) bool {
 	_, _, err := net.SplitHostPort(text)
 	return err == nil
-}
-
-// isLoopback reports whether only this machine can reach the address, HOST or HOST:PORT.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }

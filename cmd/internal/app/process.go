@@ -16,14 +16,30 @@ type ProcessOptions struct {
 	Version string
 	// Console receives spans when the environment asks for traces on the console.
 	Console io.Writer
-	// AdminListen is the HOST:PORT of /livez, /readyz, /metrics and /debug/pprof; "" for none.
+	// AdminListen is the HOST:PORT of /livez, /readyz and /metrics; "" for none.
 	AdminListen string
+	// Profiles adds /debug/pprof to them.
+	Profiles bool
+	// AllowedHosts are further values of the Host header that the API and the admin listener answer.
+	AllowedHosts []string
 	// StopTimeout is how long stopping may take in all.
 	StopTimeout time.Duration
 	// MemoryLimited reports that the operator limits the memory of the process (GOMEMLIMIT).
 	MemoryLimited bool
 	// Explain rewrites the errors that are logged and shown by /readyz for an operator. The default is no change.
 	Explain func(error) error
+}
+
+func (o ProcessOptions) validate() error {
+	if o.StopTimeout < 0 {
+		return invalid("must not be negative", StopTimeout)
+	}
+	for _, host := range o.AllowedHosts {
+		if !isHost(host) {
+			return invalid("must be a host name without a port, such as clients.example.com", AllowedHosts)
+		}
+	}
+	return nil
 }
 
 func (o ProcessOptions) new() *process.Process {
@@ -44,7 +60,13 @@ func (o ProcessOptions) start(ctx context.Context, p *process.Process) (admin *p
 	if o.AdminListen == "" {
 		return admin, "", nil
 	}
-	address, err = p.Serve(process.HTTP{Name: "admin endpoints", Address: o.AdminListen, Handler: admin.Handler(), MaxConnections: maxAdminConnections})
+	if !isLoopback(o.AdminListen) {
+		p.Log.Warn().Str("listen", o.AdminListen).Msg("the admin endpoints have no authentication: let only your monitoring reach them")
+	}
+	address, err = p.Serve(process.HTTP{
+		Name: "admin endpoints", Address: o.AdminListen, MaxConnections: maxAdminConnections,
+		Handler: admin.Handler(process.AdminConfig{AllowHost: hostsOf(o.AdminListen, o.AllowedHosts).allow, Profiles: o.Profiles}),
+	})
 	if err != nil {
 		return nil, "", listenError(err, AdminListen, o.AdminListen)
 	}

@@ -44,10 +44,12 @@ func advise(err error) error {
 // flagOf has the flag of each option.
 var flagOf = map[app.Option]string{
 	app.AdminListen:           "--admin-listen",
+	app.AllowedHosts:          "--allowed-host",
 	app.BatchSize:             "--batch-size",
 	app.Concurrency:           "--concurrency",
 	app.DataDir:               "--data-dir",
 	app.DatabaseURL:           "--database-url",
+	app.ForwardURL:            "URL",
 	app.History:               "--history",
 	app.InFlight:              "--in-flight",
 	app.KeysFile:              "--keys-file",
@@ -76,6 +78,9 @@ var flagOf = map[app.Option]string{
 func optionAdvice(err error) string {
 	if open, ok := errors.AsType[*app.OpenAPIError](err); ok {
 		return open.Error() + ": set --keys-file (see clientele keys new --help) or --oidc-issuer, or pass --insecure-no-auth"
+	}
+	if plain, ok := errors.AsType[*app.PlainHTTPError](err); ok {
+		return plain.Error() + ": use an HTTPS URL, or pass --insecure-http"
 	}
 	if missing, ok := errors.AsType[*app.MissingDatabaseError](err); ok {
 		return missing.Error() + ": pass the --data-dir of the clientele serve that has the clients, or --database-url"

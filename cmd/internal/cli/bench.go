@@ -78,6 +78,9 @@ func (c *benchCmd) Run(e env) error {
 	if app.Untrusted(err) {
 		return untrustedAPI(err)
 	}
+	if _, redirect := errors.AsType[*loadtest.RedirectError](err); redirect {
+		return fmt.Errorf("%w: if that is the API, name it in --url", err)
+	}
 	if err != nil {
 		return err
 	}

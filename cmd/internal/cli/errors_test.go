@@ -69,6 +69,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"issuer without TLS", serve("--oidc-issuer=http://x.example", "--oidc-audience=a"), 2, "--oidc-issuer: must be an HTTPS URL"},
 		{"certificate alone", serve("--tls-cert=" + file), 2, "--tls-cert and --tls-key: set both or neither"},
 		{"certificate that is none", serve("--tls-cert="+file, "--tls-key="+file), 1, "--tls-cert and --tls-key: "},
+		{"allowed host with a port", serve("--allowed-host=x.example:80"), 2, "--allowed-host: must be a host name without a port"},
+		{"allowed host that is a URL", serve("--allowed-host=http://x.example"), 2, "--allowed-host: must be a host name"},
 		{"rate", serve("--rate-limit=-1"), 2, "--rate-limit: must not be negative"},
 		{"no requests", serve("--max-requests=0"), 2, "--max-requests: must be at least 1"},
 		{"everybody at NATS", serve("--nats-listen=0.0.0.0:0"), 1, "--nats-listen and --nats-config: without users, every program that can connect could read and write everything: define users in a configuration"},

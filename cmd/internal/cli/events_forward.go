@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 
 	"clientele/cmd/internal/app"
@@ -16,7 +15,9 @@ type eventsForwardCmd struct {
 	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of at least 16 bytes."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
-	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz, /metrics and /debug/pprof; by default none."`
+	InsecureHTTP bool `name:"insecure-http" help:"Accept an http URL that is not on loopback: events are sent unencrypted."`
+
+	AdminListen   string `group:"process" placeholder:"HOST:PORT" help:"Address of /livez, /readyz and /metrics; by default none."`
 	runFlags      `embed:"" group:"process"`
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -35,11 +36,7 @@ can restart the command, or run it several times to share the work.`
 
 // Validate is called by the parser.
 func (c *eventsForwardCmd) Validate() error {
-	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("the URL must be an HTTP or HTTPS URL, such as https://crm.example.com/clients")
-	case !forwardName.MatchString(c.Name):
+	if !forwardName.MatchString(c.Name) {
 		return errors.New("--name must be up to 64 letters, digits, hyphens and underscores")
 	}
 	return advise(c.options(nil).Validate())
@@ -51,7 +48,7 @@ func (c *eventsForwardCmd) options(secret []byte) app.Options {
 		Process:  c.runFlags.options(),
 		Backends: app.BackendOptions{NATS: natsFlags(c.operatorFlags).options()},
 		Forward: &app.ForwardOptions{
-			Name: c.Name, InFlight: c.InFlight, URL: c.URL, Secret: secret, UserAgent: userAgent(),
+			Name: c.Name, InFlight: c.InFlight, URL: c.URL, PlainHTTP: c.InsecureHTTP, Secret: secret, UserAgent: userAgent(),
 		},
 	}
 	o.Process.AdminListen = c.AdminListen

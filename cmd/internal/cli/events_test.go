@@ -300,10 +300,11 @@ func TestEventsErrors(t *testing.T) {
 		status int
 		args   []string
 	}{
-		{"the URL must be an HTTP or HTTPS URL", cli.ExitUsage, []string{"forward", "ftp://x"}},
-		{"--name must be up to 64 letters", cli.ExitUsage, []string{"forward", "http://x", "--name=a.b"}},
-		{"--in-flight", cli.ExitUsage, []string{"forward", "http://x", "--in-flight=0"}},
-		{"at least 16 bytes", cli.ExitError, []string{"forward", "http://x", "--secret-file", short}},
+		{"URL: must be an HTTP or HTTPS URL", cli.ExitUsage, []string{"forward", "ftp://x"}},
+		{"refusing to send events to crm.example.com unencrypted: use an HTTPS URL, or pass --insecure-http", cli.ExitUsage, []string{"forward", "http://crm.example.com/x"}},
+		{"--name must be up to 64 letters", cli.ExitUsage, []string{"forward", "https://x", "--name=a.b"}},
+		{"--in-flight", cli.ExitUsage, []string{"forward", "https://x", "--in-flight=0"}},
+		{"at least 16 bytes", cli.ExitError, []string{"forward", "https://x", "--secret-file", short}},
 		{"cannot reach NATS", cli.ExitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
 		{"--since", cli.ExitUsage, []string{"replay"}},
 		{"--subject must", cli.ExitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},

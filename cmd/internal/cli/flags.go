@@ -39,7 +39,7 @@ type listenFlags struct {
 
 // processFlags are the flags of serve, ingress and worker.
 type processFlags struct {
-	AdminListen string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Address of /livez, /readyz, /metrics and /debug/pprof (${default})."`
+	AdminListen string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"Address of /livez, /readyz and /metrics (${default})."`
 	runFlags    `embed:"" group:"process"`
 }
 
@@ -59,12 +59,14 @@ func (f *processFlags) options() app.ProcessOptions {
 
 // runFlags are the flags of a process that runs until it is stopped.
 type runFlags struct {
+	AllowedHost     []string      `placeholder:"HOST" help:"Further Host header that is answered; addresses and localhost always are. Repeat the flag. Without it, an API with authentication on a network answers any."`
+	Pprof           bool          `help:"Serve profiles at /debug/pprof on the admin address. They can contain personal data."`
 	ShutdownTimeout time.Duration `default:"20s" help:"How long work in progress may take after SIGTERM (${default})."`
 	logFlags        `embed:"" group:"process"`
 }
 
 func (f *runFlags) options() app.ProcessOptions {
-	return app.ProcessOptions{StopTimeout: f.ShutdownTimeout}
+	return app.ProcessOptions{StopTimeout: f.ShutdownTimeout, Profiles: f.Pprof, AllowedHosts: f.AllowedHost}
 }
 
 type natsFlags struct {

@@ -48,7 +48,8 @@ two files are the same client. With --key-column, the value in that column is th
 different content is rejected. Idempotency keys belong to the caller: import with the same API key name each time, or always without one.
 
 The rejects file is written when the import is complete. Import it with the same flags. It then keeps only the rows that are
-rejected again, and is removed when none are left. The exit status is 1 while rows are rejected.`
+rejected again, and is removed when none are left. The exit status is 1 while rows are rejected. In a CSV file of rejects, an apostrophe
+keeps a spreadsheet from running a cell as a formula; the import removes it.`
 }
 
 // Validate is called by the parser.
@@ -122,6 +123,7 @@ func importAdvice(err error) error {
 	config, isConfig := errors.AsType[*importer.ConfigError](err)
 	column, isColumn := errors.AsType[*importer.ColumnError](err)
 	_, isRejects := errors.AsType[*importer.RejectsError](err)
+	_, isRedirect := errors.AsType[*importer.RedirectError](err)
 	_, isRefused := errors.AsType[*importer.RefusedError](err)
 	switch {
 	case isConfig:
@@ -130,6 +132,8 @@ func importAdvice(err error) error {
 		return fmt.Errorf("%w; rename the column, or pass --map %q", err, column.Column+"=MEMBER")
 	case isRejects:
 		return fmt.Errorf("%w: choose another file with --rejects", err)
+	case isRedirect:
+		return fmt.Errorf("%w: nothing was sent there; if that is the API, name it in --url", err)
 	case isRefused:
 		return fmt.Errorf("%w: check --url and --token", err)
 	}

@@ -116,6 +116,9 @@ func (c *csvRows) next() (row, error) {
 		return row{}, err // such as io.EOF
 	}
 	c.count(record)
+	if c.areRejects() {
+		record = restore(record)
+	}
 	c.order++
 	r := row{order: c.order, number: c.number, raw: record}
 	if c.rowAt >= 0 && c.rowAt < len(record) {
@@ -197,7 +200,7 @@ func (c *csvRows) reject(w io.Writer, r row, reasons []string) error {
 	}
 	padded := append(slices.Clone(named), make([]string, len(c.header)-len(named))...)
 	out := append(c.own(padded), strconv.Itoa(r.number), strings.Join(reasons, "; "))
-	return c.write(w, append(out, surplus...))
+	return c.write(w, defuse(append(out, surplus...)))
 }
 
 // own returns the values of the original columns, without those that reject adds.

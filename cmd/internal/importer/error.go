@@ -34,6 +34,17 @@ type RejectsError struct{ Err error }
 func (e *RejectsError) Error() string { return "write the rejected rows: " + e.Err.Error() }
 func (e *RejectsError) Unwrap() error { return e.Err }
 
+// RedirectError means that the API redirects to another host. The importer does not follow: the token and the clients must reach
+// only the configured URL.
+type RedirectError struct {
+	Status int
+	Host   string // of the Location; its path and query may be secret
+}
+
+func (e *RedirectError) Error() string {
+	return fmt.Sprintf("the API answers %d and redirects to %s", e.Status, e.Host)
+}
+
 // RefusedError means that the API refuses every row, such as for its token.
 type RefusedError struct {
 	URL     string

@@ -7,6 +7,12 @@ import (
 	"strings"
 )
 
+// The cells of a rejects file.
+var (
+	Defuse  = defuse
+	Restore = restore
+)
+
 // RejectAll reads a file up to its end or a read error and rejects every row. It returns the numbers of the rows and the rejects
 // file. A row with neither a key nor a reason is an error.
 func RejectAll(file string, isCSV bool) (numbers []int, rejects string, err error) {

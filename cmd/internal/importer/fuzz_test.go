@@ -1,6 +1,8 @@
 package importer_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"clientele/cmd/internal/importer"
@@ -30,6 +32,24 @@ func FuzzImport(f *testing.F) {
 			if again[i] != number {
 				t.Errorf("row %d is row %d in the file of rejects: %q", number, again[i], rejects)
 			}
+		}
+	})
+}
+
+// FuzzFormulas checks for any cell that a spreadsheet does not run it in a rejects file, and that it is imported unchanged.
+func FuzzFormulas(f *testing.F) {
+	for _, cell := range []string{
+		"", "Jane", "O'Brien", "'", "''", "+442079460958", "'+442079460958", "''=1", "=HYPERLINK(\"http://x\")", "-1", "@SUM(1)", "\t=1", "\r=1", "'Jane",
+	} {
+		f.Add(cell)
+	}
+	f.Fuzz(func(t *testing.T, cell string) {
+		defused := importer.Defuse([]string{cell})
+		if strings.IndexAny(defused[0], "=+-@\t\r") == 0 {
+			t.Errorf("%q is a formula", defused[0])
+		}
+		if restored := importer.Restore(defused); !slices.Equal(restored, []string{cell}) {
+			t.Errorf("%q is imported as %q", cell, restored[0])
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // Run imports a file. An error means that the import is not complete; rejected rows are not an error. It may be a
-// *ConfigError, a *ColumnError, a *RejectsError, a *RefusedError or a *tls.CertificateVerificationError.
+// *ConfigError, a *ColumnError, a *RejectsError, a *RedirectError, a *RefusedError or a *tls.CertificateVerificationError.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	in, err := open(cfg)
 	if err != nil {

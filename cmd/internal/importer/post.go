@@ -33,7 +33,7 @@ func newPoster(cfg Config, notify func(string)) *poster {
 		token: cfg.Token, userAgent: cfg.UserAgent,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.Connections, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS,
-		}},
+		}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		notify: notify,
 	}
 }
@@ -42,7 +42,7 @@ func newPoster(cfg Config, notify func(string)) *poster {
 const maxPause = 30 * time.Second
 
 // post returns the reasons why the row was rejected, or none if it was accepted. It retries other failures until the context
-// ends. An error means that the API accepts no rows; it is a *RefusedError, or untrusted reports true.
+// ends. An error means that the API accepts no rows; it is a *RedirectError or a *RefusedError, or untrusted reports true.
 func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) {
 	pause := 100 * time.Millisecond
 	for {
@@ -50,7 +50,7 @@ func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) 
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case untrusted(err):
+		case untrusted(err) || redirected(err):
 			return nil, err
 		case err != nil:
 			p.unreachable.Do(func() { p.notify(fmt.Sprintf("no response; trying again: %v", err)) })
@@ -80,6 +80,12 @@ func untrusted(err error) bool {
 	return ok
 }
 
+// redirected reports whether the API redirects to another host, which an operator must check.
+func redirected(err error) bool {
+	_, ok := errors.AsType[*RedirectError](err)
+	return ok
+}
+
 func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(r.body))
 	if err != nil {
@@ -96,6 +102,9 @@ func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, err
 		return 0, nil, nil, err
 	}
 	defer response.Body.Close()
+	if to, err := response.Location(); err == nil && response.StatusCode/100 == 3 {
+		return 0, nil, nil, &RedirectError{Status: response.StatusCode, Host: to.Host}
+	}
 	const most = 1 << 20
 	body, err := io.ReadAll(io.LimitReader(response.Body, most))
 	return response.StatusCode, response.Header, body, err

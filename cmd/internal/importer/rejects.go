@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 // rejects collects the rejected rows, in an unnamed file until the import is complete.
@@ -123,18 +124,17 @@ func (x *rejects) fill(file *os.File) error {
 
 // hasSum reports whether a regular file has this content.
 func hasSum(path string, sum []byte) (bool, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
 		return false, &RejectsError{fmt.Errorf("%s is not a regular file", path)}
 	}
-	file, err := os.Open(path)
 	if err != nil {
 		return false, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false, &RejectsError{errors.Join(err, fmt.Errorf("%s is not a regular file", path))}
+	}
 	content := sha256.New()
 	_, err = io.Copy(content, file)
 	return slices.Equal(content.Sum(nil), sum), err

@@ -69,7 +69,17 @@ func NewLoad(cfg Config, ledger *Ledger) (*Load, error) {
 // Accepted returns the number of requests accepted so far.
 func (l *Load) Accepted() int64 { return l.accepted.Load() }
 
-// Run sends requests until the context ends or all are sent, and returns after the last response. The error is a
+// RedirectError means that the API redirects to another host. Run does not follow: the token must reach only the configured URL.
+type RedirectError struct {
+	Status int
+	Host   string // of the Location; its path and query may be secret
+}
+
+func (e *RedirectError) Error() string {
+	return fmt.Sprintf("the API answers %d and redirects to %s", e.Status, e.Host)
+}
+
+// Run sends requests until the context ends or all are sent, and returns after the last response. The error is a *RedirectError, or a
 // *tls.CertificateVerificationError if the API's certificate cannot be verified.
 func (l *Load) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -82,6 +92,9 @@ func (l *Load) Run(ctx context.Context) error {
 	wg.Wait()
 	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](context.Cause(ctx)); ok {
 		return untrusted
+	}
+	if redirect, ok := errors.AsType[*RedirectError](context.Cause(ctx)); ok {
+		return redirect
 	}
 	return nil
 }
@@ -160,6 +173,9 @@ func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, res
 		}
 		return uuid.Nil, "no answer"
 	}
+	if to := response.Header.Peek(fasthttp.HeaderLocation); len(to) > 0 && response.StatusCode()/100 == 3 {
+		fail(newRedirectError(response.StatusCode(), request.URI(), to))
+	}
 	answer := strconv.Itoa(response.StatusCode())
 	if response.StatusCode() != l.AcceptedStatus {
 		return uuid.Nil, answer
@@ -170,6 +186,15 @@ func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, res
 		return uuid.Nil, answer + " without an operation"
 	}
 	return id, answer
+}
+
+// newRedirectError returns the error for a Location, which may be relative.
+func newRedirectError(status int, from *fasthttp.URI, location []byte) *RedirectError {
+	to := fasthttp.AcquireURI()
+	defer fasthttp.ReleaseURI(to)
+	from.CopyTo(to)
+	to.UpdateBytes(location)
+	return &RedirectError{Status: status, Host: string(to.Host())}
 }
 
 // Result returns the measurements. sent is the time spent sending requests, all the time until the last event.

@@ -25,7 +25,7 @@ type Check struct {
 	Probe func(context.Context) error
 }
 
-// Admin serves /livez, /readyz, /metrics and /debug/pprof.
+// Admin serves /livez, /readyz and /metrics, and on request /debug/pprof.
 type Admin struct {
 	process *Process
 
@@ -60,8 +60,16 @@ func (a *Admin) set(ready bool, checks []Check) {
 	a.ready, a.checks = ready, checks
 }
 
+// AdminConfig configures the handler of an Admin.
+type AdminConfig struct {
+	// AllowHost reports whether requests with this Host header are answered.
+	AllowHost func(host string) bool
+	// Profiles serves /debug/pprof.
+	Profiles bool
+}
+
 // Handler returns the handler of the admin listener.
-func (a *Admin) Handler() http.Handler {
+func (a *Admin) Handler(cfg AdminConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("alive\n"))
@@ -70,11 +78,19 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.process.Metrics, promhttp.HandlerOpts{
 		Registry: a.process.Metrics, EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
 	}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	if cfg.Profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !cfg.AllowHost(r.Host) {
+			http.Error(w, "the admin endpoints do not answer requests for this host", http.StatusMisdirectedRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // report is the response body of /readyz.

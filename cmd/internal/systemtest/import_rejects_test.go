@@ -7,6 +7,7 @@ import (
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
 )
 
 const (
@@ -154,4 +155,48 @@ func TestRejectsAreEditedMeanwhile(t *testing.T) {
 		t.Errorf("changed:\n%s", got)
 	}
 	serve.Stop()
+}
+
+// A spreadsheet does not run the cells of a rejects file as formulas, and the import of that file sends the original values.
+func TestRejectsHaveNoFormulas(t *testing.T) {
+	t.Parallel()
+	i := newImportTest(t)
+	const head = "firstName,lastName,emailAddress,telephoneNumber,occupation\n"
+	i.write("clients.csv", head+
+		"Jane,\"=HYPERLINK(\"\"http://x\"\")\",jane,+442079460958,'-\n"+
+		"@Jim,-Smith,jim@example.com,+447700900123,,=1+1\n")
+	i.run("clients.csv", cli.ExitError, "2 rows rejected")
+	i.has("clients.rejects.csv", "\nJane,\"'=HYPERLINK(\"\"http://x\"\")\",jane,'+442079460958,''-,2,", "\n'@Jim,'-Smith,jim@example.com,'+447700900123,,3,", ",'=1+1\n")
+	i.correct("clients.rejects.csv", ",jane,", ",jane@example.com,")
+	i.run("clients.rejects.csv", cli.ExitError, "accepted 1, rejected 1")
+	i.has("clients.rejects.csv", "\n'@Jim,'-Smith,jim@example.com,'+447700900123,,3,", ",'=1+1\n")
+	// A cell that was typed anew has no apostrophe.
+	i.correct("clients.rejects.csv", ",'=1+1", "", "'+447700900123", "+447700900124")
+	i.run("clients.rejects.csv", cli.ExitOK, "accepted 1, rejected 0")
+	i.clients(2, "the corrected rows")
+	for _, want := range []string{
+		`"lastName":"=HYPERLINK(\"http://x\")"`, `"telephoneNumber":"+442079460958"`, `"occupation":"'-"`,
+		`"firstName":"@Jim","lastName":"-Smith"`, `"telephoneNumber":"+447700900124"`,
+	} {
+		if records := i.records(); !strings.Contains(records, want) {
+			t.Errorf("%s: not in %s", want, records)
+		}
+	}
+	// Any other file is imported as it is.
+	i.write("plain.csv", head+"Joan,'=x,joan@example.com,+442079460958,\nJack,Smith,jack@example.com,'+442079460958,\n")
+	i.run("plain.csv", cli.ExitError, "accepted 1, rejected 1")
+	i.clients(3, "a plain file")
+	if records := i.records(); !strings.Contains(records, `"lastName":"'=x"`) {
+		t.Errorf("an apostrophe is lost: %s", records)
+	}
+}
+
+// records returns the bodies of all accepted commands.
+func (i *importTest) records() string {
+	i.t.Helper()
+	var all strings.Builder
+	for _, command := range testcluster.Messages(i.t, i.nats, domain.StreamCommands) {
+		all.Write(command.Data)
+	}
+	return all.String()
 }

@@ -55,9 +55,6 @@ func TestMetrics(t *testing.T) {
 		`clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`:    4,
 		`clientele_stream_missing_messages{stream="CLIENT_COMMANDS"}`: 0,
 	})
-	if r := testcluster.Get(t, worker.Admin()+"/debug/pprof/goroutine?debug=1"); !strings.Contains(r.Body, "goroutine profile") {
-		t.Errorf("%d %s", r.Status, r.Body)
-	}
 	s.NATS.Kill()
 	is(worker, map[string]float64{"clientele_ready": 0})
 	blocks, err := filepath.Glob(filepath.Join(s.NATS.Data, "jetstream/*/streams", domain.StreamCommands, "msgs/*.blk"))

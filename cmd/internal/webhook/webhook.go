@@ -7,9 +7,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -113,6 +115,9 @@ func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 		f.sign(request, msg.Headers().Get("ce-id"), msg.Data())
 	}
 	response, err := f.client.Do(request)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("post to %s: %w", request.URL.Host, failed.Err) // the path and the query of the URL may be secret
+	}
 	if err != nil {
 		return err
 	}
