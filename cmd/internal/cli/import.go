@@ -42,7 +42,7 @@ func (*importCmd) Help() string {
   # From another program, one object per line
   crm-export | clientele import - --format ndjson
 
-You can interrupt an import and run it again: no client is created twice. The same holds after you add, move or delete rows, or
+If the service does not respond, the import waits and tries again. You can interrupt an import and run it again: no client is created twice. The same holds after you add, move or delete rows, or
 reorder columns, because the key of a row is its content. Identical rows in one file are different clients; identical rows in
 two files are the same client. With --key-column, the value in that column is the key, in every file: a row with a known key but
 different content is rejected. Idempotency keys belong to the caller: import with the same API key name each time, or always without one.

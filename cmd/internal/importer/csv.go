@@ -153,11 +153,9 @@ func (c *csvRows) client(record []string) (client map[string]any, reason string)
 		}
 		var typed any = value
 		if members[member] {
-			yes, err := parseBool(value)
-			if err != nil {
-				return nil, member + " must be true or false"
-			}
-			typed = yes
+			if yes, err := parseBool(value); err == nil {
+				typed = yes
+			} // otherwise validation reports the text, with every other broken rule
 		}
 		object := client
 		if outer, inner, nested := strings.Cut(member, "."); nested {

@@ -128,7 +128,7 @@ func problemReasons(body []byte) []string {
 func reasonsOf(violations []domain.Violation) []string {
 	reasons := make([]string, len(violations))
 	for i, v := range violations {
-		reasons[i] = strings.TrimPrefix(v.Pointer, "/") + " " + v.Detail
+		reasons[i] = strings.ReplaceAll(strings.TrimPrefix(v.Pointer, "/"), "/", ".") + " " + v.Detail // as a column is called
 	}
 	return reasons
 }

@@ -46,7 +46,7 @@ func TestImport(t *testing.T) {
 	csvFile(t, path, 1000, map[int][]string{
 		10:  {"Jane", "", "jane@example.com", "", "", "", ""},
 		500: {"Jane", "Smith", "jane", "", "", "", ""},
-		999: {"Jane", "Smith", "jane@example.com", "", "", "perhaps", ""},
+		999: {"Jane", "Smith", "jane", "", "", "perhaps", ""}, // every broken rule is reported
 	})
 	flags := []string{"--url", api, "--map", "E-Mail=emailAddress", "--map", "note="}
 	clients := func(want int) {
@@ -77,7 +77,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(rejects)
-	for _, want := range []string{"note,import_row,import_errors\n", ",12,lastName ", `,502,"emailAddress `, ",1001,communicationPreferences.email must be true or false"} {
+	for _, want := range []string{"note,import_row,import_errors\n", ",12,lastName ", `,502,"emailAddress `, ",1001,\"communicationPreferences.email must be true or false; emailAddress must be"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s: not in\n%s", want, text)
 		}
