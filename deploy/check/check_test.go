@@ -37,8 +37,8 @@ var definitions = map[string][2]string{
 
 func TestOverlays(t *testing.T) {
 	for overlay, kinds := range map[string]string{
-		"development": "Deployment Deployment Job NetworkPolicy NetworkPolicy Service",
-		"production":  "Deployment Deployment Job NetworkPolicy NetworkPolicy PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
+		"development": "Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 5) + " Service",
+		"production":  "Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 6) + " PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
 	} {
 		t.Run(overlay, func(t *testing.T) {
 			resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("../kubernetes/overlays", overlay))
@@ -48,6 +48,7 @@ func TestOverlays(t *testing.T) {
 			var found []string
 			var pods []corev1.PodTemplateSpec
 			var selectors []*metav1.LabelSelector
+			var policies []networkingv1.NetworkPolicy
 			for _, r := range resources.Resources() {
 				found = append(found, r.GetKind())
 				text, err := r.AsYAML()
@@ -68,7 +69,7 @@ func TestOverlays(t *testing.T) {
 				case *policyv1.PodDisruptionBudget:
 					selectors = append(selectors, o.Spec.Selector)
 				case *networkingv1.NetworkPolicy:
-					selectors = append(selectors, &o.Spec.PodSelector)
+					policies = append(policies, *o)
 				}
 			}
 			slices.Sort(found)
@@ -78,6 +79,7 @@ func TestOverlays(t *testing.T) {
 			for _, s := range selectors {
 				selects(t, s, pods)
 			}
+			connections(t, policies, overlay == "production")
 			for _, p := range pods {
 				restricted(t, p)
 				configured(t, p.Spec)
