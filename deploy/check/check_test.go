@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -244,44 +243,4 @@ func help(t *testing.T, args []string) string {
 		t.Fatal(args, err)
 	}
 	return string(out)
-}
-
-// TestCompose reads docker-compose.yml as docker compose does, with every profile.
-func TestCompose(t *testing.T) {
-	options, err := cli.NewProjectOptions([]string{"../../docker-compose.yml"}, cli.WithProfiles([]string{"*"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := options.LoadProject(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if names := project.ServiceNames(); strings.Join(names, " ") != "grafana ingress jaeger migrate nats postgres prometheus worker" {
-		t.Errorf("it has %v", names)
-	}
-	for name, service := range project.Services {
-		for _, port := range service.Ports {
-			if port.HostIP != "127.0.0.1" {
-				t.Errorf("%s: who is not on this machine reaches port %s", name, port.Published)
-			}
-		}
-		for _, volume := range service.Volumes {
-			if volume.Type != "bind" {
-				continue
-			}
-			if _, err := os.Stat(volume.Source); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if service.Image != "clientele:local" {
-			continue
-		}
-		help := help(t, service.Command)
-		for setting := range service.Environment {
-			// migrate, which has all settings that the roles share, needs no admin listener.
-			if strings.HasPrefix(setting, "CLIENTELE_") && setting != "CLIENTELE_ADMIN_LISTEN" && !strings.Contains(help, "$"+setting+")") {
-				t.Errorf("%s has no setting %s", name, setting)
-			}
-		}
-	}
 }
