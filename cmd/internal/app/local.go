@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// A serve process has a NATS that only programs with its credential may use. It is new at each start, and kept in its data directory
-// for the programs of the same user.
+// The NATS inside a serve process requires a credential. Each start creates one, and writes it into the data directory for programs of
+// the same user.
 
 // localURLPath returns the path of the file with the URL, user and password.
 func localURLPath(dir string) string { return filepath.Join(dir, "nats.url") }

@@ -111,8 +111,8 @@ func connect(ctx context.Context, p *process.Process, servers, role string, extr
 // inside reports whether the NATS server runs inside the process.
 func (o NATSOptions) inside() bool { return o.URL == "" && o.Local == "" }
 
-// options returns the servers and how to connect to them, after a check of the options and the files that they name. Each role has an inbox prefix of its own: with the common one, each user
-// could read the responses to the others.
+// options returns the servers and how to connect to them, after a check of the options and the files that they name. Each role has an
+// inbox prefix of its own: with the common one, each user could read the responses to the others.
 func (o NATSOptions) options(role string) (servers string, options []nats.Option, err error) {
 	servers, options = o.URL, []nats.Option{nats.CustomInboxPrefix("_INBOX_" + role)}
 	if servers == "" {

@@ -191,7 +191,7 @@ func (f apiTLSFlags) config() (*tls.Config, error) {
 
 // servedFlag names the clientele serve that an operator's tool works on, unless other flags name servers.
 type servedFlag struct {
-	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve (${default}); unused where --nats-url and --database-url name servers."`
+	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve (${default}); unused if other flags name servers."`
 }
 
 // clientsFlags name the database, for the operator's tools.

@@ -11,6 +11,7 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -51,8 +52,8 @@ func (c routedCluster) rogue(t *testing.T, cluster string) *nats.Subscription {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := testcluster.Start(t, testcluster.Program(t, "nats-server"), "--config", file)
-	nc := connect(t, "nats://"+server.Says(`Listening for client connections on (\S+)`))
+	process := testcluster.Start(t, testcluster.Program(t, "nats-server"), "--config", file)
+	nc := connect(t, "nats://"+process.Says(`Listening for client connections on (\S+)`))
 	everything, err := nc.SubscribeSync("client.>")
 	if err != nil {
 		t.Fatal(err)
@@ -147,4 +148,20 @@ func TestAnOpenClusterGivesARogueServerEverything(t *testing.T) {
 	begin, end := strings.Index(string(config), "  authorization {"), strings.Index(string(config), "  routes:")
 	c := startRouted(t, map[string]string{string(config[begin:end]): ""})
 	c.publish(t, c.rogue(t, "routes: [nats://"+c.addresses[0]+"]"))
+}
+
+// TestMonitoringIsNotOpen checks that no file of deploy/nats serves the monitoring port to other machines.
+func TestMonitoringIsNotOpen(t *testing.T) {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
+	}
+	for _, name := range []string{"nats.conf", "local.conf"} {
+		options, err := server.ProcessConfigFile(filepath.Join("../../../deploy/nats", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if served := options.HTTPPort != 0 || options.HTTPSPort != 0; served && options.HTTPHost != "127.0.0.1" {
+			t.Errorf("%s: monitoring at %q", name, options.HTTPHost)
+		}
+	}
 }
