@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -37,8 +36,8 @@ var definitions = map[string][2]string{
 
 func TestOverlays(t *testing.T) {
 	for overlay, kinds := range map[string]string{
-		"development": "Deployment Deployment Job NetworkPolicy NetworkPolicy Service",
-		"production":  "Deployment Deployment Job NetworkPolicy NetworkPolicy PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
+		"development": "Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 5) + " Service",
+		"production":  "Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 6) + " PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
 	} {
 		t.Run(overlay, func(t *testing.T) {
 			resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("../kubernetes/overlays", overlay))
@@ -48,6 +47,7 @@ func TestOverlays(t *testing.T) {
 			var found []string
 			var pods []corev1.PodTemplateSpec
 			var selectors []*metav1.LabelSelector
+			var policies []networkingv1.NetworkPolicy
 			for _, r := range resources.Resources() {
 				found = append(found, r.GetKind())
 				text, err := r.AsYAML()
@@ -68,7 +68,7 @@ func TestOverlays(t *testing.T) {
 				case *policyv1.PodDisruptionBudget:
 					selectors = append(selectors, o.Spec.Selector)
 				case *networkingv1.NetworkPolicy:
-					selectors = append(selectors, &o.Spec.PodSelector)
+					policies = append(policies, *o)
 				}
 			}
 			slices.Sort(found)
@@ -78,6 +78,7 @@ func TestOverlays(t *testing.T) {
 			for _, s := range selectors {
 				selects(t, s, pods)
 			}
+			connections(t, policies, overlay == "production")
 			for _, p := range pods {
 				restricted(t, p)
 				configured(t, p.Spec)
@@ -242,44 +243,4 @@ func help(t *testing.T, args []string) string {
 		t.Fatal(args, err)
 	}
 	return string(out)
-}
-
-// TestCompose reads docker-compose.yml as docker compose does, with every profile.
-func TestCompose(t *testing.T) {
-	options, err := cli.NewProjectOptions([]string{"../../docker-compose.yml"}, cli.WithProfiles([]string{"*"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := options.LoadProject(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if names := project.ServiceNames(); strings.Join(names, " ") != "grafana ingress jaeger migrate nats postgres prometheus worker" {
-		t.Errorf("it has %v", names)
-	}
-	for name, service := range project.Services {
-		for _, port := range service.Ports {
-			if port.HostIP != "127.0.0.1" {
-				t.Errorf("%s: who is not on this machine reaches port %s", name, port.Published)
-			}
-		}
-		for _, volume := range service.Volumes {
-			if volume.Type != "bind" {
-				continue
-			}
-			if _, err := os.Stat(volume.Source); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if service.Image != "clientele:local" {
-			continue
-		}
-		help := help(t, service.Command)
-		for setting := range service.Environment {
-			// migrate, which has all settings that the roles share, needs no admin listener.
-			if strings.HasPrefix(setting, "CLIENTELE_") && setting != "CLIENTELE_ADMIN_LISTEN" && !strings.Contains(help, "$"+setting+")") {
-				t.Errorf("%s has no setting %s", name, setting)
-			}
-		}
-	}
 }

@@ -1,4 +1,4 @@
-// Welcomes each new client once, like subscriber/main.go: NATS_URL=nats://127.0.0.1:4222 node subscriber.mjs
+// Welcomes each new client once, like subscriber/main.go: NATS_URL=$(cat ../../clientele-data/nats.url) node subscriber.mjs
 //
 // The durable consumer remembers its position while the subscriber is stopped. An event can be delivered again with the same
 // ce-id. The work and the ce-id are one line of one file, so that a crash cannot separate them; with a database, use one transaction.

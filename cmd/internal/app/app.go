@@ -51,7 +51,7 @@ type App struct {
 	options Options
 	process *process.Process
 
-	apiURL, adminAddress, natsURL string
+	apiURL, adminAddress, natsURL, natsURLFile string
 }
 
 // New returns an App that has started nothing. An option that is not valid is an *OptionError.
@@ -88,6 +88,11 @@ func (a *App) start(ctx context.Context) error {
 		return err
 	}
 	a.natsURL = b.natsURL
+	if b.server != nil {
+		if a.natsURLFile, err = writeLocalURL(p, a.options.Backends.Database.DataDir, b.server.LocalURL()); err != nil {
+			return err
+		}
+	}
 	if a.options.SetUp != nil {
 		if err := setUp(ctx, p, b, *a.options.SetUp); err != nil {
 			return err
@@ -140,3 +145,6 @@ func (a *App) AdminAddress() string { return a.adminAddress }
 
 // NATSURL returns the URL at which subscribers reach NATS, without user and password.
 func (a *App) NATSURL() string { return a.natsURL }
+
+// NATSURLFile returns the file with the URL of the embedded NATS, with user and password. It is "" without an embedded NATS.
+func (a *App) NATSURLFile() string { return a.natsURLFile }

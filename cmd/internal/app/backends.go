@@ -33,7 +33,7 @@ type StoreOptions struct {
 	DataDir string
 }
 
-// EmbeddedOptions configure the NATS server inside the process, which runs if NATSOptions has no URL. Its data is in the data
+// EmbeddedOptions configure the NATS server inside the process, which runs if NATSOptions names no other. Its data is in the data
 // directory.
 type EmbeddedOptions struct {
 	// Listen is the HOST:PORT at which other programs reach it.
@@ -54,7 +54,7 @@ type backends struct {
 
 // open connects to NATS, and to the database if it is wanted, and starts those of them that are in the data directory.
 func (o BackendOptions) open(ctx context.Context, p *process.Process, role string, database bool) (*backends, error) {
-	if o.NATS.URL == "" || database && o.Database.URL == "" {
+	if o.NATS.inside() || database && o.Database.URL == "" {
 		if err := lock(p, o.Database.DataDir); err != nil {
 			return nil, err
 		}
@@ -66,7 +66,7 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 			return nil, err
 		}
 	}
-	if o.NATS.URL != "" {
+	if !o.NATS.inside() {
 		b.natsURL = redact(o.NATS.URL)
 		b.conn, err = o.NATS.connect(ctx, p, role)
 		return b, err
@@ -107,6 +107,9 @@ func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role 
 	}
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
 		return nil, nil, listenError(listen.Err, NATSListen, o.Embedded.Listen)
+	}
+	if config, ok := errors.AsType[*embedded.ConfigError](err); ok {
+		return nil, nil, optionError(config, NATSConfig)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -99,17 +99,21 @@ type CopyOptions struct {
 	Lacking func(error)
 }
 
-// Backup copies the streams and the clients into a directory. A serve process may be running; then the options name its NATS, and only
+// Backup copies the streams and the clients into a directory. If a serve process runs in the data directory, its NATS is used, and only
 // its database is opened.
 func Backup(ctx context.Context, o CopyOptions) (m backup.Manifest, err error) {
 	err = runJob(ctx, o.Process, func(ctx context.Context, p *process.Process) error {
 		dir := o.Backends.Database.DataDir
-		if o.Backends.NATS.URL == "" {
+		if o.Backends.NATS.inside() {
 			if _, err := os.Stat(dir); err != nil {
 				return optionError(err, DataDir)
 			}
 		}
 		conn, err := o.openNATS(ctx, p)
+		if _, running := errors.AsType[*process.InUseError](err); running && isServed(dir) {
+			o.Backends.NATS.Local = dir
+			conn, err = o.openNATS(ctx, p)
+		}
 		if err != nil {
 			return err
 		}
@@ -127,7 +131,7 @@ func Backup(ctx context.Context, o CopyOptions) (m backup.Manifest, err error) {
 // Restore fills empty servers, or an empty data directory, with a backup. opened reports whether it got as far as writing.
 func Restore(ctx context.Context, o CopyOptions) (m backup.Manifest, opened bool, err error) {
 	err = runJob(ctx, o.Process, func(ctx context.Context, p *process.Process) error {
-		if o.Backends.NATS.URL != "" && o.Backends.Database.URL == "" {
+		if !o.Backends.NATS.inside() && o.Backends.Database.URL == "" {
 			if err := lock(p, o.Backends.Database.DataDir); err != nil {
 				return err
 			}
@@ -152,7 +156,7 @@ func Restore(ctx context.Context, o CopyOptions) (m backup.Manifest, opened bool
 
 // openNATS connects to NATS servers, or starts NATS in the data directory.
 func (o CopyOptions) openNATS(ctx context.Context, p *process.Process) (*nats.Conn, error) {
-	if o.Backends.NATS.URL == "" {
+	if o.Backends.NATS.inside() {
 		if err := lock(p, o.Backends.Database.DataDir); err != nil {
 			return nil, err
 		}

@@ -21,6 +21,8 @@ import (
 type NATSOptions struct {
 	// URL names the servers, separated by commas. It is empty for the NATS server inside the process.
 	URL string
+	// Local is the data directory of a running serve, whose NATS is used if URL is empty; or "".
+	Local string
 	// Creds is a credentials file, CA a PEM file of certificate authorities; Cert and Key are the PEM files of a client certificate.
 	// Each may be empty.
 	Creds, CA, Cert, Key string
@@ -29,11 +31,11 @@ type NATSOptions struct {
 // Dial returns a connection, or an error within a few seconds. It does not reconnect: it is for commands that a person waits for.
 // lacking is called with a *PermissionError when the server refuses a right. The caller closes the connection.
 func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) {
-	options, err := o.options(role)
+	servers, options, err := o.options(role)
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(o.URL, append(options,
+	nc, err := nats.Connect(servers, append(options,
 		nats.Name("clientele"),
 		nats.Timeout(2*time.Second),
 		nats.NoReconnect(),
@@ -47,19 +49,19 @@ func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) 
 	case err == nil:
 		return nc, nil
 	case Permanent(err):
-		return nil, fmt.Errorf("NATS at %s: %w", redact(o.URL), err)
+		return nil, fmt.Errorf("NATS at %s: %w", redact(servers), err)
 	default:
-		return nil, optionError(fmt.Errorf("cannot reach NATS at %s: %w", redact(o.URL), err), NATSURL)
+		return nil, optionError(fmt.Errorf("cannot reach NATS at %s: %w", redact(servers), err), NATSURL)
 	}
 }
 
 // connect returns a connection to the servers, and waits for servers that cannot be reached.
 func (o NATSOptions) connect(ctx context.Context, p *process.Process, role string) (*nats.Conn, error) {
-	options, err := o.options(role)
+	servers, options, err := o.options(role)
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, p, o.URL, role, options...)
+	return connect(ctx, p, servers, role, options...)
 }
 
 // connect returns a connection that reconnects until the process stops, which closes it. A right that the server refuses ends a
@@ -109,38 +111,48 @@ func connect(ctx context.Context, p *process.Process, servers, role string, extr
 	return nc, nil
 }
 
-// options checks the options and the files that they name. Each role has an inbox prefix of its own: with the common one, each user
-// could read the responses to the others.
-func (o NATSOptions) options(role string) ([]nats.Option, error) {
-	for server := range strings.SplitSeq(o.URL, ",") {
+// inside reports whether the NATS server runs inside the process.
+func (o NATSOptions) inside() bool { return o.URL == "" && o.Local == "" }
+
+// options returns the servers and how to connect to them, after a check of the options and the files that they name. Each role has an
+// inbox prefix of its own: with the common one, each user could read the responses to the others.
+func (o NATSOptions) options(role string) (servers string, options []nats.Option, err error) {
+	servers, options = o.URL, []nats.Option{nats.CustomInboxPrefix("_INBOX_" + role)}
+	if servers == "" {
+		var credential nats.Option
+		if servers, credential, err = local(o.Local); err != nil {
+			return "", nil, err
+		}
+		options = append(options, credential)
+	}
+	for server := range strings.SplitSeq(servers, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return nil, invalid("must be a URL such as nats://host:4222", NATSURL)
+			return "", nil, invalid("must be a URL such as nats://host:4222", NATSURL)
 		}
 	}
-	options := []nats.Option{nats.CustomInboxPrefix("_INBOX_" + role)}
 	if o.Creds != "" {
 		if _, err := os.Stat(o.Creds); err != nil {
-			return nil, optionError(err, NATSCreds)
+			return "", nil, optionError(err, NATSCreds)
 		}
 		options = append(options, nats.UserCredentials(o.Creds))
 	}
 	if o.CA != "" {
 		if _, err := os.ReadFile(o.CA); err != nil {
-			return nil, optionError(err, NATSCA)
+			return "", nil, optionError(err, NATSCA)
 		}
 		options = append(options, nats.RootCAs(o.CA))
 	}
 	if (o.Cert == "") != (o.Key == "") {
-		return nil, optionError(errPair, NATSCert, NATSKey)
+		return "", nil, optionError(errPair, NATSCert, NATSKey)
 	}
 	if o.Cert != "" {
 		if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
-			return nil, optionError(err, NATSCert, NATSKey)
+			return "", nil, optionError(err, NATSCert, NATSKey)
 		}
 		options = append(options, nats.ClientCert(o.Cert, o.Key)) // read again for each connection
 	}
-	return options, nil
+	return servers, options, nil
 }
 
 // redact returns a list of URLs without user names and passwords.

@@ -85,6 +85,9 @@ func optionAdvice(err error) string {
 	if missing, ok := errors.AsType[*app.MissingDatabaseError](err); ok {
 		return missing.Error() + ": pass the --data-dir of the clientele serve that has the clients, or --database-url"
 	}
+	if stopped, ok := errors.AsType[*app.NotServedError](err); ok {
+		return stopped.Error() + ": start clientele serve, pass the --data-dir of one that runs, or pass --nats-url"
+	}
 	option, ok := errors.AsType[*app.OptionError](err)
 	if !ok {
 		return ""

@@ -37,8 +37,7 @@ func (*backupCmd) Help() string {
   # Separate processes, running or stopped
   clientele backup backup-monday --nats-url nats://127.0.0.1:4222 --database-url postgres://clientele@127.0.0.1/clientele
 
-  # A running clientele serve, and a stopped one
-  clientele backup backup-monday --nats-url nats://127.0.0.1:4222 --data-dir clientele-data
+  # A clientele serve, running or stopped
   clientele backup backup-monday --data-dir clientele-data
 
 The directory must be empty, or must not exist. The backup contains personal data and is not encrypted: protect it like the
@@ -56,7 +55,7 @@ func (c *backupCmd) Run(e env) error {
 	case errors.Is(err, app.ErrInterrupted):
 		return errors.New("interrupted: the backup is not complete")
 	case locked:
-		return fmt.Errorf("%w; while it runs, pass the URL of its NATS as --nats-url, such as nats://127.0.0.1:4222", advise(err))
+		return fmt.Errorf("%w; while it runs, pass the URL of its NATS as --nats-url", advise(err))
 	case err != nil:
 		return err
 	}

@@ -36,7 +36,7 @@ func newClientFacts(c domain.Client, body bool) clientFacts {
 type askFlags struct {
 	confirmFlags  `embed:""`
 	operatorFlags `embed:"" group:"nats"`
-	clientsFlags  `embed:"" group:"database"`
+	databaseFlags `embed:"" group:"database"`
 }
 
 // open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
@@ -45,7 +45,7 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 	if err := f.checkTerminal(e); err != nil {
 		return nil, nil, nil, err
 	}
-	if clients, err = f.openClients(e.ctx); err != nil {
+	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
 		return nil, nil, nil, err
 	}
 	nc, err := f.dial(e, "operator")
@@ -63,6 +63,6 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 }
 
 // openClients opens the database that has the clients. It must exist, with the schema of this program.
-func (f *clientsFlags) openClients(ctx context.Context) (store.Store, error) {
+func (f clientsFlags) openClients(ctx context.Context) (store.Store, error) {
 	return app.StoreOptions{URL: f.DatabaseURL, DataDir: f.DataDir}.OpenClients(ctx)
 }

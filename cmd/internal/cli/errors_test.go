@@ -29,6 +29,10 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	setting := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(setting, []byte("http: 8222"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	serve := func(args ...string) []string {
 		base := []string{
 			"serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0",
@@ -112,7 +116,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"no NATS", rejections("ls", "--nats-url=nats://u:secret@127.0.0.1:1"), 1, "--nats-url: cannot reach NATS at nats://127.0.0.1:1: "},
 		{"NATS that does not speak", rejections("ls", "--nats-url=nats://"+taken.Addr().String()), 1, "cannot reach NATS at"},
 		{"NATS URL of an operator", rejections("ls", "--nats-url=http://x"), 1, "--nats-url: must be a URL such as nats://host:4222"},
-		{"NATS credentials of an operator", rejections("ls", "--nats-creds=/nonexistent"), 1, "--nats-creds"},
+		{"NATS credentials of an operator", rejections("ls", "--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent"), 1, "--nats-creds"},
+		{"no serve", rejections("ls", "--data-dir=/nonexistent"), 1, "/nonexistent/nats.url does not exist: start clientele serve, pass the --data-dir of one that runs"},
+		{"setting without effect", serve("--nats-config=" + setting), 1, `--nats-config: ` + setting + `: setting "http" has no effect in this process`},
 		{"show nothing", rejections("show"), 2, "<id>"},
 		{"reason", rejections("ls", "--reason=bad"), 2, "--reason must be one of"},
 		{"since", rejections("ls", "--since=yesterday"), 2, "neither a time (RFC 3339), such as 2026-11-23T18:00:00Z, nor a duration, such as 24h or 90d"},

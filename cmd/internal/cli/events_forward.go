@@ -46,7 +46,7 @@ func (c *eventsForwardCmd) options(secret []byte) app.Options {
 	o := app.Options{
 		Role:     "subscriber",
 		Process:  c.runFlags.options(),
-		Backends: app.BackendOptions{NATS: natsFlags(c.operatorFlags).options()},
+		Backends: app.BackendOptions{NATS: c.operatorFlags.options()},
 		Forward: &app.ForwardOptions{
 			Name: c.Name, InFlight: c.InFlight, URL: c.URL, PlainHTTP: c.InsecureHTTP, Secret: secret, UserAgent: userAgent(),
 		},

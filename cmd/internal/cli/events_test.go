@@ -28,7 +28,7 @@ import (
 func TestEventsTail(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	tail := func(args ...string) string {
 		t.Helper()
 		status, stdout, stderr := testcluster.RunLine(t, append([]string{"events", "tail", "--nats-url", natsURL, "--no-follow"}, args...)...)
@@ -107,7 +107,7 @@ func (r *receiver) answers(status int) {
 func TestEventsForward(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	r := &receiver{status: http.StatusServiceUnavailable}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
@@ -184,7 +184,7 @@ func TestEventsReplay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	ids := map[string]bool{}
 	for range 3 {
 		operation := testcluster.Accepted(t, api, testcluster.Jane, "")
@@ -248,7 +248,7 @@ func TestEventsReplayManyToASubject(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	nc, err := nats.Connect(natsURL)
 	if err != nil {
 		t.Fatal(err)

@@ -193,11 +193,15 @@ func (f apiTLSFlags) config() (*tls.Config, error) {
 	return config, nil
 }
 
+// servedFlag names the clientele serve that an operator's tool works on, unless other flags name servers.
+type servedFlag struct {
+	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve (${default}); unused if other flags name servers."`
+}
+
 // clientsFlags name the database, for the operator's tools.
 type clientsFlags struct {
-	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve (${default}); unused with --database-url."`
-
-	databaseFlags `embed:"" group:"database"`
+	servedFlag    `embed:""`
+	databaseFlags `embed:""`
 }
 
 func (f *listenFlags) options() *app.APIOptions {
@@ -217,16 +221,23 @@ func (f *listenFlags) options() *app.APIOptions {
 	}
 }
 
-// operatorFlags are natsFlags whose default is the NATS inside a local serve.
+// operatorFlags name the NATS of a running clientele serve, or NATS servers.
 type operatorFlags struct {
-	NatsURL      string `name:"nats-url" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS servers (${default}, the embedded NATS of serve); separate several with commas."`
+	servedFlag   `embed:""`
+	NatsURL      string `name:"nats-url" placeholder:"URL" help:"NATS servers; separate several with commas. By default the embedded NATS of the serve that runs in --data-dir."`
 	natsTLSFlags `embed:""`
+}
+
+func (f operatorFlags) options() app.NATSOptions {
+	o := natsFlags{f.NatsURL, f.natsTLSFlags}.options()
+	o.Local = f.DataDir
+	return o
 }
 
 // dial returns a connection for a command that ends. A right that the server refuses ends the command. The caller closes the
 // connection.
 func (f operatorFlags) dial(e env, role string) (*nats.Conn, error) {
-	return natsFlags(f).options().Dial(role, e.fail)
+	return f.options().Dial(role, e.fail)
 }
 
 // filterFlags select rejections by reason and time.

@@ -132,7 +132,7 @@ func TestEraseAndReplayOnlyOnAYes(t *testing.T) {
 			}
 		}}
 		var stdout bytes.Buffer
-		status := cli.Run(ctx, append(c.args, "--nats-url", serve.Says(testcluster.NATSListens), "--data-dir", dir), os.Getenv, screen, &stdout, stderr)
+		status := cli.Run(ctx, append(c.args, "--nats-url", serve.NATSURL(), "--data-dir", dir), os.Getenv, screen, &stdout, stderr)
 		if status != c.status || !strings.HasSuffix(stderr.String()+stdout.String(), c.says) {
 			t.Errorf("%v %q: exit status %d: %q %q", c.args, c.typed, status, stdout.String(), stderr.String())
 		}

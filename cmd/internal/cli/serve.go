@@ -60,17 +60,27 @@ func (c *serveCmd) Run(e env) error {
 		if c.listenFlags.options().Authenticated() {
 			authorization = authorizationLine
 		}
-		fmt.Fprintf(e.stdout, banner, a.APIURL(), a.AdminAddress(), a.NATSURL(), authorization)
+		subscribe := ""
+		if file := a.NATSURLFile(); file != "" {
+			subscribe = fmt.Sprintf(subscribeLines, c.DataDir, file)
+		}
+		fmt.Fprintf(e.stdout, banner, a.APIURL(), a.AdminAddress(), a.NATSURL(), authorization, subscribe)
 	})
 }
 
 const authorizationLine = `    --header 'Authorization: Bearer KEY' \
 `
 
-const banner = `Clientele accepts clients on %[1]s (readiness: http://%[2]s/readyz).
-Subscribers receive client.created from %[3]s.
-The API is documented at %[1]s/docs.
+const subscribeLines = `Each start creates a new credential for NATS, which only this user can read:
 
+  clientele events tail --data-dir %[1]s
+  export NATS_URL=$(cat %[2]s)
+`
+
+const banner = `Clientele accepts clients on %[1]s (readiness: http://%[2]s/readyz).
+The API is documented at %[1]s/docs.
+Subscribers receive client.created from %[3]s.
+%[5]s
 Try it:
 
   curl -i %[1]s/api/v2/clients \

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,8 +29,8 @@ type NATSConfig struct {
 	Dir string
 	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
 	Listen string
-	// ConfigFile is a configuration of nats-server, or empty. The users and the TLS settings for other programs are read from it;
-	// the rest of it is ignored.
+	// ConfigFile is a configuration of nats-server with the users and the TLS settings for other programs, or empty. Any other setting
+	// is an error.
 	ConfigFile string
 	// EncryptionKey encrypts the streams on disk. If it is empty, they are not encrypted.
 	EncryptionKey string
@@ -42,11 +44,11 @@ type NATS struct {
 	dir     string      // of the streams
 	info    os.FileInfo // of dir, when the server opened it
 	staging string      // directory in memory, or empty
-	own     nats.Options
+	own     *server.User
 }
 
 // StartNATS returns when the server accepts connections and has recovered its streams. The server syncs every write before it
-// acknowledges it. An error is a *ListenError if it is about cfg.Listen.
+// acknowledges it. An error is a *ListenError if it is about cfg.Listen, and a *ConfigError if it is about cfg.ConfigFile.
 func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("embedded NATS: Dir must not be empty")
@@ -78,12 +80,9 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	opts.JetStreamMaxStore = size
 	opts.JetStreamKey = cfg.EncryptionKey
 	opts.JetStreamCipher = server.ChaCha
-	own := nats.Options{}
-	if len(opts.Users) > 0 || len(opts.Nkeys) > 0 {
-		user := &server.User{Username: "clientele", Password: rand.Text()}
-		opts.Users = append(opts.Users, user)
-		own.User, own.Password = user.Username, user.Password
-	}
+	// A server without users would accept every program of this machine.
+	own := &server.User{Username: "clientele", Password: rand.Text()}
+	opts.Users = append(opts.Users, own)
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
@@ -114,24 +113,27 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 // Option returns the option for a connection to this server from within the process, with all permissions.
 func (n *NATS) Option() nats.Option {
 	return func(o *nats.Options) error {
-		o.InProcessServer, o.User, o.Password = n.Server, n.own.User, n.own.Password
+		o.InProcessServer, o.User, o.Password = n.Server, n.own.Username, n.own.Password
+		o.Servers = []string{strings.Replace(n.ClientURL(), "tls://", "nats://", 1)} // within a process there is no TLS
 		return nil
 	}
+}
+
+// LocalURL returns the URL for programs of this machine that may do everything, with a user and a password that end with the server.
+func (n *NATS) LocalURL() string {
+	scheme, address, _ := strings.Cut(n.ClientURL(), "://")
+	u := url.URL{Scheme: scheme, User: url.UserPassword(n.own.Username, n.own.Password), Host: address}
+	return u.String()
 }
 
 // access returns the users and the TLS settings. An address that is not on loopback requires users.
 func (cfg NATSConfig) access(host string) (*server.Options, error) {
 	opts := &server.Options{}
 	if cfg.ConfigFile != "" {
-		file, err := server.ProcessConfigFile(cfg.ConfigFile)
-		if err != nil {
+		var err error
+		if opts, err = readConfig(cfg.ConfigFile); err != nil {
 			return nil, err
 		}
-		if len(file.Accounts) > 0 || file.Username != "" || file.Authorization != "" {
-			return nil, fmt.Errorf("%s: define a user for each program under authorization { users = [ … ] }", cfg.ConfigFile)
-		}
-		opts.Users, opts.Nkeys = file.Users, file.Nkeys
-		opts.TLS, opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = file.TLS, file.TLSConfig, file.TLSVerify, file.TLSTimeout
 	}
 	ip, err := netip.ParseAddr(host)
 	open := host != "localhost" && (err != nil || !ip.IsLoopback())

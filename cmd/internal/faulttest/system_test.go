@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,21 @@ func newSeparate(t testing.TB, program string) *system {
 	return s
 }
 
+// credential returns the user and the password of the latest start of serve.
+func (s *system) credential() (user, password string) {
+	text, err := os.ReadFile(filepath.Join(s.dir, "nats.url"))
+	if err != nil {
+		return "", "" // refused, until serve has started
+	}
+	u, err := url.Parse(strings.TrimSpace(string(text)))
+	if err != nil {
+		s.t.Error(err)
+		return "", ""
+	}
+	password, _ = u.User.Password()
+	return u.User.Username(), password
+}
+
 func (s *system) join(name, role string, args ...string) {
 	s.members = append(s.members, &member{
 		t: s.t, name: name, program: s.program,
@@ -120,7 +136,11 @@ func (s *system) open() error {
 		}
 	}
 	var err error
-	if s.nc, err = nats.Connect(s.natsURL, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.PingInterval(2*time.Second)); err != nil {
+	options := []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.PingInterval(2 * time.Second)}
+	if s.nats == nil {
+		options = append(options, nats.UserInfoHandler(s.credential), nats.IgnoreAuthErrorAbort())
+	}
+	if s.nc, err = nats.Connect(s.natsURL, options...); err != nil {
 		return err
 	}
 	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(2*time.Second)); err != nil {

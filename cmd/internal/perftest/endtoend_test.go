@@ -97,7 +97,7 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 	server, err := embedded.StartNATS(embedded.NATSConfig{Dir: b.TempDir(), Listen: "127.0.0.1:0", Log: p.Log})
 	must(err)
 	p.OnStop("NATS", func(context.Context) error { server.Stop(); return nil })
-	nc, err := nats.Connect(server.ClientURL(), nats.InProcessServer(server))
+	nc, err := nats.Connect(server.ClientURL(), server.Option())
 	must(err)
 	p.OnStop("connection", func(context.Context) error { nc.Close(); return nil })
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(b.TempDir(), "clientele.db")})
@@ -122,7 +122,7 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
 	api, err = p.Serve(process.HTTP{Address: "127.0.0.1:0", Handler: ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.AllowAll{}, Logger: p.Log})})
 	must(err)
-	return api, server.ClientURL()
+	return api, server.LocalURL()
 }
 
 // postEach posts a client for each token, one after the other on one connection. It shares the machine with the service that it measures,
@@ -163,7 +163,7 @@ func BenchmarkBacklog(b *testing.B) {
 		b.StartTimer()
 		serve := testcluster.Clientele(b, "serve", "--data-dir", dir)
 		serve.Ready()
-		js := testcluster.JetStream(b, serve.Says(testcluster.NATSListens))
+		js := testcluster.JetStream(b, serve.NATSURL())
 		publishertest.Eventually(b, "the backlog is processed", func() bool {
 			stream, err := js.Stream(context.Background(), domain.StreamEvents)
 			if err != nil {

@@ -100,7 +100,7 @@ func (g *growth) backlog(t *testing.T) {
 		serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
 		serve.Ready()
 		ready := time.Since(began)
-		js := testcluster.JetStream(t, serve.Says(testcluster.NATSListens))
+		js := testcluster.JetStream(t, serve.NATSURL())
 		events := func() uint64 {
 			stream, err := js.Stream(t.Context(), domain.StreamEvents)
 			if err != nil {

@@ -156,7 +156,7 @@ func startEmbedded(t *testing.T, prepare func(store.Store)) running {
 		serve = testcluster.Clientele(t, "serve", "--data-dir", dir)
 		serve.Ready()
 	}
-	return running{serve.API(), serve.Says(testcluster.NATSListens), map[string]*testcluster.Process{"serve": serve}}
+	return running{serve.API(), serve.NATSURL(), map[string]*testcluster.Process{"serve": serve}}
 }
 
 // endToEnd drives the API with clientele bench and each number of connections.

@@ -16,7 +16,7 @@ func TestCertificateOfTheAPI(t *testing.T) {
 	ca, dir := testcluster.NewAuthority(t), t.TempDir()
 	certificate, key := ca.Issue("api")
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--tls-cert", certificate, "--tls-key", key)
-	api, natsURL := strings.Replace(serve.API(), "http:", "https:", 1), serve.Says(testcluster.NATSListens)
+	api, natsURL := strings.Replace(serve.API(), "http:", "https:", 1), serve.NATSURL()
 	file := filepath.Join(dir, "clients.ndjson")
 	if err := os.WriteFile(file, []byte(testcluster.Jane), 0o600); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 func TestBench(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	for _, c := range []struct {
 		name string
 		args []string

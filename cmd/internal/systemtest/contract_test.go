@@ -120,7 +120,7 @@ func TestMessagesAreAsDescribed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	const full = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com", "title": "Dr", "middleName": "Anne",
 		"companyName": "Smith", "telephoneNumber": "+442079460958", "altTelephoneNumber": "+447700900123", "pronouns": "she/her",
 		"communicationPreferences": {"email": true}, "avatarUrl": "https://example.com/jane.png", "dob": "1980-02-29",

@@ -51,7 +51,7 @@ func TestErasedForGood(t *testing.T) {
 		if r := testcluster.Get(t, serve.API()+"/api/v2/clients/"+id); r.Status != http.StatusNotFound {
 			t.Errorf("the client: %d: %s", r.Status, r.Body)
 		}
-		natsURL := serve.Says(testcluster.NATSListens)
+		natsURL := serve.NATSURL()
 		for _, msg := range testcluster.Events(t, natsURL)[id] {
 			if msg.Subject == domain.SubjectCreated {
 				t.Errorf("an event: %s", msg.Data)
@@ -71,7 +71,7 @@ func TestErasedForGood(t *testing.T) {
 	testcluster.Succeeded(t, serve.API(), operation)
 	id := operation[strings.LastIndex(operation, "/")+1:]
 	publishertest.Eventually(t, "the client is erased", func() bool {
-		status, _, stderr := testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", serve.Says(testcluster.NATSListens))
+		status, _, stderr := testcluster.RunLine(t, "erase", "--yes", id, "--data-dir", dir, "--nats-url", serve.NATSURL())
 		if status != cli.ExitOK && !strings.Contains(stderr, "is pending: nothing was erased") {
 			t.Fatalf("%d: %s", status, stderr)
 		}
@@ -113,7 +113,7 @@ func TestErasedAfterItsCommandWasTrimmed(t *testing.T) {
 		return found
 	}
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir, "--history=2s")
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	operation := testcluster.Accepted(t, serve.API(), fmt.Sprintf(testcluster.MarkedClient, mark), "")
 	testcluster.Succeeded(t, serve.API(), operation)
 	id := operation[strings.LastIndex(operation, "/")+1:]

@@ -24,7 +24,7 @@ func newImportTest(t *testing.T) *importTest {
 	t.Helper()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
 	t.Cleanup(serve.Stop)
-	return &importTest{t: t, api: serve.API(), nats: serve.Says(testcluster.NATSListens), dir: t.TempDir()}
+	return &importTest{t: t, api: serve.API(), nats: serve.NATSURL(), dir: t.TempDir()}
 }
 
 func (i *importTest) path(name string) string { return filepath.Join(i.dir, name) }

@@ -40,7 +40,7 @@ func csvFile(t *testing.T, path string, n int, bad map[int][]string) {
 func TestImport(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "clients.csv")
 	csvFile(t, path, 1000, map[int][]string{
@@ -161,7 +161,7 @@ func TestImportIsKilled(t *testing.T) {
 	const n = 4000
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	files := t.TempDir()
 	path := filepath.Join(files, "clients.csv")
 	csvFile(t, path, n+1, map[int][]string{3: {"Jane", "", "", "", "", "", ""}})

@@ -73,7 +73,7 @@ func TestAPartIsDeleted(t *testing.T) {
 			serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
 			operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
 			testcluster.Succeeded(t, serve.API(), operation)
-			js := testcluster.JetStream(t, serve.Says(testcluster.NATSListens))
+			js := testcluster.JetStream(t, serve.NATSURL())
 			var err error
 			if c.stream == "" {
 				err = js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
@@ -171,7 +171,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	events, err := testcluster.JetStream(t, server.ClientURL()).Stream(context.Background(), domain.StreamEvents)
+	events, err := testcluster.JetStream(t, server.LocalURL()).Stream(context.Background(), domain.StreamEvents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestSettingsStay(t *testing.T) {
 		t.Helper()
 		serve := testcluster.Clientele(t, "serve", append(args, "--data-dir", dir)...)
 		serve.Ready()
-		js := testcluster.JetStream(t, serve.Says(testcluster.NATSListens))
+		js := testcluster.JetStream(t, serve.NATSURL())
 		events, err := js.Stream(context.Background(), domain.StreamEvents)
 		if err != nil {
 			t.Fatal(err)

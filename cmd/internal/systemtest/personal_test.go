@@ -153,13 +153,13 @@ func TestPersonalData(t *testing.T) {
 		{"clients", "find", "--email", "zqmark", "--data-dir", dir},
 		{"clients", "show", erased, "--data-dir", dir},
 		{"clients", "show", erased, "--data-dir", dir, "--json"},
-		{"erase", "--yes", erased, "--data-dir", dir, "--nats-url", serve.Says(testcluster.NATSListens)},
+		{"erase", "--yes", erased, "--data-dir", dir, "--nats-url", serve.NATSURL()},
 	} {
 		_, stdout, stderr := testcluster.RunLine(t, line...)
 		fmt.Fprintln(&problems, stdout, stderr)
 	}
 	var headers strings.Builder
-	for _, url := range []string{s.NATS.URL, serve.Says(testcluster.NATSListens)} {
+	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
 		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections} {
 			for _, msg := range testcluster.Messages(t, url, stream) {
 				if stream != domain.StreamCommands || msg.Header.Get(domain.HeaderCaller) != "" { // published by the test
@@ -199,7 +199,7 @@ func TestErase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	js := testcluster.JetStream(t, natsURL)
 	told, err := js.Conn().SubscribeSync(domain.SubjectErased)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	from, host, reached := redirecting(t)
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	file := filepath.Join(t.TempDir(), "clients.ndjson")
 	if err := os.WriteFile(file, []byte(testcluster.Jane), 0o600); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestForwardKeepsTheURLSecret(t *testing.T) {
 	t.Parallel()
 	from, _, reached := redirecting(t)
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	closed := "http://" + testcluster.FreeAddress(t)
 	forward := func(url string, flags ...string) *testcluster.Process {
 		return testcluster.Start(t, testcluster.Program(t, "clientele"),

@@ -178,7 +178,7 @@ func TestRejectionsOfServe(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
 	serve.Ready()
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	js := testcluster.JetStream(t, natsURL)
 	c := publishertest.Command(t, publishertest.NewID(t), "Smith")
 	hand(t, js, c, []byte("{}"))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,11 +81,11 @@ func scriptKeep(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// scriptPublish publishes a message: publish $NATS SUBJECT BODY.
+// scriptPublish publishes a message to the NATS of the serve process that runs in clientele-data: publish SUBJECT BODY.
 func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
-	nc, err := nats.Connect("nats://" + args[0])
+	nc, err := nats.Connect(strings.TrimSpace(ts.ReadFile("clientele-data/nats.url")))
 	ts.Check(err)
 	defer nc.Close()
-	_, err = nc.Request(args[1], []byte(args[2]), testcluster.Patience)
+	_, err = nc.Request(args[0], []byte(args[1]), testcluster.Patience)
 	ts.Check(err)
 }

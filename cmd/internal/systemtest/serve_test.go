@@ -17,7 +17,7 @@ func TestServe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
 	serve.Ready()
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	testcluster.MainJob(t, serve.API(), natsURL)
 	testcluster.FiftyAtOnce(t, []string{serve.API()}, natsURL)
 	operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "kept")
@@ -60,7 +60,7 @@ func TestServeProcessesABacklog(t *testing.T) {
 	testcluster.Backlog(t, dir, n)
 
 	serve = clienteleServe()
-	natsURL := serve.Says(testcluster.NATSListens)
+	natsURL := serve.NATSURL()
 	js := testcluster.JetStream(t, natsURL)
 	publishertest.Eventually(t, "the backlog is processed", func() bool {
 		c, err := js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)

@@ -27,7 +27,7 @@ func welcomesOnce(t *testing.T, durable string, start func(natsURL, welcomed str
 	t.Helper()
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+	api, natsURL := serve.API(), serve.NATSURL()
 	file := filepath.Join(t.TempDir(), "welcomed.txt")
 	lines := func() int {
 		t.Helper()

@@ -138,7 +138,7 @@ func TestTraceIsPassedOn(t *testing.T) {
 		testcluster.Succeeded(t, api, answer.Header.Get("Location"))
 	}
 	var passed []string
-	for _, msg := range testcluster.Messages(t, serve.Says(testcluster.NATSListens), "CLIENT_EVENTS") {
+	for _, msg := range testcluster.Messages(t, serve.NATSURL(), "CLIENT_EVENTS") {
 		passed = append(passed, msg.Header.Get("traceparent"))
 	}
 	if want := []string{traceparent, "", ""}; !slices.Equal(passed, want) {

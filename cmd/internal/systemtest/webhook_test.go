@@ -30,7 +30,7 @@ func TestWebhookReceiver(t *testing.T) {
 			receiver := testcluster.Start(t, testcluster.Program(t, "webhook"), "-listen", address, "-secret-file", right, "-received", received)
 			receiver.Says("receiving events at http://" + address)
 			serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-			api, natsURL := serve.API(), serve.Says(testcluster.NATSListens)
+			api, natsURL := serve.API(), serve.NATSURL()
 			forward := func(secretFile string) *testcluster.Process {
 				t.Helper()
 				p := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "forward", "http://"+address+"/clients",

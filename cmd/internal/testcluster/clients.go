@@ -37,9 +37,6 @@ func NewKey(t *testing.T, file, name, scopes string) string {
 // Jane is a client with the required members only.
 const Jane = `{"firstName": "Jane", "lastName": "Smith", "emailAddress": "jsmith@example.com"}`
 
-// NATSListens matches the line of serve with the URL for subscribers.
-const NATSListens = `Subscribers receive client.created from (\S+)\.\n`
-
 // Full is the body of the reference page, with real values.
 const Full = `{
   "firstName": "Jane",

@@ -185,7 +185,7 @@ func Backlog(t testing.TB, dir string, n int) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	nc, err := nats.Connect(server.ClientURL(), nats.InProcessServer(server))
+	nc, err := nats.Connect(server.ClientURL(), server.Option())
 	if err != nil {
 		t.Fatal(err)
 	}

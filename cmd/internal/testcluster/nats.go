@@ -30,7 +30,7 @@ func StartNATSServerWith(t testing.TB, main, all map[string]string) *NATSServer 
 	s := &NATSServer{Config: filepath.Join(dir, "nats.conf"), Data: t.TempDir()}
 	ours := map[string]string{"/data": s.Data, "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"}
 	maps.Copy(ours, main)
-	for _, name := range []string{"nats.conf", "users.conf", "tls.conf"} {
+	for _, name := range []string{"nats.conf", "users.conf", "tls.conf", "cluster.conf"} {
 		deployed, err := os.ReadFile(filepath.Join("../../../deploy/nats", name))
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -179,6 +180,16 @@ func (p *Process) Ended() bool {
 func (p *Process) API() string {
 	p.T.Helper()
 	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"serving the API"`)
+}
+
+// NATSURL returns the URL of the NATS inside serve, with user and password, when serve accepts clients.
+func (p *Process) NATSURL() string {
+	p.T.Helper()
+	url, err := os.ReadFile(p.Says(`export NATS_URL=\$\(cat (\S+)\)`))
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	return strings.TrimSpace(string(url))
 }
 
 // Admin returns the URL of the admin listener.
