@@ -117,6 +117,12 @@ func setupAdvice(err error) string {
 		return lost.Error() + ": it was lost, because the others exist. Restore it, or create it empty: run clientele migrate " +
 			"with the same --data-dir, --nats-url and --database-url"
 	}
+	if subscription, ok := errors.AsType[*publisher.MissingSubscriptionError](err); ok {
+		return subscription.Error() + ": create it as the operator, run clientele events subscribe " + subscription.Name
+	}
+	if subscription, ok := errors.AsType[*publisher.ExistingSubscriptionError](err); ok {
+		return subscription.Error() + ": to change it, run clientele events unsubscribe " + subscription.Name + " first"
+	}
 	_, noConsumer := errors.AsType[*publisher.MissingConsumerError](err)
 	if noConsumer || app.WrongSetup(err) {
 		return err.Error() + ": run clientele migrate"
@@ -131,7 +137,7 @@ func rightAdvice(err error) string {
 	case !ok:
 		return ""
 	case right.User == right.Role:
-		return right.Error() + ": grant it as deploy/nats/users.conf does"
+		return right.Error() + ": grant it as deploy/nats/accounts.conf does"
 	default:
 		return fmt.Sprintf("%v: use the %s's credentials (--nats-url, --nats-creds)", right, right.Role)
 	}
@@ -147,7 +153,9 @@ var adviceOnRefusals = map[app.Refusal]string{
 	app.NATSUntrusted:             "name the certificate authorities of NATS with --nats-ca, and the host of its certificate in --nats-url",
 	app.NATSClientCertificate:     "name a certificate that NATS accepts with --nats-cert and --nats-key",
 	app.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
-	app.NATSUser:                  "check the user and the password in --nats-url, or the file of --nats-creds",
+	app.NATSAccount: "the account of the NATS user does not reach the streams: use the user that deploy/nats/accounts.conf has for " +
+		"this command (--nats-url, --nats-creds), and import what the file imports",
+	app.NATSUser: "check the user and the password in --nats-url, or the file of --nats-creds",
 }
 
 // refusalAdvice says what to do about a server that refuses this program.

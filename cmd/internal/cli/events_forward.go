@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/webhook"
@@ -12,7 +11,7 @@ import (
 
 type eventsForwardCmd struct {
 	URL        string `arg:"" help:"URL to which events are posted, as CloudEvents in binary mode."`
-	Name       string `default:"default" placeholder:"NAME" help:"Name of the durable consumer; each name receives every event published after its first use (${default})."`
+	Name       string `default:"forward" placeholder:"NAME" help:"Name of the durable consumer (${default}). If it is missing, it is created and begins with the next event."`
 	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of 16 bytes or more."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
@@ -21,8 +20,6 @@ type eventsForwardCmd struct {
 	operatorFlags `embed:"" group:"nats"`
 }
 
-var forwardName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // Help is printed by --help.
 func (*eventsForwardCmd) Help() string {
 	return `Examples:
@@ -30,7 +27,8 @@ func (*eventsForwardCmd) Help() string {
   clientele events forward https://crm.example.com/clients --secret-file secret
 
 Each event is posted until the receiver responds with 2xx. NATS remembers by --name which events were delivered: you can
-restart the command, and run it twice to share the work.`
+restart the command, and run it twice to share the work. With the accounts of deploy/nats, first
+run clientele events subscribe NAME as the operator.`
 }
 
 // Validate is called by the parser.
@@ -39,8 +37,8 @@ func (c *eventsForwardCmd) Validate() error {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("the URL must be an HTTP or HTTPS URL, such as https://crm.example.com/clients")
-	case !forwardName.MatchString(c.Name):
-		return errors.New("--name: use up to 64 letters, digits, dashes and underscores")
+	case !subscriptionName.MatchString(c.Name):
+		return errors.New("--name: " + wrongSubscriptionName)
 	}
 	return advise(c.options(nil).Validate())
 }

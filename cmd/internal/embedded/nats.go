@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -27,8 +28,8 @@ type NATSConfig struct {
 	Dir string
 	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
 	Listen string
-	// ConfigFile is a configuration of nats-server, or empty. The users and the TLS settings for other programs are read from it;
-	// the rest of it is ignored.
+	// ConfigFile is a configuration of nats-server, or empty. The accounts, the users and the TLS settings for other programs are read
+	// from it; the rest of it is ignored. If it has accounts, the streams are in Account.
 	ConfigFile string
 	// EncryptionKey encrypts the streams on disk. If it is empty, they are not encrypted.
 	EncryptionKey string
@@ -39,6 +40,7 @@ type NATSConfig struct {
 type NATS struct {
 	*server.Server
 
+	account string      // of the streams
 	dir     string      // of the streams
 	info    os.FileInfo // of dir, when the server opened it
 	staging string      // directory in memory, or empty
@@ -78,9 +80,13 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	opts.JetStreamMaxStore = size
 	opts.JetStreamKey = cfg.EncryptionKey
 	opts.JetStreamCipher = server.ChaCha
+	account, err := accountOf(opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.ConfigFile, err)
+	}
 	own := nats.Options{}
 	if len(opts.Users) > 0 || len(opts.Nkeys) > 0 {
-		user := &server.User{Username: "clientele", Password: rand.Text()}
+		user := &server.User{Username: "clientele", Password: rand.Text(), Account: account}
 		opts.Users = append(opts.Users, user)
 		own.User, own.Password = user.Username, user.Password
 	}
@@ -103,7 +109,14 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	n := &NATS{Server: s, dir: dir, info: info, own: own}
+	n := &NATS{Server: s, account: server.DEFAULT_GLOBAL_ACCOUNT, dir: dir, info: info, own: own}
+	if account != nil {
+		n.account = Account
+	}
+	if account, err := s.LookupAccount(n.account); err != nil || !account.JetStreamEnabled() {
+		n.Stop()
+		return nil, fmt.Errorf("%s: the account %s has no JetStream: set jetstream: enabled", cfg.ConfigFile, n.account)
+	}
 	if err := n.Health(); err != nil { // a stream that cannot be recovered must not count as missing
 		n.Stop()
 		return nil, err
@@ -119,7 +132,22 @@ func (n *NATS) Option() nats.Option {
 	}
 }
 
-// access returns the users and the TLS settings. An address that is not on loopback requires users.
+// Account is the account of the streams in a configuration with accounts, as in deploy/nats/accounts.conf.
+const Account = "CLIENTELE"
+
+// accountOf returns the account of the streams. It is nil, the server's default, in a configuration without accounts.
+func accountOf(opts *server.Options) (*server.Account, error) {
+	if len(opts.Accounts) == 0 {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	i := slices.IndexFunc(opts.Accounts, func(a *server.Account) bool { return a.GetName() == Account })
+	if i < 0 {
+		return nil, fmt.Errorf("it has accounts, but none with the name %s, see deploy/nats/accounts.conf", Account)
+	}
+	return opts.Accounts[i], nil
+}
+
+// access returns the accounts, the users and the TLS settings. An address that is not on loopback requires users.
 func (cfg NATSConfig) access(host string) (*server.Options, error) {
 	opts := &server.Options{}
 	if cfg.ConfigFile != "" {
@@ -127,10 +155,10 @@ func (cfg NATSConfig) access(host string) (*server.Options, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(file.Accounts) > 0 || file.Username != "" || file.Authorization != "" {
-			return nil, fmt.Errorf("%s: give each program a user under authorization { users = [ … ] }", cfg.ConfigFile)
+		if file.Username != "" || file.Authorization != "" {
+			return nil, fmt.Errorf("%s: give each program a user of its own, see deploy/nats/accounts.conf", cfg.ConfigFile)
 		}
-		opts.Users, opts.Nkeys = file.Users, file.Nkeys
+		opts.Accounts, opts.Users, opts.Nkeys = file.Accounts, file.Users, file.Nkeys
 		opts.TLS, opts.TLSConfig, opts.TLSVerify, opts.TLSTimeout = file.TLS, file.TLSConfig, file.TLSVerify, file.TLSTimeout
 	}
 	ip, err := netip.ParseAddr(host)
@@ -160,7 +188,7 @@ func (n *NATS) Health() error {
 
 // ErrNoUsers means that NATSConfig.Listen is not on loopback and the configuration has no users.
 var ErrNoUsers = errors.New("without users, every program that can connect could read and write everything: define users in a " +
-	"configuration, see deploy/nats/users.conf")
+	"configuration, see deploy/nats/accounts.conf")
 
 // ListenError means that the server cannot listen on NATSConfig.Listen.
 type ListenError struct{ Err error }
