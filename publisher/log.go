@@ -179,7 +179,8 @@ func (l *Log) sync(ctx context.Context) error {
 		return err
 	}
 	return l.publish(ctx, id, func() *nats.Msg {
-		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}}
+		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
+		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte("sync")}
 	})
 }
 

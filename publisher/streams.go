@@ -6,7 +6,7 @@
 // Each subject, its stream and its messages. ID is the id of the command, of its operation and of the client.
 //
 //	client.create.ID        CLIENT_COMMANDS    create this client: the normalised request; one for each id
-//	client.sync.ID          CLIENT_COMMANDS    empty: its acknowledgement means that every earlier message is on disk
+//	client.sync.ID          CLIENT_COMMANDS    "sync": its acknowledgement means that every earlier message is on disk
 //	client.created          CLIENT_EVENTS      a client exists: its record; at least one for each client
 //	client.erased           CLIENT_EVENTS      erase your copy of a client: {"id": ID}
 //	client.rejected.ID      CLIENT_REJECTIONS  the command will not create a client: the command and the reason

@@ -140,7 +140,7 @@ func TestComposeHasNoDefaultPasswords(t *testing.T) {
 		"migrate":    "NATS_OPERATOR_PASSWORD POSTGRES_OWNER_PASSWORD",
 		"roles":      roles,
 		"rights":     roles,
-		"nats":       "NATS_INGRESS_PASSWORD NATS_OPERATOR_PASSWORD NATS_SUBSCRIBER_PASSWORD NATS_WORKER_PASSWORD",
+		"nats":       "NATS_INGRESS_PASSWORD NATS_MAILER_PASSWORD NATS_OPERATOR_PASSWORD NATS_WORKER_PASSWORD",
 		"postgres":   "POSTGRES_PASSWORD",
 		"prometheus": "", "grafana": "", "jaeger": "",
 	} {

@@ -1,9 +1,10 @@
 // Welcomes each new client once, like subscriber/main.go: NATS_URL=$(cat ../../clientele-data/nats.url) node subscriber.mjs
+// First create its consumer: clientele events subscribe welcomer --only created
 //
 // The durable consumer remembers its position while the subscriber is stopped. An event can be delivered again with the same
 // ce-id. The work and the ce-id are one line of one file, so that a crash cannot separate them; with a database, use one transaction.
 import { appendFileSync, readFileSync } from 'node:fs'
-import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { jetstream } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 
 const welcomed = process.env.WELCOMED ?? 'welcomed.txt'
@@ -16,9 +17,6 @@ function welcome(event, client) {
 }
 
 const nc = await connect({ servers: process.env.NATS_URL ?? 'nats://127.0.0.1:4222' })
-await (await jetstreamManager(nc)).consumers.add('CLIENT_EVENTS', {
-  durable_name: 'welcomer', filter_subject: 'client.created', ack_policy: AckPolicy.Explicit,
-})
 console.log(`waiting for client.created; ${welcomed} has ${seen.size} processed events`)
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => nc.drain())
 const consumer = await jetstream(nc).consumers.get('CLIENT_EVENTS', 'welcomer')

@@ -14,7 +14,7 @@ import (
 
 // Options say what a process runs, and on what.
 type Options struct {
-	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the user of deploy/nats/users.conf that has
+	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the user of deploy/nats/accounts.conf that has
 	// the rights of the process, and the end of its inbox prefix.
 	Role    string
 	Process ProcessOptions

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Permanent reports whether an error at the start of a process remains until an operator acts. A running process retries after each
@@ -31,8 +32,9 @@ func WrongSetup(err error) bool {
 	_, refusedStream := errors.AsType[*publisher.RefusedStreamError](err)
 	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
 	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
+	_, missingSubscription := errors.AsType[*publisher.MissingSubscriptionError](err)
 	_, lost := errors.AsType[*LostError](err)
-	return schema || refusedStream || missingStream || missingConsumer || lost
+	return schema || refusedStream || missingStream || missingConsumer || missingSubscription || lost
 }
 
 // LostError reports that a stream, the consumer or the database is missing while the others exist.
@@ -56,6 +58,7 @@ const (
 	NATSClientCertificate     Refusal = "NATS client certificate"
 	NATSWithoutTLS            Refusal = "NATS without TLS"
 	NATSUser                  Refusal = "NATS user"
+	NATSAccount               Refusal = "NATS account"
 )
 
 // sqlRefusals are the SQLSTATEs with which PostgreSQL refuses a program. A server that is starting (57P03) or has too many
@@ -86,6 +89,8 @@ func RefusalOf(err error) Refusal {
 		return NATSWithoutTLS
 	case credentialsRefused(err):
 		return NATSUser
+	case accountRefused(err):
+		return NATSAccount
 	}
 	return NoRefusal
 }
@@ -94,6 +99,11 @@ func RefusalOf(err error) Refusal {
 func credentialsRefused(err error) bool {
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) ||
 		errors.Is(err, nats.ErrAccountAuthExpired)
+}
+
+// accountRefused reports whether the account of a NATS user does not have the streams, or does not import a subject of their account.
+func accountRefused(err error) bool {
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
 }
 
 // Untrusted reports whether the certificate of a server cannot be trusted.
@@ -114,7 +124,7 @@ func certificateRefused(err error) bool {
 // PermissionError is a right that the NATS user of a process lacks.
 type PermissionError struct {
 	User            string // "" if it is in no URL
-	Role            string // the user of deploy/nats/users.conf that has the right
+	Role            string // the user of deploy/nats/accounts.conf that has the right
 	Action, Subject string
 }
 

@@ -2,19 +2,21 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/webhook"
-	"clientele/domain"
+	"clientele/publisher"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ForwardOptions configure a forwarder, which posts events to a URL.
 type ForwardOptions struct {
-	// Name is the name of the durable consumer. Each name receives every event published after it was first used.
+	// Name is the name of the durable consumer. It is created with the next event as its first, unless an operator has created it.
 	Name string
 	// InFlight is the largest number of requests at once.
 	InFlight int
@@ -56,18 +58,9 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 	if err != nil {
 		return check, err
 	}
-	durable := "forward-" + o.Name
 	var consumer jetstream.Consumer
 	err = await(ctx, p, "the events", func(ctx context.Context) (err error) {
-		consumer, err = js.CreateOrUpdateConsumer(ctx, domain.StreamEvents, jetstream.ConsumerConfig{
-			Durable:       durable,
-			Description:   "clientele events forward",
-			DeliverPolicy: jetstream.DeliverNewPolicy,
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       2 * webhook.Timeout,
-			MaxAckPending: o.InFlight,
-			MaxDeliver:    -1,
-		})
+		consumer, err = o.subscription(ctx, js)
 		return err
 	})
 	if err != nil {
@@ -99,7 +92,21 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 		p.Log.Info().Str("to", to.Host).Msg("forwarding events")
 	}
 	return process.Check{Name: "events", Probe: func(ctx context.Context) error {
-		_, err := js.Consumer(ctx, domain.StreamEvents, durable)
+		_, err := publisher.OpenSubscription(ctx, js, o.Name)
 		return err
 	}}, nil
+}
+
+// subscription returns the durable consumer. If it is missing and the NATS user may create consumers, subscription creates it.
+func (o *ForwardOptions) subscription(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	consumer, err := publisher.OpenSubscription(ctx, js, o.Name)
+	missing, ok := errors.AsType[*publisher.MissingSubscriptionError](err)
+	if !ok {
+		return consumer, err
+	}
+	consumer, err = publisher.Subscribe(ctx, js, publisher.SubscriptionConfig{Name: o.Name})
+	if errors.Is(err, nats.ErrNoResponders) {
+		return nil, missing
+	}
+	return consumer, err
 }

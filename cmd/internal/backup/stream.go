@@ -74,7 +74,7 @@ func snapshot(ctx context.Context, cfg Config, m *Manifest, name string) (s stre
 		}
 		if strings.HasPrefix(err.Error(), "408") {
 			err = fmt.Errorf("%w: NATS has received no acknowledgements; allow the user to publish to $JS.SNAPSHOT.ACK.>, "+
-				"as in deploy/nats/users.conf", err)
+				"as in deploy/nats/accounts.conf", err)
 		}
 		return s, err
 	}
@@ -198,7 +198,7 @@ func (s streamCopy) restore(ctx context.Context, cfg Config, settings api.Stream
 		return ctx.Err()
 	}
 	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrPermissionViolation) {
-		return fmt.Errorf("%w: NATS does not respond; allow the user to publish to $JS.SNAPSHOT.RESTORE.>, as in deploy/nats/users.conf", err)
+		return fmt.Errorf("%w: NATS does not respond; allow the user to publish to $JS.SNAPSHOT.RESTORE.>, as in deploy/nats/accounts.conf", err)
 	}
 	return err
 }

@@ -126,6 +126,12 @@ func setupAdvice(err error) string {
 		return lost.Error() + ": the others exist, so it was lost. Restore it, or create it empty: run clientele migrate " +
 			"with the same --data-dir, --nats-url and --database-url"
 	}
+	if subscription, ok := errors.AsType[*publisher.MissingSubscriptionError](err); ok {
+		return subscription.Error() + ": create it as the operator, run clientele events subscribe " + subscription.Name
+	}
+	if subscription, ok := errors.AsType[*publisher.ExistingSubscriptionError](err); ok {
+		return subscription.Error() + ": to change it, run clientele events unsubscribe " + subscription.Name + " first"
+	}
 	_, noConsumer := errors.AsType[*publisher.MissingConsumerError](err)
 	if noConsumer || app.WrongSetup(err) {
 		return err.Error() + ": run clientele migrate"
@@ -140,7 +146,7 @@ func rightAdvice(err error) string {
 	case !ok:
 		return ""
 	case right.User == right.Role:
-		return right.Error() + ": grant it as deploy/nats/users.conf does"
+		return right.Error() + ": grant it as deploy/nats/accounts.conf does"
 	default:
 		return fmt.Sprintf("%v: use the %s's credentials (--nats-url, --nats-creds)", right, right.Role)
 	}
@@ -156,7 +162,9 @@ var adviceOnRefusals = map[app.Refusal]string{
 	app.NATSUntrusted:             "pass the certificate authorities of NATS as --nats-ca, and use the host name in its certificate in --nats-url",
 	app.NATSClientCertificate:     "pass a certificate that NATS accepts as --nats-cert and --nats-key",
 	app.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
-	app.NATSUser:                  "check the user and the password in --nats-url, or the file of --nats-creds",
+	app.NATSAccount: "the account of the NATS user does not reach the streams: use the user that deploy/nats/accounts.conf has for " +
+		"this command (--nats-url, --nats-creds), and import what the file imports",
+	app.NATSUser: "check the user and the password in --nats-url, or the file of --nats-creds",
 }
 
 // refusalAdvice says what to do about a server that refuses this program.

@@ -87,6 +87,8 @@ func TestAdviceOnTheSetup(t *testing.T) {
 	}
 }
 
+const accountAdvice = "the account of the NATS user does not reach the streams: use the user that deploy/nats/accounts.conf has for this command"
+
 // A refusal by a server ends each command, with an error that says what to do.
 func TestWhatServersRefuse(t *testing.T) {
 	f := testcluster.NewSecured(t)
@@ -94,7 +96,7 @@ func TestWhatServersRefuse(t *testing.T) {
 	f.SQL(`CREATE ROLE clientele_stranger LOGIN PASSWORD '` + testcluster.Password + `'`)
 	owner, worker, ingress, operator := f.DatabaseURL("owner"), f.DatabaseURL("worker"), f.DatabaseURL("ingress"), f.DatabaseURL("operator")
 	users := map[string][]string{}
-	for _, user := range []string{"ingress", "worker", "operator", "subscriber"} {
+	for _, user := range []string{"ingress", "worker", "operator", "mailer"} {
 		users[user] = f.NatsFlags(user)
 	}
 	with := func(flags []string, old, other string) []string {
@@ -134,15 +136,18 @@ func TestWhatServersRefuse(t *testing.T) {
 
 		{`NATS user "ingress" may not subscribe to "_INBOX_serve.`, "migrate", on(users["ingress"], owner)},
 		{`NATS user "worker" may not subscribe to "_INBOX_ingress.`, "ingress", on(users["worker"], ingress)},
-		{`use the worker's credentials (--nats-url, --nats-creds)`, "worker", on(users["subscriber"], worker)},
+		{`use the worker's credentials (--nats-url, --nats-creds)`, "worker", on(users["ingress"], worker)},
+		{accountAdvice, "worker", on(users["mailer"], worker)},
+		{accountAdvice, "events forward http://127.0.0.1:1 --name crm", users["mailer"]},
+		{`consumer mailer of stream CLIENT_EVENTS is missing: create it as the operator, run clientele events subscribe mailer`, "events forward http://127.0.0.1:1 --name mailer", users["mailer"]},
 		{`use the operator's credentials (--nats-url, --nats-creds)`, "serve", append(on(users["ingress"], owner), "--data-dir", t.TempDir())},
-		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "events tail", users["operator"]},
 		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "events forward http://127.0.0.1:1", append(slices.Clone(users["operator"]), "--admin-listen=127.0.0.1:0")},
-		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "bench", users["operator"]},
-		{`NATS user "subscriber" may not subscribe to "_INBOX_operator.`, "rejections ls", users["subscriber"]},
+		{`NATS user "worker" may not subscribe to "_INBOX_operator.`, "bench", users["worker"]},
+		{accountAdvice, "events tail", users["mailer"]},
+		{accountAdvice, "rejections ls", users["mailer"]},
 		{`use the operator's credentials (--nats-url, --nats-creds)`, "erase " + some, append(on(users["worker"], operator), "--yes")},
-		{`NATS user "subscriber" may not subscribe to "_INBOX_operator.`, "backup " + filepath.Join(t.TempDir(), "backup"), on(users["subscriber"], operator)},
-		{`use the operator's credentials (--nats-url, --nats-creds)`, "events replay", append(on(users["subscriber"], operator), "--since=1h", "--yes")},
+		{accountAdvice, "backup " + filepath.Join(t.TempDir(), "backup"), on(users["mailer"], operator)},
+		{accountAdvice, "events replay", append(on(users["mailer"], operator), "--since=1h", "--yes")},
 	} {
 		var p *testcluster.Process
 		if slices.Contains([]string{"migrate", "worker", "ingress", "serve"}, c.command) {
@@ -158,15 +163,15 @@ func TestWhatServersRefuse(t *testing.T) {
 	}
 }
 
+// eventsImport is a line of deploy/nats/accounts.conf that the worker needs.
+const eventsImport = `{service: {account: CLIENTELE, subject: "$JS.API.STREAM.INFO.CLIENT_EVENTS"}, to: "api.STREAM.INFO.CLIENT_EVENTS"}`
+
 // If the user of a role lacks a permission, the configuration of the server is incomplete.
 func TestWhatAUserMayNot(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
 	}
-	server := testcluster.StartNATSServerWith(t, nil, map[string]string{
-		`"$JS.API.STREAM.INFO.CLIENT_EVENTS"`: "",
-		`"_INBOX.>", "_INBOX_subscriber.>"`:   `"_INBOX.>", "_INBOX_subscriber.>", "_INBOX_operator.>"`,
-	})
+	server := testcluster.StartNATSServerWith(t, nil, map[string]string{`"_INBOX_worker.>"`: `"_INBOX.>"`, eventsImport: ""})
 	as := func(user string) string {
 		return strings.Replace(server.URL, "//", "//"+user+":"+testcluster.Password+"@", 1)
 	}
@@ -175,14 +180,10 @@ func TestWhatAUserMayNot(t *testing.T) {
 		t.Fatalf("migrate: %d", status)
 	}
 	worker := testcluster.Clientele(t, "worker", "--nats-url", as("worker"), "--database-url", database)
-	const own = `NATS user "worker" may not publish to "$JS.API.STREAM.INFO.CLIENT_EVENTS": grant it as deploy/nats/users.conf does`
-	if status := worker.Wait(); status != cli.ExitError || !strings.Contains(worker.Output(), own) {
+	const own = `NATS user "worker" may not subscribe to "_INBOX_worker.`
+	if status := worker.Wait(); status != cli.ExitError || !strings.Contains(worker.Output(), own) ||
+		!strings.Contains(worker.Output(), "grant it as deploy/nats/accounts.conf does") {
 		t.Errorf("%d: %s", status, worker.Output())
-	}
-	const others = `clientele: look up stream CLIENT_REJECTIONS: NATS user "subscriber" may not publish to "$JS.API.STREAM.INFO.CLIENT_REJECTIONS": ` +
-		"use the operator's credentials (--nats-url, --nats-creds)\n"
-	if status, _, stderr := testcluster.RunLine(t, "rejections", "ls", "--nats-url", as("subscriber")); status != cli.ExitError || stderr != others {
-		t.Errorf("%d: %s", status, stderr)
 	}
 
 	// A message to a subject that no stream keeps receives no answer.
@@ -218,14 +219,14 @@ func TestARunningProcessOutlivesARefusal(t *testing.T) {
 	lock(testcluster.Password)
 	worker.Ready()
 
-	users := filepath.Join(filepath.Dir(f.NATS.Config), "users.conf")
+	users := filepath.Join(filepath.Dir(f.NATS.Config), "accounts.conf")
 	deployed, err := os.ReadFile(users)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ old, new, want string }{
 		{"$NATS_WORKER_PASSWORD", "another-password", "NATS cannot be reached: nats: Authorization Violation: check the user and the password in --nats-url"},
-		{`"$JS.API.STREAM.INFO.CLIENT_EVENTS"`, "", ""},
+		{eventsImport, "", "look up stream CLIENT_EVENTS: nats: no responders available for request: " + accountAdvice},
 	} {
 		reload := func(content string) {
 			t.Helper()
@@ -242,7 +243,6 @@ func TestARunningProcessOutlivesARefusal(t *testing.T) {
 		reload(string(deployed))
 		worker.Ready()
 	}
-	worker.Says(`NATS user \\"worker\\" may not publish to \\"\$JS.API.STREAM.INFO.CLIENT_EVENTS\\"`)
 
 	// An ingress that already accepts commands does not end either.
 	f.Postgres.Stop(t, true)

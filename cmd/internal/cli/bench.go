@@ -56,7 +56,7 @@ func (c *benchCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	nc, err := c.dial(e, "subscriber")
+	nc, err := c.dial(e)
 	if err != nil {
 		return err
 	}

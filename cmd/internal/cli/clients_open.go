@@ -48,7 +48,7 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	nc, err := f.dial(e, "operator")
+	nc, err := f.dial(e)
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, clients.Close())
 	}

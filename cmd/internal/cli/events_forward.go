@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"regexp"
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/webhook"
@@ -11,7 +10,7 @@ import (
 
 type eventsForwardCmd struct {
 	URL        string `arg:"" help:"URL to which events are posted, as CloudEvents in binary mode."`
-	Name       string `default:"default" placeholder:"NAME" help:"Name of the durable consumer; each name receives every event published after its first use (${default})."`
+	Name       string `default:"forward" placeholder:"NAME" help:"Name of the durable consumer (${default}). A missing one is created, and starts with the next event."`
 	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of at least 16 bytes."`
 	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
@@ -22,8 +21,6 @@ type eventsForwardCmd struct {
 	operatorFlags `embed:"" group:"nats"`
 }
 
-var forwardName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // Help is printed by --help.
 func (*eventsForwardCmd) Help() string {
 	return `Examples:
@@ -31,13 +28,14 @@ func (*eventsForwardCmd) Help() string {
   clientele events forward https://crm.example.com/clients --secret-file secret
 
 Each event is posted until the receiver responds with 2xx. For each --name, NATS records which events were delivered. You
-can restart the command, or run it several times to share the work.`
+can restart the command, or run it several times to share the work. With the accounts of deploy/nats,
+first run clientele events subscribe NAME as the operator.`
 }
 
 // Validate is called by the parser.
 func (c *eventsForwardCmd) Validate() error {
-	if !forwardName.MatchString(c.Name) {
-		return errors.New("--name must be up to 64 letters, digits, hyphens and underscores")
+	if !subscriptionName.MatchString(c.Name) {
+		return errors.New("--name: " + wrongSubscriptionName)
 	}
 	return advise(c.options(nil).Validate())
 }

@@ -36,7 +36,7 @@ func (*eventsTailCmd) Help() string {
 
 // Run prints events until it is stopped.
 func (c *eventsTailCmd) Run(e env) error {
-	nc, err := c.dial(e, "subscriber")
+	nc, err := c.dial(e)
 	if err != nil {
 		return err
 	}

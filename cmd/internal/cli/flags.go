@@ -236,8 +236,8 @@ func (f operatorFlags) options() app.NATSOptions {
 
 // dial returns a connection for a command that ends. A right that the server refuses ends the command. The caller closes the
 // connection.
-func (f operatorFlags) dial(e env, role string) (*nats.Conn, error) {
-	return f.options().Dial(role, e.fail)
+func (f operatorFlags) dial(e env) (*nats.Conn, error) {
+	return f.options().Dial("operator", e.fail)
 }
 
 // filterFlags select rejections by reason and time.

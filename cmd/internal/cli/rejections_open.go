@@ -9,7 +9,7 @@ import (
 
 // open connects to NATS and returns the rejections. The caller closes the connection.
 func (f operatorFlags) open(e env) (*publisher.Rejections, *nats.Conn, error) {
-	nc, err := f.dial(e, "operator")
+	nc, err := f.dial(e)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"clientele/cmd/internal/embedded"
+	"clientele/domain"
+	"clientele/publisher"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,37 +42,52 @@ func startWith(t *testing.T, cfg embedded.NATSConfig) (*embedded.NATS, jetstream
 	return s, js, nil
 }
 
-func TestUsers(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+func TestAccounts(t *testing.T) {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", "password-of-a-test")
 	}
-	const users = "../../../deploy/nats/users.conf"
-	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0"}); err == nil || !strings.Contains(err.Error(), "deploy/nats/users.conf") {
+	const accounts = "../../../deploy/nats/accounts.conf"
+	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0"}); err == nil || !strings.Contains(err.Error(), "deploy/nats/accounts.conf") {
 		t.Errorf("on a network and without users: %v", err)
 	}
-	one := filepath.Join(t.TempDir(), "one.conf")
-	if err := os.WriteFile(one, []byte("authorization { user: a, password: b }"), 0o600); err != nil {
-		t.Fatal(err)
+	for content, want := range map[string]string{
+		"authorization { user: a, password: b }":                                  "give each program a user",
+		"accounts { A: { users: [{user: a, password: b}], jetstream: enabled } }": "none with the name CLIENTELE",
+		"accounts { CLIENTELE: { users: [{user: a, password: b}] } }":             "the account CLIENTELE has no JetStream",
+	} {
+		file := filepath.Join(t.TempDir(), "nats.conf")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), ConfigFile: file}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", content, err)
+		}
 	}
-	if _, _, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), ConfigFile: one}); err == nil || !strings.Contains(err.Error(), "define a user for each program") {
-		t.Errorf("one user for all: %v", err)
-	}
-	s, js, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0", ConfigFile: users})
+	s, js, err := startWith(t, embedded.NATSConfig{Dir: t.TempDir(), Listen: "0.0.0.0:0", ConfigFile: accounts})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S"}); err != nil {
-		t.Errorf("the process itself: %v", err)
+	if err := publisher.MigrateStreams(t.Context(), js, publisher.StreamsConfig{}); err != nil {
+		t.Fatalf("the process itself: %v", err)
+	}
+	if err := s.StageInMemory(); err != nil {
+		t.Error(err)
 	}
 	if nc, err := nats.Connect(s.ClientURL()); err == nil {
 		nc.Close()
 		t.Error("it lets in who is no user")
 	}
-	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("subscriber", "password-of-a-test"))
+	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("mailer", "password-of-a-test"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc.Close()
+	defer nc.Close()
+	if js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Stream(t.Context(), domain.StreamEvents); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("a subscriber looks at the stream: %v", err)
+	}
 }
 
 // TestEncryption checks that the disk has no plain text of a message, and that a restart requires the same key.

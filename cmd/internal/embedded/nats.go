@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,8 +30,8 @@ type NATSConfig struct {
 	Dir string
 	// Listen is the address for other programs, as host:port. With port 0 the server picks a free one.
 	Listen string
-	// ConfigFile is a configuration of nats-server with the users and the TLS settings for other programs, or empty. Any other setting
-	// is an error.
+	// ConfigFile is a configuration of nats-server with the accounts, the users and the TLS settings for other programs, or empty. Any
+	// other setting is an error. If it has accounts, the streams are in Account.
 	ConfigFile string
 	// EncryptionKey encrypts the streams on disk. If it is empty, they are not encrypted.
 	EncryptionKey string
@@ -41,6 +42,7 @@ type NATSConfig struct {
 type NATS struct {
 	*server.Server
 
+	account string      // of the streams
 	dir     string      // of the streams
 	info    os.FileInfo // of dir, when the server opened it
 	staging string      // directory in memory, or empty
@@ -80,8 +82,12 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	opts.JetStreamMaxStore = size
 	opts.JetStreamKey = cfg.EncryptionKey
 	opts.JetStreamCipher = server.ChaCha
+	account, err := accountOf(opts)
+	if err != nil {
+		return nil, &ConfigError{cfg.ConfigFile, err}
+	}
 	// A server without users would accept every program of this machine.
-	own := &server.User{Username: "clientele", Password: rand.Text()}
+	own := &server.User{Username: "clientele", Password: rand.Text(), Account: account}
 	opts.Users = append(opts.Users, own)
 	if port == 0 {
 		opts.Port = server.RANDOM_PORT
@@ -102,7 +108,14 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	n := &NATS{Server: s, dir: dir, info: info, own: own}
+	n := &NATS{Server: s, account: server.DEFAULT_GLOBAL_ACCOUNT, dir: dir, info: info, own: own}
+	if account != nil {
+		n.account = Account
+	}
+	if account, err := s.LookupAccount(n.account); err != nil || !account.JetStreamEnabled() {
+		n.Stop()
+		return nil, fmt.Errorf("%s: the account %s has no JetStream: set jetstream: enabled", cfg.ConfigFile, n.account)
+	}
 	if err := n.Health(); err != nil { // a stream that cannot be recovered must not count as missing
 		n.Stop()
 		return nil, err
@@ -126,7 +139,22 @@ func (n *NATS) LocalURL() string {
 	return u.String()
 }
 
-// access returns the users and the TLS settings. An address that is not on loopback requires users.
+// Account is the account of the streams in a configuration with accounts, as in deploy/nats/accounts.conf.
+const Account = "CLIENTELE"
+
+// accountOf returns the account of the streams. It is nil, the server's default, in a configuration without accounts.
+func accountOf(opts *server.Options) (*server.Account, error) {
+	if len(opts.Accounts) == 0 {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	i := slices.IndexFunc(opts.Accounts, func(a *server.Account) bool { return a.GetName() == Account })
+	if i < 0 {
+		return nil, fmt.Errorf("it has accounts, but none with the name %s, see deploy/nats/accounts.conf", Account)
+	}
+	return opts.Accounts[i], nil
+}
+
+// access returns the accounts, the users and the TLS settings. An address that is not on loopback requires users.
 func (cfg NATSConfig) access(host string) (*server.Options, error) {
 	opts := &server.Options{}
 	if cfg.ConfigFile != "" {
@@ -162,7 +190,7 @@ func (n *NATS) Health() error {
 
 // ErrNoUsers means that NATSConfig.Listen is not on loopback and the configuration has no users.
 var ErrNoUsers = errors.New("without users, every program that can connect could read and write everything: define users in a " +
-	"configuration, see deploy/nats/users.conf")
+	"configuration, see deploy/nats/accounts.conf")
 
 // ListenError means that the server cannot listen on NATSConfig.Listen.
 type ListenError struct{ Err error }

@@ -12,7 +12,7 @@ import (
 )
 
 // honoured are the settings that a configuration may have, with everything inside them. The process decides all others itself.
-var honoured = []string{"authorization", "tls"}
+var honoured = []string{"accounts", "authorization", "tls"}
 
 // ConfigError is an error about NATSConfig.ConfigFile.
 type ConfigError struct {

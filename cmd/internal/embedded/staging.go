@@ -33,7 +33,7 @@ func (n *NATS) StageInMemory() error {
 		return fmt.Errorf("stage batches in memory: %w", err)
 	}
 	n.staging = staging
-	account := filepath.Join(n.dir, "$G", "streams")
+	account := filepath.Join(n.dir, n.account, "streams")
 	streams, err := os.ReadDir(account)
 	if err != nil {
 		return fmt.Errorf("stage batches in memory: %w", err)

@@ -74,10 +74,7 @@ func TestBackupAsOperator(t *testing.T) { //nolint:paralleltest // passwords are
 	}
 	equalMessages(t, from.Connect("operator"), to.Connect("operator"))
 
-	published, err := to.Connect("subscriber").SubscribeSync(domain.SubjectCreated)
-	if err != nil {
-		t.Fatal(err)
-	}
+	published := to.Subscription()
 	ingress, worker = insecure(to, "ingress"), insecure(to, "worker")
 	if again := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "done"); again != operation {
 		t.Errorf("a retry is %s, want %s", again, operation)
@@ -88,10 +85,10 @@ func TestBackupAsOperator(t *testing.T) { //nolint:paralleltest // passwords are
 	testcluster.Succeeded(t, ingress.API(), pending)
 	worker.Stop()
 	for _, want := range []string{strings.TrimPrefix(pending, "/api/v2/operations/"), ""} {
-		msg, err := published.NextMsg(time.Second)
+		msg, err := published.Next(jetstream.FetchMaxWait(time.Second))
 		got := ""
 		if err == nil {
-			got = msg.Header.Get("ce-subject")
+			got = msg.Headers().Get("ce-subject")
 		}
 		if got != want {
 			t.Errorf("the event of %q was published, want that of %q: %v", got, want, err)

@@ -58,7 +58,7 @@ func TestSeparateProcessesByTheREADME(t *testing.T) {
 		"go.mod":                    string(read("../../../go.mod")),
 		"go.sum":                    string(read("../../../go.sum")),
 		"deploy/nats/local.conf":    ports.Replace(string(read("../../../deploy/nats/local.conf"))),
-		"deploy/nats/users.conf":    string(read("../../../deploy/nats/users.conf")),
+		"deploy/nats/accounts.conf": string(read("../../../deploy/nats/accounts.conf")),
 		"deploy/postgres/roles.sql": string(read("../../../deploy/postgres/roles.sql")),
 		"bin/sudo":                  "#!/bin/sh\nshift 2\nexec \"$@\"\n",
 	} {
@@ -107,7 +107,7 @@ func TestSeparateProcessesByTheREADME(t *testing.T) {
 		t.Errorf("client %s", record)
 	}
 	id := operation[strings.LastIndex(operation, "/")+1:]
-	events := ports.Replace(readmeCommands(t, "nats://subscriber:"))
+	events := ports.Replace(readmeCommands(t, "clientele events tail --since 1h"))
 	publishertest.Eventually(t, "the event", func() bool {
 		tail := exec.Command("bash", "-euc", events)
 		tail.Dir, tail.Env = root, environment

@@ -39,7 +39,7 @@ func startRouted(t *testing.T, replaced map[string]string) routedCluster {
 		all := map[string]string{"0.0.0.0:6222": address}
 		maps.Copy(all, replaced)
 		c.servers = append(c.servers, testcluster.StartNATSServerWith(t,
-			map[string]string{`include "users.conf"`: "", `# include "cluster.conf"`: `include "cluster.conf"`}, all))
+			map[string]string{`include "accounts.conf"`: "", `# include "cluster.conf"`: `include "cluster.conf"`}, all))
 	}
 	return c
 }
@@ -152,7 +152,7 @@ func TestAnOpenClusterGivesARogueServerEverything(t *testing.T) {
 
 // TestMonitoringIsNotOpen checks that no file of deploy/nats serves the monitoring port to other machines.
 func TestMonitoringIsNotOpen(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
 	}
 	for _, name := range []string{"nats.conf", "local.conf"} {

@@ -3,6 +3,7 @@ package systemtest
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
 	"clientele/publisher/publishertest"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // TestSecuredRoles creates a client with the files of deploy: each role has its own credentials and uses TLS with certificates.
@@ -25,13 +28,7 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 	ingress.Ready()
 	worker.Ready()
 	api := strings.Replace(ingress.API(), "http:", "https:", 1)
-	events, err := f.Connect("subscriber").SubscribeSync(domain.SubjectCreated)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := events.SetPendingLimits(-1, -1); err != nil {
-		t.Fatal(err)
-	}
+	events := f.Subscription()
 
 	caller, prefer := f.CA.Client(), ""
 	do := func(method, path, token, body string) (int, http.Header, map[string]any) {
@@ -68,9 +65,12 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 	if want := domain.KeyedID("pipeline", "1").String(); id != want {
 		t.Errorf("id %s, want %s: the key of the caller's name", id, want)
 	}
-	event, err := events.NextMsg(20 * time.Second)
-	if err != nil || event.Header.Get("ce-subject") != id {
+	event, err := events.Next(jetstream.FetchMaxWait(20 * time.Second))
+	if err != nil || event.Headers().Get("ce-subject") != id {
 		t.Fatalf("%v: %v", event, err)
+	}
+	if err := event.DoubleAck(t.Context()); err != nil {
+		t.Error(err)
 	}
 	if status, _, client := do(http.MethodGet, "/api/v2/clients/"+id, reader, ""); status != http.StatusOK || client["lastName"] != "Smith" {
 		t.Errorf("%d: %v", status, client)
@@ -115,6 +115,18 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 	if status, _, _ := do(http.MethodGet, "/api/v2/clients/"+id, reader, ""); status != http.StatusNotFound {
 		t.Errorf("erased: %d", status)
 	}
+
+	// A subscriber without NATS, with the consumer that the operator has created.
+	posted := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		posted <- r.Header.Get("Ce-Type") + " " + r.Header.Get("Ce-Subject")
+	}))
+	defer receiver.Close()
+	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), append([]string{"events", "forward", receiver.URL, "--name", "mailer"}, f.NatsFlags("mailer")...)...)
+	if got, want := <-posted, domain.SubjectErased+" "+id; got != want {
+		t.Errorf("%s is forwarded, want %s", got, want)
+	}
+	forward.Stop()
 
 	// A key that is revoked is refused without a restart.
 	readerID := strings.Split(reader, "_")[1]

@@ -37,6 +37,9 @@ func welcomesOnce(t *testing.T, durable string, start func(natsURL, welcomed str
 		}
 		return strings.Count(string(content), " welcomed client ")
 	}
+	if status, stdout, stderr := testcluster.RunLine(t, "events", "subscribe", durable, "--only=created", "--nats-url", natsURL); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
 	first := start(natsURL, file)
 	first.Says(`waiting for client\.created; \S+ has 0 processed events\n`)
 	for range 2 {

@@ -55,7 +55,7 @@ func TestWebhookReceiver(t *testing.T) {
 				t.Fatalf("%d: %s%s", status, stdout, stderr)
 			}
 			publishertest.Eventually(t, "the same event is acknowledged twice", func() bool {
-				consumer, err := testcluster.JetStream(t, natsURL).Consumer(t.Context(), "CLIENT_EVENTS", "forward-default")
+				consumer, err := testcluster.JetStream(t, natsURL).Consumer(t.Context(), "CLIENT_EVENTS", "forward")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -17,10 +17,10 @@ type NATSServer struct {
 	Before []*Process // earlier processes of the server, before each restart
 }
 
-// StartNATSServer starts a nats-server with the files of deploy/nats, without users.
+// StartNATSServer starts a nats-server with the files of deploy/nats, without accounts.
 func StartNATSServer(t testing.TB) *NATSServer {
 	t.Helper()
-	return StartNATSServerWith(t, map[string]string{`include "users.conf"`: ""}, nil)
+	return StartNATSServerWith(t, map[string]string{`include "accounts.conf"`: ""}, nil)
 }
 
 // StartNATSServerWith starts a server with the files of deploy/nats after replacing text: main applies to nats.conf, all to every file.
@@ -30,7 +30,7 @@ func StartNATSServerWith(t testing.TB, main, all map[string]string) *NATSServer 
 	s := &NATSServer{Config: filepath.Join(dir, "nats.conf"), Data: t.TempDir()}
 	ours := map[string]string{"/data": s.Data, "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"}
 	maps.Copy(ours, main)
-	for _, name := range []string{"nats.conf", "users.conf", "tls.conf", "cluster.conf"} {
+	for _, name := range []string{"nats.conf", "accounts.conf", "tls.conf", "cluster.conf"} {
 		deployed, err := os.ReadFile(filepath.Join("../../../deploy/nats", name))
 		if err != nil {
 			t.Fatal(err)

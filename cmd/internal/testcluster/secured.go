@@ -26,6 +26,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Authority issues certificates for one test.
@@ -104,7 +105,7 @@ func (a *Authority) Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}, Timeout: 20 * time.Second}
 }
 
-// Secured is Clientele as separate processes with the files of deploy: TLS everywhere, and a user for each role.
+// Secured is Clientele as separate processes with the files of deploy: TLS everywhere, and an account for each role.
 type Secured struct {
 	t        *testing.T
 	CA       *Authority
@@ -119,7 +120,7 @@ const Password = "password-of-a-test"
 func NewSecured(t *testing.T) *Secured {
 	t.Helper()
 	f := &Secured{t: t, CA: NewAuthority(t), Postgres: storetest.StartPostgres(t)}
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "SUBSCRIBER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", Password)
 	}
 	f.CA.Issue("server")
@@ -198,6 +199,23 @@ func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
 	}
 	f.t.Cleanup(nc.Close)
 	return nc
+}
+
+// Subscription creates the durable consumer mailer as the operator, and opens it as the subscriber of that name.
+func (f *Secured) Subscription() jetstream.Consumer {
+	f.t.Helper()
+	if status, stdout, stderr := RunLine(f.t, append([]string{"events", "subscribe", "mailer"}, f.NatsFlags("operator")...)...); status != 0 {
+		f.t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	js, err := jetstream.New(f.Connect("mailer"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	consumer, err := js.Consumer(f.t.Context(), domain.StreamEvents, "mailer")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return consumer
 }
 
 // Permissions checks the permissions of each role: it tries both allowed and refused actions.
@@ -279,18 +297,14 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "write the schema's version", false, query(schema)},
 		{"worker", "DROP clients", false, query(drop)},
 
-		{"subscriber", "create a consumer of events", true, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
-		{"subscriber", "receive events", true, subscribe(domain.SubjectCreated)},
-		{"subscriber", "publish an event", false, request(domain.SubjectCreated, "x")},
-		{"subscriber", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
-		{"subscriber", "read commands", false, request(all, `{"seq":1}`)},
-		{"subscriber", "read one command by its id", false, request(byID+domain.SubjectCreate+someone, "")},
-		{"subscriber", "create a consumer of commands", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamCommands+".x", consumer(domain.StreamCommands))},
-		{"subscriber", "create a consumer of rejections", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamRejections+".x", consumer(domain.StreamRejections))},
-		{"subscriber", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
-		{"subscriber", "receive commands", false, subscribe("client.>")},
-		{"subscriber", "receive rejections", false, subscribe("client.rejected.*")},
-		{"subscriber", "receive the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"mailer", "look at its consumer", true, request("$JS.API.CONSUMER.INFO."+domain.StreamEvents+".mailer", "")},
+		{"mailer", "create a consumer of events", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"mailer", "look at the consumer of another subscriber", false, request("$JS.API.CONSUMER.INFO."+domain.StreamEvents+".crm", "")},
+		{"mailer", "publish an event", false, request(domain.SubjectCreated, "x")},
+		{"mailer", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
+		{"mailer", "read commands", false, request(all, `{"seq":1}`)},
+		{"mailer", "read one command by its id", false, request(byID+domain.SubjectCreate+someone, "")},
+		{"mailer", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
 
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
 		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
@@ -355,6 +369,9 @@ func (f *Secured) request(ctx context.Context, user, subject, body string) error
 	case err := <-violations:
 		return fmt.Errorf("%w: %w", errRefused, err)
 	case err := <-answer:
+		if errors.Is(err, nats.ErrNoResponders) { // the account of the user does not import the subject
+			err = fmt.Errorf("%w: %w", errRefused, err)
+		}
 		return err
 	}
 }

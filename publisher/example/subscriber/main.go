@@ -53,11 +53,9 @@ func run(natsURL, path string) error {
 	}
 	// A durable consumer remembers its position while the subscriber is stopped. If you keep copies of clients, consume
 	// client.erased too, and delete them.
-	consumer, err := js.CreateOrUpdateConsumer(ctx, "CLIENT_EVENTS", jetstream.ConsumerConfig{
-		Durable: "mailer", FilterSubject: "client.created", AckPolicy: jetstream.AckExplicitPolicy,
-	})
+	consumer, err := js.Consumer(ctx, "CLIENT_EVENTS", "mailer")
 	if err != nil {
-		return fmt.Errorf("create the consumer: %w", err)
+		return fmt.Errorf("open the consumer, which clientele events subscribe mailer --only created creates: %w", err)
 	}
 	log.Printf("waiting for client.created; %s has %d processed events", path, len(w.seen))
 	subscription, err := consumer.Consume(func(event jetstream.Msg) {

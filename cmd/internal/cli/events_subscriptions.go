@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"text/tabwriter"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// subscriptionName is the name of a durable consumer: one token of a subject.
+var subscriptionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+const wrongSubscriptionName = "use up to 64 letters, digits, dashes and underscores"
+
+// subscriptionArg is the name of a subscriber's durable consumer.
+type subscriptionArg struct {
+	Name string `arg:"" help:"Name of the durable consumer."`
+}
+
+func (a subscriptionArg) validate() error {
+	if !subscriptionName.MatchString(a.Name) {
+		return errors.New("the name: " + wrongSubscriptionName)
+	}
+	return nil
+}
+
+// jetStream returns the streams for an operator. The caller closes their connection.
+func (f operatorFlags) jetStream(e env) (jetstream.JetStream, error) {
+	nc, err := f.dial(e)
+	if err != nil {
+		return nil, err
+	}
+	return jetstream.New(nc)
+}
+
+type eventsSubscribeCmd struct {
+	subscriptionArg `embed:""`
+	Since           timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, begin with the next event."`
+	Only            string   `enum:",created,erased" default:"" placeholder:"TYPE" help:"Deliver only client.created (created) or only client.erased (erased); by default both."`
+
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*eventsSubscribeCmd) Help() string {
+	return `Examples:
+
+  clientele events subscribe mailer
+  clientele events subscribe crm --since 24h --only created
+
+The consumer remembers which events the subscriber has acknowledged. The subscriber opens the consumer by its name on the stream
+CLIENT_EVENTS, with the NATS user of its own account: see MAILER in deploy/nats/accounts.conf.`
+}
+
+// Validate is called by the parser.
+func (c *eventsSubscribeCmd) Validate() error { return c.validate() }
+
+// Run creates the consumer.
+func (c *eventsSubscribeCmd) Run(e env) error {
+	js, err := c.jetStream(e)
+	if err != nil {
+		return err
+	}
+	defer js.Conn().Close()
+	cfg := publisher.SubscriptionConfig{Name: c.Name, Since: c.Since.past()}
+	switch c.Only {
+	case "created":
+		cfg.Subjects = []string{domain.SubjectCreated}
+	case "erased":
+		cfg.Subjects = []string{domain.SubjectErased}
+	}
+	if _, err := publisher.Subscribe(e.ctx, js, cfg); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "created consumer %s of stream %s\n", c.Name, domain.StreamEvents)
+	return err
+}
+
+type eventsUnsubscribeCmd struct {
+	subscriptionArg `embed:""`
+	confirmFlags    `embed:""`
+	operatorFlags   `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*eventsUnsubscribeCmd) Help() string {
+	return `Examples:
+
+  clientele events unsubscribe mailer
+
+The subscriber receives no further events. Its position is lost; the events stay on the stream.`
+}
+
+// Validate is called by the parser.
+func (c *eventsUnsubscribeCmd) Validate() error { return c.validate() }
+
+// Run deletes the consumer.
+func (c *eventsUnsubscribeCmd) Run(e env) error {
+	if err := c.checkTerminal(e); err != nil {
+		return err
+	}
+	js, err := c.jetStream(e)
+	if err != nil {
+		return err
+	}
+	defer js.Conn().Close()
+	consumer, err := publisher.OpenSubscription(e.ctx, js, c.Name)
+	if err != nil {
+		return err
+	}
+	waiting := countOf(int(consumer.CachedInfo().NumPending), "event")
+	yes, err := c.confirmed(e, fmt.Sprintf("Delete consumer %s, for which %s are waiting? Its position will be lost.", c.Name, waiting), "deleted")
+	if !yes {
+		return err
+	}
+	if err := publisher.Unsubscribe(e.ctx, js, c.Name); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "deleted consumer %s of stream %s\n", c.Name, domain.StreamEvents)
+	return err
+}
+
+type eventsLsCmd struct {
+	JSON          bool `name:"json" help:"Print one JSON object per line instead of a table."`
+	operatorFlags `embed:"" group:"nats"`
+}
+
+// Help is printed by --help.
+func (*eventsLsCmd) Help() string {
+	return `Examples:
+
+  clientele events ls
+  clientele events ls --json | jq 'select(.pending > 1000).name'
+
+PENDING events were not delivered yet; UNACKNOWLEDGED ones were delivered, but the subscriber has not acknowledged them.`
+}
+
+// Run lists the consumers.
+func (c *eventsLsCmd) Run(e env) error {
+	js, err := c.jetStream(e)
+	if err != nil {
+		return err
+	}
+	defer js.Conn().Close()
+	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	n := 0
+	for s, err := range publisher.Subscriptions(e.ctx, js) {
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = printSubscriptionJSON(e, s)
+		} else {
+			err = printSubscription(table, n, s)
+		}
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(e.stderr, countOf(n, "consumer"))
+	return err
+}
+
+func printSubscription(table *tabwriter.Writer, row int, s publisher.Subscription) error {
+	if row == 0 {
+		fmt.Fprintln(table, "NAME\tPENDING\tUNACKNOWLEDGED\tLAST DELIVERY")
+	}
+	delivered := "-"
+	if !s.Delivered.IsZero() {
+		delivered = s.Delivered.UTC().Format(time.RFC3339)
+	}
+	_, err := fmt.Fprintf(table, "%s\t%d\t%d\t%s\n", display(s.Name), s.Pending, s.AckPending, delivered)
+	return err
+}
+
+func printSubscriptionJSON(e env, s publisher.Subscription) error {
+	return printJSON(e, struct {
+		Name           string    `json:"name"`
+		Pending        uint64    `json:"pending"`
+		Unacknowledged int       `json:"unacknowledged"`
+		LastDelivery   time.Time `json:"lastDelivery,omitzero"`
+	}{display(s.Name), s.Pending, s.AckPending, s.Delivered.UTC()})
+}
