@@ -35,7 +35,7 @@ first run clientele events subscribe NAME as the operator.`
 // Validate is called by the parser.
 func (c *eventsForwardCmd) Validate() error {
 	if !subscriptionName.MatchString(c.Name) {
-		return errors.New("--name: " + wrongSubscriptionName)
+		return errors.New("--name " + wrongSubscriptionName)
 	}
 	return advise(c.options(nil).Validate())
 }

@@ -16,7 +16,7 @@ import (
 // subscriptionName is the name of a durable consumer: one token of a subject.
 var subscriptionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-const wrongSubscriptionName = "use up to 64 letters, digits, dashes and underscores"
+const wrongSubscriptionName = "must be up to 64 letters, digits, hyphens and underscores"
 
 // subscriptionArg is the name of a subscriber's durable consumer.
 type subscriptionArg struct {
@@ -25,7 +25,7 @@ type subscriptionArg struct {
 
 func (a subscriptionArg) validate() error {
 	if !subscriptionName.MatchString(a.Name) {
-		return errors.New("the name: " + wrongSubscriptionName)
+		return errors.New("the name " + wrongSubscriptionName)
 	}
 	return nil
 }
