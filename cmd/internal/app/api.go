@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
@@ -53,7 +54,7 @@ func (o *APIOptions) validate() error {
 		return optionError(errPair, TLSCert, TLSKey)
 	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):
 		return optionError(errPair, OIDCIssuer, OIDCAudience)
-	case o.OIDCIssuer != "" && (err != nil || issuer.Scheme != "https" && !isLoopback(issuer.Host)):
+	case o.OIDCIssuer != "" && (err != nil || issuer.Scheme != "https" && !process.IsLoopback(issuer.Host)):
 		return invalid("must be an HTTPS URL, such as https://issuer.example.com", OIDCIssuer)
 	case o.KeysGrace < 0:
 		return invalid("must not be negative", KeysGrace)
@@ -65,7 +66,7 @@ func (o *APIOptions) validate() error {
 		return invalid("must be at least 1", MaxConnections)
 	case o.NoAuth && o.Authenticated():
 		return invalid("conflicts with API keys and with an issuer", NoAuth)
-	case !o.NoAuth && !o.Authenticated() && !isLoopback(o.Listen) && isAddress(o.Listen):
+	case !o.NoAuth && !o.Authenticated() && !process.IsLoopback(o.Listen) && isAddress(o.Listen):
 		return &OptionError{[]Option{Listen}, &OpenAPIError{o.Listen}}
 	}
 	return nil
@@ -81,10 +82,10 @@ func (e *OpenAPIError) Error() string {
 // allowHost returns the check of the Host header. On a network, callers authenticate with a key that a web page of another site does
 // not have. So any host is allowed there, unless the operator lists them: proxies and load balancers use names of their own.
 func (o *APIOptions) allowHost(allowed []string) func(host string) bool {
-	if o.Authenticated() && !isLoopback(o.Listen) && len(allowed) == 0 {
+	if o.Authenticated() && !process.IsLoopback(o.Listen) && len(allowed) == 0 {
 		return nil
 	}
-	return hostsOf(o.Listen, allowed).allow
+	return process.HostsOf(o.Listen, allowed).Allow
 }
 
 // start serves the API. It returns its URL and what it needs to be ready.
@@ -137,7 +138,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 // certificate returns the configuration of TLS, nil for none.
 func (o *APIOptions) certificate(ctx context.Context, p *process.Process) (*tls.Config, error) {
 	if o.TLSCert == "" {
-		if o.Authenticated() && !isLoopback(o.Listen) {
+		if o.Authenticated() && !process.IsLoopback(o.Listen) {
 			p.Log.Warn().Msg("callers send their keys unencrypted: configure a TLS certificate, or put a proxy with TLS in front")
 		}
 		return nil, nil //nolint:nilnil // as documented
@@ -169,8 +170,8 @@ func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (aut
 				Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, AllowClientAudience: o.OIDCAllowClientAudience,
 			})
 			return err
-		}, Untrusted)
-		if Untrusted(err) {
+		}, refusal.Untrusted)
+		if refusal.Untrusted(err) {
 			err = optionError(fmt.Errorf("%w: add its certificate authority to those of the system", err), OIDCIssuer)
 		}
 		if err != nil {

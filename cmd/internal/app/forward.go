@@ -8,7 +8,7 @@ import (
 
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/webhook"
-	"clientele/publisher"
+	"clientele/publisher/subscription"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,7 +37,7 @@ func (o *ForwardOptions) validate() error {
 	switch {
 	case err != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https":
 		return invalid("must be an HTTP or HTTPS URL, such as https://crm.example.com/clients", ForwardURL)
-	case to.Scheme == "http" && !o.PlainHTTP && !isLoopback(to.Host):
+	case to.Scheme == "http" && !o.PlainHTTP && !process.IsLoopback(to.Host):
 		return &OptionError{[]Option{ForwardURL}, &PlainHTTPError{to.Host}}
 	case o.InFlight < 1 || o.InFlight > 1000:
 		return invalid("must be from 1 to 1000", InFlight)
@@ -68,7 +68,7 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 	}
 	forwarder := webhook.New(webhook.Config{URL: o.URL, Secret: o.Secret, UserAgent: o.UserAgent, Log: p.Log})
 	slots := make(chan struct{}, o.InFlight)
-	subscription, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the signal to stop
+	consuming, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the signal to stop
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots }()
@@ -79,7 +79,7 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 		return check, fmt.Errorf("consume the events: %w", err)
 	}
 	p.OnStop("forwarding", func(ctx context.Context) error {
-		subscription.Stop()
+		consuming.Stop()
 		for range cap(slots) { // waits for the attempts in progress
 			select {
 			case slots <- struct{}{}:
@@ -92,19 +92,19 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 		p.Log.Info().Str("to", to.Host).Msg("forwarding events")
 	}
 	return process.Check{Name: "events", Probe: func(ctx context.Context) error {
-		_, err := publisher.OpenSubscription(ctx, js, o.Name)
+		_, err := subscription.Open(ctx, js, o.Name)
 		return err
 	}}, nil
 }
 
 // subscription returns the durable consumer. If it is missing and the NATS user may create consumers, subscription creates it.
 func (o *ForwardOptions) subscription(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	consumer, err := publisher.OpenSubscription(ctx, js, o.Name)
-	missing, ok := errors.AsType[*publisher.MissingSubscriptionError](err)
+	consumer, err := subscription.Open(ctx, js, o.Name)
+	missing, ok := errors.AsType[*subscription.MissingError](err)
 	if !ok {
 		return consumer, err
 	}
-	consumer, err = publisher.Subscribe(ctx, js, publisher.SubscriptionConfig{Name: o.Name})
+	consumer, err = subscription.Create(ctx, js, subscription.Config{Name: o.Name})
 	if errors.Is(err, nats.ErrNoResponders) {
 		return nil, missing
 	}

@@ -95,7 +95,7 @@ type CopyOptions struct {
 	Replicas int
 	// Progress is called from time to time with the part that is copied.
 	Progress func(part string, done, total int64)
-	// Lacking is called with a *PermissionError when NATS refuses a right. It must end the context.
+	// Lacking is called with a *refusal.PermissionError when NATS refuses a right. It must end the context.
 	Lacking func(error)
 }
 

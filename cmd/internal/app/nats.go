@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/refusal"
 
 	"github.com/nats-io/nats.go"
 )
@@ -29,7 +30,7 @@ type NATSOptions struct {
 }
 
 // Dial returns a connection, or an error within a few seconds. It does not reconnect: it is for commands that a person waits for.
-// lacking is called with a *PermissionError when the server refuses a right. The caller closes the connection.
+// lacking is called with a *refusal.PermissionError when the server refuses a right. The caller closes the connection.
 func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) {
 	servers, options, err := o.options(role)
 	if err != nil {
@@ -40,7 +41,7 @@ func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) 
 		nats.Timeout(2*time.Second),
 		nats.NoReconnect(),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-			if right := lackingRight(nc, role, err); right != nil {
+			if right := refusal.LackingRight(nc, role, err); right != nil {
 				lacking(right)
 			}
 		}),
@@ -85,7 +86,7 @@ func connect(ctx context.Context, p *process.Process, servers, role string, extr
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { p.Log.Info().Msg("reconnected to NATS") }),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-			right := lackingRight(nc, role, err)
+			right := refusal.LackingRight(nc, role, err)
 			if right != nil && p.Starting() {
 				p.Fatal(right)
 				return

@@ -35,7 +35,7 @@ func (o ProcessOptions) validate() error {
 		return invalid("must not be negative", StopTimeout)
 	}
 	for _, host := range o.AllowedHosts {
-		if !isHost(host) {
+		if !process.IsHost(host) {
 			return invalid("must be a host name without a port, such as clients.example.com", AllowedHosts)
 		}
 	}
@@ -60,12 +60,12 @@ func (o ProcessOptions) start(ctx context.Context, p *process.Process) (admin *p
 	if o.AdminListen == "" {
 		return admin, "", nil
 	}
-	if !isLoopback(o.AdminListen) {
+	if !process.IsLoopback(o.AdminListen) {
 		p.Log.Warn().Str("listen", o.AdminListen).Msg("the admin endpoints have no authentication: let only your monitoring reach them")
 	}
 	address, err = p.Serve(process.HTTP{
 		Name: "admin endpoints", Address: o.AdminListen, MaxConnections: maxAdminConnections,
-		Handler: admin.Handler(process.AdminConfig{AllowHost: hostsOf(o.AdminListen, o.AllowedHosts).allow, Profiles: o.Profiles}),
+		Handler: admin.Handler(process.AdminConfig{AllowHost: process.HostsOf(o.AdminListen, o.AllowedHosts).Allow, Profiles: o.Profiles}),
 	})
 	if err != nil {
 		return nil, "", listenError(err, AdminListen, o.AdminListen)

@@ -8,7 +8,9 @@ import (
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
+	"clientele/publisher/subscription"
 	"clientele/store"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -126,10 +128,10 @@ func setupAdvice(err error) string {
 		return lost.Error() + ": the others exist, so it was lost. Restore it, or create it empty: run clientele migrate " +
 			"with the same --data-dir, --nats-url and --database-url"
 	}
-	if subscription, ok := errors.AsType[*publisher.MissingSubscriptionError](err); ok {
+	if subscription, ok := errors.AsType[*subscription.MissingError](err); ok {
 		return subscription.Error() + ": create it as the operator, run clientele events subscribe " + subscription.Name
 	}
-	if subscription, ok := errors.AsType[*publisher.ExistingSubscriptionError](err); ok {
+	if subscription, ok := errors.AsType[*subscription.ExistingError](err); ok {
 		return subscription.Error() + ": to change it, run clientele events unsubscribe " + subscription.Name + " first"
 	}
 	_, noConsumer := errors.AsType[*publisher.MissingConsumerError](err)
@@ -141,7 +143,7 @@ func setupAdvice(err error) string {
 
 // rightAdvice says what to do about a right that the NATS user lacks.
 func rightAdvice(err error) string {
-	right, ok := errors.AsType[*app.PermissionError](err)
+	right, ok := errors.AsType[*refusal.PermissionError](err)
 	switch {
 	case !ok:
 		return ""
@@ -152,24 +154,24 @@ func rightAdvice(err error) string {
 	}
 }
 
-var adviceOnRefusals = map[app.Refusal]string{
-	app.DatabasePassword:          "check the user and the password in --database-url",
-	app.DatabaseUser:              "check the user and the sslmode in --database-url, and the server's pg_hba.conf",
-	app.DatabaseMissing:           "create the database, or use another one in --database-url",
-	app.DatabaseRight:             "use a role with this right in --database-url, see deploy/postgres/roles.sql",
-	app.DatabaseUntrusted:         "set the certificate authority of PostgreSQL with sslrootcert=FILE in --database-url, and use the host name in its certificate",
-	app.DatabaseClientCertificate: "set a certificate with sslcert=FILE and sslkey=FILE in --database-url",
-	app.NATSUntrusted:             "pass the certificate authorities of NATS as --nats-ca, and use the host name in its certificate in --nats-url",
-	app.NATSClientCertificate:     "pass a certificate that NATS accepts as --nats-cert and --nats-key",
-	app.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
-	app.NATSAccount: "the account of the NATS user does not reach the streams: use the user that deploy/nats/accounts.conf has for " +
+var adviceOnRefusals = map[refusal.Reason]string{
+	refusal.DatabasePassword:          "check the user and the password in --database-url",
+	refusal.DatabaseUser:              "check the user and the sslmode in --database-url, and the server's pg_hba.conf",
+	refusal.DatabaseMissing:           "create the database, or use another one in --database-url",
+	refusal.DatabaseRight:             "use a role with this right in --database-url, see deploy/postgres/roles.sql",
+	refusal.DatabaseUntrusted:         "set the certificate authority of PostgreSQL with sslrootcert=FILE in --database-url, and use the host name in its certificate",
+	refusal.DatabaseClientCertificate: "set a certificate with sslcert=FILE and sslkey=FILE in --database-url",
+	refusal.NATSUntrusted:             "pass the certificate authorities of NATS as --nats-ca, and use the host name in its certificate in --nats-url",
+	refusal.NATSClientCertificate:     "pass a certificate that NATS accepts as --nats-cert and --nats-key",
+	refusal.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
+	refusal.NATSAccount: "the account of the NATS user does not reach the streams: use the user that deploy/nats/accounts.conf has for " +
 		"this command (--nats-url, --nats-creds), and import what the file imports",
-	app.NATSUser: "check the user and the password in --nats-url, or the file of --nats-creds",
+	refusal.NATSUser: "check the user and the password in --nats-url, or the file of --nats-creds",
 }
 
 // refusalAdvice says what to do about a server that refuses this program.
 func refusalAdvice(err error) string {
-	advice := adviceOnRefusals[app.RefusalOf(err)]
+	advice := adviceOnRefusals[refusal.Of(err)]
 	if advice == "" {
 		return ""
 	}

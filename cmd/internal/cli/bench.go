@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/loadtest"
+	"clientele/cmd/internal/refusal"
 )
 
 // benchCmd measures a running Clientele as its callers and subscribers see it.
@@ -75,7 +75,7 @@ func (c *benchCmd) Run(e env) error {
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),
 	})
-	if app.Untrusted(err) {
+	if refusal.Untrusted(err) {
 		return untrustedAPI(err)
 	}
 	if _, redirect := errors.AsType[*loadtest.RedirectError](err); redirect {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/refusal"
 
 	"github.com/alecthomas/kong"
 )
@@ -137,7 +137,7 @@ func commandOf(err error) string {
 // explain returns the error of a command with advice. If the command lacked a right, that is the error: the command itself only
 // noticed that its context ended.
 func explain(ctx context.Context, err error) error {
-	lacking, ok := errors.AsType[*app.PermissionError](context.Cause(ctx))
+	lacking, ok := errors.AsType[*refusal.PermissionError](context.Cause(ctx))
 	if !ok {
 		return advise(err)
 	}

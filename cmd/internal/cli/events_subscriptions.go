@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/subscription"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -68,14 +68,14 @@ func (c *eventsSubscribeCmd) Run(e env) error {
 		return err
 	}
 	defer js.Conn().Close()
-	cfg := publisher.SubscriptionConfig{Name: c.Name, Since: c.Since.past()}
+	cfg := subscription.Config{Name: c.Name, Since: c.Since.past()}
 	switch c.Only {
 	case "created":
 		cfg.Subjects = []string{domain.SubjectCreated}
 	case "erased":
 		cfg.Subjects = []string{domain.SubjectErased}
 	}
-	if _, err := publisher.Subscribe(e.ctx, js, cfg); err != nil {
+	if _, err := subscription.Create(e.ctx, js, cfg); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "created consumer %s of stream %s\n", c.Name, domain.StreamEvents)
@@ -110,7 +110,7 @@ func (c *eventsUnsubscribeCmd) Run(e env) error {
 		return err
 	}
 	defer js.Conn().Close()
-	consumer, err := publisher.OpenSubscription(e.ctx, js, c.Name)
+	consumer, err := subscription.Open(e.ctx, js, c.Name)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (c *eventsUnsubscribeCmd) Run(e env) error {
 	if !yes {
 		return err
 	}
-	if err := publisher.Unsubscribe(e.ctx, js, c.Name); err != nil {
+	if err := subscription.Delete(e.ctx, js, c.Name); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "deleted consumer %s of stream %s\n", c.Name, domain.StreamEvents)
@@ -150,7 +150,7 @@ func (c *eventsLsCmd) Run(e env) error {
 	defer js.Conn().Close()
 	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	n := 0
-	for s, err := range publisher.Subscriptions(e.ctx, js) {
+	for s, err := range subscription.List(e.ctx, js) {
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (c *eventsLsCmd) Run(e env) error {
 	return err
 }
 
-func printSubscription(table *tabwriter.Writer, row int, s publisher.Subscription) error {
+func printSubscription(table *tabwriter.Writer, row int, s subscription.State) error {
 	if row == 0 {
 		fmt.Fprintln(table, "NAME\tPENDING\tUNACKNOWLEDGED\tLAST DELIVERY")
 	}
@@ -183,7 +183,7 @@ func printSubscription(table *tabwriter.Writer, row int, s publisher.Subscriptio
 	return err
 }
 
-func printSubscriptionJSON(e env, s publisher.Subscription) error {
+func printSubscriptionJSON(e env, s subscription.State) error {
 	return printJSON(e, struct {
 		Name           string    `json:"name"`
 		Pending        uint64    `json:"pending"`

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/importer"
+	"clientele/cmd/internal/refusal"
 )
 
 // importCmd creates the clients of a file through the API.
@@ -101,7 +101,7 @@ func (c *importCmd) report(e env, r importer.Result, err error) error {
 	switch {
 	case e.ctx.Err() != nil:
 		return errors.New("interrupted: import the file again for the rest; no client is created twice")
-	case app.Untrusted(err):
+	case refusal.Untrusted(err):
 		return untrustedAPI(err)
 	case err != nil:
 		return importAdvice(err)

@@ -16,6 +16,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/subscription"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -126,7 +127,7 @@ func startBroker(t *testing.T, main, all map[string]string) *broker {
 		}
 	}
 	for _, name := range []string{"mailer", "crm"} {
-		if _, err := publisher.Subscribe(t.Context(), b.js, publisher.SubscriptionConfig{Name: name}); err != nil {
+		if _, err := subscription.Create(t.Context(), b.js, subscription.Config{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,133 @@
+// Package subscription manages the durable consumers of subscribers on the stream of events.
+package subscription
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ackWait is how long a subscriber may keep an event before it is delivered again.
+const ackWait = 90 * time.Second
+
+// Config configures Create.
+type Config struct {
+	// Name is the name of the durable consumer.
+	Name string
+	// Since is the time of the first event; the zero time means the next event.
+	Since time.Time
+	// Subjects are the subjects to deliver; nil means all of the stream.
+	Subjects []string
+}
+
+// State is the state of a subscriber's durable consumer.
+type State struct {
+	Name       string
+	Pending    uint64    // events that were not delivered yet
+	AckPending int       // events that were delivered, but not acknowledged yet
+	Delivered  time.Time // of the last event; zero before the first
+}
+
+// MissingError means that the stream of events has no durable consumer with this name.
+type MissingError struct{ Name string }
+
+func (e *MissingError) Error() string {
+	return "consumer " + e.Name + " of stream " + domain.StreamEvents + " is missing"
+}
+
+// ExistingError means that the stream of events already has a durable consumer with this name.
+type ExistingError struct{ Name string }
+
+func (e *ExistingError) Error() string {
+	return "consumer " + e.Name + " of stream " + domain.StreamEvents + " already exists"
+}
+
+// Create creates the durable consumer of a subscriber, or returns an *ExistingError. The server delivers each event until
+// the subscriber acknowledges it.
+func Create(ctx context.Context, js jetstream.JetStream, cfg Config) (jetstream.Consumer, error) {
+	_, err := Open(ctx, js, cfg.Name)
+	if err == nil {
+		return nil, &ExistingError{cfg.Name}
+	}
+	if _, missing := errors.AsType[*MissingError](err); !missing {
+		return nil, err
+	}
+	settings := jetstream.ConsumerConfig{
+		Durable:        cfg.Name,
+		Description:    "Clientele: a subscriber",
+		FilterSubjects: cfg.Subjects,
+		DeliverPolicy:  jetstream.DeliverNewPolicy,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        ackWait,
+		MaxDeliver:     -1,
+	}
+	if !cfg.Since.IsZero() {
+		settings.DeliverPolicy, settings.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
+	}
+	consumer, err := js.CreateConsumer(ctx, domain.StreamEvents, settings)
+	if errors.Is(err, jetstream.ErrConsumerExists) { // created at the same time with other settings
+		return nil, &ExistingError{cfg.Name}
+	}
+	return consumer, wrap(err, "create", cfg.Name)
+}
+
+// Open returns the durable consumer of a subscriber, or a *MissingError.
+func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Consumer, error) {
+	consumer, err := js.Consumer(ctx, domain.StreamEvents, name)
+	return consumer, wrap(err, "look up", name)
+}
+
+// Delete deletes the durable consumer of a subscriber, or returns a *MissingError.
+func Delete(ctx context.Context, js jetstream.JetStream, name string) error {
+	return wrap(js.DeleteConsumer(ctx, domain.StreamEvents, name), "delete", name)
+}
+
+func wrap(err error, action, name string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return &MissingError{name}
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return &publisher.MissingStreamError{Stream: domain.StreamEvents}
+	default:
+		return fmt.Errorf("%s consumer %s of stream %s: %w", action, name, domain.StreamEvents, err)
+	}
+}
+
+// List returns the durable consumers of the events. It stops after an error.
+func List(ctx context.Context, js jetstream.JetStream) iter.Seq2[State, error] {
+	return func(yield func(State, error) bool) {
+		stream, err := js.Stream(ctx, domain.StreamEvents)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = &publisher.MissingStreamError{Stream: domain.StreamEvents}
+		}
+		if err != nil {
+			yield(State{}, fmt.Errorf("list the consumers: %w", err))
+			return
+		}
+		consumers := stream.ListConsumers(ctx)
+		for info := range consumers.Info() {
+			if info.Config.Durable == "" {
+				continue
+			}
+			s := State{Name: info.Name, Pending: info.NumPending, AckPending: info.NumAckPending}
+			if info.Delivered.Last != nil {
+				s.Delivered = *info.Delivered.Last
+			}
+			if !yield(s, nil) {
+				return
+			}
+		}
+		if err := consumers.Err(); err != nil {
+			yield(State{}, fmt.Errorf("list the consumers of stream %s: %w", domain.StreamEvents, err))
+		}
+	}
+}
