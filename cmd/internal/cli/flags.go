@@ -32,7 +32,9 @@ type listenFlags struct {
 
 	RateLimit      float64 `placeholder:"N" help:"Maximum requests per second for each caller; unlimited by default."`
 	MaxRequests    int     `default:"2048" placeholder:"N" help:"Maximum requests in progress; further ones receive 503 (${default})."`
-	MaxConnections int     `default:"8192" placeholder:"N" help:"Maximum open connections; further ones wait (${default})."`
+	MaxConnections int     `default:"8192" placeholder:"N" help:"Maximum open connections; further ones replace idle ones, or wait if none is idle (${default})."`
+
+	MaxConnectionsPerAddress int `default:"4096" placeholder:"N" help:"Maximum open connections of one address, 0 for any number; further ones replace its idle ones, or are closed (${default})."`
 }
 
 // processFlags are the flags of serve, ingress and worker.
@@ -210,6 +212,8 @@ func (f *listenFlags) options() *app.APIOptions {
 		RateLimit:      f.RateLimit,
 		MaxRequests:    f.MaxRequests,
 		MaxConnections: f.MaxConnections,
+
+		ConnectionsPerAddress: f.MaxConnectionsPerAddress,
 	}
 }
 
