@@ -137,7 +137,7 @@ func breach(s string, form func(string, time.Time) string, now time.Time) string
 }
 
 // visible reports whether a character is visible alone. Spaces, joiners, marks, fillers and characters that change the direction of
-// text do not. They belong in names, but beside visible characters.
+// text are not. They belong in names, but beside visible characters.
 func visible(r rune) bool {
 	const brailleBlank = '\u2800' // a symbol without dots
 	return r != brailleBlank &&
