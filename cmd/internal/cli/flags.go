@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -96,7 +97,27 @@ type dataDirFlags struct {
 
 type databaseFlags struct {
 	DatabaseURL string `name:"database-url" placeholder:"URL" help:"PostgreSQL database, such as postgres://clientele@db.example.com/clientele."`
+
+	DatabaseURLFile secretFile `name:"database-url-file" predictor:"file" placeholder:"FILE" help:"File with this URL, instead of --database-url."`
 }
+
+// url returns the URL, or "".
+func (f *databaseFlags) url() string { return cmp.Or(f.DatabaseURL, string(f.DatabaseURLFile)) }
+
+// Validate returns what is wrong with the flags. The parser calls it for commands without a Validate of their own.
+func (f *databaseFlags) Validate() error {
+	return onlyOne("database-url", f.DatabaseURL, f.DatabaseURLFile)
+}
+
+// tokenFlags authenticate this program to the API.
+type tokenFlags struct {
+	Token     string     `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
+	TokenFile secretFile `predictor:"file" placeholder:"FILE" help:"File with the API key or token, instead of --token."`
+}
+
+func (f *tokenFlags) token() string { return cmp.Or(f.Token, string(f.TokenFile)) }
+
+func (f *tokenFlags) validate() error { return onlyOne("token", f.Token, f.TokenFile) }
 
 // streamFlags are settings of the streams. Without a flag, an existing stream keeps its setting and a new one has the default.
 type streamFlags struct {
@@ -160,15 +181,15 @@ type externalFlags struct {
 }
 
 // validate returns what is wrong with the flags.
-func (f externalFlags) validate() error {
-	if f.NatsURL == "" || f.DatabaseURL == "" {
+func (f *externalFlags) validate() error {
+	if f.NatsURL == "" || f.url() == "" {
 		return errors.New("--nats-url and --database-url are required; without servers, run clientele serve")
 	}
-	return nil
+	return f.databaseFlags.Validate()
 }
 
-func (f externalFlags) options() app.BackendOptions {
-	return app.BackendOptions{NATS: f.natsFlags.options(), Database: app.StoreOptions{URL: f.DatabaseURL}}
+func (f *externalFlags) options() app.BackendOptions {
+	return app.BackendOptions{NATS: f.natsFlags.options(), Database: app.StoreOptions{URL: f.url()}}
 }
 
 // apiTLSFlags authenticate the API.
