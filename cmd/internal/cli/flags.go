@@ -60,7 +60,7 @@ func (f *processFlags) options() app.ProcessOptions {
 
 // runFlags are the flags of a process that runs until it is stopped.
 type runFlags struct {
-	AllowedHost     []string      `placeholder:"HOST" help:"Further Host header that is answered; addresses and localhost always are. Repeat the flag. Without it, an API with authentication on a network answers any."`
+	AllowedHost     []string      `placeholder:"HOST" help:"Host name that requests may have, besides localhost and addresses that reach the listener; repeat the flag. Without it, an API with authentication on a network accepts any host."`
 	Pprof           bool          `help:"Serve profiles at /debug/pprof on the admin address. They can contain personal data."`
 	ShutdownTimeout time.Duration `default:"20s" help:"How long work in progress may take after SIGTERM (${default})."`
 	logFlags        `embed:"" group:"process"`
