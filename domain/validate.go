@@ -136,8 +136,8 @@ func breach(s string, form func(string, time.Time) string, now time.Time) string
 	return ""
 }
 
-// visible reports whether a character is visible on its own. Spaces, joiners, marks, fillers and characters that change the direction of
-// text do not. They belong in names, but beside visible characters.
+// visible reports whether a character is visible alone. Spaces, joiners, marks, fillers and characters that change the direction of
+// text are not. They belong in names, but beside visible characters.
 func visible(r rune) bool {
 	const brailleBlank = '\u2800' // a symbol without dots
 	return r != brailleBlank &&

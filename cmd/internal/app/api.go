@@ -37,8 +37,11 @@ type APIOptions struct {
 	RateLimit float64
 	// MaxRequests is how many requests may be in progress; further ones receive 503.
 	MaxRequests int
-	// MaxConnections is how many connections may be open; further ones wait.
+	// MaxConnections is how many connections may be open. Further ones replace those without a request in progress, or wait.
 	MaxConnections int
+	// ConnectionsPerAddress is how many one remote address may have open, 0 for any number. Further ones replace its connections
+	// without a request in progress, or are closed.
+	ConnectionsPerAddress int
 }
 
 // Authenticated reports whether callers need a key or a token.
@@ -64,6 +67,8 @@ func (o *APIOptions) validate() error {
 		return invalid("must be at least 1", MaxRequests)
 	case o.MaxConnections < 1:
 		return invalid("must be at least 1", MaxConnections)
+	case o.ConnectionsPerAddress < 0:
+		return invalid("must not be negative", ConnectionsPerAddress)
 	case o.NoAuth && o.Authenticated():
 		return invalid("conflicts with API keys and with an issuer", NoAuth)
 	case !o.NoAuth && !o.Authenticated() && !process.IsLoopback(o.Listen) && isAddress(o.Listen):
@@ -112,7 +117,8 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 	p.OnStop("command log", func(context.Context) error { log.Close(); return nil })
 	stopping := make(chan struct{})
 	address, err := p.Serve(process.HTTP{
-		Name: "API", Address: o.Listen, TLS: certificate, MaxConnections: o.MaxConnections,
+		Name: "API", Address: o.Listen, TLS: certificate,
+		MaxConnections: o.MaxConnections, MaxConnectionsPerAddress: o.ConnectionsPerAddress,
 		OnShutdown: func() { close(stopping) },
 		Handler: ingress.NewHandler(log, b.db, ingress.Config{
 			Authenticator: authenticator,

@@ -17,6 +17,7 @@ const (
 	AllowedHosts          Option = "AllowedHosts"
 	BatchSize             Option = "BatchSize"
 	Concurrency           Option = "Concurrency"
+	ConnectionsPerAddress Option = "ConnectionsPerAddress"
 	DataDir               Option = "DataDir"
 	DatabaseURL           Option = "DatabaseURL"
 	ForwardURL            Option = "ForwardURL"

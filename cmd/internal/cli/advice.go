@@ -49,6 +49,7 @@ var flagOf = map[app.Option]string{
 	app.AllowedHosts:          "--allowed-host",
 	app.BatchSize:             "--batch-size",
 	app.Concurrency:           "--concurrency",
+	app.ConnectionsPerAddress: "--max-connections-per-address",
 	app.DataDir:               "--data-dir",
 	app.DatabaseURL:           "--database-url",
 	app.ForwardURL:            "URL",

@@ -70,7 +70,7 @@ func (c *copyFlags) options(e env) (app.CopyOptions, *copyProgress) {
 		Process: e.process(app.ProcessOptions{}, c.logFlags),
 		Backends: app.BackendOptions{
 			NATS:     c.natsFlags.options(),
-			Database: app.StoreOptions{URL: c.DatabaseURL, DataDir: c.DataDir},
+			Database: app.StoreOptions{URL: c.url(), DataDir: c.DataDir},
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		Dir:      c.Dir,

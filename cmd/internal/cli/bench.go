@@ -17,9 +17,9 @@ type benchCmd struct {
 	Duration    time.Duration `default:"10s" help:"How long to send requests (${default})."`
 	Count       int           `placeholder:"N" help:"How many requests to send, instead of --duration."`
 	Keys        bool          `help:"Send an Idempotency-Key with each request."`
-	Token       string        `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
+	tokenFlags    `embed:""`
 	apiTLSFlags   `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -47,7 +47,7 @@ func (c *benchCmd) Validate() error {
 	case c.Rate < 0 || c.Count < 0 || c.Duration <= 0:
 		return errors.New("--rate, --count and --duration must be positive")
 	}
-	return nil
+	return c.tokenFlags.validate()
 }
 
 // Run measures and prints the result.
@@ -63,7 +63,7 @@ func (c *benchCmd) Run(e env) error {
 	defer nc.Close()
 	r, err := loadtest.Run(e.ctx, loadtest.Config{
 		URL:         c.URL,
-		Token:       c.Token,
+		Token:       c.token(),
 		UserAgent:   userAgent(),
 		TLS:         certificates,
 		Connections: c.Connections,

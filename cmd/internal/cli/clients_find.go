@@ -42,7 +42,7 @@ func (c *clientsFindCmd) Validate() error {
 	case c.Limit < 1:
 		return errors.New("--limit must be at least 1")
 	}
-	return nil
+	return c.databaseFlags.Validate()
 }
 
 // Run prints the clients that match. Neither the output nor an error repeats the query, which is personal data.

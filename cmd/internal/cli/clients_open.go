@@ -64,5 +64,5 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 
 // openClients opens the database that has the clients. It must exist, with the schema of this program.
 func (f clientsFlags) openClients(ctx context.Context) (store.Store, error) {
-	return app.StoreOptions{URL: f.DatabaseURL, DataDir: f.DataDir}.OpenClients(ctx)
+	return app.StoreOptions{URL: f.url(), DataDir: f.DataDir}.OpenClients(ctx)
 }

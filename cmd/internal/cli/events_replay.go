@@ -44,7 +44,7 @@ func (c *eventsReplayCmd) Validate() error {
 	if c.Subject != "" && (!replaySubject.MatchString(c.Subject) || c.Subject == domain.SubjectCreated) {
 		return errors.New("--subject must be a subject without wildcards, such as client.replay.mailer; without the flag, events are published to their stream")
 	}
-	return nil
+	return c.databaseFlags.Validate()
 }
 
 // Run publishes the events of clients again.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -34,7 +35,9 @@ type listenFlags struct {
 
 	RateLimit      float64 `placeholder:"N" help:"Maximum requests per second for each caller; unlimited by default."`
 	MaxRequests    int     `default:"2048" placeholder:"N" help:"Maximum requests in progress; further ones receive 503 (${default})."`
-	MaxConnections int     `default:"8192" placeholder:"N" help:"Maximum open connections; further ones wait (${default})."`
+	MaxConnections int     `default:"8192" placeholder:"N" help:"Maximum open connections; further ones replace idle ones, or wait if none is idle (${default})."`
+
+	MaxConnectionsPerAddress int `default:"4096" placeholder:"N" help:"Maximum open connections of one address, 0 for any number; further ones replace its idle ones, or are closed (${default})."`
 }
 
 // processFlags are the flags of serve, ingress and worker.
@@ -59,7 +62,7 @@ func (f *processFlags) options() app.ProcessOptions {
 
 // runFlags are the flags of a process that runs until it is stopped.
 type runFlags struct {
-	AllowedHost     []string      `placeholder:"HOST" help:"Further Host header that is answered; addresses and localhost always are. Repeat the flag. Without it, an API with authentication on a network answers any."`
+	AllowedHost     []string      `placeholder:"HOST" help:"Host name that requests may have, besides localhost and addresses that reach the listener; repeat the flag. Without it, an API with authentication on a network accepts any host."`
 	Pprof           bool          `help:"Serve profiles at /debug/pprof on the admin address. They can contain personal data."`
 	ShutdownTimeout time.Duration `default:"20s" help:"How long work in progress may take after SIGTERM (${default})."`
 	logFlags        `embed:"" group:"process"`
@@ -96,7 +99,27 @@ type dataDirFlags struct {
 
 type databaseFlags struct {
 	DatabaseURL string `name:"database-url" placeholder:"URL" help:"PostgreSQL database, such as postgres://clientele@db.example.com/clientele."`
+
+	DatabaseURLFile secretFile `name:"database-url-file" predictor:"file" placeholder:"FILE" help:"File with this URL, instead of --database-url."`
 }
+
+// url returns the URL, or "".
+func (f *databaseFlags) url() string { return cmp.Or(f.DatabaseURL, string(f.DatabaseURLFile)) }
+
+// Validate returns what is wrong with the flags. The parser calls it for commands without a Validate of their own.
+func (f *databaseFlags) Validate() error {
+	return onlyOne("database-url", f.DatabaseURL, f.DatabaseURLFile)
+}
+
+// tokenFlags authenticate this program to the API.
+type tokenFlags struct {
+	Token     string     `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
+	TokenFile secretFile `predictor:"file" placeholder:"FILE" help:"File with the API key or token, instead of --token."`
+}
+
+func (f *tokenFlags) token() string { return cmp.Or(f.Token, string(f.TokenFile)) }
+
+func (f *tokenFlags) validate() error { return onlyOne("token", f.Token, f.TokenFile) }
 
 // streamFlags are settings of the streams. Without a flag, an existing stream keeps its setting and a new one has the default.
 type streamFlags struct {
@@ -160,15 +183,15 @@ type externalFlags struct {
 }
 
 // validate returns what is wrong with the flags.
-func (f externalFlags) validate() error {
-	if f.NatsURL == "" || f.DatabaseURL == "" {
+func (f *externalFlags) validate() error {
+	if f.NatsURL == "" || f.url() == "" {
 		return errors.New("--nats-url and --database-url are required; without servers, run clientele serve")
 	}
-	return nil
+	return f.databaseFlags.Validate()
 }
 
-func (f externalFlags) options() app.BackendOptions {
-	return app.BackendOptions{NATS: f.natsFlags.options(), Database: app.StoreOptions{URL: f.DatabaseURL}}
+func (f *externalFlags) options() app.BackendOptions {
+	return app.BackendOptions{NATS: f.natsFlags.options(), Database: app.StoreOptions{URL: f.url()}}
 }
 
 // apiTLSFlags authenticate the API.
@@ -218,6 +241,8 @@ func (f *listenFlags) options() *app.APIOptions {
 		RateLimit:               f.RateLimit,
 		MaxRequests:             f.MaxRequests,
 		MaxConnections:          f.MaxConnections,
+
+		ConnectionsPerAddress: f.MaxConnectionsPerAddress,
 	}
 }
 

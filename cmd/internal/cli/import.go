@@ -13,7 +13,6 @@ import (
 type importCmd struct {
 	File        string            `arg:"" predictor:"file" help:"File to import, or - for standard input."`
 	URL         string            `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"URL of the API (${default})."`
-	Token       string            `placeholder:"TOKEN" help:"API key or token. Set it in the environment: CLIENTELE_TOKEN."`
 	Format      string            `default:"auto" enum:"auto,csv,ndjson" placeholder:"FORMAT" help:"csv, ndjson, or auto: by the name of the file, or else by its first bytes (${default})."`
 	Map         map[string]string `placeholder:"COLUMN=MEMBER" help:"API member for a column, such as E-Mail=emailAddress; an empty member skips the column. Repeat the flag for each column."`
 	KeyColumn   string            `placeholder:"COLUMN" help:"Column or NDJSON member with a unique key for each row, such as an id in your system. It is not sent. Without it, the row's content is its key."`
@@ -21,6 +20,7 @@ type importCmd struct {
 	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; by default clients.rejects.csv beside clients.csv. An existing file is kept, and a number is added to the name."`
 	Connections int               `default:"64" placeholder:"N" help:"Maximum requests in progress (${default})."`
 	DryRun      bool              `help:"Validate locally: send nothing, write no file, and print row numbers and reasons."`
+	tokenFlags  `embed:""`
 	apiTLSFlags `embed:""`
 }
 
@@ -62,7 +62,7 @@ func (c *importCmd) Validate() error {
 	case len([]rune(c.Delimiter)) != 1:
 		return errors.New("--delimiter must be one character")
 	}
-	return nil
+	return c.tokenFlags.validate()
 }
 
 // Run imports the file.
@@ -80,7 +80,7 @@ func (c *importCmd) Run(e env) error {
 		KeyColumn:   c.KeyColumn,
 		Rejects:     c.Rejects,
 		URL:         c.URL,
-		Token:       c.Token,
+		Token:       c.token(),
 		Connections: c.Connections,
 		DryRun:      c.DryRun,
 		TLS:         certificates,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -33,13 +34,13 @@ func (*migrateCmd) Help() string {
 
 // Validate is called by the parser.
 func (c *migrateCmd) Validate() error {
-	if c.DataDir == "" && (c.NatsURL == "" || c.DatabaseURL == "") {
+	if c.DataDir == "" && (c.NatsURL == "" || c.url() == "") {
 		return errors.New("pass --nats-url and --database-url, or the --data-dir of clientele serve")
 	}
 	if c.Timeout <= 0 {
 		return errors.New("--timeout must be positive")
 	}
-	return c.streamFlags.validate()
+	return cmp.Or(c.databaseFlags.Validate(), c.streamFlags.validate())
 }
 
 // Run migrates and ends.
@@ -48,7 +49,7 @@ func (c *migrateCmd) Run(e env) error {
 		Process: e.process(app.ProcessOptions{}, c.logFlags),
 		Backends: app.BackendOptions{
 			NATS:     c.natsFlags.options(),
-			Database: app.StoreOptions{URL: c.DatabaseURL, DataDir: c.DataDir},
+			Database: app.StoreOptions{URL: c.url(), DataDir: c.DataDir},
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		Streams: c.streamFlags.options(),

@@ -38,7 +38,7 @@ func (c *restoreCmd) Validate() error {
 	if !slices.Contains([]int{0, 1, 3, 5}, c.Replicas) {
 		return errors.New("--replicas must be 1, 3 or 5")
 	}
-	return nil
+	return c.databaseFlags.Validate()
 }
 
 // Run restores the backup.

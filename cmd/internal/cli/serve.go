@@ -34,7 +34,7 @@ func (*serveCmd) Help() string {
 
 // Validate is called by the parser.
 func (c *serveCmd) Validate() error {
-	return cmp.Or(c.processFlags.validate(), c.streamFlags.validate(), advise(c.options().Validate()))
+	return cmp.Or(c.processFlags.validate(), c.databaseFlags.Validate(), c.streamFlags.validate(), advise(c.options().Validate()))
 }
 
 func (c *serveCmd) options() app.Options {
@@ -44,7 +44,7 @@ func (c *serveCmd) options() app.Options {
 		Process: c.processFlags.options(),
 		Backends: app.BackendOptions{
 			NATS:     c.natsFlags.options(),
-			Database: app.StoreOptions{URL: c.DatabaseURL, DataDir: c.DataDir},
+			Database: app.StoreOptions{URL: c.url(), DataDir: c.DataDir},
 			Embedded: app.EmbeddedOptions{Listen: c.NatsListen, ConfigFile: c.NatsConfig, EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		SetUp:  &streams,

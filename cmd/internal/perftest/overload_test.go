@@ -16,11 +16,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
 
 	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -34,12 +36,17 @@ type overload struct {
 
 	mu       sync.Mutex
 	outcomes map[string]int // of an attack, by kind and outcome
+
+	idling atomic.Int64 // idle connections of attackers
 }
+
+// idleConnections is the default of --max-connections.
+const idleConnections = 8192
 
 // attackPause is the pause of an attacker between attacks.
 const attackPause = 20 * time.Millisecond
 
-// TestOverload prints the effect of 1,000 slow connections, oversized bodies, cancelled streams and guessed keys on a legitimate caller and
+// TestOverload prints the effect of as many idle connections as the API accepts, 1,000 slow ones, oversized bodies, cancelled streams and guessed keys on a legitimate caller and
 // on memory. It has no limit for speed. It fails if the caller is refused, or if an attack is accepted.
 func TestOverload(t *testing.T) {
 	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
@@ -50,7 +57,8 @@ func TestOverload(t *testing.T) {
 	ca, keys := testcluster.NewAuthority(t), filepath.Join(t.TempDir(), "keys")
 	certificate, key := ca.Issue("api")
 	s := &overload{t: t, token: testcluster.NewKey(t, keys, "pipeline", "clients:write"), outcomes: map[string]int{}}
-	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--keys-file", keys, "--tls-cert", certificate, "--tls-key", key)
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--keys-file", keys, "--tls-cert", certificate, "--tls-key", key,
+		"--max-connections-per-address=0") // the attackers share one
 	serve.Ready()
 	s.address = strings.TrimPrefix(serve.API(), "http://")
 	s.trusted = ca.Client().Transport.(*http.Transport).TLSClientConfig
@@ -62,10 +70,36 @@ func TestOverload(t *testing.T) {
 	}
 	quiet := s.caller(length)
 	line("none", quiet, quiet)
-	ctx, lift := context.WithCancel(t.Context())
-	defer lift()
+	many, lift := s.attack()
+	many(idleConnections+1, s.idle) // so that they are always at the limit
+	publishertest.Eventually(t, "the idle connections are open", func() bool { return s.idling.Load() > idleConnections*99/100 })
+	line("8,192 idle connections", s.caller(length), quiet)
+	lift()
+	many, lift = s.attack()
+	many(500, s.slowHeader)
+	many(500, s.slowBody)
+	line("1,000 slow connections", s.caller(length), quiet)
+	many(4, s.oversized)
+	line("and oversized bodies", s.caller(length), quiet)
+	many(2, s.cancelled)
+	many(2, s.guess)
+	line("and cancelled streams, guessed keys", s.caller(length), quiet)
+	lift()
+	_ = table.Flush()
+	for outcome, n := range s.outcomes {
+		fmt.Fprintf(os.Stdout, "%9d  %s\n", n, outcome)
+		if strings.Contains(outcome, "202") {
+			t.Errorf("%s: %d times", outcome, n)
+		}
+	}
+	serve.Kill() // connections of attackers may delay a stop until --shutdown-timeout
+}
+
+// attack returns a function that starts n attackers, and one that ends all of them.
+func (s *overload) attack() (many func(n int, attack func(context.Context)), lift func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
 	var attackers sync.WaitGroup
-	many := func(n int, attack func(context.Context)) {
+	many = func(n int, attack func(context.Context)) {
 		for range n {
 			attackers.Go(func() {
 				for ctx.Err() == nil {
@@ -78,24 +112,7 @@ func TestOverload(t *testing.T) {
 			})
 		}
 	}
-	many(500, s.slowHeader)
-	many(500, s.slowBody)
-	line("1,000 slow connections", s.caller(length), quiet)
-	many(4, s.oversized)
-	line("and oversized bodies", s.caller(length), quiet)
-	many(2, s.cancelled)
-	many(2, s.guess)
-	line("and cancelled streams, guessed keys", s.caller(length), quiet)
-	lift()
-	attackers.Wait()
-	_ = table.Flush()
-	for outcome, n := range s.outcomes {
-		fmt.Fprintf(os.Stdout, "%9d  %s\n", n, outcome)
-		if strings.Contains(outcome, "202") {
-			t.Errorf("%s: %d times", outcome, n)
-		}
-	}
-	serve.Kill() // connections of attackers may delay a stop until --shutdown-timeout
+	return many, func() { cancel(); attackers.Wait() }
 }
 
 func (s *overload) note(kind string, outcome any) {
@@ -163,6 +180,28 @@ func (s *overload) drip(ctx context.Context, kind, atOnce string) {
 		case <-ctx.Done():
 		case <-time.After(100 * time.Millisecond):
 		}
+	}
+}
+
+// idle sends one request on a new connection, and keeps it until the server closes it.
+func (s *overload) idle(ctx context.Context) {
+	conn, err := (&tls.Dialer{Config: s.trusted}).DialContext(ctx, "tcp", s.address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if _, err := io.WriteString(conn, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		return
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		return
+	}
+	s.idling.Add(1)
+	defer s.idling.Add(-1)
+	if _, _ = io.Copy(io.Discard, conn); ctx.Err() == nil {
+		s.note("idle connection", "closed")
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/net/netutil"
 )
 
 // watchInterval is the interval of the checks of Watch.
@@ -34,6 +34,7 @@ type Process struct {
 
 	stopTimeout time.Duration
 	explain     func(error) error
+	shed        *prometheus.CounterVec
 
 	fatal   chan error
 	cancel  context.CancelFunc // cancels the context of Run's start function, and so ends Run
@@ -68,6 +69,9 @@ func New(cfg Config) *Process {
 	return &Process{
 		Log: cfg.Log, Metrics: metrics, stopTimeout: cfg.StopTimeout, explain: cfg.Explain,
 		fatal: make(chan error, 1), cancel: func() {},
+		shed: promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
+			Name: "clientele_http_connections_shed_total", Help: "Connections closed at a limit, to make room for others.",
+		}, []string{"listener"}),
 	}
 }
 
@@ -202,8 +206,11 @@ type HTTP struct {
 	Address string // HOST:PORT; with port 0, a free one is chosen
 	Handler http.Handler
 	TLS     *tls.Config // nil for plain HTTP
-	// MaxConnections is the maximum number of open connections; 0 means no limit. Further connections wait.
+	// MaxConnections is the maximum number of open connections. Further ones replace those without a request in progress, or wait.
 	MaxConnections int
+	// MaxConnectionsPerAddress is the maximum number of one remote address; 0 means no limit. Further ones replace those of the
+	// address without a request in progress, or are closed.
+	MaxConnectionsPerAddress int
 	// OnShutdown, if not nil, is called when Stop begins to wait for requests.
 	OnShutdown func()
 }
@@ -211,14 +218,13 @@ type HTTP struct {
 // Serve serves HTTP until Stop, which waits for requests in progress. It returns the address with its actual port. An error is
 // that of net.Listen.
 func (p *Process) Serve(h HTTP) (string, error) {
-	listener, err := net.Listen("tcp", h.Address)
+	socket, err := net.Listen("tcp", h.Address)
 	if err != nil {
 		return "", err
 	}
-	address := listener.Addr().String()
-	if h.MaxConnections > 0 {
-		listener = netutil.LimitListener(listener, h.MaxConnections)
-	}
+	address := socket.Addr().String()
+	limited := limitConnections(socket, h.MaxConnections, h.MaxConnectionsPerAddress, p.shed.WithLabelValues(h.Name))
+	var listener net.Listener = limited
 	if h.TLS != nil {
 		listener = tls.NewListener(listener, h.TLS)
 	}
@@ -227,7 +233,8 @@ func (p *Process) Serve(h HTTP) (string, error) {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      45 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       30 * time.Second,
+		ConnState:         limited.state,
 		MaxHeaderBytes:    16 << 10,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 100,

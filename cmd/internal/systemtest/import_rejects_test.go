@@ -170,7 +170,7 @@ func TestRejectsHaveNoFormulas(t *testing.T) {
 	i.correct("clients.rejects.csv", ",jane,", ",jane@example.com,")
 	i.run("clients.rejects.csv", cli.ExitError, "accepted 1, rejected 1")
 	i.has("clients.rejects.csv", "\n'@Jim,'-Smith,jim@example.com,'+447700900123,,3,", ",'=1+1\n")
-	// A cell that was typed again has no apostrophe.
+	// A corrected cell has no apostrophe.
 	i.correct("clients.rejects.csv", ",'=1+1", "", "'+447700900123", "+447700900124")
 	i.run("clients.rejects.csv", cli.ExitOK, "accepted 1, rejected 0")
 	i.clients(2, "the corrected rows")
