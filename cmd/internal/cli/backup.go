@@ -18,7 +18,7 @@ import (
 type copyFlags struct {
 	Dir string `arg:"" type:"path" help:"Directory of the backup."`
 
-	DataDir               string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve, used in place of --nats-url or --database-url (${default})."`
+	servedFlag            `embed:""`
 	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts the streams in the data directory."`
 	natsFlags             `embed:"" group:"nats"`
 	databaseFlags         `embed:"" group:"database"`
@@ -46,6 +46,9 @@ database. Do not erase clients, and do not retry or drop rejections, until the b
 
 // Run creates the backup.
 func (c *backupCmd) Run(e env) error {
+	if err := c.oneSystem(c.NatsURL, c.url()); err != nil {
+		return err
+	}
 	began := time.Now()
 	o, progress := c.options(e)
 	m, err := app.Backup(e.ctx, o)
@@ -70,7 +73,7 @@ func (c *copyFlags) options(e env) (app.CopyOptions, *copyProgress) {
 		Process: e.process(app.ProcessOptions{}, c.logFlags),
 		Backends: app.BackendOptions{
 			NATS:     c.natsFlags.options(),
-			Database: app.StoreOptions{URL: c.url(), DataDir: c.DataDir},
+			Database: app.StoreOptions{URL: c.url(), DataDir: c.dir()},
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		Dir:      c.Dir,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -42,7 +43,7 @@ type askFlags struct {
 // open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
 // is not a terminal. The caller calls closeAll.
 func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
-	if err := f.checkTerminal(e); err != nil {
+	if err := cmp.Or(f.oneSystem(f.NatsURL, f.url()), f.checkTerminal(e)); err != nil {
 		return nil, nil, nil, err
 	}
 	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
@@ -64,5 +65,5 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 
 // openClients opens the database that has the clients. It must exist, with the schema of this program.
 func (f clientsFlags) openClients(ctx context.Context) (store.Store, error) {
-	return app.StoreOptions{URL: f.url(), DataDir: f.DataDir}.OpenClients(ctx)
+	return app.StoreOptions{URL: f.url(), DataDir: f.dir()}.OpenClients(ctx)
 }

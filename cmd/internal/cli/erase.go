@@ -51,7 +51,7 @@ func (c *eraseCmd) Validate() error {
 			return fmt.Errorf("%s must be at most %d printable characters", flag, maxRemark)
 		}
 	}
-	return nil
+	return c.databaseFlags.Validate()
 }
 
 // Run erases the clients.

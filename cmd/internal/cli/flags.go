@@ -218,7 +218,21 @@ func (f apiTLSFlags) config() (*tls.Config, error) {
 
 // servedFlag names the clientele serve that an operator's tool works on, unless other flags name servers.
 type servedFlag struct {
-	DataDir string `default:"./clientele-data" placeholder:"DIR" help:"Data directory of clientele serve (${default}); unused if other flags name servers."`
+	DataDir string `placeholder:"DIR" help:"Data directory of clientele serve (./clientele-data); unused if other flags name servers."`
+}
+
+// defaultDataDir is the data directory of serve.
+const defaultDataDir = "./clientele-data"
+
+func (f servedFlag) dir() string { return cmp.Or(f.DataDir, defaultDataDir) }
+
+// oneSystem returns an error if one URL is set without the other. The default data directory would then supply the other half, and a
+// tool would combine two systems.
+func (f servedFlag) oneSystem(natsURL, databaseURL string) error {
+	if (natsURL == "") != (databaseURL == "") && f.DataDir == "" {
+		return &usageError{"pass both --nats-url and --database-url, or add the --data-dir of the serve that has the other"}
+	}
+	return nil
 }
 
 // clientsFlags name the database, for the operator's tools.
@@ -255,7 +269,7 @@ type operatorFlags struct {
 
 func (f operatorFlags) options() app.NATSOptions {
 	o := natsFlags{f.NatsURL, f.natsTLSFlags}.options()
-	o.Local = f.DataDir
+	o.Local = f.dir()
 	return o
 }
 

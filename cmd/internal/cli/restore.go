@@ -43,6 +43,9 @@ func (c *restoreCmd) Validate() error {
 
 // Run restores the backup.
 func (c *restoreCmd) Run(e env) error {
+	if err := c.oneSystem(c.NatsURL, c.url()); err != nil {
+		return err
+	}
 	if _, err := backup.ReadManifest(c.Dir); err != nil { // before a data directory is created
 		return err
 	}

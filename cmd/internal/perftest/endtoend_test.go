@@ -129,7 +129,7 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 // so it does as little as it can: http.Client would need as much time as the service.
 func postEach(b *testing.B, conn net.Conn, tokens <-chan struct{}) {
 	b.Helper()
-	request := fmt.Appendf(nil, "POST /api/v2/clients HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+
+	request := fmt.Appendf(nil, "POST /api/v2/clients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
 		"Content-Length: %d\r\n\r\n%s", len(testcluster.Full), testcluster.Full)
 	answers := bufio.NewReader(conn)
 	for range tokens {

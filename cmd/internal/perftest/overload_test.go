@@ -210,7 +210,7 @@ func (s *overload) slowHeader(ctx context.Context) {
 }
 
 func (s *overload) slowBody(ctx context.Context) {
-	s.drip(ctx, "slow body, with a key", "POST /api/v2/clients HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer "+
+	s.drip(ctx, "slow body, with a key", "POST /api/v2/clients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer "+
 		s.token+"\r\nContent-Length: 60000\r\n\r\n")
 }
 

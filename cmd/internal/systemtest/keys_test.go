@@ -196,7 +196,7 @@ func read(t *testing.T, api, token string) int {
 		t.Fatal(err)
 	}
 	if answer.Status == http.StatusServiceUnavailable &&
-		(answer.Object(t)["type"] != "/problems/unavailable" || !strings.Contains(answer.Body, "callers cannot be authenticated now")) {
+		(answer.Object(t)["type"] != "/problems/unavailable" || !strings.Contains(answer.Body, "cannot authenticate callers")) {
 		t.Errorf("%s", answer.Body)
 	}
 	return answer.Status

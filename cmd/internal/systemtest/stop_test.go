@@ -55,7 +55,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	fmt.Fprintf(slow, "POST /api/v2/clients HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(testcluster.Jane), testcluster.Jane[:10])
+	fmt.Fprintf(slow, "POST /api/v2/clients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(testcluster.Jane), testcluster.Jane[:10])
 	// A later request on the same listener is answered, so the first is in flight.
 	testcluster.Accepted(t, api, testcluster.Jane, "")
 	serve.Signal(syscall.SIGTERM)

@@ -42,7 +42,8 @@ func run(natsURL, path string) error {
 	for line := range strings.Lines(string(content)) {
 		w.seen[strings.Fields(line)[0]] = true
 	}
-	nc, err := nats.Connect(natsURL, nats.MaxReconnects(-1)) // an outage of the server must not end a subscriber
+	// An outage of the server must not end a subscriber. A refused password closes the connection, and must end it.
+	nc, err := nats.Connect(natsURL, nats.MaxReconnects(-1), nats.ClosedHandler(func(*nats.Conn) { stop() }))
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
@@ -70,6 +71,9 @@ func run(natsURL, path string) error {
 		return fmt.Errorf("consume events: %w", err)
 	}
 	<-ctx.Done()
+	if nc.IsClosed() {
+		return fmt.Errorf("lost the connection to NATS: %w", nc.LastError())
+	}
 	subscription.Drain() // processes the events that have arrived
 	<-subscription.Closed()
 	return nc.Flush() // their acks
