@@ -15,7 +15,7 @@ import (
 type connections struct {
 	net.Listener
 
-	max        int
+	max        int                // 0 for no limit
 	perAddress int                // 0 for no limit
 	shed       prometheus.Counter // of connections that were replaced or refused
 
@@ -76,7 +76,7 @@ func (l *connections) admit(c *connection) bool {
 		l.shed.Inc()
 		return false
 	}
-	for l.open >= l.max && !l.closed {
+	for l.max > 0 && l.open >= l.max && !l.closed {
 		if !l.replace("") {
 			l.changed.Wait()
 		}

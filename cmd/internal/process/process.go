@@ -206,7 +206,8 @@ type HTTP struct {
 	Address string // HOST:PORT; with port 0, a free one is chosen
 	Handler http.Handler
 	TLS     *tls.Config // nil for plain HTTP
-	// MaxConnections is the maximum number of open connections. Further ones replace those without a request in progress, or wait.
+	// MaxConnections is the maximum number of open connections; 0 means no limit. Further ones replace those without a request in
+	// progress, or wait.
 	MaxConnections int
 	// MaxConnectionsPerAddress is the maximum number of one remote address; 0 means no limit. Further ones replace those of the
 	// address without a request in progress, or are closed.
