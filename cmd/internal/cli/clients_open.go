@@ -43,7 +43,7 @@ type askFlags struct {
 // open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
 // is not a terminal. The caller calls closeAll.
 func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
-	if err := cmp.Or(f.oneSystem(f.NatsURL, f.url()), f.checkTerminal(e)); err != nil {
+	if err := cmp.Or(f.checkTerminal(e), f.oneSystem(f.NatsURL, f.url())); err != nil {
 		return nil, nil, nil, err
 	}
 	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
