@@ -14,8 +14,8 @@ import (
 
 // Options say what a process runs, and on what.
 type Options struct {
-	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the user of deploy/nats/accounts.conf that has
-	// the rights of the process, and the end of its inbox prefix.
+	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the end of the inbox prefix. Errors about a
+	// missing right name it, or operator for serve, as the user of deploy/nats/accounts.conf that has the right.
 	Role    string
 	Process ProcessOptions
 
