@@ -16,7 +16,9 @@ function welcome(event, client) {
   console.log(`welcomed client ${client.id}`) // the id only: logs are no place for personal data
 }
 
-const nc = await connect({ servers: process.env.NATS_URL ?? 'nats://127.0.0.1:4222' })
+// The library does not read the user and the password of a URL.
+const url = new URL(process.env.NATS_URL ?? 'nats://127.0.0.1:4222')
+const nc = await connect({ servers: url.host, user: url.username || undefined, pass: decodeURIComponent(url.password) || undefined })
 console.log(`waiting for client.created; ${welcomed} has ${seen.size} processed events`)
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => nc.drain())
 const consumer = await jetstream(nc).consumers.get('CLIENT_EVENTS', 'welcomer')
