@@ -58,7 +58,7 @@ func hold(t *testing.T, api, request string, n int) (held []net.Conn) {
 // isOpen reports whether the server has not closed the connection.
 func isOpen(t *testing.T, conn net.Conn) bool {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := conn.Read(make([]byte, 1))
@@ -102,14 +102,19 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if isOpen(t, held[0]) {
-					t.Error("the longest idle connection is open")
+				// The server notices that a connection is idle shortly after its response, so the order of neighbours is open.
+				closed := 0
+				for i, conn := range held {
+					if isOpen(t, conn) {
+						continue
+					}
+					if closed++; i >= most/2 {
+						t.Errorf("connection %d of %d is closed, and has not waited longest", i, most)
+					}
 				}
-				if !isOpen(t, held[most-1]) {
-					t.Error("the last connection is closed")
-				}
-				if shed := testcluster.Metric(t, serve.Admin(), `clientele_http_connections_shed_total{listener="API"}`); shed < 1 || shed > callers {
-					t.Errorf("%v connections were closed for %d callers", shed, callers)
+				shed := testcluster.Metric(t, serve.Admin(), `clientele_http_connections_shed_total{listener="API"}`)
+				if closed < 1 || closed > callers || shed != float64(closed) {
+					t.Errorf("%d connections are closed, and %v counted, for %d callers", closed, shed, callers)
 				}
 				serve.Kill()
 			})
