@@ -1,6 +1,7 @@
 package publisher_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"sync"
@@ -84,6 +85,40 @@ func TestOneOfManySecretsWins(t *testing.T) {
 				t.Errorf("ids %v", ids)
 			}
 		}
+	}
+}
+
+// lateJetStream calls meanwhile between a program's look-up of a missing command log and its creation.
+type lateJetStream struct {
+	jetstream.JetStream
+	meanwhile func()
+}
+
+func (l lateJetStream) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	stream, err := l.JetStream.Stream(ctx, name)
+	if name == domain.StreamCommands && errors.Is(err, jetstream.ErrStreamNotFound) {
+		l.meanwhile()
+	}
+	return stream, err
+}
+
+// Another program creates the streams, and an ingress starts, while this one is about to create them.
+func TestASecretInUseIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	deleteStreams(t, s.js)
+	var used uuid.UUID
+	late := lateJetStream{s.js, func() {
+		if err := publisher.MigrateStreams(t.Context(), s.js, publishertest.Streams); err != nil {
+			t.Fatal(err)
+		}
+		used = keyedID(t, s.nc)
+	}}
+	if err := publisher.MigrateStreams(t.Context(), late, publisher.StreamsConfig{LogMaxBytes: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	if id := keyedID(t, s.nc); id != used || id.Version() != 8 || settings(t, s.js).MaxBytes != 1<<20 {
+		t.Errorf("id %s, want %s", id, used)
 	}
 }
 

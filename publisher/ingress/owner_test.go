@@ -193,7 +193,9 @@ func (pendingLog) Rejection(context.Context, uuid.UUID) (domain.Rejection, error
 	return domain.Rejection{}, domain.Errorf(domain.CodeNotFound, "none")
 }
 
-func (pendingLog) Watch(uuid.UUID) (<-chan struct{}, func(), error) { return make(chan struct{}), func() {}, nil }
+func (pendingLog) Watch(uuid.UUID) (<-chan struct{}, func(), error) {
+	return make(chan struct{}), func() {}, nil
+}
 
 type noClients struct{ ingress.Clients }
 

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
