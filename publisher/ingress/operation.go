@@ -33,7 +33,7 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
-		problemNotFound.write(w, "there is no operation with this id, or its outcome is no longer kept")
+		problemNotFound.write(w, "there is no operation with this id that you may read, or its outcome is no longer kept")
 		return
 	case err != nil:
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))

@@ -13,8 +13,8 @@ type Scope string
 
 // The scopes.
 const (
-	ScopeWrite Scope = "clients:write" // create clients and read operations
-	ScopeRead  Scope = "clients:read"  // read clients and operations
+	ScopeWrite Scope = "clients:write" // create clients and read one's own operations
+	ScopeRead  Scope = "clients:read"  // read all clients and operations
 )
 
 // scopes are all scopes.
