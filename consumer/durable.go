@@ -12,8 +12,9 @@ import (
 )
 
 // ackWait is how long the server waits for a heartbeat or an ack before it delivers a command to another worker. The commands
-// of a worker that died wait as long.
-const ackWait = 6 * time.Second
+// of a worker that died wait as long. A worker that pauses for longer, on a machine without a free processor, only causes
+// redeliveries.
+const ackWait = 1500 * time.Millisecond
 
 // MissingConsumerError means that the command stream does not have the consumer of the workers.
 type MissingConsumerError struct{}

@@ -355,3 +355,21 @@ func TestAMissingConsumer(t *testing.T) {
 		t.Errorf("Ready: %v", err)
 	}
 }
+
+// An upgrade changes the consumer that an earlier version created.
+func TestMigrateChangesTheConsumer(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	want := s.consumerInfo().Config.AckWait
+	earlier := s.consumerInfo().Config
+	earlier.AckWait = 6 * time.Second
+	if _, err := s.js.UpdateConsumer(context.Background(), domain.StreamCommands, earlier); err != nil {
+		t.Fatal(err)
+	}
+	if err := consumer.Migrate(context.Background(), s.js); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.consumerInfo().Config.AckWait; got != want {
+		t.Errorf("the ack wait is %s, want %s", got, want)
+	}
+}

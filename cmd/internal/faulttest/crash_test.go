@@ -24,7 +24,6 @@ func TestCrash(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			s := testcluster.New(t)
-			s.AckWait(2 * time.Second)
 			ingress := s.Clientele("ingress")
 			var operations []string
 			for i := range 40 {

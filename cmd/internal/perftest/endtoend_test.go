@@ -179,3 +179,23 @@ func BenchmarkBacklog(b *testing.B) {
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "clients/s")
 }
+
+// BenchmarkTakeover kills a worker that has received a full batch, and measures until another has finished it.
+func BenchmarkTakeover(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		s := testcluster.New(b)
+		testcluster.Fill(b, s.JetStream.Conn(), consumer.DefaultBatchSize)
+		unlock := s.Lock()
+		killed := s.Clientele("worker")
+		s.LocksHeld()
+		other := s.Clientele("worker")
+		b.StartTimer()
+		killed.Kill()
+		unlock()
+		publishertest.Eventually(b, "every command is acknowledged", s.Drained)
+		b.StopTimer()
+		other.Stop()
+		b.StartTimer()
+	}
+}

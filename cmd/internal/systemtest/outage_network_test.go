@@ -74,7 +74,6 @@ func TestTheLogDoesNotAnswer(t *testing.T) {
 func TestConnectionsBreak(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
-	s.AckWait(2 * time.Second)
 	between := testcluster.NewProxy(t, s.NATS.URL)
 	ingress, worker := s.Behind(between, "ingress"), s.Behind(between, "worker")
 	callers := testcluster.NewTraffic(t, ingress.API())
@@ -99,7 +98,6 @@ func TestConnectionsBreak(t *testing.T) {
 func TestAnswersAreLate(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
-	s.AckWait(4 * time.Second)
 	between := testcluster.NewProxy(t, s.NATS.URL)
 	ingress := s.Behind(between, "ingress")
 	s.Behind(between, "worker")
@@ -141,7 +139,7 @@ func TestAnIngressIsCutOff(t *testing.T) {
 	s.Settled(ingress.API(), operations)
 }
 
-// A worker that has received commands is cut off, or paused, for longer than AckWait. Another processes them. When the first continues
+// A worker that has received commands is cut off, or paused, for longer than the ack wait. Another processes them. When the first continues
 // with its own commit and events, it does no harm.
 func TestAWorkerIsLate(t *testing.T) {
 	t.Parallel()
@@ -156,7 +154,6 @@ func TestAWorkerIsLate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := testcluster.New(t)
-			s.AckWait(2 * time.Second)
 			between := testcluster.NewProxy(t, s.NATS.URL)
 			ingress := s.Clientele("ingress")
 			operations := testcluster.PostTwenty(t, ingress.API())

@@ -312,17 +312,6 @@ func (s *Cluster) Terminate() {
 		WHERE datname = current_database() AND application_name = 'clientele'`)
 }
 
-// AckWait sets the time after which an unacknowledged command is delivered again, so that no test has to wait as long as production
-// does. It applies to workers that start later.
-func (s *Cluster) AckWait(d time.Duration) {
-	s.t.Helper()
-	config := s.Consumer().Config
-	config.AckWait = d
-	if _, err := s.JetStream.UpdateConsumer(context.Background(), domain.StreamCommands, config); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // Behind starts a process that reaches the proxy's server only through the proxy.
 func (s *Cluster) Behind(p *Proxy, role string) *Process {
 	s.t.Helper()
