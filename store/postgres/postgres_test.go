@@ -291,6 +291,33 @@ func TestErasedDuringAnInsert(t *testing.T) {
 	}
 }
 
+// TestAPeriodIsReadByItsIndex counts the clients of a minute in a table of several ranges of the index.
+func TestAPeriodIsReadByItsIndex(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := migrated(t, url)
+	admin := connect(t, url)
+	const n = 200_000 // one a second
+	if _, err := admin.Exec(t.Context(), `INSERT INTO clients (id, first_name, last_name, email_address, status, fingerprint, accepted_at, created_at)
+		SELECT gen_random_uuid(), 'Jane', 'Smith', 'jsmith@example.com', 'NotInvited', sha256(''), at, at
+		FROM generate_series(0, $1 - 1) AS second, to_timestamp(second) AS at`, n); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Exec(t.Context(), `VACUUM ANALYZE clients`); err != nil {
+		t.Fatal(err)
+	}
+	from := time.Unix(n/2, 0)
+	if counted, err := s.Count(t.Context(), from, from.Add(time.Minute)); err != nil || counted != 60 {
+		t.Errorf("Count returned %d and %v, want 60", counted, err)
+	}
+	if err := s.Close(); err != nil { // the session reports what it did
+		t.Fatal(err)
+	}
+	var scans int
+	if err := admin.QueryRow(t.Context(), `SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'clients_created_at'`).Scan(&scans); err != nil || scans != 1 {
+		t.Errorf("the index was used %d times, %v", scans, err)
+	}
+}
+
 func TestNoPasswordInErrors(t *testing.T) {
 	s, err := postgres.Open(t.Context(), postgres.Config{URL: "postgres://alice:sekrit@127.0.0.1:1/db"})
 	if err != nil {

@@ -1,0 +1,2 @@
+-- +goose Up
+-- PostgreSQL gains an index on created_at. SQLite has no index that costs an insert as little.
