@@ -50,6 +50,9 @@ type Store interface {
 	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
 	Ready(ctx context.Context) error
 
+	// Writable returns the error of Ready, or one that says why Create may not store clients.
+	Writable(ctx context.Context) error
+
 	// Migrate migrates the schema to this program's version and returns the versions before and after. It returns a *SchemaError
 	// if the schema is newer. Several programs may call it at once.
 	Migrate(ctx context.Context) (from, to int64, err error)
