@@ -69,7 +69,7 @@ func (c *eventsTailCmd) Run(e env) error {
 		case e.ctx.Err() != nil, errors.Is(err, io.EOF):
 			return nil
 		case ctx.Err() != nil:
-			return errors.New("the connection to NATS was lost")
+			return errors.New("the connection to NATS was lost: run this again")
 		case err != nil:
 			return err
 		}
