@@ -69,14 +69,14 @@ func newRegistry(t *testing.T, n int) registry {
 // left returns the ids of the clients in the database, and the tombstones.
 func (r registry) left(t *testing.T) (ids []uuid.UUID, tombstones []domain.Erasure) {
 	t.Helper()
-	tombstones, err := r.store.Export(t.Context(), func(c domain.Client) error {
+	marks, err := r.store.Export(t.Context(), func(c domain.Client) error {
 		ids = append(ids, c.ID)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ids, tombstones
+	return ids, marks.Erasures
 }
 
 func TestErase(t *testing.T) {
