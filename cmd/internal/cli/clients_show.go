@@ -45,13 +45,19 @@ func (c *clientsShowCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(e, newClientFacts(client, c.Body))
+	marks, err := db.Marks(e.ctx, id)
+	if err != nil {
+		return err
 	}
-	return c.print(e, client)
+	facts := newClientFacts(client, c.Body)
+	facts.LegalHold = activeHold(marks)
+	if c.JSON {
+		return printJSON(e, facts)
+	}
+	return c.print(e, client, facts.LegalHold)
 }
 
-func (c *clientsShowCmd) print(e env, client domain.Client) error {
+func (c *clientsShowCmd) print(e env, client domain.Client, hold *holdFacts) error {
 	body, err := client.JSON()
 	if err != nil {
 		return err
@@ -61,6 +67,9 @@ func (c *clientsShowCmd) print(e env, client domain.Client) error {
 	fmt.Fprintf(lines, "Status:\t%s\n", display(string(client.Status)))
 	fmt.Fprintf(lines, "Accepted at:\t%s\n", client.AcceptedAt.Format(time.RFC3339Nano))
 	fmt.Fprintf(lines, "Created at:\t%s\n", client.CreatedAt.Format(time.RFC3339Nano))
+	if hold != nil {
+		fmt.Fprintf(lines, "Legal hold:\tup to %s, by %s: %s\n", hold.Until, display(hold.Operator), display(hold.Reason))
+	}
 	if !c.Body {
 		fmt.Fprintf(lines, "Record:\t%s of personal data; --body shows it\n", countOf(len(body), "byte"))
 		return lines.Flush()
