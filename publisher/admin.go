@@ -37,6 +37,9 @@ func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 	return a, err
 }
 
+// JetStream returns the streams' server.
+func (a *Admin) JetStream() jetstream.JetStream { return a.js }
+
 // Pending reports whether a worker may still process the command with this id: it is on the log and not known to be finished.
 func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
 	command, err := last(ctx, a.commands, domain.SubjectCreate+id.String())

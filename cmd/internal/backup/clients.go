@@ -39,6 +39,10 @@ func encode(c domain.Client, eventMissing bool) ([]byte, error) {
 	return append(line, '\n'), err
 }
 
+// Row returns a client as a JSON object with everything that the database has about it: the record, and its members that are not part of
+// the API.
+func Row(c domain.Client) ([]byte, error) { return encode(c, false) }
+
 // decode refuses unknown members, which would be lost. Its errors quote no values.
 func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 	var r row
