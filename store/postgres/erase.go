@@ -31,14 +31,3 @@ func (s *Store) Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasur
 	}
 	return existed, nil
 }
-
-// withoutWriters runs f in a transaction that waits for inserts and erasures in progress and holds up new ones. An insert that
-// began before a tombstone existed could otherwise store the client after it was deleted. Readers do not wait.
-func (s *Store) withoutWriters(ctx context.Context, f func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE clients IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-			return err
-		}
-		return f(tx)
-	})
-}

@@ -56,6 +56,17 @@ func (s *Store) Marks(ctx context.Context, ids ...uuid.UUID) (store.Marks, error
 	return marks, nil
 }
 
+// withoutWriters runs f in a transaction that waits for inserts and erasures in progress and holds up new ones. An insert that
+// began before a tombstone existed could otherwise store the client after it was deleted. Readers do not wait.
+func (s *Store) withoutWriters(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `LOCK TABLE clients IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
 func insertErasure(ctx context.Context, tx pgx.Tx, e domain.Erasure) error {
 	_, err := tx.Exec(ctx, `INSERT INTO erasures (hash, erased_at, reason, operator) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (hash) DO NOTHING`, e.Hash[:], e.ErasedAt, e.Reason, e.Operator)

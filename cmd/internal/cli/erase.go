@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"os/user"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"clientele/domain"
-	"clientele/publisher"
-	"clientele/store"
 
 	"github.com/google/uuid"
 )
@@ -79,17 +76,18 @@ func (c *eraseCmd) Run(e env) error {
 		return err
 	}
 	defer closeAll()
+	x := eraser{clients: clients, streams: streams, reason: c.Reason, operator: cmp.Or(c.Operator, loginName())}
 	switch {
 	case c.LegalHold.isSet():
-		return c.hold(e, ids, clients, streams)
+		return x.hold(e, c.LegalHold, ids)
 	case c.Reapply:
-		return c.reapply(e, ids, clients, streams)
+		return x.reapply(e, ids, c.confirmFlags)
 	}
 	question := fmt.Sprintf("Erase everything about %s? This cannot be undone.", clientsNamed(ids))
 	if yes, err := c.confirmed(e, question, "erased"); !yes {
 		return err
 	}
-	return c.erase(e, ids, clients, streams)
+	return x.erase(e, ids)
 }
 
 // ids returns the ids that the flags name, each once.
@@ -106,86 +104,6 @@ func (c *eraseCmd) ids(e env) ([]uuid.UUID, error) {
 	}
 	return []uuid.UUID{id}, nil
 }
-
-// clientsNamed returns the id of one client, or the number of several.
-func clientsNamed(ids []uuid.UUID) string {
-	if len(ids) == 1 {
-		return "client " + ids[0].String()
-	}
-	return countOf(len(ids), "client")
-}
-
-// erase deletes the rows before the messages: a reader of the events can then look up no more than they contain.
-func (c *eraseCmd) erase(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) error {
-	gone, existed, failures, err := c.eraseRows(e, ids, clients, streams)
-	if err != nil {
-		return err
-	}
-	erased, err := streams.Erase(e.ctx, gone)
-	if err != nil {
-		return fmt.Errorf("the rows are erased, but not all messages: run this again: %w", err)
-	}
-	var rows int
-	var sum publisher.Erased
-	var found []uuid.UUID
-	for i, id := range gone {
-		if !existed[id] && erased[i] == (publisher.Erased{}) {
-			failures = append(failures, fmt.Errorf("no data about %s was found; %s was published anyway", id, domain.SubjectErased))
-			continue
-		}
-		found = append(found, id)
-		if existed[id] {
-			rows++
-		}
-		sum.Commands += erased[i].Commands
-		sum.Rejections += erased[i].Rejections
-		sum.Events += erased[i].Events
-	}
-	if len(found) > 0 {
-		fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; published %s\n",
-			strings.TrimPrefix(clientsNamed(found), "client "), rows, sum.Commands, sum.Rejections, sum.Events, domain.SubjectErased)
-	}
-	return failed(e, failures, "erased", len(found), ids)
-}
-
-// eraseRows deletes the rows and stores the tombstones. It returns the ids for which it did so, those that had a row, and why it left
-// out the others.
-func (c *eraseCmd) eraseRows(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) (gone []uuid.UUID, existed map[uuid.UUID]bool, failures []error, err error) {
-	existed = map[uuid.UUID]bool{}
-	for _, id := range ids {
-		pending, err := streams.Pending(e.ctx, id)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		if pending {
-			failures = append(failures, fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has completed", id))
-			continue
-		}
-		existed[id], err = clients.Erase(e.ctx, id, domain.NewErasure(id, time.Now(), c.Reason, c.operator()))
-		if held, ok := errors.AsType[*store.HeldError](err); ok {
-			failures = append(failures, fmt.Errorf("client %s is under legal hold up to %s: nothing was erased; to lift the hold, run clientele erase %s --legal-hold none",
-				id, held.Hold.Until(), id))
-			continue
-		}
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("%w; run this again", err)
-		}
-		gone = append(gone, id)
-	}
-	return gone, existed, failures, nil
-}
-
-// failed returns an error if there are failures. With several ids, it prints them and returns how many are done.
-func failed(e env, failures []error, verb string, done int, ids []uuid.UUID) error {
-	if len(failures) > 0 && len(ids) > 1 {
-		fmt.Fprintln(e.stderr, errors.Join(failures...))
-		return fmt.Errorf("%s %d of %s", verb, done, clientsNamed(ids))
-	}
-	return errors.Join(failures...)
-}
-
-// operator returns the name to record.
-func (c *eraseCmd) operator() string { return cmp.Or(c.Operator, loginName()) }
 
 // loginName returns the name under which the operating system knows the operator, or "".
 func loginName() string {

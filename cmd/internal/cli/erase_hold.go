@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
-	"clientele/store"
 
 	"github.com/google/uuid"
 )
@@ -33,32 +31,15 @@ func (f *holdFlag) UnmarshalText(text []byte) (err error) {
 
 func (f holdFlag) isSet() bool { return f.lifts || !f.lastDay.IsZero() }
 
-// holdFacts describe a legal hold.
-type holdFacts struct {
-	Until    string    `json:"until"`
-	HeldAt   time.Time `json:"heldAt"`
-	Reason   string    `json:"reason"`
-	Operator string    `json:"operator"`
-}
-
-// activeHold returns the hold that counts now, or nil.
-func activeHold(marks store.Marks) *holdFacts {
-	held, ok := errors.AsType[*store.HeldError](marks.Refuse(time.Now()))
-	if !ok {
-		return nil
-	}
-	return &holdFacts{held.Hold.Until(), held.Hold.HeldAt, held.Hold.Reason, held.Hold.Operator}
-}
-
 // hold records or lifts legal holds.
-func (c *eraseCmd) hold(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) error {
-	one, verb := c.lift(e, clients), "released"
-	if !c.LegalHold.lifts {
-		missing, err := withoutData(e, ids, clients, streams)
+func (x eraser) hold(e env, flag holdFlag, ids []uuid.UUID) error {
+	one, verb := x.lift(e), "released"
+	if !flag.lifts {
+		missing, err := x.withoutData(e, ids)
 		if err != nil {
 			return err
 		}
-		one, verb = c.record(e, missing, clients), "held"
+		one, verb = x.record(e, flag, missing), "held"
 	}
 	var done []uuid.UUID
 	var failures []error
@@ -75,8 +56,8 @@ func (c *eraseCmd) hold(e env, ids []uuid.UUID, clients store.Store, streams *pu
 	}
 	if len(done) > 0 {
 		fmt.Fprintf(e.stdout, "%s %s", verb, strings.TrimPrefix(clientsNamed(done), "client "))
-		if !c.LegalHold.lifts {
-			fmt.Fprintf(e.stdout, " up to %s", c.LegalHold.lastDay.Format(time.DateOnly))
+		if !flag.lifts {
+			fmt.Fprintf(e.stdout, " up to %s", flag.lastDay.Format(time.DateOnly))
 		}
 		fmt.Fprintln(e.stdout)
 	}
@@ -84,12 +65,12 @@ func (c *eraseCmd) hold(e env, ids []uuid.UUID, clients store.Store, streams *pu
 }
 
 // record returns a function that records the hold of a client. The function returns why it did not, or an error.
-func (c *eraseCmd) record(e env, missing map[uuid.UUID]bool, clients store.Store) func(uuid.UUID) (failure, err error) {
+func (x eraser) record(e env, flag holdFlag, missing map[uuid.UUID]bool) func(uuid.UUID) (failure, err error) {
 	return func(id uuid.UUID) (failure, err error) {
 		if missing[id] {
 			return fmt.Errorf("no data about %s was found: it is not held", id), nil
 		}
-		err = clients.Hold(e.ctx, domain.NewHold(id, c.LegalHold.lastDay, time.Now(), c.Reason, c.operator()))
+		err = x.clients.Hold(e.ctx, domain.NewHold(id, flag.lastDay, time.Now(), x.reason, x.operator))
 		if domain.CodeOf(err) == domain.CodeErased {
 			return fmt.Errorf("client %s was erased: it is not held", id), nil
 		}
@@ -98,9 +79,9 @@ func (c *eraseCmd) record(e env, missing map[uuid.UUID]bool, clients store.Store
 }
 
 // lift is record for the end of a hold.
-func (c *eraseCmd) lift(e env, clients store.Store) func(uuid.UUID) (failure, err error) {
+func (x eraser) lift(e env) func(uuid.UUID) (failure, err error) {
 	return func(id uuid.UUID) (failure, err error) {
-		held, err := clients.Release(e.ctx, id)
+		held, err := x.clients.Release(e.ctx, id)
 		if err == nil && !held {
 			return fmt.Errorf("client %s is under no legal hold", id), nil
 		}
@@ -109,10 +90,10 @@ func (c *eraseCmd) lift(e env, clients store.Store) func(uuid.UUID) (failure, er
 }
 
 // withoutData returns those ids of which there is neither a row nor a message: a hold of a mistyped id would protect nothing.
-func withoutData(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) (map[uuid.UUID]bool, error) {
+func (x eraser) withoutData(e env, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	missing := map[uuid.UUID]bool{}
 	for _, id := range ids {
-		_, err := clients.Get(e.ctx, id)
+		_, err := x.clients.Get(e.ctx, id)
 		if domain.CodeOf(err) == domain.CodeNotFound {
 			missing[id] = true
 		} else if err != nil {
@@ -122,7 +103,7 @@ func withoutData(e env, ids []uuid.UUID, clients store.Store, streams *publisher
 	if len(missing) == 0 {
 		return missing, nil
 	}
-	found, err := withMessages(e, streams, func(id uuid.UUID) bool { return missing[id] })
+	found, err := x.withMessages(e, func(id uuid.UUID) bool { return missing[id] })
 	for id := range found {
 		delete(missing, id)
 	}

@@ -9,20 +9,18 @@ import (
 	"slices"
 
 	"clientele/domain"
-	"clientele/publisher"
-	"clientele/store"
 
 	"github.com/google/uuid"
 )
 
 // reapply erases again the clients with an erasure on record whose data exists, and stores missing tombstones. On record are the
 // tombstones, client.erased events and the named ids.
-func (c *eraseCmd) reapply(e env, named []uuid.UUID, clients store.Store, streams *publisher.Admin) error {
-	onRecord, unmarked, err := record(e, named, clients, streams)
+func (x eraser) reapply(e env, named []uuid.UUID, ask confirmFlags) error {
+	onRecord, unmarked, err := x.onRecord(e, named)
 	if err != nil {
 		return err
 	}
-	present, err := presentOf(e, onRecord, clients, streams)
+	present, err := x.presentOf(e, onRecord)
 	if err != nil {
 		return err
 	}
@@ -34,11 +32,11 @@ func (c *eraseCmd) reapply(e env, named []uuid.UUID, clients store.Store, stream
 		return nil
 	}
 	question := fmt.Sprintf("Erase everything about %s again, and store the missing tombstones? This cannot be undone.", countOf(len(present), "client"))
-	if yes, err := c.confirmed(e, question, "erased"); !yes {
+	if yes, err := ask.confirmed(e, question, "erased"); !yes {
 		return err
 	}
 	ids := sorted(unmarked)
-	stored, _, failures, err := c.eraseRows(e, ids, clients, streams)
+	stored, _, failures, err := x.eraseRows(e, ids)
 	if err != nil {
 		return err
 	}
@@ -47,16 +45,16 @@ func (c *eraseCmd) reapply(e env, named []uuid.UUID, clients store.Store, stream
 	}
 	err = failed(e, failures, "stored the tombstones of", len(stored), ids)
 	if len(present) > 0 {
-		err = errors.Join(err, c.erase(e, sorted(present), clients, streams))
+		err = errors.Join(err, x.erase(e, sorted(present)))
 	}
 	return err
 }
 
 type erasureHash = [sha256.Size]byte
 
-// record returns the hashes of all ids with an erasure on record, and those ids that have no tombstone.
-func record(e env, named []uuid.UUID, clients store.Store, streams *publisher.Admin) (onRecord map[erasureHash]bool, unmarked map[uuid.UUID]bool, err error) {
-	marks, err := clients.Marks(e.ctx)
+// onRecord returns the hashes of all ids with an erasure on record, and those ids that have no tombstone.
+func (x eraser) onRecord(e env, named []uuid.UUID) (onRecord map[erasureHash]bool, unmarked map[uuid.UUID]bool, err error) {
+	marks, err := x.clients.Marks(e.ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,16 +70,16 @@ func record(e env, named []uuid.UUID, clients store.Store, streams *publisher.Ad
 	for _, id := range named {
 		add(id)
 	}
-	return onRecord, unmarked, streams.EachClient(e.ctx, domain.SubjectErased, add)
+	return onRecord, unmarked, x.streams.EachClient(e.ctx, domain.SubjectErased, add)
 }
 
 // presentOf returns the ids on record of which there is a row, or a message with data.
-func presentOf(e env, onRecord map[erasureHash]bool, clients store.Store, streams *publisher.Admin) (map[uuid.UUID]bool, error) {
-	present, err := withMessages(e, streams, func(id uuid.UUID) bool { return onRecord[domain.ErasureHash(id)] })
+func (x eraser) presentOf(e env, onRecord map[erasureHash]bool) (map[uuid.UUID]bool, error) {
+	present, err := x.withMessages(e, func(id uuid.UUID) bool { return onRecord[domain.ErasureHash(id)] })
 	if err != nil {
 		return nil, err
 	}
-	_, err = clients.Export(e.ctx, func(c domain.Client) error {
+	_, err = x.clients.Export(e.ctx, func(c domain.Client) error {
 		if onRecord[domain.ErasureHash(c.ID)] {
 			present[c.ID] = true
 		}
@@ -91,12 +89,12 @@ func presentOf(e env, onRecord map[erasureHash]bool, clients store.Store, stream
 }
 
 // withMessages returns the wanted ids of which a stream has a message with data. A rejection because of an erasure has none.
-func withMessages(e env, streams *publisher.Admin, wanted func(uuid.UUID) bool) (found map[uuid.UUID]bool, err error) {
+func (x eraser) withMessages(e env, wanted func(uuid.UUID) bool) (found map[uuid.UUID]bool, err error) {
 	found, rejected := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
 	for subject, ids := range map[string]map[uuid.UUID]bool{
 		domain.SubjectCreated: found, domain.SubjectCreate: found, domain.SubjectRejected: rejected,
 	} {
-		err := streams.EachClient(e.ctx, subject, func(id uuid.UUID) {
+		err := x.streams.EachClient(e.ctx, subject, func(id uuid.UUID) {
 			if wanted(id) {
 				ids[id] = true
 			}
@@ -106,7 +104,7 @@ func withMessages(e env, streams *publisher.Admin, wanted func(uuid.UUID) bool) 
 		}
 	}
 	for id := range rejected {
-		rejection, err := streams.Rejection(e.ctx, id)
+		rejection, err := x.streams.Rejection(e.ctx, id)
 		if domain.CodeOf(err) != domain.CodeNotFound && rejection.Reason != domain.CodeErased {
 			found[id] = true
 		}

@@ -104,13 +104,6 @@ type exportedMsg struct {
 	Request jsontext.Value `json:"request,omitzero"`
 }
 
-// erasureFacts describe a tombstone.
-type erasureFacts struct {
-	ErasedAt time.Time `json:"erasedAt"`
-	Reason   string    `json:"reason"`
-	Operator string    `json:"operator"`
-}
-
 // exportOf collects everything about a client, or returns an error if there is nothing.
 func exportOf(e env, id uuid.UUID, clients store.Store, streams *publisher.Admin) (*exported, error) {
 	x := &exported{ID: id, ExportedAt: time.Now().UTC(), Events: []exportedMsg{}}
