@@ -15,8 +15,8 @@ import (
 
 // Store stores clients. It is safe for concurrent use, by several processes if the database allows it.
 //
-// An error means that the database is unavailable, and the call may be retried. Errors with a domain code and *SchemaError are
-// permanent.
+// An error means that the database is unavailable, and the call may be retried. Errors with a domain code, *SchemaError and
+// *HeldError are permanent.
 type Store interface {
 	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Ids that were erased
 	// are not free. Result i belongs to client i. If ids in a batch are equal, the first client is created before the others.
@@ -42,6 +42,21 @@ type Store interface {
 
 	Archiver
 
+	Eraser
+
+	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
+	Ready(ctx context.Context) error
+
+	// Migrate migrates the schema to this program's version and returns the versions before and after. It returns a *SchemaError
+	// if the schema is newer. Several programs may call it at once.
+	Migrate(ctx context.Context) (from, to int64, err error)
+
+	// Close waits for calls in progress and closes the connections.
+	Close() error
+}
+
+// Eraser erases clients, and keeps the marks that erasures and legal holds leave.
+type Eraser interface {
 	// Erase removes the client with this id and stores its tombstone, in one transaction, and reports whether the client existed.
 	// From then on Create never stores a client with this id. An earlier tombstone of the id stays unchanged. With a hold that
 	// counts at the time of the tombstone, Erase returns a *HeldError and changes nothing. The database may keep deleted data on
@@ -57,16 +72,6 @@ type Store interface {
 
 	// Marks returns the tombstones and the holds of these ids, or without ids all of them.
 	Marks(ctx context.Context, ids ...uuid.UUID) (Marks, error)
-
-	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
-	Ready(ctx context.Context) error
-
-	// Migrate migrates the schema to this program's version and returns the versions before and after. It returns a *SchemaError
-	// if the schema is newer. Several programs may call it at once.
-	Migrate(ctx context.Context) (from, to int64, err error)
-
-	// Close waits for calls in progress and closes the connections.
-	Close() error
 }
 
 // Archiver copies all clients and marks out of a database and into an empty one, for backups.

@@ -66,7 +66,8 @@ func (s suite) heldMeanwhile(t *testing.T) {
 		both.Go(func() { _, eraseErr = other.Erase(t.Context(), c.ID, domain.NewErasure(c.ID, time.Now(), "", "")) })
 		both.Wait()
 		_, refused := errors.AsType[*store.HeldError](eraseErr)
-		if !(holdErr == nil && refused) && !(eraseErr == nil && domain.CodeOf(holdErr) == domain.CodeErased) {
+		held, erased := holdErr == nil && refused, eraseErr == nil && domain.CodeOf(holdErr) == domain.CodeErased
+		if !held && !erased {
 			t.Fatalf("Hold returned %v, Erase %v", holdErr, eraseErr)
 		}
 	}

@@ -162,7 +162,7 @@ func (r registry) erasedOf(t *testing.T) (ids []string) {
 
 // TestEraseReapply brings back what a restore could: a row without its tombstone, an event, a command, a rejection, and an erasure that
 // only a file has.
-func TestEraseReapply(t *testing.T) { //nolint:gocyclo // one client for each way back
+func TestEraseReapply(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t, 7)
 	row, event, command, rejected, listed, refused, stays := r.clients[0].ID, r.clients[1], r.clients[2].ID, r.clients[3].ID, r.clients[4].ID, r.clients[5].ID, r.clients[6].ID

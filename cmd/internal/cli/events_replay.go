@@ -110,14 +110,14 @@ func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, strea
 }
 
 // events returns the events of clients. Those for a subscriber that receives no bodies have none.
-func (c *eventsReplayCmd) events(ctx context.Context, streams *publisher.Admin, clients []domain.Client) ([]domain.Event, error) {
-	idOnly, err := false, error(nil)
+func (c *eventsReplayCmd) events(ctx context.Context, streams *publisher.Admin, clients []domain.Client) (events []domain.Event, err error) {
+	idOnly := false
 	if name, ok := strings.CutPrefix(c.Subject, replayPrefix); ok && subscriptionName.MatchString(name) {
 		if idOnly, err = subscription.IsIDOnly(ctx, streams.JetStream(), name); err != nil {
 			return nil, err
 		}
 	}
-	events := make([]domain.Event, len(clients))
+	events = make([]domain.Event, len(clients))
 	for i := range clients {
 		if events[i], err = domain.NewEvent(clients[i]); err != nil {
 			return nil, err

@@ -18,7 +18,7 @@ import (
 )
 
 // TestExport exports a client with a message on each stream and a hold, and then what an erasure leaves of it.
-func TestExport(t *testing.T) { //nolint:gocyclo // one document
+func TestExport(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t, 2)
 	client := r.clients[0]
@@ -62,7 +62,7 @@ func TestExport(t *testing.T) { //nolint:gocyclo // one document
 	at := func(path string) any {
 		t.Helper()
 		var value any = x
-		for _, name := range strings.Split(path, "/") {
+		for name := range strings.SplitSeq(path, "/") {
 			switch v := value.(type) {
 			case map[string]any:
 				value = v[name]
