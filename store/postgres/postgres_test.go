@@ -295,26 +295,38 @@ func TestErasedDuringAnInsert(t *testing.T) {
 func TestAPeriodIsReadByItsIndex(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := migrated(t, url)
-	admin := connect(t, url)
-	const n = 200_000 // one a second
-	if _, err := admin.Exec(t.Context(), `INSERT INTO clients (id, first_name, last_name, email_address, status, fingerprint, accepted_at, created_at)
-		SELECT gen_random_uuid(), 'Jane', 'Smith', 'jsmith@example.com', 'NotInvited', sha256(''), at, at
-		FROM generate_series(0, $1 - 1) AS second, to_timestamp(second) AS at`, n); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := admin.Exec(t.Context(), `VACUUM ANALYZE clients`); err != nil {
-		t.Fatal(err)
-	}
+	const n = 200_000
+	seconds(t, url, n)
 	from := time.Unix(n/2, 0)
 	if counted, err := s.Count(t.Context(), from, from.Add(time.Minute)); err != nil || counted != 60 {
 		t.Errorf("Count returned %d and %v, want 60", counted, err)
 	}
-	if err := s.Close(); err != nil { // the session reports what it did
+	if err := s.Close(); err != nil { // the session reports what it did when it ends
 		t.Fatal(err)
 	}
-	var scans int
-	if err := admin.QueryRow(t.Context(), `SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'clients_created_at'`).Scan(&scans); err != nil || scans != 1 {
-		t.Errorf("the index was used %d times, %v", scans, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	admin := connect(t, url)
+	for scans := 0; scans == 0; {
+		if err := admin.QueryRow(ctx, `SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'clients_created_at'`).Scan(&scans); err != nil {
+			t.Fatalf("the index was not used: %v", err)
+		}
+	}
+}
+
+// seconds stores n clients, each created a second after the one before.
+func seconds(t testing.TB, url string, n int) {
+	t.Helper()
+	conn := connect(t, url)
+	for _, statement := range []string{
+		fmt.Sprintf(`INSERT INTO clients (id, first_name, last_name, email_address, status, fingerprint, accepted_at, created_at)
+			SELECT gen_random_uuid(), 'Jane', 'Smith', 'jsmith@example.com', 'NotInvited', sha256(''), at, at
+			FROM generate_series(0, %d - 1) AS second, to_timestamp(second) AS at`, n),
+		`VACUUM ANALYZE clients`, // as autovacuum does
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

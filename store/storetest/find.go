@@ -166,7 +166,7 @@ func BenchmarkTombstones(b *testing.B, without, with store.Store) {
 	for i := range tombstones {
 		tombstones[i] = domain.NewErasure(uuid.New(), time.Now(), "requested by the client", "operator")
 	}
-	if _, err := with.Load(b.Context(), all(nil), tombstones); err != nil {
+	if _, err := with.Load(b.Context(), all(nil), store.Marks{Erasures: tombstones}); err != nil {
 		b.Fatal(err)
 	}
 	BenchmarkIndexes(b, []Indexed{{Name: "0", Store: without}, {Name: strconv.Itoa(n), Store: with}})
@@ -203,21 +203,4 @@ func BenchmarkIndexes(b *testing.B, stores []Indexed) {
 func median(durations []time.Duration) time.Duration {
 	slices.Sort(durations)
 	return durations[len(durations)/2]
-}
-
-// BenchmarkCount measures Count of the last hundredth of BENCH_ROWS rows in each store.
-func BenchmarkCount(b *testing.B, stores []Indexed) {
-	n := rows(b)
-	for _, s := range stores {
-		fill(b, s.Store, n-n/100)
-		from := time.Now()
-		fill(b, s.Store, n/100)
-		b.Run(s.Name, func(b *testing.B) {
-			for b.Loop() {
-				if got, err := s.Store.Count(b.Context(), from, time.Now()); err != nil || got < n/100-batch {
-					b.Fatalf("Count returned %d and %v", got, err)
-				}
-			}
-		})
-	}
 }
