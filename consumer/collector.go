@@ -2,10 +2,12 @@ package consumer
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"clientele/domain"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -19,7 +21,7 @@ var (
 	pending     = prometheus.NewDesc("clientele_worker_pending_commands", "Commands not yet delivered to a worker.", nil, nil)
 	ackPending  = prometheus.NewDesc("clientele_worker_ack_pending_commands", "Commands delivered to a worker and not yet acknowledged.", nil, nil)
 	oldest      = prometheus.NewDesc("clientele_worker_oldest_command_age_seconds",
-		"Age of the oldest command without an outcome; 0 if there is none.", nil, nil)
+		"Age of the oldest command without an outcome; 0 if there is none. An ingress reports for how long it has observed it.", nil, nil)
 	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
 		"Messages that a stream has ever stored. It decreases when NATS loses the newest messages.", []string{"stream"}, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
@@ -30,7 +32,76 @@ var (
 const collectTimeout = 2 * time.Second
 
 // collector collects the metrics of the streams, and of the consumer that all workers share.
-type collector struct{ js jetstream.JetStream }
+type collector struct {
+	js      jetstream.JetStream
+	streams []string // the last one is the command log
+	// age returns the age of the oldest command without an outcome, or 0.
+	age func(context.Context, *jetstream.ConsumerInfo) (time.Duration, error)
+}
+
+// newCollector returns the collector of a worker, which may read all streams.
+func newCollector(js jetstream.JetStream) collector {
+	return collector{js, []string{domain.StreamEvents, domain.StreamRejections, domain.StreamCommands}, oldestAge(js)}
+}
+
+// Backlog is a prometheus.Collector of the command log for processes that are no workers: when no worker lives, they report how many
+// commands wait, and for how long. They may not read commands, so the age of the oldest one is a lower bound: the time since the
+// first scrape that found it.
+type Backlog struct {
+	collector
+
+	mu    sync.Mutex
+	floor uint64    // of the last scrape
+	since time.Time // of the first scrape that found this floor with commands above it; zero if there was none
+}
+
+// NewBacklog returns the collector of the log that the connection leads to.
+func NewBacklog(nc *nats.Conn) (*Backlog, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backlog{}
+	b.collector = collector{js, []string{domain.StreamRejections, domain.StreamCommands}, b.observedAge}
+	return b, nil
+}
+
+// observedAge returns the time since the first call that found this ack floor with commands above it.
+func (b *Backlog) observedAge(_ context.Context, info *jetstream.ConsumerInfo) (time.Duration, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if idle(info) {
+		b.since = time.Time{}
+		return 0, nil
+	}
+	if info.AckFloor.Stream != b.floor || b.since.IsZero() {
+		b.floor, b.since = info.AckFloor.Stream, time.Now()
+	}
+	return time.Since(b.since), nil
+}
+
+// idle reports whether every command has its outcome.
+func idle(info *jetstream.ConsumerInfo) bool { return info.NumPending == 0 && info.NumAckPending == 0 }
+
+// oldestAge returns a function that reads the oldest command without an outcome from the log.
+func oldestAge(js jetstream.JetStream) func(context.Context, *jetstream.ConsumerInfo) (time.Duration, error) {
+	return func(ctx context.Context, info *jetstream.ConsumerInfo) (time.Duration, error) {
+		if idle(info) {
+			return 0, nil
+		}
+		msgs, err := jetstreamext.GetBatch(ctx, js, domain.StreamCommands, 1, jetstreamext.GetBatchSeq(info.AckFloor.Stream+1))
+		if err != nil {
+			return 0, err
+		}
+		for msg, err := range msgs {
+			if err != nil {
+				return 0, err
+			}
+			return time.Since(msg.Time), nil
+		}
+		return 0, jetstreamext.ErrNoMessages
+	}
+}
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
@@ -47,7 +118,7 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	var log *jetstream.StreamInfo
-	for _, name := range []string{domain.StreamEvents, domain.StreamRejections, domain.StreamCommands} {
+	for _, name := range c.streams {
 		stream, err := c.js.Stream(ctx, name)
 		if err != nil {
 			return
@@ -66,18 +137,7 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 	info := consumer.CachedInfo()
 	gauge(pending, float64(info.NumPending))
 	gauge(ackPending, float64(info.NumAckPending))
-	if info.NumPending == 0 && info.NumAckPending == 0 {
-		gauge(oldest, 0)
-		return
-	}
-	msgs, err := jetstreamext.GetBatch(ctx, c.js, domain.StreamCommands, 1, jetstreamext.GetBatchSeq(info.AckFloor.Stream+1))
-	if err != nil {
-		return
-	}
-	for msg, err := range msgs {
-		if err == nil {
-			gauge(oldest, time.Since(msg.Time).Seconds())
-		}
-		return
+	if age, err := c.age(ctx, info); err == nil {
+		gauge(oldest, age.Seconds())
 	}
 }

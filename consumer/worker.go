@@ -81,7 +81,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	metrics, tracing := newMetrics(cfg.Metrics), newTracing(cfg.Traces)
 	w := &Worker{
-		collector: collector{js}, cfg: cfg, consumer: consumer,
+		collector: newCollector(js), cfg: cfg, consumer: consumer,
 		trimmer: trimmer{js: js, history: cfg.History, log: cfg.Log, trimmed: metrics.trimmed},
 	}
 	w.inFlight.ackWait = consumer.CachedInfo().Config.AckWait

@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"clientele/cmd/internal/process"
+	"clientele/consumer"
 	"clientele/publisher"
 )
 
@@ -122,6 +123,9 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 			return nil, err
 		}
 		a.apiURL, checks = url, append(checks, needed...)
+		if err := a.reportBacklog(b); err != nil {
+			return nil, err
+		}
 	}
 	if o.Forward != nil {
 		check, err := o.Forward.start(ctx, p, b)
@@ -139,6 +143,18 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		checks = append(checks, process.Check{Name: "database", Optional: o.API != nil, Probe: probe})
 	}
 	return checks, nil
+}
+
+// reportBacklog registers the metrics of the log, unless a worker in this process does.
+func (a *App) reportBacklog(b *backends) error {
+	if a.options.Worker != nil {
+		return nil
+	}
+	backlog, err := consumer.NewBacklog(b.conn)
+	if err != nil {
+		return err
+	}
+	return a.process.Metrics.Register(backlog)
 }
 
 // APIURL returns the URL of the API, with its port. It is "" before the API has started.

@@ -35,6 +35,7 @@ var rights = map[string][]string{
 		"client.sync.*",
 		"$JS.API.STREAM.INFO.CLIENT_COMMANDS",
 		"$JS.API.STREAM.INFO.CLIENT_REJECTIONS",
+		"$JS.API.CONSUMER.INFO.CLIENT_COMMANDS.worker",
 		"$JS.API.DIRECT.GET.CLIENT_COMMANDS.client.create.ID",
 		"$JS.API.DIRECT.GET.CLIENT_REJECTIONS.client.rejected.ID",
 	},

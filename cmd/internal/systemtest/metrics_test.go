@@ -38,8 +38,16 @@ func TestMetrics(t *testing.T) {
 		`clientele_http_request_duration_seconds_count{code="422",method="post",route="/api/v2/clients"}`: 1,
 		`clientele_log_publish_batch_commands_sum`:                                                        3,
 	})
+	// No worker lives. The oldest command is as old as the ingress can know.
+	is(ingress, map[string]float64{
+		"clientele_worker_pending_commands": 4, "clientele_worker_ack_pending_commands": 0, "clientele_log_commands": 4,
+	})
+	publishertest.Eventually(t, "the ingress reports the age of the oldest command", func() bool {
+		return testcluster.Metric(t, ingress.Admin(), "clientele_worker_oldest_command_age_seconds") > 0.1
+	})
 	worker := s.Clientele("worker")
 	publishertest.Eventually(t, "every command is processed", s.Drained)
+	is(ingress, map[string]float64{"clientele_worker_oldest_command_age_seconds": 0, "clientele_worker_pending_commands": 0})
 	publishertest.Eventually(t, "the metrics report an empty backlog", func() bool {
 		return testcluster.Metric(t, worker.Admin(), "clientele_worker_oldest_command_age_seconds") == 0
 	})

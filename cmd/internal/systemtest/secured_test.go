@@ -129,6 +129,12 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 	}
 	forward.Stop()
 
+	for _, p := range []*testcluster.Process{ingress, worker} {
+		if age := testcluster.Metric(t, p.Admin(), "clientele_worker_oldest_command_age_seconds"); age != 0 {
+			t.Errorf("the oldest command is %v s old: %s", age, p.Output())
+		}
+	}
+
 	// A key that is revoked is refused without a restart.
 	readerID := strings.Split(reader, "_")[1]
 	if status, stdout, stderr := testcluster.RunLine(t, "keys", "revoke", "--keys-file", keys, readerID); status != cli.ExitOK {
