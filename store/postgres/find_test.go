@@ -52,6 +52,7 @@ func BenchmarkCount(b *testing.B) {
 	const n = 1_000_000
 	seconds(b, url, n)
 	count := func(b *testing.B) {
+		b.Helper()
 		for b.Loop() {
 			from := time.Unix(n/2, 0)
 			if counted, err := s.Count(b.Context(), from, from.Add(n/100*time.Second)); err != nil || counted != n/100 {
