@@ -19,7 +19,10 @@ import (
 
 const (
 	// format increases when older programs cannot restore the new format.
-	format       = 2
+	format = 3
+	// formatWithoutAudit is the last format whose backups have no audit stream.
+	formatWithoutAudit = 2
+
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
 	erasuresFile = "erasures.json"
@@ -57,8 +60,8 @@ type Stream struct {
 	Consumers int `json:"consumers"`
 }
 
-// streams are copied in this order and restored in reverse, see Create and Restore.
-var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents}
+// streams are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last one.
+var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamAudit}
 
 // ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
 // format.
@@ -76,12 +79,16 @@ func ReadManifest(dir string) (m Manifest, err error) {
 	if err := json.Unmarshal(content, &m); err != nil {
 		return m, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, manifestFile), err)
 	}
-	if m.Format != format {
+	if m.Format != format && m.Format != formatWithoutAudit {
 		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads format %d: restore it with that version",
 			dir, m.Clientele, m.Format, format)
 	}
-	if len(m.Streams) != len(streams) {
-		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), len(streams))
+	want := len(streams)
+	if m.Format == formatWithoutAudit {
+		want--
+	}
+	if len(m.Streams) != want {
+		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), want)
 	}
 	return m, nil
 }

@@ -23,7 +23,9 @@ var scopes = []Scope{ScopeWrite, ScopeRead}
 // Caller is the sender of a request.
 type Caller struct {
 	// Name identifies the caller. Idempotency keys of different names are independent.
-	Name   string
+	Name string
+	// KeyID is the id of the API key of an authenticated caller, "" without one.
+	KeyID  string
 	Scopes []Scope
 }
 

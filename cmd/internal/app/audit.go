@@ -1,0 +1,85 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"os"
+
+	"clientele/cmd/internal/process"
+	"clientele/domain"
+	"clientele/publisher/audit"
+	"clientele/publisher/ingress/auth"
+
+	"github.com/nats-io/nats.go"
+)
+
+// AuditOptions say where actions are recorded besides the stream, and who acts.
+type AuditOptions struct {
+	// File is the audit log, or "".
+	File string
+	// Operator is the name of the person who acts.
+	Operator string
+}
+
+// Open returns a recorder of an operator's actions through a connection.
+func (o AuditOptions) Open(ctx context.Context, nc *nats.Conn) (*audit.Recorder, error) {
+	return audit.Open(ctx, audit.Config{Conn: nc, File: audit.File(o.File), Actor: o.Actor(nc)})
+}
+
+// Actor returns the operator. The connection, unless it is nil, has the operator's credential.
+func (o AuditOptions) Actor(nc *nats.Conn) domain.AuditActor {
+	actor := domain.AuditActor{Kind: domain.AuditOperator, Name: o.Operator, Host: hostName()}
+	if nc != nil {
+		actor.Credential = userOf(nc)
+	}
+	return actor
+}
+
+// userOf returns the name of the NATS user, or "" if the connection does not have it: it can be in a credentials file.
+func userOf(nc *nats.Conn) string {
+	u, err := url.Parse(nc.ConnectedUrl())
+	if err != nil {
+		return nc.Opts.User
+	}
+	name := ""
+	if nc.Opts.UserInfo != nil {
+		name, _ = nc.Opts.UserInfo()
+	}
+	return cmp.Or(u.User.Username(), nc.Opts.User, name)
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// openCollector opens the audit trail for a process that serves the API.
+func (o AuditOptions) openCollector(ctx context.Context, p *process.Process, b *backends, role string) (*audit.Collector, error) {
+	actor := domain.AuditActor{Kind: domain.AuditProcess, Name: role, Host: hostName()}
+	var recorder *audit.Recorder
+	err := await(ctx, p, "the audit trail", func(ctx context.Context) (err error) {
+		recorder, err = audit.Open(ctx, audit.Config{Conn: b.conn, File: audit.File(o.File), Actor: actor, Metrics: p.Metrics})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	collector := audit.NewCollector(recorder, p.Log)
+	p.OnStop("audit trail", func(context.Context) error { collector.Close(); return nil })
+	return collector, nil
+}
+
+// recordKeys returns a function that records a changed key. It applies at once: a key that was revoked must not be accepted for longer.
+func recordKeys(trail *audit.Collector) func(key auth.Key, added bool) {
+	return func(key auth.Key, added bool) {
+		action := domain.AuditKeyRevoked
+		if added {
+			action = domain.AuditKeyAdded
+		}
+		trail.Collect(domain.AuditRecord{Action: action, Result: domain.AuditSucceeded, Target: key.ID + " " + key.Name})
+	}
+}
