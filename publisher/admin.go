@@ -38,6 +38,9 @@ func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 	return a, nil
 }
 
+// Conn returns the connection.
+func (a *Admin) Conn() *nats.Conn { return a.js.Conn() }
+
 // Pending reports whether a worker may still process the command with this id: it is on the log and not known to be finished.
 func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
 	command, err := last(ctx, a.commands, domain.SubjectCreate+id.String())

@@ -28,18 +28,23 @@ type Filter struct {
 }
 
 func (f Filter) matches(r domain.AuditRecord) bool {
-	return (f.Until.IsZero() || !r.Time.After(f.Until)) &&
+	return (f.Since.IsZero() || !r.Time.Before(f.Since)) && (f.Until.IsZero() || !r.Time.After(f.Until)) &&
 		(f.Actor == "" || f.Actor == r.Actor.Name || f.Actor == r.Actor.Credential || f.Actor == r.Actor.KeyID) &&
 		(f.Action == "" || f.Action == r.Action) &&
 		(f.Client == uuid.Nil || f.Client == r.ClientID)
 }
 
+// clockSkew is how much earlier than its time a record can be on the stream. It is later by any time after a restore.
+const clockSkew = time.Hour
+
 // Read returns the records, oldest first. It stops after an error, which is a *publisher.MissingStreamError if the stream is missing.
 func Read(ctx context.Context, js jetstream.JetStream, f Filter) iter.Seq2[domain.AuditRecord, error] {
 	return func(yield func(domain.AuditRecord, error) bool) {
-		reader, err := publisher.ReadEvents(ctx, js, publisher.EventsConfig{
-			Stream: domain.StreamAudit, Since: f.Since, Next: f.Follow && f.Since.IsZero(), UpToNow: !f.Follow,
-		})
+		cfg := publisher.EventsConfig{Stream: domain.StreamAudit, Next: f.Follow && f.Since.IsZero(), UpToNow: !f.Follow}
+		if !f.Since.IsZero() {
+			cfg.Since = f.Since.Add(-clockSkew)
+		}
+		reader, err := publisher.ReadEvents(ctx, js, cfg)
 		if err != nil {
 			yield(domain.AuditRecord{}, err)
 			return
@@ -65,8 +70,7 @@ func Read(ctx context.Context, js jetstream.JetStream, f Filter) iter.Seq2[domai
 	}
 }
 
-// parse returns the record of a message. Its time and action are those of the message, whatever the body says: the server has set the
-// time, and has checked the right to the subject.
+// parse returns the record of a message. Its action is that of the subject, whatever the body says: NATS has checked the right to it.
 func parse(msg jetstream.Msg) (domain.AuditRecord, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -74,9 +78,8 @@ func parse(msg jetstream.Msg) (domain.AuditRecord, error) {
 	}
 	record, err := domain.ParseAuditRecord(msg.Data())
 	if err != nil {
-		record = domain.AuditRecord{Result: domain.AuditUnreadable}
+		record = domain.AuditRecord{Result: domain.AuditUnreadable, Time: meta.Timestamp.UTC()}
 	}
-	record.Time = meta.Timestamp.UTC()
 	record.Action = domain.AuditAction(strings.TrimPrefix(msg.Subject(), domain.SubjectAudit))
 	return record, nil
 }

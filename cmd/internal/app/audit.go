@@ -11,6 +11,7 @@ import (
 	"clientele/publisher/audit"
 	"clientele/publisher/ingress/auth"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 )
 
@@ -36,17 +37,32 @@ func (o AuditOptions) Actor(nc *nats.Conn) domain.AuditActor {
 	return actor
 }
 
-// userOf returns the name of the NATS user, or "" if the connection does not have it: it can be in a credentials file.
+// userOf returns the name of the NATS user, or "" if it is unknown.
 func userOf(nc *nats.Conn) string {
-	u, err := url.Parse(nc.ConnectedUrl())
-	if err != nil {
-		return nc.Opts.User
+	name := nc.Opts.User
+	if u, err := url.Parse(nc.ConnectedUrl()); err == nil {
+		name = cmp.Or(u.User.Username(), name)
 	}
-	name := ""
-	if nc.Opts.UserInfo != nil {
+	if name == "" && nc.Opts.UserInfo != nil {
 		name, _ = nc.Opts.UserInfo()
 	}
-	return cmp.Or(u.User.Username(), nc.Opts.User, name)
+	if name == "" && nc.Opts.UserJWT != nil {
+		name = userOfJWT(nc)
+	}
+	return name
+}
+
+// userOfJWT returns the name, or else the public key, of the user in a credentials file.
+func userOfJWT(nc *nats.Conn) string {
+	token, err := nc.Opts.UserJWT()
+	if err != nil {
+		return ""
+	}
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		return ""
+	}
+	return cmp.Or(claims.Name, claims.Subject)
 }
 
 func hostName() string {

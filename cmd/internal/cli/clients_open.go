@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -9,9 +8,11 @@ import (
 	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/store"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 )
 
 // clientFacts describe a client without personal data.
@@ -33,29 +34,57 @@ func newClientFacts(c domain.Client, body bool) clientFacts {
 	return facts
 }
 
-// askFlags are the flags of a command that acts on clients and their messages after a confirmation.
-type askFlags struct {
-	confirmFlags  `embed:""`
+// systemFlags name the two halves of a system, clients and streams, for a command that is recorded on its audit trail.
+type systemFlags struct {
 	operatorFlags `embed:"" group:"nats"`
 	databaseFlags `embed:"" group:"database"`
+	auditFlags    `embed:""`
 }
 
-// open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
-// is not a terminal. The caller calls closeAll.
-func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
-	if err := cmp.Or(f.checkTerminal(e), f.oneSystem(f.NatsURL, f.url())); err != nil {
+// connect opens the clients and connects to NATS. The caller calls closeAll.
+func (f *systemFlags) connect(e env) (clients store.Store, nc *nats.Conn, closeAll func(), err error) {
+	if err := f.oneSystem(f.NatsURL, f.url()); err != nil {
 		return nil, nil, nil, err
 	}
 	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	nc, err := f.dial(e)
-	if err != nil {
+	if nc, err = f.dial(e); err != nil {
 		return nil, nil, nil, errors.Join(err, clients.Close())
 	}
-	closeAll = func() {
+	return clients, nc, func() {
 		nc.Close()
 		_ = clients.Close()
+	}, nil
+}
+
+// openToRead opens the clients, and the audit trail on which reads are recorded. The caller calls closeAll.
+func (f *systemFlags) openToRead(e env) (clients store.Store, trail *audit.Recorder, closeAll func(), err error) {
+	clients, nc, closeAll, err := f.connect(e)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if trail, err = f.recorder(e.ctx, nc); err != nil {
+		closeAll()
+	}
+	return clients, trail, closeAll, err
+}
+
+// askFlags are the flags of a command that acts on clients and their messages after a confirmation.
+type askFlags struct {
+	confirmFlags `embed:""`
+	systemFlags  `embed:""`
+}
+
+// open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
+// is not a terminal. The caller calls closeAll.
+func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
+	if err := f.checkTerminal(e); err != nil {
+		return nil, nil, nil, err
+	}
+	clients, nc, closeAll, err := f.connect(e)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	if streams, err = publisher.OpenAdmin(e.ctx, nc); err != nil {
 		closeAll()

@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"clientele/domain"
 	"clientele/publisher"
@@ -16,15 +15,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxRemark is the maximum number of characters in the reason and in the operator's name.
-const maxRemark = 200
-
 // eraseCmd fulfils requests for erasure (UK GDPR, article 17) everywhere that Clientele stores data.
 type eraseCmd struct {
-	ID       string `arg:"" optional:"" name:"id" help:"ID of the client."`
-	From     string `type:"path" predictor:"file" placeholder:"FILE" help:"Erase all clients of this file: one ID per line; - is standard input."`
-	Reason   string `placeholder:"TEXT" help:"Reason to record with the erasure, up to 200 characters. Do not name the person."`
-	Operator string `placeholder:"NAME" help:"Your name to record with the erasure; by default your login name."`
+	ID     string `arg:"" optional:"" name:"id" help:"ID of the client."`
+	From   string `type:"path" predictor:"file" placeholder:"FILE" help:"Erase all clients of this file: one ID per line; - is standard input."`
+	Reason string `placeholder:"TEXT" help:"Reason to record with the erasure, up to 200 characters. Do not name the person."`
 
 	askFlags `embed:""`
 }
@@ -46,10 +41,8 @@ func (c *eraseCmd) Validate() error {
 	if (c.ID == "") == (c.From == "") {
 		return errors.New("pass either an id or --from")
 	}
-	for flag, text := range map[string]string{"--reason": c.Reason, "--operator": c.Operator} {
-		if utf8.RuneCountInString(text) > maxRemark || !utf8.ValidString(text) || strings.ContainsFunc(text, unprintable) {
-			return fmt.Errorf("%s must be at most %d printable characters", flag, maxRemark)
-		}
+	if err := checkRemark(c.Reason); err != nil {
+		return fmt.Errorf("--reason %w", err)
 	}
 	return c.databaseFlags.Validate()
 }
@@ -69,7 +62,25 @@ func (c *eraseCmd) Run(e env) error {
 	if yes, err := c.confirmed(e, question, "erased"); !yes {
 		return err
 	}
-	return c.erase(e, ids, clients, streams)
+	trail, err := c.recorder(e.ctx, streams.Conn())
+	if err != nil {
+		return err
+	}
+	records := make([]domain.AuditRecord, len(ids))
+	for i, id := range ids {
+		records[i] = domain.AuditRecord{Action: domain.AuditErase, Result: domain.AuditStarted, ClientID: id}
+	}
+	if err := trail.Record(e.ctx, records...); err != nil {
+		return err
+	}
+	gone, err := c.erase(e, ids, clients, streams)
+	for i, id := range ids {
+		records[i].Result = domain.AuditFailed
+		if slices.Contains(gone, id) {
+			records[i].Result = domain.AuditSucceeded
+		}
+	}
+	return trail.End(e.ctx, err, records...)
 }
 
 // ids returns the ids to erase, each once.
@@ -92,29 +103,30 @@ func clientsNamed(ids []uuid.UUID) string {
 	return countOf(len(ids), "client")
 }
 
-// erase deletes the rows before the messages: a reader of the events can then look up no more than they contain.
-func (c *eraseCmd) erase(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) error {
+// erase deletes the rows before the messages: a reader of the events can then look up no more than they contain. It returns the ids
+// that it has erased completely.
+func (c *eraseCmd) erase(e env, ids []uuid.UUID, clients store.Store, streams *publisher.Admin) (complete []uuid.UUID, err error) {
 	var gone []uuid.UUID
 	var failures []error
 	existed := map[uuid.UUID]bool{}
-	operator := cmp.Or(c.Operator, loginName())
+	operator := c.auditOptions().Operator
 	for _, id := range ids {
 		pending, err := streams.Pending(e.ctx, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if pending {
 			failures = append(failures, fmt.Errorf("the operation of client %s is pending: nothing was erased, run this again when it has completed", id))
 			continue
 		}
 		if existed[id], err = clients.Erase(e.ctx, id, domain.NewErasure(id, time.Now(), c.Reason, operator)); err != nil {
-			return fmt.Errorf("%w; run this again", err)
+			return nil, fmt.Errorf("%w; run this again", err)
 		}
 		gone = append(gone, id)
 	}
 	erased, err := streams.Erase(e.ctx, gone)
 	if err != nil {
-		return fmt.Errorf("the rows are erased, but not all messages: run this again: %w", err)
+		return nil, fmt.Errorf("the rows are erased, but not all messages: run this again: %w", err)
 	}
 	var rows int
 	var sum publisher.Erased
@@ -138,9 +150,9 @@ func (c *eraseCmd) erase(e env, ids []uuid.UUID, clients store.Store, streams *p
 	}
 	if len(failures) > 0 && len(ids) > 1 {
 		fmt.Fprintln(e.stderr, errors.Join(failures...))
-		return fmt.Errorf("erased %d of %s", len(found), clientsNamed(ids))
+		return gone, fmt.Errorf("erased %d of %s", len(found), clientsNamed(ids))
 	}
-	return errors.Join(failures...)
+	return gone, errors.Join(failures...)
 }
 
 // loginName returns the name under which the operating system knows the operator, or "".

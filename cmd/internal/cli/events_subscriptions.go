@@ -45,6 +45,7 @@ type eventsSubscribeCmd struct {
 	Only            string   `enum:",created,erased" default:"" placeholder:"TYPE" help:"Deliver only client.created (created) or only client.erased (erased); by default both."`
 
 	operatorFlags `embed:"" group:"nats"`
+	auditFlags    `embed:""`
 }
 
 // Help is printed by --help.
@@ -75,7 +76,10 @@ func (c *eventsSubscribeCmd) Run(e env) error {
 	case "erased":
 		cfg.Subjects = []string{domain.SubjectErased}
 	}
-	if _, err := subscription.Create(e.ctx, js, cfg); err != nil {
+	if err := c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: domain.AuditSubscribe, Target: c.Name}, func() error {
+		_, err := subscription.Create(e.ctx, js, cfg)
+		return err
+	}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "created consumer %s of stream %s\n", c.Name, domain.StreamEvents)
@@ -86,6 +90,7 @@ type eventsUnsubscribeCmd struct {
 	subscriptionArg `embed:""`
 	confirmFlags    `embed:""`
 	operatorFlags   `embed:"" group:"nats"`
+	auditFlags      `embed:""`
 }
 
 // Help is printed by --help.
@@ -119,7 +124,9 @@ func (c *eventsUnsubscribeCmd) Run(e env) error {
 	if !yes {
 		return err
 	}
-	if err := subscription.Delete(e.ctx, js, c.Name); err != nil {
+	if err := c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: domain.AuditUnsubscribe, Target: c.Name}, func() error {
+		return subscription.Delete(e.ctx, js, c.Name)
+	}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "deleted consumer %s of stream %s\n", c.Name, domain.StreamEvents)
