@@ -14,34 +14,34 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// audit adds the records that the audit stream lacks, and gives it the settings in the backup.
-func (r restore) audit(ctx context.Context) error {
-	if !slices.ContainsFunc(r.m.Streams, func(s Stream) bool { return s.Name == domain.StreamAudit }) {
+// restoreAudit adds the records that the audit stream lacks, and gives it the settings in the backup, or this number of replicas.
+func restoreAudit(ctx context.Context, cfg Config, js jetstream.JetStream, m Manifest, replicas int) error {
+	if !slices.ContainsFunc(m.Streams, func(s Stream) bool { return s.Name == domain.StreamAudit }) {
 		return nil
 	}
-	s, err := openCopy(r.Config, domain.StreamAudit)
+	s, err := openCopy(cfg, domain.StreamAudit)
 	if err != nil {
 		return err
 	}
-	stream, err := r.js.Stream(ctx, domain.StreamAudit)
+	stream, err := js.Stream(ctx, domain.StreamAudit)
 	if err != nil {
 		return err
 	}
 	settings := stream.CachedInfo().Config
-	settings.MaxAge, settings.Replicas = s.config.MaxAge, cmp.Or(r.Replicas, s.config.Replicas)
-	if _, err := r.js.UpdateStream(ctx, settings); err != nil {
+	settings.MaxAge, settings.Replicas = s.config.MaxAge, cmp.Or(replicas, s.config.Replicas)
+	if _, err := js.UpdateStream(ctx, settings); err != nil {
 		return err
 	}
-	known, err := r.recorded(ctx)
+	known, err := recorded(ctx, js)
 	if err != nil {
 		return err
 	}
-	return r.appendRecords(ctx, s, known)
+	return appendRecords(ctx, cfg, s, known)
 }
 
 // recorded returns the ids of the records on the audit stream.
-func (r restore) recorded(ctx context.Context) (map[string]bool, error) {
-	records, err := publisher.ReadEvents(ctx, r.js, publisher.EventsConfig{Stream: domain.StreamAudit, UpToNow: true, HeadersOnly: true})
+func recorded(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
+	records, err := publisher.ReadEvents(ctx, js, publisher.EventsConfig{Stream: domain.StreamAudit, UpToNow: true, HeadersOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +60,8 @@ func (r restore) recorded(ctx context.Context) (map[string]bool, error) {
 }
 
 // appendRecords publishes the copied records that are not known.
-func (r restore) appendRecords(ctx context.Context, s streamCopy, known map[string]bool) error {
-	to, err := publisher.OpenPublisher(ctx, r.Conn, domain.StreamAudit)
+func appendRecords(ctx context.Context, cfg Config, s streamCopy, known map[string]bool) error {
+	to, err := publisher.OpenPublisher(ctx, cfg.Conn, domain.StreamAudit)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (r restore) appendRecords(ctx context.Context, s streamCopy, known map[stri
 		}
 		msgs = msgs[:0]
 	}
-	_, err = s.read(ctx, r.Config, func(msg message) {
+	_, err = s.read(ctx, cfg, func(msg message) {
 		id := msg.header(jetstream.MsgIDHeader)
 		if known[id] {
 			return

@@ -61,11 +61,11 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 			missing = append(missing, s.Name)
 		}
 	}
-	if err := r.audit(ctx); err != nil {
-		return m, fmt.Errorf("restore stream %s: %w", domain.StreamAudit, err)
-	}
 	if err := r.clients(ctx); err != nil {
 		return m, err
+	}
+	if err := restoreAudit(ctx, cfg.Config, js, m, cfg.Replicas); err != nil {
+		return m, fmt.Errorf("restore stream %s: %w", domain.StreamAudit, err)
 	}
 	// Rejections precede events: the publisher of missing events requires both streams.
 	for _, name := range []string{domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os/user"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher/audit"
+	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -71,6 +73,11 @@ func (f auditFlags) recordInFile(record domain.AuditRecord) error {
 	return nil
 }
 
+// recordKey records a change of a keys file. Processes that use it record the change on the stream when they read the file.
+func (f auditFlags) recordKey(action domain.AuditAction, key auth.Key) error {
+	return f.recordInFile(domain.AuditRecord{Action: action, Result: domain.AuditStarted, Target: key.ID + " " + key.Name})
+}
+
 // maxRemark is the maximum number of characters in the reason and in the operator's name.
 const maxRemark = 200
 
@@ -97,4 +104,13 @@ func auditedID(id string) uuid.UUID {
 		return uuid.Nil
 	}
 	return parsed
+}
+
+// loginName returns the name under which the operating system knows the operator, or "".
+func loginName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -153,13 +152,4 @@ func (c *eraseCmd) erase(e env, ids []uuid.UUID, clients store.Store, streams *p
 		return gone, fmt.Errorf("erased %d of %s", len(found), clientsNamed(ids))
 	}
 	return gone, errors.Join(failures...)
-}
-
-// loginName returns the name under which the operating system knows the operator, or "".
-func loginName() string {
-	u, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	return u.Username
 }

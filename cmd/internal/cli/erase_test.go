@@ -143,7 +143,7 @@ func TestEraseRefuses(t *testing.T) {
 		"no ids":               {[]string{"--from=" + os.DevNull}, "the file has no ids"},
 		"a long reason":        {[]string{id, "--reason=" + strings.Repeat("x", 201)}, "--reason must be at most 200 printable characters"},
 		"a reason of lines":    {[]string{id, "--reason=a\nb"}, "--reason must be at most 200 printable characters"},
-		"a hidden operator":    {[]string{id, "--operator=a\u202eb"}, "--operator must be at most 200 printable characters"},
+		"a hidden operator":    {[]string{id, "--operator=a\u202eb"}, "--operator: must be at most 200 printable characters"},
 	} {
 		status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes"}, test.args...)...)
 		if status != cli.ExitUsage || !strings.Contains(stderr, test.want) || strings.Contains(stderr, "Jane") {

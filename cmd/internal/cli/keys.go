@@ -58,7 +58,7 @@ func (c *keysNewCmd) Run(e env) error {
 		return &usageError{"--expires: must be in the future"}
 	}
 	key, token := auth.NewKey(auth.Caller{Name: name, Scopes: scopes}, expires)
-	if err := c.recordInFile(domain.AuditRecord{Action: domain.AuditKeyAdded, Result: domain.AuditStarted, Target: keyTarget(key)}); err != nil {
+	if err := c.recordKey(domain.AuditKeyAdded, key); err != nil {
 		return err
 	}
 	if c.KeysFile == "" {
@@ -72,9 +72,6 @@ func (c *keysNewCmd) Run(e env) error {
 	}
 	return printKey(e, token, "Its line was added to "+c.KeysFile+".")
 }
-
-// keyTarget returns the id and the name of a key, for the audit trail.
-func keyTarget(key auth.Key) string { return key.ID + " " + key.Name }
 
 // addKey adds the line of a key to a keys file with these keys.
 func addKey(content []byte, keys []auth.Key, key auth.Key) ([]byte, error) {

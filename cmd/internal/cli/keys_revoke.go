@@ -86,7 +86,7 @@ func (c *keysRevokeCmd) remove(content []byte, keys []auth.Key) ([]byte, error) 
 		if !slices.Contains(c.IDs, key.ID) {
 			continue
 		}
-		if err := c.recordInFile(domain.AuditRecord{Action: domain.AuditKeyRevoked, Result: domain.AuditStarted, Target: keyTarget(key)}); err != nil {
+		if err := c.recordKey(domain.AuditKeyRevoked, key); err != nil {
 			return nil, err
 		}
 	}

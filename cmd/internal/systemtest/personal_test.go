@@ -35,13 +35,14 @@ func TestPersonalData(t *testing.T) {
 		p.Ready()
 		return p
 	}
-	ingress, worker := debug("ingress", "--keys-file", keys, "--rate-limit=1000"), debug("worker")
+	auditLog := filepath.Join(t.TempDir(), "audit.log")
+	ingress, worker := debug("ingress", "--keys-file", keys, "--rate-limit=1000", "--audit-log", auditLog), debug("worker")
 	dir := t.TempDir()
-	serve := testcluster.ClienteleWith(t, traces, "serve", "--data-dir", dir, "--log-level=debug", "--keys-file", keys)
+	serve := testcluster.ClienteleWith(t, traces, "serve", "--data-dir", dir, "--log-level=debug", "--keys-file", keys, "--audit-log", auditLog)
 	serve.Ready()
 
 	var problems strings.Builder
-	send := func(api, method, path, body string, headers ...string) {
+	send := func(api, method, path, body string, headers ...string) (status int) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, api+path, strings.NewReader(body))
 		if err != nil {
@@ -63,6 +64,7 @@ func TestPersonalData(t *testing.T) {
 		if answer.Status >= 300 {
 			fmt.Fprintln(&problems, answer.Header, answer.Body)
 		}
+		return answer.Status
 	}
 	good := fmt.Sprintf(testcluster.MarkedClient, "Zqmark")
 	drive := func(api string) {
@@ -102,6 +104,9 @@ func TestPersonalData(t *testing.T) {
 		post(good, "Authorization", "Bearer zqmark")
 		post(good, "Authorization", "zqmark zqmark")
 		post(good, "Accept", "text/zqmark")
+		publishertest.Eventually(t, "a client is read", func() bool {
+			return send(api, http.MethodGet, "/api/v2/clients/"+domain.KeyedID("pipeline", "zqmark").String(), "") == http.StatusOK
+		})
 		for _, path := range []string{"/zqmark", "/api/v2/clients/zqmark", "/api/v2/operations/zqmark?zqmark=zqmark"} {
 			send(api, http.MethodGet, path, "")
 		}
@@ -153,10 +158,20 @@ func TestPersonalData(t *testing.T) {
 		{"clients", "find", "--email", "zqmark", "--data-dir", dir},
 		{"clients", "show", erased, "--data-dir", dir},
 		{"clients", "show", erased, "--data-dir", dir, "--json"},
+		{"events", "replay", "--since", "1h", "--yes", "--data-dir", dir},
 		{"erase", "--yes", erased, "--data-dir", dir, "--nats-url", serve.NATSURL()},
+		{"audit", "ls", "--data-dir", dir},
+		{"audit", "ls", "--nats-url", s.NATS.URL, "--json"},
 	} {
 		_, stdout, stderr := testcluster.RunLine(t, line...)
 		fmt.Fprintln(&problems, stdout, stderr)
+	}
+	for _, line := range [][]string{ // what they print is personal data, and what they record is not
+		{"clients", "find", "--name", "Zqmark", "--body", "--data-dir", dir},
+		{"events", "tail", "--since", "1h", "--json", "--no-follow", "--id", "zqmark", "--data-dir", dir},
+		{"import", "zqmark.csv", "--url", ingress.API()},
+	} {
+		testcluster.RunLine(t, append(line, "--audit-log", auditLog)...)
 	}
 	var headers strings.Builder
 	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
@@ -168,11 +183,27 @@ func TestPersonalData(t *testing.T) {
 			}
 		}
 	}
+	var records strings.Builder
+	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
+		for _, msg := range testcluster.Messages(t, url, domain.StreamAudit) {
+			fmt.Fprintln(&records, msg.Subject, msg.Header, string(msg.Data))
+		}
+	}
 	for _, p := range []*testcluster.Process{ingress, worker, serve} {
 		fmt.Fprintln(&headers, testcluster.Get(t, p.Admin()+"/metrics").Body)
 		p.Stop()
 	}
+	copied, err := os.ReadFile(auditLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []domain.AuditAction{domain.AuditClientRead, domain.AuditRefused, domain.AuditRejectionRetry, domain.AuditClientFind, domain.AuditErase} {
+		if !strings.Contains(records.String(), domain.SubjectAudit+string(action)) {
+			t.Errorf("the audit trail has no %s: the test checks nothing", action)
+		}
+	}
 	written := map[string]string{
+		"the audit trail": records.String(), "the audit log": string(copied),
 		"the ingress's output, spans too": ingress.Output(), "the worker's output": worker.Output(), "serve's output": serve.Output(),
 		"nats-server's output": s.NATS.Output(), "problem documents and commands' output": problems.String(), "subjects, headers and metrics": headers.String(),
 	}
