@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ func NewCollector(r *Recorder, log zerolog.Logger) *Collector {
 	return &Collector{Recorder: r, log: log, failure: rate.Sometimes{Interval: reportFailure}, counts: map[domain.AuditRecord]int64{}}
 }
 
-// Collect records what has happened within the next second, and again until it is on disk. Equal records become one with their count.
+// Collect records what has happened within the next second, and tries again until the stream has it. Equal records become one with their count.
 func (c *Collector) Collect(record domain.AuditRecord) { c.add(record, 1) }
 
 func (c *Collector) add(record domain.AuditRecord, n int64) {
@@ -56,7 +57,7 @@ func (c *Collector) add(record domain.AuditRecord, n int64) {
 	}
 }
 
-// write writes what was collected, or keeps it for the next write.
+// write writes what was collected. If the stream does not have it, write keeps it for the next time.
 func (c *Collector) write() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -76,6 +77,9 @@ func (c *Collector) write() {
 	defer cancel()
 	if err := c.Record(ctx, records...); err != nil {
 		c.failure.Do(func() { c.log.Error().Err(err).Msg("cannot record refused requests, trying again") })
+		if _, onStream := errors.AsType[*FileError](err); onStream {
+			return
+		}
 		for record, n := range counts {
 			c.add(record, n)
 		}

@@ -143,11 +143,11 @@ func (r *Recorder) take() []*entry {
 	return entries
 }
 
-// append writes the file first: a record that is only there is of an action that was not carried out.
+// append writes to the stream first: a Collector tries that again during an outage, which would repeat the lines in the file.
 func (r *Recorder) append(records []domain.AuditRecord) error {
-	err := r.cfg.File.Append(records...)
+	err := r.publish(records)
 	if err == nil {
-		err = r.publish(records)
+		err = r.cfg.File.Append(records...)
 	}
 	if err != nil {
 		r.failed.Inc()
