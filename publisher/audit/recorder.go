@@ -93,7 +93,7 @@ func (r *Recorder) Record(ctx context.Context, records ...domain.AuditRecord) er
 	r.pool = append(r.pool, e)
 	if !r.writing {
 		r.writing = true
-		r.writer.Go(r.write) //nolint:contextcheck // a write has several callers, and no context of one may cancel it
+		r.writer.Go(r.write)
 	}
 	r.mu.Unlock()
 	var err error

@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -65,5 +66,42 @@ func TestReadsAreRecorded(t *testing.T) {
 	h.request(http.MethodGet, path, "").problem(t, http.StatusServiceUnavailable, "unavailable")
 	if a := h.request(http.MethodPost, "/api/v2/clients", jane, "Content-Type", "application/json"); a.StatusCode != http.StatusAccepted {
 		t.Errorf("%d: %s", a.StatusCode, a.body)
+	}
+}
+
+// collected are the records of refused requests.
+type collected struct{ records []domain.AuditRecord }
+
+func (*collected) Record(context.Context, ...domain.AuditRecord) error { return nil }
+func (c *collected) Collect(record domain.AuditRecord)                 { c.records = append(c.records, record) }
+
+// Each refusal is recorded with its reason, and with its caller if the token is valid.
+func TestRefusalsAreRecorded(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		headers []string
+		result  domain.AuditResult
+		caller  string
+	}{
+		{nil, "no_token", ""},
+		{[]string{"Authorization", "Bearer forged"}, "invalid_token", ""},
+		{[]string{"Authorization", "Bearer reader"}, "insufficient_scope", "reader"},
+		{[]string{"Authorization", "Bearer writer", "Sec-Fetch-Site", "cross-site"}, "cross_origin", ""},
+		{[]string{"Authorization", "Bearer writer"}, "rate_limited", "writer"},
+	} {
+		var audit collected
+		handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{
+			Authenticator: byName{}, RatePerCaller: 0.001, Audit: &audit, Logger: zerolog.Nop(),
+		})
+		serve(handler, c.headers...)
+		serve(handler, c.headers...)
+		if len(audit.records) == 0 {
+			t.Errorf("%s: no record", c.result)
+			continue
+		}
+		got := audit.records[len(audit.records)-1]
+		if got.Action != domain.AuditRefused || got.Result != c.result || got.Actor.Name != c.caller || got.Address == "" {
+			t.Errorf("%+v, want %s of %q", got, c.result, c.caller)
+		}
 	}
 }

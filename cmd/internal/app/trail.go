@@ -21,7 +21,7 @@ func (o AuditOptions) openCollector(ctx context.Context, p *process.Process, b *
 		return nil, err
 	}
 	collector := audit.NewCollector(recorder, p.Log)
-	p.OnStop("audit trail", func(context.Context) error { collector.Close(); return nil })
+	p.OnStop("audit trail", func(context.Context) error { collector.Close(); return nil }) //nolint:contextcheck // its last write has a timeout
 	return collector, nil
 }
 

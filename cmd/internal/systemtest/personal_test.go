@@ -166,13 +166,7 @@ func TestPersonalData(t *testing.T) {
 		_, stdout, stderr := testcluster.RunLine(t, line...)
 		fmt.Fprintln(&problems, stdout, stderr)
 	}
-	for _, line := range [][]string{ // what they print is personal data, and what they record is not
-		{"clients", "find", "--name", "Zqmark", "--body", "--data-dir", dir},
-		{"events", "tail", "--since", "1h", "--json", "--no-follow", "--id", "zqmark", "--data-dir", dir},
-		{"import", "zqmark.csv", "--url", ingress.API()},
-	} {
-		testcluster.RunLine(t, append(line, "--audit-log", auditLog)...)
-	}
+	readAndImport(t, auditLog, dir, ingress.API())
 	var headers strings.Builder
 	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
 		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections} {
@@ -183,12 +177,7 @@ func TestPersonalData(t *testing.T) {
 			}
 		}
 	}
-	var records strings.Builder
-	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
-		for _, msg := range testcluster.Messages(t, url, domain.StreamAudit) {
-			fmt.Fprintln(&records, msg.Subject, msg.Header, string(msg.Data))
-		}
-	}
+	records := auditTrail(t, s.NATS.URL, serve.NATSURL())
 	for _, p := range []*testcluster.Process{ingress, worker, serve} {
 		fmt.Fprintln(&headers, testcluster.Get(t, p.Admin()+"/metrics").Body)
 		p.Stop()
@@ -197,13 +186,8 @@ func TestPersonalData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, action := range []domain.AuditAction{domain.AuditClientRead, domain.AuditRefused, domain.AuditRejectionRetry, domain.AuditClientFind, domain.AuditErase} {
-		if !strings.Contains(records.String(), domain.SubjectAudit+string(action)) {
-			t.Errorf("the audit trail has no %s: the test checks nothing", action)
-		}
-	}
 	written := map[string]string{
-		"the audit trail": records.String(), "the audit log": string(copied),
+		"the audit trail": records, "the audit log": string(copied),
 		"the ingress's output, spans too": ingress.Output(), "the worker's output": worker.Output(), "serve's output": serve.Output(),
 		"nats-server's output": s.NATS.Output(), "problem documents and commands' output": problems.String(), "subjects, headers and metrics": headers.String(),
 	}
@@ -212,6 +196,12 @@ func TestPersonalData(t *testing.T) {
 			t.Error("there are no spans: the test checks nothing")
 		}
 	}
+	searchMarks(t, written)
+}
+
+// searchMarks fails the test if one of the texts has a marked value, or is empty.
+func searchMarks(t *testing.T, written map[string]string) {
+	t.Helper()
 	for where, text := range written {
 		if len(text) == 0 {
 			t.Errorf("nothing in %s: the test checks nothing", where)
@@ -223,6 +213,35 @@ func TestPersonalData(t *testing.T) {
 			}
 		}
 	}
+}
+
+// readAndImport runs commands that print personal data, and record none.
+func readAndImport(t *testing.T, auditLog, dir, api string) {
+	t.Helper()
+	for _, line := range [][]string{
+		{"clients", "find", "--name", "Zqmark", "--body", "--data-dir", dir},
+		{"events", "tail", "--since", "1h", "--json", "--no-follow", "--id", "zqmark", "--data-dir", dir},
+		{"import", "zqmark.csv", "--url", api},
+	} {
+		testcluster.RunLine(t, append(line, "--audit-log", auditLog)...)
+	}
+}
+
+// auditTrail returns the audit trails of servers, which have the actions of TestPersonalData.
+func auditTrail(t *testing.T, urls ...string) string {
+	t.Helper()
+	var records strings.Builder
+	for _, url := range urls {
+		for _, msg := range testcluster.Messages(t, url, domain.StreamAudit) {
+			fmt.Fprintln(&records, msg.Subject, msg.Header, string(msg.Data))
+		}
+	}
+	for _, action := range []domain.AuditAction{domain.AuditClientRead, domain.AuditRefused, domain.AuditRejectionRetry, domain.AuditClientFind, domain.AuditErase} {
+		if !strings.Contains(records.String(), domain.SubjectAudit+string(action)) {
+			t.Errorf("the audit trail has no %s: the test checks nothing", action)
+		}
+	}
+	return records.String()
 }
 
 // TestErase checks that nothing of an erased client is left on the disk of serve, and that another client is untouched.
