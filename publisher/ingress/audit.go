@@ -17,8 +17,7 @@ type Audit interface {
 	Collect(record domain.AuditRecord)
 }
 
-// noAudit records nothing.
-type noAudit struct{}
+type noAudit struct{} // records nothing
 
 func (noAudit) Record(context.Context, ...domain.AuditRecord) error { return nil }
 func (noAudit) Collect(domain.AuditRecord)                          {}
@@ -26,6 +25,5 @@ func (noAudit) Collect(domain.AuditRecord)                          {}
 // auditRecord returns the record of a request.
 func auditRecord(r *http.Request, caller auth.Caller, action domain.AuditAction, result domain.AuditResult) domain.AuditRecord {
 	address, _, _ := net.SplitHostPort(r.RemoteAddr)
-	actor := domain.AuditActor{Kind: domain.AuditCaller, Name: caller.Name, KeyID: caller.KeyID}
-	return domain.AuditRecord{Action: action, Result: result, Actor: actor, Address: address}
+	return domain.AuditRecord{Action: action, Result: result, Address: address, Actor: domain.AuditActor{Kind: domain.AuditCaller, Name: caller.Name, KeyID: caller.KeyID}}
 }

@@ -31,13 +31,11 @@ func (a *api) client(w http.ResponseWriter, r *http.Request, call call) {
 func (a *api) disclose(ctx context.Context, w http.ResponseWriter, r *http.Request, call call, client domain.Client) {
 	record := auditRecord(r, call.caller, domain.AuditClientRead, domain.AuditSucceeded)
 	record.ClientID = client.ID
-	if err := a.audit.Record(ctx, record); err != nil {
-		if hungUp(w, r) {
-			return
-		}
+	switch err := a.audit.Record(ctx, record); {
+	case err == nil:
+		writeJSON(w, http.StatusOK, "application/json", client)
+	case !hungUp(w, r):
 		a.logger.Warn().Err(err).Stringer("id", client.ID).Msg("cannot record a read")
 		problemUnavailable.write(w, "reads are recorded, and this one cannot be at the moment; nothing was returned; try again later")
-		return
 	}
-	writeJSON(w, http.StatusOK, "application/json", client)
 }

@@ -2,6 +2,7 @@
 package ingress
 
 import (
+	"cmp"
 	"net/http"
 
 	"clientele/publisher/ingress/auth"
@@ -36,9 +37,7 @@ type Config struct {
 
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
-	if cfg.Audit == nil {
-		cfg.Audit = noAudit{}
-	}
+	cfg.Audit = cmp.Or[Audit](cfg.Audit, noAudit{})
 	a := &api{log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, stopping: cfg.Stopping}
 	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {
