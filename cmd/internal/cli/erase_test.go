@@ -292,7 +292,7 @@ func TestEraseRefuses(t *testing.T) {
 		"a hold for no reason": {[]string{id, "--legal-hold=2999-12-31"}, "--legal-hold requires --reason"},
 		"a hold in the past":   {[]string{id, "--legal-hold=2000-12-31", "--reason=x"}, "must be today or a later day, as YYYY-MM-DD, or none"},
 		"a hold until a time":  {[]string{id, "--legal-hold=tomorrow", "--reason=x"}, "must be today or a later day, as YYYY-MM-DD, or none"},
-		"a hidden operator":    {[]string{id, "--operator=a\u202eb"}, "--operator must be at most 200 printable characters"},
+		"a hidden operator":    {[]string{id, "--operator=a\u202eb"}, "--operator: must be at most 200 printable characters"},
 	} {
 		status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes"}, test.args...)...)
 		if status != cli.ExitUsage || !strings.Contains(stderr, test.want) || strings.Contains(stderr, "Jane") {
