@@ -13,6 +13,8 @@ const (
 	StreamEvents     = "CLIENT_EVENTS"
 	StreamRejections = "CLIENT_REJECTIONS"
 	StreamAudit      = "CLIENT_AUDIT"
+	// StreamSubscriptions has the state of subscribers that NATS does not keep with their consumers.
+	StreamSubscriptions = "CLIENT_SUBSCRIPTIONS"
 )
 
 // The subjects. An id follows each one that ends in a dot. A sync is an empty message on the command log: its acknowledgement
@@ -24,6 +26,9 @@ const (
 	SubjectRejected = "client.rejected."
 	SubjectSync     = "client.sync."
 	SubjectAudit    = "client.audit." // followed by an AuditAction
+	// SubjectUndelivered is followed by the name of a subscriber and the sequence of an event, SubjectPosition by the name.
+	SubjectUndelivered = "client.undelivered."
+	SubjectPosition    = "client.position."
 	// SubjectCompleted carries an empty message, at most once, when the outcome of a command is on disk. No stream stores it.
 	SubjectCompleted = "operation.completed."
 )

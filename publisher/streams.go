@@ -1,5 +1,5 @@
 // Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It defines the
-// four streams; package audit writes the last one.
+// streams; package audit writes CLIENT_AUDIT, and package subscription CLIENT_SUBSCRIPTIONS.
 //
 // # Subjects
 //
@@ -12,6 +12,11 @@
 //	client.rejected.ID      CLIENT_REJECTIONS  the command will not create a client: the command and the reason
 //	operation.completed.ID  none               empty: notifies waiting callers that the outcome is on disk
 //	client.audit.ACTION     CLIENT_AUDIT       somebody acted on clients or was refused: a domain.AuditRecord
+//	client.undelivered.NAME.SEQUENCE
+//	                        CLIENT_SUBSCRIPTIONS
+//	                                           the subscriber NAME has not accepted the event with this sequence: the reason
+//	client.position.NAME    CLIENT_SUBSCRIPTIONS
+//	                                           the subscriber NAME has accepted the events up to this sequence
 //	client.replay.…         none               client.created again, for the current subscribers of this subject
 //
 // # Headers
@@ -52,6 +57,12 @@ import (
 // contains the command, so the limit keeps rejections of foreign commands below NATS's default payload limit of 1 MiB.
 const maxMessageSize = 64 << 10
 
+// The state of subscribers is small. The limits keep one of them from filling the disk of the server.
+const (
+	subscriptionsMaxBytes   = 64 << 20
+	subscriptionsMaxMessage = 2 << 10
+)
+
 const (
 	rejectionRetention = 90 * 24 * time.Hour
 	// deduplication is how long the event stream remembers ids. It hides duplicates after a worker crash. The server keeps the
@@ -59,8 +70,8 @@ const (
 	deduplication = 2 * time.Minute
 )
 
-// markAudit is in the metadata of the command log once the audit stream exists. An installation of an earlier version has neither.
-const markAudit = "clientele-audit"
+// The metadata of the command log has the first of each pair once the stream exists. An installation of an earlier version has neither.
+var marks = map[string]string{"clientele-audit": domain.StreamAudit, "clientele-subscriptions": domain.StreamSubscriptions}
 
 // MinEventRetention is the shortest retention of events: NATS refuses one shorter than the deduplication period.
 const MinEventRetention = deduplication
@@ -92,7 +103,19 @@ const (
 // older than a shorter retention. An error is a *RefusedStreamError if the server refuses the settings.
 func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
 	for _, stream := range []jetstream.StreamConfig{
-		auditStream(cfg), // the first, because the log is marked once it exists
+		// The first two, because the log is marked once they exist.
+		auditStream(cfg),
+		{
+			Name:              domain.StreamSubscriptions,
+			Description:       "Clientele: positions of subscribers, and the events that they have not accepted",
+			Subjects:          []string{domain.SubjectUndelivered + "*.*", domain.SubjectPosition + "*"},
+			Retention:         jetstream.LimitsPolicy,
+			Replicas:          cfg.Replicas,
+			MaxBytes:          subscriptionsMaxBytes,
+			MaxMsgSize:        subscriptionsMaxMessage,
+			MaxMsgsPerSubject: 1,
+			Discard:           jetstream.DiscardNew,
+		},
 		{
 			// A log, not a work queue: an ack deletes nothing, so it costs no fsync. With one message for each subject, the log
 			// itself refuses a second command for an id. No MaxAge: an unprocessed command is never dropped.
@@ -106,7 +129,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			MaxMsgsPerSubject:    1,
 			Discard:              jetstream.DiscardNew,
 			DiscardNewPerSubject: true,
-			Metadata:             map[string]string{markAudit: "true"},
+			Metadata:             marked(),
 		},
 		{
 			Name:        domain.StreamEvents,
@@ -132,6 +155,15 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 		}
 	}
 	return nil
+}
+
+// marked returns the metadata of a log beside which every stream exists.
+func marked() map[string]string {
+	metadata := map[string]string{}
+	for mark := range marks {
+		metadata[mark] = "true"
+	}
+	return metadata
 }
 
 // CreateAuditStream creates the audit stream if it is missing, so that the migration of the others can be recorded before it begins.
@@ -276,16 +308,18 @@ func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetst
 }
 
 // StreamsReady returns nil if the server answers and has the streams that it once had, or a *MissingStreamError if one is missing. An
-// installation of a version without an audit stream lacks none.
+// installation of a version without one lacks none.
 func StreamsReady(ctx context.Context, js jetstream.JetStream) error {
 	if err := streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections); err != nil {
 		return err
 	}
 	commands, err := openStream(ctx, js, domain.StreamCommands)
-	if err != nil || commands.CachedInfo().Config.Metadata[markAudit] == "" {
-		return err
+	for mark, name := range marks {
+		if err == nil && commands.CachedInfo().Config.Metadata[mark] != "" {
+			err = streamsReady(ctx, js, name)
+		}
 	}
-	return streamsReady(ctx, js, domain.StreamAudit)
+	return err
 }
 
 func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {

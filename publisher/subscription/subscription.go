@@ -21,7 +21,8 @@ const ackWait = 90 * time.Second
 type Config struct {
 	// Name is the name of the durable consumer.
 	Name string
-	// Since is the time of the first event; the zero time means the next event.
+	// Since is the time of the first event. The zero time means where an earlier consumer with this name was, or else the next
+	// event.
 	Since time.Time
 	// Subjects are the subjects to deliver; nil means all of the stream.
 	Subjects []string
@@ -72,14 +73,29 @@ func Create(ctx context.Context, js jetstream.JetStream, cfg Config) (jetstream.
 		AckWait:        ackWait,
 		MaxDeliver:     -1,
 	}
-	if !cfg.Since.IsZero() {
-		settings.DeliverPolicy, settings.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
+	if err := begin(ctx, js, cfg, &settings); err != nil {
+		return nil, err
 	}
 	consumer, err := js.CreateConsumer(ctx, domain.StreamEvents, settings)
 	if errors.Is(err, jetstream.ErrConsumerExists) { // created at the same time with other settings
 		return nil, &ExistingError{cfg.Name}
 	}
-	return consumer, wrap(err, "create", cfg.Name)
+	if err != nil {
+		return nil, wrap(err, "create", cfg.Name)
+	}
+	return consumer, SavePosition(ctx, js, consumer.CachedInfo())
+}
+
+// begin sets the first event of a consumer.
+func begin(ctx context.Context, js jetstream.JetStream, cfg Config, settings *jetstream.ConsumerConfig) (err error) {
+	if !cfg.Since.IsZero() {
+		settings.DeliverPolicy, settings.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
+		return nil
+	}
+	if settings.OptStartSeq, err = next(ctx, js, cfg.Name); settings.OptStartSeq > 0 {
+		settings.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+	}
+	return err
 }
 
 // Open returns the durable consumer of a subscriber, or a *MissingError.
@@ -110,9 +126,17 @@ func IsIDOnly(ctx context.Context, js jetstream.JetStream, name string) (bool, e
 	return err == nil && consumer.CachedInfo().Config.HeadersOnly, err
 }
 
-// Delete deletes the durable consumer of a subscriber, or returns a *MissingError.
+// Delete deletes the durable consumer of a subscriber, its position and the records of what it has not accepted. It returns a
+// *MissingError if there is no consumer.
 func Delete(ctx context.Context, js jetstream.JetStream, name string) error {
-	return wrap(js.DeleteConsumer(ctx, domain.StreamEvents, name), "delete", name)
+	err := wrap(js.DeleteConsumer(ctx, domain.StreamEvents, name), "delete", name)
+	if _, missing := errors.AsType[*MissingError](err); err != nil && !missing {
+		return err
+	}
+	if forgotten := forget(ctx, js, domain.SubjectPosition+name, domain.SubjectUndelivered+name+".*"); forgotten != nil {
+		return forgotten
+	}
+	return err
 }
 
 func wrap(err error, action, name string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/webhook"
@@ -16,13 +17,16 @@ import (
 
 // ForwardOptions configure a forwarder, which posts events to a URL.
 type ForwardOptions struct {
-	// Name is the name of the durable consumer. It is created with the next event as its first, unless an operator has created it.
+	// Name is the name of the durable consumer. A missing one is created. It continues where an earlier one was, or else begins with
+	// the next event.
 	Name string
 	// InFlight is the largest number of requests at once.
 	InFlight int
 	// URL is where events are posted. It must be an HTTPS URL or on loopback, unless PlainHTTP is set.
 	URL       string
 	PlainHTTP bool
+	// GiveUpAfter is how long an event may fail before it is given up; 0 means forever.
+	GiveUpAfter time.Duration
 	// Secret signs each request, unless it is nil.
 	Secret []byte
 	// UserAgent is the name and version that the receiver sees.
@@ -41,6 +45,8 @@ func (o *ForwardOptions) validate() error {
 		return &OptionError{[]Option{ForwardURL}, &PlainHTTPError{to.Host}}
 	case o.InFlight < 1 || o.InFlight > 1000:
 		return invalid("must be from 1 to 1000", InFlight)
+	case o.GiveUpAfter < 0:
+		return invalid("must not be negative", GiveUpAfter)
 	}
 	return nil
 }
@@ -66,7 +72,8 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 	if err != nil {
 		return check, err
 	}
-	forwarder := webhook.New(webhook.Config{URL: o.URL, Secret: o.Secret, UserAgent: o.UserAgent, Log: p.Log})
+	forwarder := o.forwarder(p, js)
+	p.Go(ctx, "position", func(ctx context.Context) { o.savePositions(ctx, p, js) })
 	slots := make(chan struct{}, o.InFlight)
 	consuming, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the signal to stop
 		slots <- struct{}{}
@@ -95,6 +102,66 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 		_, err := subscription.Open(ctx, js, o.Name)
 		return err
 	}}, nil
+}
+
+func (o *ForwardOptions) forwarder(p *process.Process, js jetstream.JetStream) *webhook.Forwarder {
+	return webhook.New(webhook.Config{
+		URL: o.URL, Secret: o.Secret, UserAgent: o.UserAgent, GiveUpAfter: o.GiveUpAfter, Metrics: p.Metrics, Log: p.Log,
+		GiveUp: func(msg jetstream.Msg, attempts uint64, reason error) error {
+			meta, err := msg.Metadata()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+			defer cancel()
+			return subscription.Record(ctx, js, subscription.Undelivered{
+				Name: o.Name, Sequence: meta.Sequence.Stream, ClientID: msg.Headers().Get("ce-subject"),
+				Attempts: attempts, Reason: reason.Error(), Time: time.Now().UTC(),
+			})
+		},
+	})
+}
+
+// positionInterval is how old a recorded position may be. A new consumer repeats the events of this time.
+const positionInterval = time.Minute
+
+// savePositions records how far the receiver is until the context ends, and once more then.
+func (o *ForwardOptions) savePositions(ctx context.Context, p *process.Process, js jetstream.JetStream) {
+	ticker := time.NewTicker(positionInterval)
+	defer ticker.Stop()
+	saved, err := o.savePosition(ctx, js, -1)
+	for running := true; ; {
+		if err != nil {
+			p.Log.Warn().Err(p.Explain(err)).Msg("cannot record the position")
+		}
+		if !running {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			running = false
+		case <-ticker.C:
+		}
+		saved, err = o.savePosition(context.WithoutCancel(ctx), js, saved)
+	}
+}
+
+// savePosition records the position, unless it is the saved one, and returns it.
+func (o *ForwardOptions) savePosition(ctx context.Context, js jetstream.JetStream, saved int64) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	consumer, err := subscription.Open(ctx, js, o.Name)
+	if err != nil {
+		return saved, err
+	}
+	info := consumer.CachedInfo()
+	if accepted := int64(info.AckFloor.Stream); accepted != saved {
+		if err := subscription.SavePosition(ctx, js, info); err != nil {
+			return saved, err
+		}
+		return accepted, nil
+	}
+	return saved, nil
 }
 
 // subscription returns the durable consumer. If it is missing and the NATS user may create consumers, subscription creates it.

@@ -21,6 +21,7 @@ const (
 	DataDir               Option = "DataDir"
 	DatabaseURL           Option = "DatabaseURL"
 	ForwardURL            Option = "ForwardURL"
+	GiveUpAfter           Option = "GiveUpAfter"
 	History               Option = "History"
 	InFlight              Option = "InFlight"
 	KeysFile              Option = "KeysFile"

@@ -437,8 +437,11 @@ func TestWithoutAuditTrail(t *testing.T) {
 func inFormat2(t *testing.T, dir string, m backup.Manifest) {
 	t.Helper()
 	m.Format = 2
-	m.Streams = slices.DeleteFunc(m.Streams, func(s backup.Stream) bool { return s.Name == domain.StreamAudit })
-	m.Files = slices.DeleteFunc(m.Files, func(f backup.File) bool { return strings.HasPrefix(f.Name, domain.StreamAudit) })
+	later := func(name string) bool {
+		return strings.HasPrefix(name, domain.StreamAudit) || strings.HasPrefix(name, domain.StreamSubscriptions)
+	}
+	m.Streams = slices.DeleteFunc(m.Streams, func(s backup.Stream) bool { return later(s.Name) })
+	m.Files = slices.DeleteFunc(m.Files, func(f backup.File) bool { return later(f.Name) })
 	content, err := json.Marshal(m)
 	if err != nil {
 		t.Fatal(err)

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// format increases when older programs cannot restore the new format. Since 3, clients have their callers; since 4, there is the
-	// audit stream.
+	// format increases when older programs cannot restore the new format. Since 3, clients have their callers; since 4, there are the
+	// audit stream and that of subscriptions.
 	format       = 4
 	oldestFormat = 2
-	auditFormat  = 4
+	allStreams   = 4
 
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
@@ -64,8 +64,9 @@ type Stream struct {
 	Consumers int `json:"consumers"`
 }
 
-// streams are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last one.
-var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamAudit}
+// streams are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last two. An event that a
+// consumer no longer delivers was recorded before: so subscriptions are copied after the events and their consumers.
+var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamSubscriptions, domain.StreamAudit}
 
 // ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
 // format.
@@ -88,8 +89,8 @@ func ReadManifest(dir string) (m Manifest, err error) {
 			dir, m.Clientele, m.Format, oldestFormat, format)
 	}
 	want := len(streams)
-	if m.Format < auditFormat {
-		want--
+	if m.Format < allStreams {
+		want -= 2
 	}
 	if len(m.Streams) != want {
 		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), want)

@@ -68,7 +68,7 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 		return m, fmt.Errorf("restore stream %s: %w", domain.StreamAudit, err)
 	}
 	// Rejections precede events: the publisher of missing events requires both streams.
-	for _, name := range []string{domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {
+	for _, name := range []string{domain.StreamSubscriptions, domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {
 		if !slices.Contains(missing, name) {
 			continue
 		}

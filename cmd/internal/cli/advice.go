@@ -55,6 +55,7 @@ var flagOf = map[app.Option]string{
 	app.DatabaseURL:           "--database-url",
 	app.ForwardURL:            "URL",
 	app.History:               "--history",
+	app.GiveUpAfter:           "--give-up-after",
 	app.InFlight:              "--in-flight",
 	app.KeysFile:              "--keys-file",
 	app.KeysGrace:             "--keys-grace",

@@ -3,16 +3,18 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/webhook"
 )
 
 type eventsForwardCmd struct {
-	URL        string `arg:"" help:"URL to which events are posted, as CloudEvents in binary mode."`
-	Name       string `default:"forward" placeholder:"NAME" help:"Name of the durable consumer (${default}). A missing one is created, and starts with the next event."`
-	SecretFile string `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of at least 16 bytes."`
-	InFlight   int    `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
+	URL         string        `arg:"" help:"URL to which events are posted, as CloudEvents in binary mode."`
+	Name        string        `default:"forward" placeholder:"NAME" help:"Name of the durable consumer (${default}). A missing one is created: it continues where the last one was, or else starts with the next event."`
+	SecretFile  string        `type:"path" predictor:"file" placeholder:"FILE" help:"File with the secret that signs events (Standard Webhooks): whsec_ and base64, or any text of at least 16 bytes."`
+	GiveUpAfter time.Duration `default:"24h" placeholder:"DURATION" help:"How long an event may fail before it is given up (${default}); 0s for ever."`
+	InFlight    int           `default:"16" placeholder:"N" help:"Maximum requests in progress (${default})."`
 
 	InsecureHTTP bool `name:"insecure-http" help:"Accept an http URL that is not on loopback: events are sent unencrypted."`
 
@@ -27,8 +29,9 @@ func (*eventsForwardCmd) Help() string {
 
   clientele events forward https://crm.example.com/clients --secret-file secret
 
-Each event is posted until the receiver responds with 2xx. For each --name, NATS records which events were delivered. You
-can restart the command, or run it several times to share the work. With the accounts of deploy/nats,
+Each event is posted until the receiver responds with 2xx. An event that fails for 24 hours, or for nine minutes with 400, 410, 413, 415
+or 422, is given up, so that it cannot stop the others: see clientele events failed. For each --name, NATS records which events were
+delivered. You can restart the command, or run it several times to share the work. With the accounts of deploy/nats,
 first run clientele events subscribe NAME as the operator.`
 }
 
@@ -46,7 +49,7 @@ func (c *eventsForwardCmd) options(secret []byte) app.Options {
 		Process:  c.runFlags.options(),
 		Backends: app.BackendOptions{NATS: c.operatorFlags.options()},
 		Forward: &app.ForwardOptions{
-			Name: c.Name, InFlight: c.InFlight, URL: c.URL, PlainHTTP: c.InsecureHTTP, Secret: secret, UserAgent: userAgent(),
+			Name: c.Name, GiveUpAfter: c.GiveUpAfter, InFlight: c.InFlight, URL: c.URL, PlainHTTP: c.InsecureHTTP, Secret: secret, UserAgent: userAgent(),
 		},
 	}
 	o.Process.AdminListen = c.AdminListen

@@ -41,7 +41,7 @@ func (f operatorFlags) jetStream(e env) (jetstream.JetStream, error) {
 
 type eventsSubscribeCmd struct {
 	subscriptionArg `embed:""`
-	Since           timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, begin with the next event."`
+	Since           timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, continue where a lost consumer with this name was, or else begin with the next event."`
 	Only            string   `enum:",created,erased" default:"" placeholder:"TYPE" help:"Deliver only client.created (created) or only client.erased (erased); by default both."`
 	EventFields     string   `enum:",full,id-only" default:"" placeholder:"FIELDS" help:"full: the whole record, the default of a new consumer; id-only: no body, only the ids, the type and the time. Of an existing consumer, it is changed."`
 
@@ -81,19 +81,22 @@ func (c *eventsSubscribeCmd) Run(e env) error {
 		cfg.Subjects = []string{domain.SubjectErased}
 	}
 	cfg.IDOnly = c.EventFields == idOnly
-	done := "created consumer %s of stream %s\n"
+	done := "created consumer %s of stream %s"
 	err = c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: domain.AuditSubscribe, Target: c.Name}, func() error {
-		_, err := subscription.Create(e.ctx, js, cfg)
+		consumer, err := subscription.Create(e.ctx, js, cfg)
 		if _, exists := errors.AsType[*subscription.ExistingError](err); exists && c.changesFields() {
-			done = "changed consumer %s of stream %s\n"
+			done = "changed consumer %s of stream %s"
 			return subscription.SetIDOnly(e.ctx, js, c.Name, cfg.IDOnly)
+		}
+		if err == nil && consumer.CachedInfo().Config.OptStartSeq > 0 {
+			done += ", which continues where the last one was"
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, done, c.Name, domain.StreamEvents)
+	_, err = fmt.Fprintf(e.stdout, done+"\n", c.Name, domain.StreamEvents)
 	return err
 }
 
@@ -126,7 +129,7 @@ func (*eventsUnsubscribeCmd) Help() string {
 
   clientele events unsubscribe mailer
 
-The subscriber receives no further events. Its position is lost; the events stay on the stream.`
+The subscriber receives no further events. Its position and the list of its failed events are lost; the events stay on the stream.`
 }
 
 // Validate is called by the parser.

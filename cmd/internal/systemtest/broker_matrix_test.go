@@ -28,7 +28,7 @@ func TestEachRoleByEachSubject(t *testing.T) {
 	}{
 		{"ingress", []string{"CLIENT_AUDIT end", "CLIENT_COMMANDS end"}},
 		{"worker", []string{"CLIENT_COMMANDS position of worker", "CLIENT_COMMANDS start", "CLIENT_EVENTS end", "CLIENT_REJECTIONS end", "CLIENT_REJECTIONS start"}},
-		{"mailer", []string{"CLIENT_EVENTS position of mailer"}},
+		{"mailer", []string{"CLIENT_EVENTS position of mailer", "CLIENT_SUBSCRIPTIONS end", "CLIENT_SUBSCRIPTIONS start"}},
 	} {
 		before := b.state()
 		overheard, err := b.connect("mailer").SubscribeSync(">")
@@ -189,13 +189,15 @@ func apiSubjects(t *testing.T) []string {
 	subjects := []string{
 		"client.create." + storedID, "client.create.*", "client.create.>", "client.sync." + storedID, "client.created", "client.erased",
 		"client.rejected." + storedID, "client.rejected.*", "client.replay.mailer", "client.replay.crm", "client.>", ">",
+		"client.undelivered.mailer.1", "client.undelivered.crm.1", "client.undelivered.*.*", "client.undelivered.>",
+		"client.position.mailer", "client.position.crm", "client.position.*",
 		"client.audit.client_read", "client.audit.refused", "client.audit.key_added", "client.audit.key_revoked",
 		"client.audit.erase", "client.audit.migrate", "client.audit.other", "client.audit.*", "client.audit.>",
 		"operation.completed." + storedID, "command." + storedID, "command.*", "command.*.*.*.*.*.*", "rejection.*", "rejection.*.*.*.*.*.*",
 		"command." + storedID + ".0190d0c5.0000.7000.8000.000000000000",
 	}
 	for _, template := range apiTemplates(t) {
-		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit} {
+		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit, domain.StreamSubscriptions} {
 			names := []string{domain.ConsumerWorker, "mailer", "crm", "attack"}
 			if strings.Contains(template, "DIRECT.GET") {
 				names = nil

@@ -60,6 +60,8 @@ var rights = map[string][]string{
 		"$JS.API.CONSUMER.INFO.CLIENT_EVENTS.mailer",
 		"$JS.API.CONSUMER.MSG.NEXT.CLIENT_EVENTS.mailer",
 		"$JS.ACK.CLIENT_EVENTS.mailer.>",
+		"client.undelivered.mailer.*",
+		"client.position.mailer",
 	},
 }
 

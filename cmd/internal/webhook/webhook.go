@@ -20,6 +20,8 @@ import (
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/rs/zerolog"
 )
 
@@ -51,9 +53,6 @@ func ReadSecret(path string) ([]byte, error) {
 // Timeout is the time limit for one delivery attempt.
 const Timeout = 30 * time.Second
 
-// maxPause is the longest pause between two attempts.
-const maxPause = 5 * time.Minute
-
 // Config configures a Forwarder.
 type Config struct {
 	// URL is the URL of the receiver.
@@ -62,41 +61,77 @@ type Config struct {
 	Secret []byte
 	// UserAgent is the User-Agent header of the requests.
 	UserAgent string
-	Log       zerolog.Logger
+	// GiveUpAfter is how long an event may fail before it is given up; 0 means forever. See hopeless.
+	GiveUpAfter time.Duration
+	// GiveUp puts on disk that an event was given up after this many attempts, and why. After an error, the event is sent again.
+	GiveUp  func(msg jetstream.Msg, attempts uint64, reason error) error
+	Metrics prometheus.Registerer
+	Log     zerolog.Logger
 }
 
 // Forwarder posts events to a URL as CloudEvents 1.0 in binary mode.
 type Forwarder struct {
 	cfg    Config
 	client *http.Client
+	// delivered, failed and givenUp count attempts. Every failed one that is not the last is repeated.
+	delivered, failed, givenUp prometheus.Counter
 }
 
 // New returns a Forwarder.
 func New(cfg Config) *Forwarder {
-	return &Forwarder{cfg: cfg, client: &http.Client{
-		Timeout: Timeout,
-		// Do not follow redirects: personal data must reach only the configured URL.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	attempts := promauto.With(cfg.Metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "clientele_forward_attempts_total", Help: "Attempts to deliver an event, by result. Events that were given up have failed for the last time.",
+	}, []string{"result"})
+	return &Forwarder{
+		cfg: cfg,
+		client: &http.Client{
+			Timeout: Timeout,
+			// Do not follow redirects: personal data must reach only the configured URL.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		delivered: attempts.WithLabelValues("delivered"),
+		failed:    attempts.WithLabelValues("failed"),
+		givenUp:   attempts.WithLabelValues("given_up"),
+	}
 }
 
-// Forward posts an event and acknowledges it. If that fails, the event is delivered again after a pause that grows to five minutes.
+// Forward posts an event and acknowledges it. If that fails, the event is delivered again after a pause that grows to five minutes, or
+// given up, so that it no longer counts against the events that the server delivers at once.
 func (f *Forwarder) Forward(msg jetstream.Msg) {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	err := f.post(ctx, msg)
 	if err == nil {
+		f.delivered.Inc()
 		if err := msg.Ack(); err != nil {
 			f.cfg.Log.Warn().Err(err).Msg("cannot acknowledge an event; it will be sent again")
 		}
 		return
 	}
-	pause := time.Second
+	attempts := uint64(1)
 	if meta, metaErr := msg.Metadata(); metaErr == nil {
-		pause = min(time.Second<<min(meta.NumDelivered-1, 10), maxPause)
+		attempts = meta.NumDelivered
 	}
+	if hopeless(err, attempts, f.cfg.GiveUpAfter) && f.giveUp(msg, attempts, err) {
+		return
+	}
+	f.failed.Inc()
+	pause := pauseAfter(attempts)
 	f.cfg.Log.Warn().Err(err).Str("event", msg.Headers().Get("ce-id")).Stringer("again_in", pause).Msg("cannot deliver an event; it will be sent again")
 	_ = msg.NakWithDelay(pause)
+}
+
+// giveUp records that an event was given up, and reports whether it was.
+func (f *Forwarder) giveUp(msg jetstream.Msg, attempts uint64, reason error) bool {
+	log := f.cfg.Log.Warn().Str("event", msg.Headers().Get("ce-id")).Uint64("attempts", attempts)
+	if err := f.cfg.GiveUp(msg, attempts, reason); err != nil {
+		log.Err(err).Msg("cannot give up an event")
+		return false
+	}
+	f.givenUp.Inc()
+	log.Err(reason).Msg("gave up an event: see clientele events failed ls")
+	_ = msg.Term() // else the server delivers it again, and it is recorded again
+	return true
 }
 
 func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
@@ -126,7 +161,7 @@ func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // to reuse the connection
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("the receiver responded with %s", response.Status)
+		return &statusError{response.StatusCode}
 	}
 	return nil
 }
