@@ -92,11 +92,11 @@ faults: ## Inject random faults and check that nothing is lost; FAULTS_MINUTES=4
 powerloss: ## Simulate power loss and disk failure under serve; requires root on Linux
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/internal/faulttest
 
-# time waits until nats-server has taken its snapshots, up to 3 minutes; restart restarts each server, which makes it take them.
+# time waits until each nats-server has taken its snapshots, up to 3 minutes; load makes them take snapshots earlier.
 FORENSICS_BY := time
 
 .PHONY: forensics
-forensics: ## Search raw disks for an erased client; FORENSICS_BY=time|restart. Requires root on Linux
+forensics: ## Search raw disks for an erased client; FORENSICS_BY=time|load. Requires root on Linux
 	.ci/install postgres
 	FORENSICS_BY=$(FORENSICS_BY) go test -tags faults -count=1 -timeout 20m -v -run TestForensics ./cmd/internal/faulttest
 
