@@ -22,7 +22,7 @@ type Rejection struct {
 
 // RejectedCommand is the command as the log stored it.
 type RejectedCommand struct {
-	// Sequence is its sequence on the log. A later command with the same id has a greater one.
+	// Sequence is its sequence on the log, see LoggedCommand.Is.
 	Sequence uint64              `json:"sequence"`
 	Headers  map[string][]string `json:"headers"`
 	// Body may be any bytes. It is base64 in JSON.

@@ -151,3 +151,10 @@ type LoggedCommand struct {
 	// Sequence is its sequence on the log.
 	Sequence uint64
 }
+
+// Is reports whether this is the command that was rejected, and not a later attempt under its id. The sequence alone does not tell: a
+// log that is created again counts from 1 again. The time alone does not either: an operator's retry keeps it.
+func (c LoggedCommand) Is(rejected RejectedCommand) bool {
+	header, _ := CommandMessage{Header: rejected.Headers}.DecodeHeader() // zero if no ingress wrote the command
+	return c.Sequence == rejected.Sequence && c.AcceptedAt.Equal(header.AcceptedAt)
+}

@@ -176,6 +176,22 @@ func (h *harness) trim() {
 	}
 }
 
+// renew creates the command log again with its settings.
+func (h *harness) renew() {
+	h.t.Helper()
+	js, err := jetstream.New(h.server.Connect(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	settings := h.commands().CachedInfo().Config
+	if err := js.DeleteStream(context.Background(), domain.StreamCommands); err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := js.CreateStream(context.Background(), settings); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 func details(t *testing.T) domain.Details {
 	t.Helper()
 	d, err := domain.Parse([]byte(jane), time.Now())

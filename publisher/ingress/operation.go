@@ -107,7 +107,7 @@ func (a *api) lookUp(ctx context.Context, caller auth.Caller, id uuid.UUID) (dom
 	}
 	rejection, err := a.log.Rejection(ctx, id)
 	err = visible(caller, rejection.Command.Caller(), err)
-	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
+	if err == nil && pending && !command.Is(rejection.Command) {
 		return op, nil, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {
