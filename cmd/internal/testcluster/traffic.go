@@ -76,7 +76,7 @@ func (c *Traffic) note(r Reply) bool {
 	defer c.mu.Unlock()
 	switch {
 	case r.Status == http.StatusAccepted:
-		c.operations = append(c.operations, r.Header.Get("Location"))
+		c.operations = append(c.operations, r.Operation())
 		return true
 	case r.Status == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != "":
 		c.Refusals[r.Object(c.t)["type"].(string)]++
