@@ -106,7 +106,11 @@ func (p processor) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, 
 	clients := make([]domain.Client, 0, len(msgs))
 	indices := make([]int, 0, len(msgs)) // of the clients in msgs
 	for i, msg := range msgs {
-		command, err := domain.CommandMessage{Subject: msg.Subject(), Header: msg.Headers(), Body: msg.Data()}.Decode()
+		var command domain.CreateClient
+		err := recovered(p.log, func() (err error) {
+			command, err = domain.CommandMessage{Subject: msg.Subject(), Header: msg.Headers(), Body: msg.Data()}.Decode()
+			return err
+		})
 		if err != nil {
 			verdicts[i] = reject(err)
 			continue
@@ -124,8 +128,8 @@ func (p processor) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, 
 	return verdicts, nil
 }
 
-// create stores the clients and retries until it can. If the database refuses a batch for its content, create halves it: that
-// isolates the unstorable client and stores the others.
+// create stores the clients and retries until it can. If the database refuses a batch for its content, or the code panics at it, create
+// halves the batch: that isolates the client and stores the others.
 func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdict, error) {
 	if len(clients) == 0 {
 		return nil, nil
@@ -138,9 +142,12 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 		defer cancel()
 		began := time.Now()
 		var err error
-		results, err = p.store.Create(ctx, clients)
+		err = recovered(p.log, func() (err error) {
+			results, err = p.store.Create(ctx, clients)
+			return err
+		})
 		p.metrics.create.Observe(time.Since(began).Seconds())
-		if domain.CodeOf(err) == domain.CodeUnstorable {
+		if code := domain.CodeOf(err); code == domain.CodeUnstorable || code == domain.CodeUndecodable {
 			refusal, err = err, nil
 		}
 		return err
@@ -149,11 +156,7 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 	case err != nil:
 		return nil, err
 	case refusal == nil:
-		verdicts := make([]verdict, len(clients))
-		for i, r := range results {
-			verdicts[i] = decide(r)
-		}
-		return verdicts, nil
+		return p.decideAll(results), nil
 	case len(clients) == 1:
 		return []verdict{reject(refusal)}, nil
 	}
@@ -166,6 +169,16 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 	return append(first, second...), err
 }
 
+func (p processor) decideAll(results []domain.CreateResult) []verdict {
+	verdicts := make([]verdict, len(results))
+	for i, r := range results {
+		if err := recovered(p.log, func() error { verdicts[i] = decide(r); return nil }); err != nil {
+			verdicts[i] = reject(err)
+		}
+	}
+	return verdicts
+}
+
 // publish puts the events and rejections of a judged batch on disk and retries until it can.
 func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict, spans spans) error {
 	var events []domain.Event
@@ -175,12 +188,8 @@ func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts [
 			rejections = append(rejections, rejection(msgs[i], v))
 			continue
 		}
-		event, err := domain.NewEvent(v.client)
-		if err != nil {
-			return err
-		}
-		event.Traceparent = spans.traceparent(ctx, i)
-		events = append(events, event)
+		v.event.Traceparent = spans.traceparent(ctx, i)
+		events = append(events, v.event)
 	}
 	if err := p.retrier.retry(ctx, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
 		return err
