@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 )
 
 // Store keeps the clients.
@@ -34,6 +36,11 @@ const (
 	createTimeout = 15 * time.Second
 	// ackTimeout bounds the wait for the server to process acks.
 	ackTimeout = 2 * time.Second
+	// newerDelay is the time after which the server delivers a command again that this worker left to a newer one. Until a newer worker
+	// runs, each of them costs a delivery per delay.
+	newerDelay = 5 * time.Second
+	// newerInterval is the minimum interval of log lines about such commands.
+	newerInterval = time.Minute
 )
 
 // processor processes batches of commands.
@@ -45,12 +52,13 @@ type processor struct {
 	tracing  tracing
 	retrier  retrier
 	inFlight *inFlight
+	newer    *rate.Sometimes // how often a log line reports newer commands
 }
 
 // process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. If the context
 // ends while the database or the streams are unavailable, it returns the commands to the log.
 func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
-	if len(msgs) == 0 {
+	if msgs = p.leaveNewer(msgs); len(msgs) == 0 {
 		return
 	}
 	defer p.inFlight.add(msgs)()
@@ -71,6 +79,26 @@ func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
 	}
 	p.notify(msgs)
 	p.ack(msgs) //nolint:contextcheck // a worker that stops still acknowledges finished commands
+}
+
+// leaveNewer returns the commands that this worker can judge. It returns those that were accepted under newer rules to the log, for a
+// newer worker: to reject them would blame the caller for what an ingress has accepted.
+func (p processor) leaveNewer(msgs []jetstream.Msg) []jetstream.Msg {
+	known := slices.DeleteFunc(slices.Clone(msgs), func(msg jetstream.Msg) bool {
+		newer := domain.CommandMessage{Header: msg.Headers()}.IsNewer()
+		if newer {
+			_ = msg.NakWithDelay(newerDelay) // else the server redelivers it only after ackWait
+		}
+		return newer
+	})
+	if left := len(msgs) - len(known); left > 0 {
+		p.metrics.newer.Add(float64(left))
+		p.newer.Do(func() {
+			p.log.Warn().Int("commands", left).Int("rules", domain.Rules).
+				Msg("left commands to a newer worker, because they were accepted under newer rules; they wait on the log")
+		})
+	}
+	return known
 }
 
 // notify tells waiting callers that outcomes are on disk; delivery is best effort.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -82,6 +84,54 @@ func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
 			t.Errorf("rejection: %+v", r)
 		}
 	}
+}
+
+// A worker leaves commands that were accepted under newer rules. It does not reject them, and they do not keep it from others.
+func TestCommandsOfNewerRulesWaitForANewerWorker(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var log bytes.Buffer
+	newer := func() *nats.Msg {
+		msg := messageOf(publishertest.Command(t, publishertest.NewID(t), "Newer"))
+		msg.Header.Set(domain.HeaderRules, strconv.Itoa(domain.Rules+1))
+		msg.Data = []byte(`{"member": "unknown"}`)
+		return msg
+	}
+	metrics := prometheus.NewRegistry()
+	stop := s.run(consumer.Config{BatchSize: 2, Log: zerolog.New(&log), Metrics: metrics})
+	s.publish(newer(), newer(), newer())
+	commands := s.publishCommands(5)
+	s.publish(newer())
+	waiting := func() bool { info := s.consumerInfo(); return info.NumPending == 0 && info.NumAckPending == 4 }
+	publishertest.Eventually(t, "only the newer commands wait", waiting)
+	publishertest.Eventually(t, "they are delivered again", func() bool { return s.deliveries() > 9 })
+	stop()
+	s.same(commands)
+	if !waiting() || len(s.rejections()) > 0 {
+		t.Errorf("consumer %+v, rejections %+v", s.consumerInfo(), s.rejections())
+	}
+	if n := strings.Count(log.String(), "newer worker"); n != 1 {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
+	if n := counter(t, metrics, "clientele_worker_newer_commands_total"); n <= 4 {
+		t.Errorf("the metric is %v", n)
+	}
+}
+
+// counter returns the value of a counter.
+func counter(t *testing.T, metrics prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("no metric " + name)
+	return 0
 }
 
 func TestASyncTellsAWorkerNothing(t *testing.T) {
