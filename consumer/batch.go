@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -36,9 +37,9 @@ const (
 	createTimeout = 15 * time.Second
 	// ackTimeout bounds the wait for the server to process acks.
 	ackTimeout = 2 * time.Second
-	// newerDelay is the time after which the server delivers a command again that this worker left to a newer one. Until a newer worker
-	// runs, each of them costs a delivery per delay.
-	newerDelay = 5 * time.Second
+	// After newerDelay to twice that, the server delivers a command again that this worker left to a newer one. A fixed delay could be a
+	// multiple of idleFetch: then the request of this worker would always be the first.
+	newerDelay = 3 * time.Second
 	// newerInterval is the minimum interval of log lines about such commands.
 	newerInterval = time.Minute
 )
@@ -87,7 +88,7 @@ func (p processor) leaveNewer(msgs []jetstream.Msg) []jetstream.Msg {
 	known := slices.DeleteFunc(slices.Clone(msgs), func(msg jetstream.Msg) bool {
 		newer := domain.CommandMessage{Header: msg.Headers()}.IsNewer()
 		if newer {
-			_ = msg.NakWithDelay(newerDelay) // else the server redelivers it only after ackWait
+			_ = msg.NakWithDelay(newerDelay + rand.N(newerDelay)) // else the server redelivers it only after ackWait
 		}
 		return newer
 	})
