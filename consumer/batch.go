@@ -2,8 +2,7 @@ package consumer
 
 import (
 	"context"
-	"math/rand/v2"
-	"slices"
+	"errors"
 	"strings"
 	"time"
 
@@ -37,11 +36,6 @@ const (
 	createTimeout = 15 * time.Second
 	// ackTimeout bounds the wait for the server to process acks.
 	ackTimeout = 2 * time.Second
-	// After newerDelay to twice that, the server delivers a command again that this worker left to a newer one. A fixed delay could be a
-	// multiple of idleFetch: then the request of this worker would always be the first.
-	newerDelay = 3 * time.Second
-	// newerInterval is the minimum interval of log lines about such commands.
-	newerInterval = time.Minute
 )
 
 // processor processes batches of commands.
@@ -56,21 +50,28 @@ type processor struct {
 	newer    *rate.Sometimes // how often a log line reports newer commands
 }
 
-// process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. If the context
-// ends while the database or the streams are unavailable, it returns the commands to the log.
-func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
+// process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. The batch was
+// requested at the time since. If the context ends while the database or the streams are unavailable, process returns the
+// commands to the log. If another worker may have them by now, it publishes nothing and leaves them to that worker.
+func (p processor) process(ctx context.Context, msgs []jetstream.Msg, since time.Time) {
 	if msgs = p.leaveNewer(msgs); len(msgs) == 0 {
 		return
 	}
-	defer p.inFlight.add(msgs)()
+	lease, release := p.inFlight.add(msgs, since)
+	defer release()
 	p.metrics.received(msgs)
 
 	ctx, spans := p.tracing.begin(ctx, msgs)
 	verdicts, err := p.judge(ctx, msgs)
 	if err == nil {
-		err = p.publish(ctx, msgs, verdicts, spans)
+		err = p.publish(ctx, lease, verdicts, spans)
 	}
 	spans.end(verdicts, err)
+	if errors.Is(err, errLapsed) {
+		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("this worker was stopped or disconnected; it did not publish the outcomes")
+		p.metrics.lapsed.Add(float64(len(msgs)))
+		return
+	}
 	if err != nil {
 		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped before the commands were processed; they stay on the log")
 		for _, msg := range msgs {
@@ -80,26 +81,6 @@ func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
 	}
 	p.notify(msgs)
 	p.ack(msgs) //nolint:contextcheck // a worker that stops still acknowledges finished commands
-}
-
-// leaveNewer returns the commands that this worker can judge. It returns those that were accepted under newer rules to the log, for a
-// newer worker: to reject them would blame the caller for what an ingress has accepted.
-func (p processor) leaveNewer(msgs []jetstream.Msg) []jetstream.Msg {
-	known := slices.DeleteFunc(slices.Clone(msgs), func(msg jetstream.Msg) bool {
-		newer := domain.CommandMessage{Header: msg.Headers()}.IsNewer()
-		if newer {
-			_ = msg.NakWithDelay(newerDelay + rand.N(newerDelay)) // else the server redelivers it only after ackWait
-		}
-		return newer
-	})
-	if left := len(msgs) - len(known); left > 0 {
-		p.metrics.newer.Add(float64(left))
-		p.newer.Do(func() {
-			p.log.Warn().Int("commands", left).Int("rules", domain.Rules).
-				Msg("left commands to a newer worker, because they were accepted under newer rules; they wait on the log")
-		})
-	}
-	return known
 }
 
 // notify tells waiting callers that outcomes are on disk; delivery is best effort.
@@ -208,19 +189,19 @@ func (p processor) decideAll(results []domain.CreateResult) []verdict {
 	return verdicts
 }
 
-// publish puts the events and rejections of a judged batch on disk and retries until it can.
-func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict, spans spans) error {
+// publish puts the events and rejections of a judged batch on disk and retries until it can, or until the lease lapses.
+func (p processor) publish(ctx context.Context, lease *lease, verdicts []verdict, spans spans) error {
 	var events []domain.Event
 	var rejections []domain.Rejection
 	for i, v := range verdicts {
 		if v.reason != "" {
-			rejections = append(rejections, rejection(msgs[i], v))
+			rejections = append(rejections, rejection(lease.msgs[i], v))
 			continue
 		}
 		v.event.Traceparent = spans.traceparent(ctx, i)
 		events = append(events, v.event)
 	}
-	if err := p.retrier.retry(ctx, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
+	if err := p.publishInTime(ctx, lease, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
 		return err
 	}
 	p.metrics.events.Add(float64(len(events)))
@@ -231,7 +212,31 @@ func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts [
 		p.log.Warn().Str("id", r.ID).Str("reason", string(r.Reason)).Msg("rejected a command")
 		p.metrics.rejections.WithLabelValues(string(r.Reason)).Inc()
 	}
-	return p.retrier.retry(ctx, attemptRejections, func() error { return p.outcomes.PublishRejections(rejections) })
+	return p.publishInTime(ctx, lease, attemptRejections, func() error { return p.outcomes.PublishRejections(rejections) })
+}
+
+// errLapsed means that another worker may have the commands of a batch, and may have finished them: their clients may have been
+// erased since.
+var errLapsed = errors.New("the commands may have been delivered to another worker")
+
+// publishInTime retries f until it succeeds, or returns errLapsed before an attempt that would be too late. The process can be
+// stopped during the attempt: then it only reports that.
+func (p processor) publishInTime(ctx context.Context, lease *lease, what string, f func() error) error {
+	late := false
+	err := p.retrier.retry(ctx, what, func() error {
+		if late = p.inFlight.lapsed(lease); late {
+			return nil
+		}
+		return f()
+	})
+	switch {
+	case late:
+		return errLapsed
+	case err == nil && p.inFlight.lapsed(lease):
+		p.log.Warn().Int("commands", len(lease.msgs)).Msg("this worker was stopped while it published outcomes: run clientele erase --reapply")
+		p.metrics.lapsed.Add(float64(len(lease.msgs)))
+	}
+	return err
 }
 
 func rejection(msg jetstream.Msg, v verdict) domain.Rejection {

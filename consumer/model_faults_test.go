@@ -132,6 +132,9 @@ func (f *faults) Create(ctx context.Context, clients []domain.Client) ([]domain.
 		case unstorableName:
 			handed[i].DOB = new("2024-02-30")
 		case panickingName:
+			if failure != nil {
+				return nil, failure
+			}
 			panic(panickingName)
 		}
 	}

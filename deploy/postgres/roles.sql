@@ -33,5 +33,9 @@ BEGIN
 		GRANT SELECT ON erasures TO clientele_worker, clientele_operator;
 		GRANT INSERT ON erasures TO clientele_operator;
 	END IF;
+	IF to_regclass('public.holds') IS NOT NULL THEN
+		-- clientele erase --legal-hold adds and lifts legal holds.
+		GRANT SELECT, INSERT, DELETE ON holds TO clientele_operator;
+	END IF;
 END
 $$;

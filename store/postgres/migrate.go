@@ -17,7 +17,7 @@ var migrations embed.FS
 
 const (
 	// schemaVersion is the version of the newest file in migrations.
-	schemaVersion = 3
+	schemaVersion = 4
 	// migrationLock is the key of the advisory lock that a migration holds. The number is arbitrary, but must not change.
 	migrationLock = 0x636c69656e74656c
 	// unlockTimeout bounds the wait for an unreachable server at the end of a migration.
@@ -31,6 +31,17 @@ func (s *Store) Ready(ctx context.Context) error {
 		return err
 	}
 	return have.Check(schemaVersion)
+}
+
+// Writable implements store.Store. The server checks the rights of an insert before it looks for rows.
+func (s *Store) Writable(ctx context.Context) error {
+	if err := s.Ready(ctx); err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, `INSERT INTO clients (`+store.Columns+`) SELECT `+store.Columns+` FROM clients WHERE false`); err != nil {
+		return s.failure("store clients", err)
+	}
+	return nil
 }
 
 // Migrate implements store.Store. Each migration runs in its own transaction. Concurrent calls wait for each other.

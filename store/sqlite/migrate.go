@@ -14,7 +14,7 @@ import (
 var migrations embed.FS
 
 // schemaVersion is the version of the newest file in migrations.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // Ready implements store.Store.
 func (s *Store) Ready(ctx context.Context) error {
@@ -26,6 +26,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	return have.Check(schemaVersion)
 }
+
+// Writable implements store.Store. A database that this program can open, it can write.
+func (s *Store) Writable(ctx context.Context) error { return s.Ready(ctx) }
 
 // Migrate implements store.Store. Each migration runs in its own transaction.
 func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"testing"
 
+	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
 	"clientele/publisher/publishertest"
@@ -217,9 +218,9 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestNewerRulesWait upgrades in the wrong order: a worker leaves what a newer ingress has accepted to a newer worker, and processes
-// everything else.
-func TestNewerRulesWait(t *testing.T) {
+// TestUpgradeInTheWrongOrder upgrades the ingress before the worker. The worker leaves what the newer ingress accepted to a newer worker,
+// and processes everything else.
+func TestUpgradeInTheWrongOrder(t *testing.T) {
 	t.Parallel()
 	next := build(t, "clientele-next", newerRules...)
 	s := testcluster.New(t)
@@ -267,5 +268,18 @@ func TestUpgradeServe(t *testing.T) {
 			}
 		}
 		serve.Kill()
+	}
+}
+
+// TestUpgradeOfANewInstallation checks that the previous release does not use an installation that this one created: it would remove the
+// secret from which ids derive.
+func TestUpgradeOfANewInstallation(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	for _, role := range []string{"migrate", "ingress", "worker"} {
+		p := testcluster.ClienteleOf(t, buildPrevious(t), nil, role, s.Flags...)
+		if status := p.Wait(); status != cli.ExitError || !strings.Contains(p.Output(), "newer than this program's 2") {
+			t.Errorf("%s: exit status %d: %s", role, status, p.Output())
+		}
 	}
 }

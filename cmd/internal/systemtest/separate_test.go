@@ -155,8 +155,8 @@ func TestServersThatAreNotSetUp(t *testing.T) {
 	for _, role := range []string{"ingress", "worker"} {
 		for _, c := range []struct{ name, nats, database, want string }{
 			{"no streams", bare.URL, set.Database, "run clientele migrate"},
-			{"no schema", set.NATS.URL, empty, "schema version 0, this program needs 3: run clientele migrate"},
-			{"newer schema", newer.NATS.URL, newer.Database, "schema version 999, newer than this program's 3: run a newer clientele"},
+			{"no schema", set.NATS.URL, empty, "schema version 0, this program needs 4: run clientele migrate"},
+			{"newer schema", newer.NATS.URL, newer.Database, "schema version 999, newer than this program's 4: run a newer clientele"},
 		} {
 			p := testcluster.Clientele(t, role, "--nats-url", c.nats, "--database-url", c.database)
 			if status := p.Wait(); status != cli.ExitError || !strings.Contains(p.Output(), "clientele: ") || !strings.Contains(p.Output(), c.want) {
@@ -168,4 +168,35 @@ func TestServersThatAreNotSetUp(t *testing.T) {
 	if status := p.Wait(); status != cli.ExitError || !strings.Contains(p.Output(), "run a newer clientele") {
 		t.Errorf("migrate of a newer schema: exit status %d: %s", status, p.Output())
 	}
+}
+
+// A worker that may read clients but not store them ends at once. One that loses the right while it runs is not ready.
+func TestAWorkerMayNotStoreClients(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	session := s.Session()
+	role := "reader_of_" + s.Database[strings.LastIndex(s.Database, "/")+1:strings.Index(s.Database, "?")]
+	s.Exec(session, `CREATE ROLE `+role+` LOGIN`)
+	t.Cleanup(func() {
+		s.Exec(session, `DROP OWNED BY `+role)
+		s.Exec(session, `DROP ROLE `+role)
+	})
+	s.Exec(session, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role)
+	flags := []string{"--nats-url", s.NATS.URL, "--database-url", strings.Replace(s.Database, "clientele@", role+"@", 1)}
+	const want = "permission denied for table clients"
+	refused := testcluster.Clientele(t, "worker", flags...)
+	if status := refused.Wait(); status != cli.ExitError || !strings.Contains(refused.Output(), want) || !strings.Contains(refused.Output(), "roles.sql") {
+		t.Errorf("exit status %d: %s", status, refused.Output())
+	}
+
+	s.Exec(session, `GRANT INSERT ON clients TO `+role)
+	worker := testcluster.Clientele(t, "worker", flags...)
+	worker.Ready()
+	s.Exec(session, `REVOKE INSERT ON clients FROM `+role)
+	publishertest.Eventually(t, "the worker is not ready", func() bool {
+		r := testcluster.Get(t, worker.Admin()+"/readyz")
+		return r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, want)
+	})
+	s.Exec(session, `GRANT INSERT ON clients TO `+role)
+	worker.Ready()
 }
