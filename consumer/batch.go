@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
-	"golang.org/x/time/rate"
 )
 
 // Store keeps the clients.
@@ -47,14 +46,14 @@ type processor struct {
 	tracing  tracing
 	retrier  retrier
 	inFlight *inFlight
-	newer    *rate.Sometimes // how often a log line reports newer commands
+	newer    newerRules
 }
 
 // process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. The batch was
 // requested at the time since. If the context ends while the database or the streams are unavailable, process returns the
 // commands to the log. If another worker may have them by now, it publishes nothing and leaves them to that worker.
 func (p processor) process(ctx context.Context, msgs []jetstream.Msg, since time.Time) {
-	if msgs = p.leaveNewer(msgs); len(msgs) == 0 {
+	if msgs = p.newer.leave(msgs); len(msgs) == 0 {
 		return
 	}
 	lease, release := p.inFlight.add(msgs, since)

@@ -21,6 +21,7 @@ func decide(result domain.CreateResult) verdict {
 		return reject(domain.Errorf(domain.CodeKeyReused, "a client created from a different command has this id"))
 	case domain.Erased:
 		return reject(domain.Errorf(domain.CodeErased, "the client with this id was erased"))
+	case domain.Created, domain.Replayed:
 	}
 	event, err := domain.NewEvent(result.Client)
 	if err != nil {

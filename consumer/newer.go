@@ -8,6 +8,9 @@ import (
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -18,9 +21,20 @@ const (
 	newerInterval = time.Minute
 )
 
-// leaveNewer returns the commands that this worker can judge. It returns those that were accepted under newer rules to the log, for a
-// newer worker: to reject them would blame the caller for what an ingress has accepted.
-func (p processor) leaveNewer(msgs []jetstream.Msg) []jetstream.Msg {
+// newerRules returns commands that were accepted under newer rules to the log, for a newer worker: to reject them would blame the caller
+// for what an ingress has accepted.
+type newerRules struct {
+	log   zerolog.Logger
+	total prometheus.Counter
+	line  *rate.Sometimes
+}
+
+func newNewerRules(log zerolog.Logger, total prometheus.Counter) newerRules {
+	return newerRules{log: log, total: total, line: &rate.Sometimes{Interval: newerInterval}}
+}
+
+// leave returns the commands that this worker can judge.
+func (n newerRules) leave(msgs []jetstream.Msg) []jetstream.Msg {
 	known := slices.DeleteFunc(slices.Clone(msgs), func(msg jetstream.Msg) bool {
 		newer := domain.CommandMessage{Header: msg.Headers()}.IsNewer()
 		if newer {
@@ -29,9 +43,9 @@ func (p processor) leaveNewer(msgs []jetstream.Msg) []jetstream.Msg {
 		return newer
 	})
 	if left := len(msgs) - len(known); left > 0 {
-		p.metrics.newer.Add(float64(left))
-		p.newer.Do(func() {
-			p.log.Warn().Int("commands", left).Int("rules", domain.Rules).
+		n.total.Add(float64(left))
+		n.line.Do(func() {
+			n.log.Warn().Int("commands", left).Int("rules", domain.Rules).
 				Msg("left commands to a newer worker, because they were accepted under newer rules; they wait on the log")
 		})
 	}

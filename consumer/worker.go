@@ -21,7 +21,6 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 )
 
 // Config configures a Worker.
@@ -94,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	w.processor = processor{
 		store: cfg.Store, outcomes: cfg.Outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
 		retrier: retrier{log: cfg.Log, metrics: metrics, tracer: tracing.tracer}, inFlight: &w.inFlight,
-		newer: &rate.Sometimes{Interval: newerInterval},
+		newer: newNewerRules(cfg.Log, metrics.newer),
 	}
 	return w, nil
 }

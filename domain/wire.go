@@ -124,6 +124,25 @@ func (m CommandMessage) decode() (CreateClient, error) {
 	return command, nil
 }
 
+// rules returns the version of the rules under which the command was accepted. A command of release 0.1 does not state it.
+func (m CommandMessage) rules() (int, error) {
+	value := m.header(HeaderRules)
+	if value == "" {
+		return 1, nil
+	}
+	version, err := strconv.Atoi(value)
+	if err != nil || version < 1 {
+		return 0, fmt.Errorf("header %s is not a version", HeaderRules)
+	}
+	return version, nil
+}
+
+// IsNewer reports whether the command was accepted under rules that this program does not know. Leave it to a newer one.
+func (m CommandMessage) IsNewer() bool {
+	version, err := m.rules()
+	return err == nil && version > Rules
+}
+
 // DecodeHeader returns the values of the headers. It does not read the body.
 func (m CommandMessage) DecodeHeader() (CommandHeader, error) {
 	fingerprint, err := ParseFingerprint(m.header(HeaderFingerprint))
@@ -160,11 +179,4 @@ type LoggedCommand struct {
 	CommandHeader
 	// Sequence is its sequence on the log.
 	Sequence uint64
-}
-
-// Is reports whether this is the command that was rejected, and not a later attempt under its id. The sequence alone does not tell: a
-// log that is created again counts from 1 again. The time alone does not either: an operator's retry keeps it.
-func (c LoggedCommand) Is(rejected RejectedCommand) bool {
-	header, _ := CommandMessage{Header: rejected.Headers}.DecodeHeader() // zero if no ingress wrote the command
-	return c.Sequence == rejected.Sequence && c.AcceptedAt.Equal(header.AcceptedAt)
 }

@@ -110,7 +110,7 @@ func (a *api) lookUp(ctx context.Context, caller auth.Caller, o operation) (doma
 	}
 	rejection, err := a.log.Rejection(ctx, id)
 	err = visible(caller, rejection.Command.Caller(), err)
-	if err == nil && pending && !command.Is(rejection.Command) {
+	if err == nil && pending && !rejection.Command.Is(command) {
 		return op, nil, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {
