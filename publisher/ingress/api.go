@@ -51,6 +51,7 @@ const (
 type api struct {
 	log     Log
 	clients Clients
+	audit   Audit
 	logger  zerolog.Logger
 
 	stopping <-chan struct{}
