@@ -40,6 +40,7 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprint("system ", i), func(t *testing.T) {
 			t.Parallel()
 			s := newSystem(t)
+			s.setAckWait(time.Minute) // the model decides when it is over, however slow the machine is
 			rapid.Check(t, func(t *rapid.T) {
 				m := newModel(t, s)
 				t.Repeat(map[string]func(*rapid.T){

@@ -110,6 +110,16 @@ func (s *system) consumerInfo() *jetstream.ConsumerInfo {
 	return c.CachedInfo()
 }
 
+// setAckWait changes the consumer for workers that are created later.
+func (s *system) setAckWait(d time.Duration) {
+	s.t.Helper()
+	config := s.consumerInfo().Config
+	config.AckWait = d
+	if _, err := s.js.UpdateConsumer(context.Background(), domain.StreamCommands, config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
 	s.t.Helper()
 	found, err := s.js.Stream(context.Background(), stream)

@@ -193,15 +193,7 @@ func TestWaitingForTheStoreCostsNoDelivery(t *testing.T) {
 	t.Parallel()
 	const ackWait = 300 * time.Millisecond
 	s := newSystem(t)
-	c, err := s.js.Consumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
-	if err != nil {
-		t.Fatal(err)
-	}
-	impatient := c.CachedInfo().Config
-	impatient.AckWait = ackWait
-	if _, err := s.js.UpdateConsumer(context.Background(), domain.StreamCommands, impatient); err != nil {
-		t.Fatal(err)
-	}
+	s.setAckWait(ackWait)
 	commands := s.publishCommands(30)
 	away := make(chan struct{})
 	time.AfterFunc(5*ackWait, func() { close(away) })
@@ -477,11 +469,7 @@ func TestMigrateChangesTheConsumer(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	want := s.consumerInfo().Config.AckWait
-	earlier := s.consumerInfo().Config
-	earlier.AckWait = 6 * time.Second
-	if _, err := s.js.UpdateConsumer(context.Background(), domain.StreamCommands, earlier); err != nil {
-		t.Fatal(err)
-	}
+	s.setAckWait(6 * time.Second)
 	if err := consumer.Migrate(context.Background(), s.js); err != nil {
 		t.Fatal(err)
 	}

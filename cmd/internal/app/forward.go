@@ -72,7 +72,7 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 	if err != nil {
 		return check, err
 	}
-	forwarder := o.forwarder(p, js)
+	forwarder := o.forwarder(p, js) //nolint:contextcheck // a record outlives the signal to stop, too
 	p.Go(ctx, "position", func(ctx context.Context) { o.savePositions(ctx, p, js) })
 	slots := make(chan struct{}, o.InFlight)
 	consuming, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the signal to stop
@@ -129,7 +129,7 @@ const positionInterval = time.Minute
 func (o *ForwardOptions) savePositions(ctx context.Context, p *process.Process, js jetstream.JetStream) {
 	ticker := time.NewTicker(positionInterval)
 	defer ticker.Stop()
-	saved, err := o.savePosition(ctx, js, -1)
+	saved, err := o.savePosition(context.WithoutCancel(ctx), js, -1)
 	for running := true; ; {
 		if err != nil {
 			p.Log.Warn().Err(p.Explain(err)).Msg("cannot record the position")

@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// picky is a receiver that refuses events whose body contains a word, until it is mended.
+// picky is a receiver that refuses events whose body contains a word, until it is corrected.
 type picky struct {
 	mu       sync.Mutex
 	word     string
@@ -38,7 +38,7 @@ func (p *picky) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	p.accepted[request.Header.Get("Ce-Subject")]++
 }
 
-func (p *picky) mend() {
+func (p *picky) correct() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.word = ""
@@ -111,7 +111,7 @@ func TestRefusedEventsDoNotStopOthers(t *testing.T) {
 		t.Fatalf("%d: %s%s", status, stdout, stderr)
 	}
 
-	r.mend()
+	r.correct()
 	forward = testcluster.Start(t, testcluster.Program(t, "clientele"), args...)
 	forward.Ready()
 	if out := failed("retry", "crm", "--yes"); !strings.Contains(out, "published again: 19\n") || !strings.Contains(out, "erased: 1\n") {

@@ -99,7 +99,10 @@ func TestDashboardAndAlerts(t *testing.T) {
 	testcluster.NewKey(t, keys, "crm", "clients:read")
 	keyed := testcluster.Clientele(t, "ingress", append([]string{"--keys-file", keys}, s.Flags...)...)
 	keyed.Ready()
-	shown := testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body +
+	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "forward", "http://127.0.0.1:1", "--nats-url", s.NATS.URL,
+		"--admin-listen=127.0.0.1:0", "--log-format=json")
+	forward.Ready()
+	shown := testcluster.Get(t, forward.Admin()+"/metrics").Body + testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body +
 		testcluster.Get(t, keyed.Admin()+"/metrics").Body
 	have := map[string]bool{"up": true} // from Prometheus
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(shown, -1) {

@@ -128,6 +128,9 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 		t.Errorf("%s is forwarded, want %s", got, want)
 	}
 	forward.Stop()
+	if strings.Contains(forward.Output(), "cannot record the position") {
+		t.Errorf("the forwarder lacks a right: %s", forward.Output())
+	}
 
 	for _, p := range []*testcluster.Process{ingress, worker} {
 		if age := testcluster.Metric(t, p.Admin(), "clientele_worker_oldest_command_age_seconds"); age != 0 {

@@ -21,11 +21,11 @@ var refusals = []int{
 	http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 }
 
-// statusError is a response that is not 2xx.
-type statusError struct{ status int }
+// StatusError is a response that is not 2xx.
+type StatusError struct{ Status int }
 
-func (e *statusError) Error() string {
-	return fmt.Sprintf("the receiver responded with %d %s", e.status, http.StatusText(e.status))
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the receiver responded with %d %s", e.Status, http.StatusText(e.Status))
 }
 
 // pauseAfter returns the pause after this many attempts: a second, then twice as long each time, at most maxPause.
@@ -39,8 +39,8 @@ func hopeless(err error, attempts uint64, giveUpAfter time.Duration) bool {
 	if giveUpAfter == 0 {
 		return false
 	}
-	refused, ok := errors.AsType[*statusError](err)
-	if ok && attempts >= refusedAttempts && slices.Contains(refusals, refused.status) {
+	refused, ok := errors.AsType[*StatusError](err)
+	if ok && attempts >= refusedAttempts && slices.Contains(refusals, refused.Status) {
 		return true
 	}
 	var waited time.Duration

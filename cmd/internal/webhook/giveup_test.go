@@ -1,16 +1,18 @@
-package webhook
+package webhook_test
 
 import (
 	"errors"
 	"net/http"
 	"testing"
 	"time"
+
+	"clientele/cmd/internal/webhook"
 )
 
 func TestHopeless(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
-	refused, away := error(&statusError{http.StatusUnprocessableEntity}), error(&statusError{http.StatusServiceUnavailable})
+	refused, away := error(&webhook.StatusError{Status: http.StatusUnprocessableEntity}), error(&webhook.StatusError{Status: http.StatusServiceUnavailable})
 	for _, c := range []struct {
 		name     string
 		err      error
@@ -26,9 +28,9 @@ func TestHopeless(t *testing.T) {
 		{"no connection for almost a day", errors.New("connection refused"), 295, day, false},
 		{"unavailable for a day", away, 297, day, true},
 		{"unavailable for a second", away, 2, time.Second, true},
-		{"an unauthorised forwarder", &statusError{http.StatusUnauthorized}, 10, day, false},
+		{"an unauthorised forwarder", &webhook.StatusError{Status: http.StatusUnauthorized}, 10, day, false},
 	} {
-		if got := hopeless(c.err, c.attempts, c.after); got != c.want {
+		if got := webhook.Hopeless(c.err, c.attempts, c.after); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -37,9 +39,9 @@ func TestHopeless(t *testing.T) {
 func TestPauseAfter(t *testing.T) {
 	t.Parallel()
 	for attempts, want := range map[uint64]time.Duration{
-		0: time.Second, 1: time.Second, 2: 2 * time.Second, 9: 256 * time.Second, 10: maxPause, 1 << 40: maxPause,
+		0: time.Second, 1: time.Second, 2: 2 * time.Second, 9: 256 * time.Second, 10: 5 * time.Minute, 1 << 40: 5 * time.Minute,
 	} {
-		if got := pauseAfter(attempts); got != want {
+		if got := webhook.PauseAfter(attempts); got != want {
 			t.Errorf("after %d attempts: %s, want %s", attempts, got, want)
 		}
 	}

@@ -161,7 +161,7 @@ func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // to reuse the connection
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return &statusError{response.StatusCode}
+		return &StatusError{response.StatusCode}
 	}
 	return nil
 }

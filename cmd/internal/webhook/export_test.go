@@ -1,0 +1,7 @@
+package webhook
+
+// For tests of the decisions.
+var (
+	Hopeless   = hopeless
+	PauseAfter = pauseAfter
+)
