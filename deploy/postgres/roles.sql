@@ -23,7 +23,7 @@ BEGIN
 	GRANT CREATE ON SCHEMA public TO clientele_owner;
 
 	-- After a migration, when the tables exist:
-	IF to_regclass('public.erasures') IS NOT NULL THEN
+	IF to_regclass('public.redo_position') IS NOT NULL THEN
 		-- clientele ingress reads clients, clientele worker adds them, clientele clients finds them, and clientele erase removes
 		-- them and adds tombstones, which the worker reads. Each reads the schema version. No role can change a client, or change
 		-- or remove a tombstone.
@@ -32,6 +32,8 @@ BEGIN
 		GRANT DELETE ON clients TO clientele_operator;
 		GRANT SELECT ON erasures TO clientele_worker, clientele_operator;
 		GRANT INSERT ON erasures TO clientele_operator;
+		-- The worker stores how much of the events stream the database has.
+		GRANT SELECT, UPDATE ON redo_position TO clientele_worker;
 	END IF;
 END
 $$;
