@@ -109,7 +109,7 @@ func (f *Follower) end(ctx context.Context) (identity string, last int64, err er
 		return "", 0, fmt.Errorf("look up stream %s: %w", domain.StreamEvents, err)
 	}
 	info := stream.CachedInfo()
-	return info.Created.UTC().Format(time.RFC3339Nano), int64(info.State.LastSeq), nil //nolint:gosec // far from the limit
+	return info.Created.UTC().Format(time.RFC3339Nano), int64(info.State.LastSeq), nil
 }
 
 // lastSafe returns the sequence up to which the database has the client of each event. It is next.Sequence if nothing can be lost.
@@ -130,7 +130,7 @@ func (f *Follower) lastSafe(stored, next domain.Position) int64 {
 // redo stores the lost clients of the events after one sequence up to another.
 func (f *Follower) redo(ctx context.Context, after, last int64) error {
 	began := time.Now()
-	done, err := Redo{JS: f.js, Store: f.store}.Run(ctx, uint64(after)+1, uint64(last)) //nolint:gosec // they are not negative
+	done, err := Redo{JS: f.js, Store: f.store}.Run(ctx, uint64(after)+1, uint64(last))
 	f.restored.Add(float64(done.Restored))
 	if err != nil {
 		return err

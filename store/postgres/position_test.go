@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A promoted standby, and a database that was created anew, are other servers: a position of the former one is not stored.
+// A promoted standby, and a database created in place of another, are other servers: a position of the former one is not stored.
 func TestTheServerOfAPosition(t *testing.T) {
 	t.Parallel()
 	primary := storetest.StartPostgres(t)

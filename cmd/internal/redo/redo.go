@@ -94,7 +94,7 @@ func (j *job) open(ctx context.Context) (err error) {
 func (j *job) progress(part string) func(done, total uint64) {
 	return func(done, total uint64) {
 		if j.Progress != nil {
-			j.Progress(part, int64(done), int64(total)) //nolint:gosec // far from the limit
+			j.Progress(part, int64(done), int64(total))
 		}
 	}
 }
@@ -236,7 +236,7 @@ func (j *job) clients(ctx context.Context) error {
 		}
 		after = page[len(page)-1].ID
 		read += len(page)
-		progress(uint64(read), uint64(total)) //nolint:gosec // they are not negative
+		progress(uint64(read), uint64(total))
 	}
 }
 
