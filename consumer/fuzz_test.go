@@ -30,7 +30,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(strings.TrimPrefix(msg.Subject, domain.SubjectCreate), msg.Header.Get(domain.HeaderFingerprint),
 			msg.Header.Get(domain.HeaderCaller), msg.Header.Get(domain.HeaderAcceptedAt), msg.Data)
 	}
-	good := publishertest.Command(f, domain.KeyedID("tester", "1"), "Smith")
+	good := publishertest.Command(f, domain.KeyedID("", "tester", "1"), "Smith")
 	full, err := domain.NewCreateClient(good.ID, "tester", time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, time.UTC), domain.Details{
 		FirstName: "Zoë", LastName: "O'Hara", EmailAddress: "z@example.com", TelephoneNumber: new("+442079460958"),
 		DOB: new("2026-02-28"), NINumber: new("AB123456C"), AvatarURL: new("https://example.com/z.png"),

@@ -73,6 +73,9 @@ type Client struct {
 
 	// Fingerprint is that of the command that created the client.
 	Fingerprint Fingerprint `json:"-"`
+	// Caller and KeyID are those of the command, or "" for a client of version 0.1.
+	Caller string `json:"-"`
+	KeyID  string `json:"-"`
 	// AcceptedAt is when the ingress accepted the command, CreatedAt when the worker created the record; UTC, microseconds.
 	AcceptedAt time.Time `json:"-"`
 	CreatedAt  time.Time `json:"-"`

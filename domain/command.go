@@ -14,6 +14,8 @@ type CreateClient struct {
 	ID uuid.UUID
 	// Caller is the name of the key, or the subject of the token, that sent the command. It scopes idempotency keys.
 	Caller string
+	// KeyID is the id of the API key that the caller used, or "".
+	KeyID string
 	// AcceptedAt is when the ingress accepted the request; UTC, microseconds.
 	AcceptedAt  time.Time
 	Fingerprint Fingerprint
@@ -45,6 +47,8 @@ func (c CreateClient) Client(createdAt time.Time) Client {
 		Details:     c.Details,
 		Status:      StatusNotInvited,
 		Fingerprint: c.Fingerprint,
+		Caller:      c.Caller,
+		KeyID:       c.KeyID,
 		AcceptedAt:  c.AcceptedAt,
 		CreatedAt:   Timestamp(createdAt),
 	}

@@ -57,12 +57,13 @@ func TestFingerprintMeansTheSameClient(t *testing.T) {
 
 func TestNewCreateClient(t *testing.T) {
 	d := parse(t, testdata(t, "minimal.request.json"))
-	id := domain.KeyedID("crm", "order-1")
+	id := domain.KeyedID(secret, "crm", "order-1")
 	local := time.Date(2026, 3, 1, 13, 0, 0, 123456789, time.FixedZone("CET", 3600))
 	c, err := domain.NewCreateClient(id, "crm", local, d)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.KeyID = "jnm3d5p7"
 	acceptedAt := time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 	if c.ID != id || c.Caller != "crm" || c.AcceptedAt != acceptedAt {
 		t.Errorf("got %s of %s at %s", c.ID, c.Caller, c.AcceptedAt)
@@ -70,7 +71,7 @@ func TestNewCreateClient(t *testing.T) {
 	got := c.Client(local.Add(time.Second))
 	want := domain.Client{
 		ID: id, Details: d, Status: domain.StatusNotInvited,
-		Fingerprint: c.Fingerprint, AcceptedAt: acceptedAt, CreatedAt: acceptedAt.Add(time.Second),
+		Fingerprint: c.Fingerprint, Caller: "crm", KeyID: "jnm3d5p7", AcceptedAt: acceptedAt, CreatedAt: acceptedAt.Add(time.Second),
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -78,16 +79,29 @@ func TestNewCreateClient(t *testing.T) {
 }
 
 func TestKeyedID(t *testing.T) {
-	id := domain.KeyedID("crm", "order-1")
-	if want := "7ec520ee-8b61-5dbe-9edb-7bbff23cbe70"; id.String() != want {
-		t.Errorf("got %s, want %s: retries across the release would create clients twice", id, want)
+	for _, c := range []struct {
+		secret, want string
+		version      uuid.Version
+	}{
+		{"", "7ec520ee-8b61-5dbe-9edb-7bbff23cbe70", 5}, // of version 0.1
+		{secret, "7def68e9-0379-8a33-a403-6ae2d29b8fde", 8},
+		{"another secret", "", 8},
+	} {
+		id := domain.KeyedID(c.secret, "crm", "order-1")
+		if c.want != "" && id.String() != c.want {
+			t.Errorf("got %s, want %s: retries across the release would create clients twice", id, c.want)
+		}
+		if id.Version() != c.version || id.Variant() != uuid.RFC4122 {
+			t.Errorf("%s is of version %d, %s", id, id.Version(), id.Variant())
+		}
 	}
-	if id.Version() != 5 || id.Variant() != uuid.RFC4122 {
-		t.Errorf("%s is of version %d, %s", id, id.Version(), id.Variant())
-	}
+}
+
+func TestKeyedIDsDiffer(t *testing.T) {
 	seen := map[uuid.UUID]string{}
-	for _, pair := range [][2]string{
+	for _, pair := range [][3]string{
 		{"crm", "order-1"},
+		{"crm", "order-1", "another secret"},
 		{"crm", "order-2"},
 		{"web", "order-1"},
 		{"crmorder", "-1"},
@@ -97,7 +111,7 @@ func TestKeyedID(t *testing.T) {
 		{"", ""},
 		{"order-1", "crm"},
 	} {
-		id := domain.KeyedID(pair[0], pair[1])
+		id := domain.KeyedID(secret+pair[2], pair[0], pair[1])
 		if other, ok := seen[id]; ok {
 			t.Errorf("%q and %q share %s", pair, other, id)
 		}

@@ -39,6 +39,9 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
+// secret is that of an installation.
+const secret = "a secret"
+
 // parse returns the details in a body that must be accepted.
 func parse(t tb, body []byte) domain.Details {
 	t.Helper()
@@ -63,7 +66,7 @@ func refuse(t tb, body string) *domain.Error {
 // command returns the command for the body.
 func command(t tb, body []byte) domain.CreateClient {
 	t.Helper()
-	id := domain.KeyedID("crm", "order-1")
+	id := domain.KeyedID(secret, "crm", "order-1")
 	c, err := domain.NewCreateClient(id, "crm", today, parse(t, body))
 	if err != nil {
 		t.Fatal(err)

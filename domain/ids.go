@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -29,16 +30,29 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 	return f, nil
 }
 
-// keyNamespace is the UUIDv5 namespace of idempotency keys. It must never change: ids of retries depend on it.
-var keyNamespace = uuid.MustParse("8b1c6a52-52a8-5d0e-9f0b-6d1f3c0a7e64")
-
 // NewID returns an id for a command without an idempotency key: a UUIDv7 (RFC 9562), which sorts by time.
 func NewID() (uuid.UUID, error) { return uuid.NewV7() }
 
-// KeyedID returns the id of the command that this caller sent under this idempotency key: a UUIDv5 (RFC 9562). Every
-// ingress computes the same id for a retry without a look-up. Neither string may contain a NUL.
-func KeyedID(caller, key string) uuid.UUID {
-	return uuid.NewSHA1(keyNamespace, []byte(caller+"\x00"+key))
+// keyNamespace is the namespace of the UUIDv5 of idempotency keys. It must never change: ids of retries depend on it.
+var keyNamespace = uuid.MustParse("8b1c6a52-52a8-5d0e-9f0b-6d1f3c0a7e64")
+
+// KeyedID returns the id of the command that this caller sent under this idempotency key. Every ingress with the same secret
+// computes the same id for a retry without a look-up, and nobody without the secret can compute it. Neither the caller nor the key
+// may contain a NUL.
+//
+// The id is a UUIDv8 (RFC 9562, section 5.8) of an HMAC-SHA-256. An installation of version 0.1 has no secret: with "" the id is the
+// UUIDv5 that it has always been, so that a retry after the upgrade finds its client.
+func KeyedID(secret, caller, key string) uuid.UUID {
+	name := []byte(caller + "\x00" + key)
+	if secret == "" {
+		return uuid.NewSHA1(keyNamespace, name)
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(name)
+	id := uuid.UUID(mac.Sum(nil)[:len(uuid.UUID{})])
+	id[6] = id[6]&0x0f | 0x80 // the version
+	id[8] = id[8]&0x3f | 0x80 // the variant
+	return id
 }
 
 // ParseID parses an id in the form of RFC 9562, section 4: 36 characters, in either case. It refuses other forms, such as

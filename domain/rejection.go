@@ -29,6 +29,11 @@ type RejectedCommand struct {
 	Body []byte `json:"body"`
 }
 
+// Caller returns the caller that sent the command, or "" if no ingress wrote it.
+func (c RejectedCommand) Caller() string {
+	return CommandMessage{Header: c.Headers}.header(HeaderCaller)
+}
+
 // JSON returns the rejection as its stream stores it. Every message can be rejected: bytes that are not UTF-8 in its id or
 // its headers become U+FFFD, even if two headers then have the same name.
 func (r Rejection) JSON() ([]byte, error) {

@@ -33,6 +33,7 @@ const ConsumerWorker = "worker"
 const (
 	HeaderFingerprint = "Clientele-Fingerprint"
 	HeaderCaller      = "Clientele-Caller"
+	HeaderKeyID       = "Clientele-Key-Id"      // absent if the caller has no API key
 	HeaderAcceptedAt  = "Clientele-Accepted-At" // RFC 3339
 )
 
@@ -57,6 +58,9 @@ func EncodeCommand(c CreateClient, traceparent string) CommandMessage {
 		},
 		Body: c.Body,
 	}
+	if c.KeyID != "" {
+		m.Header[HeaderKeyID] = []string{c.KeyID}
+	}
 	if traceparent != "" {
 		m.Header[HeaderTraceparent] = []string{traceparent}
 	}
@@ -67,6 +71,7 @@ func EncodeCommand(c CreateClient, traceparent string) CommandMessage {
 type CommandHeader struct {
 	Fingerprint Fingerprint
 	Caller      string
+	KeyID       string
 	AcceptedAt  time.Time
 }
 
@@ -102,6 +107,7 @@ func (m CommandMessage) decode() (CreateClient, error) {
 	if err != nil {
 		return CreateClient{}, err
 	}
+	command.KeyID = header.KeyID
 	if command.Fingerprint != header.Fingerprint {
 		return CreateClient{}, errors.New("header " + HeaderFingerprint + " does not match the body")
 	}
@@ -118,7 +124,16 @@ func (m CommandMessage) DecodeHeader() (CommandHeader, error) {
 	if err != nil {
 		return CommandHeader{}, fmt.Errorf("header %s %w", HeaderAcceptedAt, err)
 	}
-	return CommandHeader{Fingerprint: fingerprint, Caller: m.header(HeaderCaller), AcceptedAt: acceptedAt}, nil
+	header := CommandHeader{Fingerprint: fingerprint, Caller: m.header(HeaderCaller), KeyID: m.header(HeaderKeyID), AcceptedAt: acceptedAt}
+	if !isPrintable(header.Caller) || !isPrintable(header.KeyID) { // a database may refuse it
+		return CommandHeader{}, fmt.Errorf("header %s or %s is not printable ASCII", HeaderCaller, HeaderKeyID)
+	}
+	return header, nil
+}
+
+// isPrintable reports whether the string is printable ASCII, as the callers and keys of an ingress are.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 // header returns the first value of a header, or "".
@@ -133,9 +148,8 @@ func first(header map[string][]string, name string) string {
 
 // LoggedCommand describes a command on the command log.
 type LoggedCommand struct {
-	// AcceptedAt and Fingerprint are zero if no ingress wrote the command.
-	AcceptedAt  time.Time
-	Fingerprint Fingerprint
+	// The header is zero if no ingress wrote the command.
+	CommandHeader
 	// Sequence is its sequence on the log.
 	Sequence uint64
 }

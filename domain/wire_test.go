@@ -10,6 +10,7 @@ import (
 
 func TestDecode(t *testing.T) {
 	good := newCommand(t, domain.Details{FirstName: "Jane", LastName: "Smith", EmailAddress: "jsmith@example.com"})
+	good.KeyID = "jnm3d5p7"
 	headers := func() map[string][]string { return domain.EncodeCommand(good, "").Header }
 	without := func(name string) map[string][]string { h := headers(); delete(h, name); return h }
 	with := func(name, value string) map[string][]string { h := headers(); h[name] = []string{value}; return h }
@@ -26,6 +27,9 @@ func TestDecode(t *testing.T) {
 		{"id is not canonical", strings.ToUpper(good.ID.String()), headers(), string(good.Body), domain.CodeUndecodable},
 		{"no headers", good.ID.String(), nil, string(good.Body), domain.CodeUndecodable},
 		{"no fingerprint", good.ID.String(), without(domain.HeaderFingerprint), string(good.Body), domain.CodeUndecodable},
+		{"a caller that no database stores", good.ID.String(), with(domain.HeaderCaller, "a\x00"), string(good.Body), domain.CodeUndecodable},
+		{"a caller in Latin-1", good.ID.String(), with(domain.HeaderCaller, "\xe9"), string(good.Body), domain.CodeUndecodable},
+		{"a key on two lines", good.ID.String(), with(domain.HeaderKeyID, "a\nb"), string(good.Body), domain.CodeUndecodable},
 		{"no time", good.ID.String(), without(domain.HeaderAcceptedAt), string(good.Body), domain.CodeUndecodable},
 		{"no such time", good.ID.String(), with(domain.HeaderAcceptedAt, "now"), string(good.Body), domain.CodeUndecodable},
 		{
@@ -45,7 +49,7 @@ func TestDecode(t *testing.T) {
 			if domain.CodeOf(err) != c.want {
 				t.Fatalf("code %q, want %q: %v", domain.CodeOf(err), c.want, err)
 			}
-			if err == nil && (got.ID != good.ID || got.Caller != good.Caller || got.Fingerprint != good.Fingerprint || !got.AcceptedAt.Equal(good.AcceptedAt)) {
+			if err == nil && (got.ID != good.ID || got.Caller != good.Caller || got.KeyID != good.KeyID || got.Fingerprint != good.Fingerprint || !got.AcceptedAt.Equal(good.AcceptedAt)) {
 				t.Errorf("decoded %+v", got)
 			}
 		})
@@ -55,7 +59,7 @@ func TestDecode(t *testing.T) {
 // A date of birth that was in the past when the command was accepted is valid on a worker whose clock is behind.
 func TestDecodeAsksNoClock(t *testing.T) {
 	yesterday := time.Date(2999, 5, 1, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	c, err := domain.NewCreateClient(domain.KeyedID("tester", "1"), "tester", time.Date(2999, 5, 2, 0, 0, 1, 0, time.UTC), domain.Details{
+	c, err := domain.NewCreateClient(domain.KeyedID(secret, "tester", "1"), "tester", time.Date(2999, 5, 2, 0, 0, 1, 0, time.UTC), domain.Details{
 		FirstName: "Jane", LastName: "Smith", EmailAddress: "jsmith@example.com", DOB: &yesterday,
 	})
 	if err != nil {
@@ -68,7 +72,7 @@ func TestDecodeAsksNoClock(t *testing.T) {
 
 func newCommand(t *testing.T, d domain.Details) domain.CreateClient {
 	t.Helper()
-	c, err := domain.NewCreateClient(domain.KeyedID("tester", d.LastName), "tester", today, d)
+	c, err := domain.NewCreateClient(domain.KeyedID(secret, "tester", d.LastName), "tester", today, d)
 	if err != nil {
 		t.Fatal(err)
 	}

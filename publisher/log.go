@@ -200,9 +200,18 @@ func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err e
 	return notice, func() { _ = subscription.Unsubscribe() }, nil
 }
 
+// KeyedID returns the id of the command that this caller sent under this idempotency key, see domain.KeyedID.
+func (l *Log) KeyedID(caller, key string) uuid.UUID {
+	return domain.KeyedID(secretOf(l.commands.CachedInfo().Config), caller, key)
+}
+
 // Ready returns nil if the server answers and has the streams, or a *MissingStreamError if one is missing.
 func (l *Log) Ready(ctx context.Context) error {
-	return streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections)
+	if err := streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections); err != nil {
+		return err
+	}
+	_, err := l.commands.Info(ctx) // a log that was created again has another secret, which CachedInfo then returns
+	return err
 }
 
 // withdraw withdraws a request unless it is already being published. It reports whether it did.

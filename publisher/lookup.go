@@ -35,7 +35,7 @@ func (l lookup) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, e
 	if err != nil {
 		return domain.LoggedCommand{Sequence: msg.Sequence}, nil //nolint:nilerr // the worker will reject it
 	}
-	return domain.LoggedCommand{AcceptedAt: header.AcceptedAt, Fingerprint: header.Fingerprint, Sequence: msg.Sequence}, nil
+	return domain.LoggedCommand{CommandHeader: header, Sequence: msg.Sequence}, nil
 }
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.

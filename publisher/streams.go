@@ -19,6 +19,7 @@
 //
 //	of a command: Clientele-Fingerprint   SHA-256 of the body, hexadecimal
 //	              Clientele-Caller        name of the key, or subject of the token, that sent it
+//	              Clientele-Key-Id        id of the API key, if the caller used one
 //	              Clientele-Accepted-At   when the ingress accepted the request (RFC 3339)
 //	of an event:  ce-specversion, ce-id, ce-type, ce-source, ce-subject, ce-time, ce-datacontenttype, ce-dataschema,
 //	              ce-acceptedat: CloudEvents 1.0.2 in binary mode; ce-id is the same for duplicates, ce-subject is the client's id
@@ -32,6 +33,8 @@ package publisher
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,39 +116,79 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			MaxMsgsPerSubject: 1,
 		},
 	} {
-		exists, err := complete(ctx, js, &stream)
-		if err != nil {
-			return err
-		}
 		stream.Storage = jetstream.FileStorage
 		stream.AllowDirect = true
 		stream.AllowAtomicPublish = true
-		_, err = js.CreateOrUpdateStream(ctx, stream)
-		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code != http.StatusServiceUnavailable {
-			return &RefusedStreamError{Stream: stream.Name, Err: err}
-		}
+		created, err := migrateStream(ctx, js, stream)
 		if err != nil {
-			return fmt.Errorf("stream %s: %w", stream.Name, err)
+			return err
 		}
-		if !exists && cfg.Created != nil {
+		if created && cfg.Created != nil {
 			cfg.Created(stream.Name)
 		}
 	}
 	return nil
 }
 
-// complete sets the zero settings to those of the existing stream, or else to the defaults. It reports whether the stream exists.
-func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamConfig) (exists bool, err error) {
+// migrateStream creates the stream, or changes an existing one. It reports whether the stream is new. A stream that another program
+// creates at the same time is changed like an existing one: creating it again would replace the secret that ingresses already use.
+func migrateStream(ctx context.Context, js jetstream.JetStream, stream jetstream.StreamConfig) (created bool, err error) {
+	for {
+		settings, exists, err := complete(ctx, js, stream)
+		if err != nil {
+			return false, err
+		}
+		if exists {
+			_, err = js.UpdateStream(ctx, settings)
+			return false, streamError(stream.Name, err)
+		}
+		_, err = js.CreateStream(ctx, settings)
+		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return err == nil, streamError(stream.Name, err)
+		}
+	}
+}
+
+// streamError returns the error that the server's response to the settings of a stream means, or nil.
+func streamError(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code != http.StatusServiceUnavailable {
+		return &RefusedStreamError{Stream: name, Err: err}
+	}
+	return fmt.Errorf("stream %s: %w", name, err)
+}
+
+// metadataSecret is the key in the metadata of the command log for the secret of the installation, see domain.KeyedID. It is 256
+// random bits in base64. It is on the log because ids have a meaning for as long as the log and the database exist: a backup has
+// both, and every ingress reads the settings of the log.
+const metadataSecret = "clientele-id-secret"
+
+// secretOf returns the secret of the installation, or "" if version 0.1 created its log.
+func secretOf(log jetstream.StreamConfig) string { return log.Metadata[metadataSecret] }
+
+// newSecret returns 256 random bits in base64.
+func newSecret() string {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return base64.StdEncoding.EncodeToString(secret)
+}
+
+// complete returns the settings with the zero ones set to those of the existing stream, or else to the defaults. It reports whether
+// the stream exists.
+func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.StreamConfig) (_ jetstream.StreamConfig, exists bool, err error) {
 	current := jetstream.StreamConfig{Replicas: DefaultReplicas}
 	switch stream.Name {
 	case domain.StreamCommands:
 		current.MaxBytes = DefaultLogMaxBytes
+		current.Metadata = map[string]string{metadataSecret: newSecret()}
 	case domain.StreamEvents:
 		current.MaxAge = DefaultEventRetention
 	}
 	s, err := openStream(ctx, js, stream.Name)
 	if _, missing := errors.AsType[*MissingStreamError](err); err != nil && !missing {
-		return false, err
+		return stream, false, err
 	}
 	if exists = err == nil; exists {
 		current = s.CachedInfo().Config
@@ -153,7 +196,10 @@ func complete(ctx context.Context, js jetstream.JetStream, stream *jetstream.Str
 	stream.Replicas = cmp.Or(stream.Replicas, current.Replicas)
 	stream.MaxBytes = cmp.Or(stream.MaxBytes, current.MaxBytes)
 	stream.MaxAge = cmp.Or(stream.MaxAge, current.MaxAge)
-	return exists, nil
+	if secret := secretOf(current); secret != "" {
+		stream.Metadata = map[string]string{metadataSecret: secret}
+	}
+	return stream, exists, nil
 }
 
 // RefusedStreamError means that the server refuses the settings of a stream: it is larger than the disk, has more replicas than

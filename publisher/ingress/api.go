@@ -14,6 +14,8 @@ import (
 
 // Log is the command log.
 type Log interface {
+	// KeyedID returns the id of the command that this caller sent under this idempotency key. It is the same on every ingress.
+	KeyedID(caller, key string) uuid.UUID
 	// Append puts the command on disk and returns the time at which it was accepted, which is earlier if the log already had
 	// it. Errors have a code: domain.CodeKeyReused, CodeUnavailable, CodeLogFull or CodeUnknown.
 	Append(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error)

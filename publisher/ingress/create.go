@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
 )
@@ -28,7 +29,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	caller := call.caller.Name
-	id, err := commandID(caller, key)
+	id, err := a.commandID(caller, key)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -38,6 +39,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		a.fail(w, r, err)
 		return
 	}
+	command.KeyID = call.caller.KeyID
 	preference := parsePrefer(r.Header)
 	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
@@ -58,7 +60,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 			created(w, *client)
 			return
 		}
-		if a.createCompleted(w, r, waiter, id, key != "") {
+		if a.createCompleted(w, r, waiter, call.caller, id, key != "") {
 			return
 		}
 	}
@@ -72,11 +74,11 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	}{id, domain.OperationPending, acceptedAt, linksOf(id)})
 }
 
-func commandID(caller, key string) (uuid.UUID, error) {
+func (a *api) commandID(caller, key string) (uuid.UUID, error) {
 	if key == "" {
 		return domain.NewID()
 	}
-	return domain.KeyedID(caller, key), nil
+	return a.log.KeyedID(caller, key), nil
 }
 
 // accept puts the command on the log. If the store already has its client, it returns the client instead.
@@ -97,10 +99,10 @@ func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed boo
 
 // createCompleted waits for the outcome of a POST and answers with it. It returns false, and writes nothing, if the response is
 // to be a 202. Set lookFirst if the command may have been on the log before: the waiter does not notice an earlier outcome.
-func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, id uuid.UUID, lookFirst bool) bool {
+func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, caller auth.Caller, id uuid.UUID, lookFirst bool) bool {
 	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
-		op, client, err := a.lookUpAcrossRetry(r.Context(), id)
+		op, client, err := a.lookUpAcrossRetry(r.Context(), caller, id)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true

@@ -41,6 +41,11 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
+	return newHarnessWith(t, auth.AllowAll{})
+}
+
+func newHarnessWith(t *testing.T, authenticator auth.Authenticator) *harness {
+	t.Helper()
 	ctx := context.Background()
 	server := publishertest.Start(t)
 	log, err := publisher.OpenLog(ctx, publisher.LogConfig{Conn: server.Connect(t)})
@@ -56,7 +61,7 @@ func newHarness(t *testing.T) *harness {
 	if _, _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})))
+	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: authenticator, Logger: zerolog.Nop()})))
 	t.Cleanup(api.Close)
 	return &harness{t, server, log, db, api}
 }
@@ -123,11 +128,25 @@ func (a answer) problem(t *testing.T, status int, name string) map[string]any {
 // onLog returns the command with this id in the form that a rejection contains.
 func (h *harness) onLog(id string) domain.RejectedCommand {
 	h.t.Helper()
-	found, err := h.log.Find(context.Background(), uuid.MustParse(id))
+	msg, err := h.commands().GetLastMsgForSubject(context.Background(), domain.SubjectCreate+id)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return domain.RejectedCommand{Sequence: found.Sequence}
+	return domain.RejectedCommand{Sequence: msg.Sequence, Headers: msg.Header}
+}
+
+// commands returns the stream of the command log.
+func (h *harness) commands() jetstream.Stream {
+	h.t.Helper()
+	js, err := jetstream.New(h.server.Connect(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	stream, err := js.Stream(context.Background(), domain.StreamCommands)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return stream
 }
 
 // work does the worker's part for the command with this id.
@@ -137,10 +156,11 @@ func (h *harness) work(id uuid.UUID, details domain.Details) domain.Client {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	c, err := domain.NewCreateClient(id, "anonymous", found.AcceptedAt, details)
+	c, err := domain.NewCreateClient(id, found.Caller, found.AcceptedAt, details)
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	c.KeyID = found.KeyID
 	client := c.Client(time.Now())
 	if _, err := h.store.Create(context.Background(), []domain.Client{client}); err != nil {
 		h.t.Fatal(err)
@@ -151,15 +171,7 @@ func (h *harness) work(id uuid.UUID, details domain.Details) domain.Client {
 // trim empties the command log.
 func (h *harness) trim() {
 	h.t.Helper()
-	js, err := jetstream.New(h.server.Connect(h.t))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	stream, err := js.Stream(context.Background(), domain.StreamCommands)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if err := stream.Purge(context.Background()); err != nil {
+	if err := h.commands().Purge(context.Background()); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -492,7 +504,7 @@ func TestAnUnknownOutcomeNamesTheOperation(t *testing.T) {
 	}
 	a := answer{w.Result(), w.Body.Bytes()}
 	p := a.problem(t, http.StatusServiceUnavailable, "outcome-unknown")
-	if p["operation"] != "/api/v2/operations/"+domain.KeyedID("anonymous", "key").String() {
+	if p["operation"] != "/api/v2/operations/"+h.log.KeyedID("anonymous", "key").String() {
 		t.Errorf("problem: %s", a.body)
 	}
 }

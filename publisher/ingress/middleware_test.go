@@ -50,6 +50,8 @@ func (l slowLog) Append(_ context.Context, c domain.CreateClient) (time.Time, er
 	return c.AcceptedAt, nil
 }
 
+func (slowLog) KeyedID(caller, key string) uuid.UUID { return domain.KeyedID("", caller, key) }
+
 func serve(handler http.Handler, headers ...string) answer {
 	r := httptest.NewRequest(http.MethodPost, "/api/v2/clients", strings.NewReader(jane))
 	r.Header.Set("Content-Type", "application/json")

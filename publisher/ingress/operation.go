@@ -1,11 +1,13 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
 )
@@ -25,13 +27,13 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	defer waiter.stop()
-	op, _, err := a.lookUpAcrossRetry(r.Context(), id)
+	op, _, err := a.lookUpAcrossRetry(r.Context(), call.caller, id)
 	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
-		op, _, err = a.lookUpAcrossRetry(r.Context(), id)
+		op, _, err = a.lookUpAcrossRetry(r.Context(), call.caller, id)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
-		problemNotFound.write(w, "there is no operation with this id, or its outcome is no longer kept")
+		problemNotFound.write(w, "there is no operation with this id that you may read, or its outcome is no longer kept")
 		return
 	case err != nil:
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
@@ -52,12 +54,12 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 
 // lookUpAcrossRetry is lookUp for an operation that an operator's retry may be moving from the rejections back to the log. The
 // first look-up can miss it in both places: it reads the log before the move and the rejections after it.
-func (a *api) lookUpAcrossRetry(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
+func (a *api) lookUpAcrossRetry(ctx context.Context, caller auth.Caller, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	op, client, err := a.lookUp(ctx, id)
+	op, client, err := a.lookUp(ctx, caller, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		op, client, err = a.lookUp(ctx, id)
+		op, client, err = a.lookUp(ctx, caller, id)
 	}
 	return op, client, err
 }
@@ -70,11 +72,23 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// lookUp returns the operation with this id, and its client if that exists. It reads the log first: a command that leaves the
-// log afterwards has its outcome by then, so the operation is found in any case.
-func (a *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *domain.Client, error) {
+// visible returns the error of a look-up, or domain.CodeNotFound if the caller may not see what was found because this owner has sent
+// it. An owner of "" is unknown.
+func visible(caller auth.Caller, owner string, err error) error {
+	if err != nil || owner == caller.Name || caller.May(auth.ScopeRead) {
+		return err
+	}
+	return domain.Errorf(domain.CodeNotFound, "the operation belongs to another caller")
+}
+
+// lookUp returns the operation with this id, and its client if that exists. It reads the log first: a command that leaves the log
+// afterwards has its outcome by then, so the operation is found in any case.
+//
+// For a caller that may not see the operation, lookUp makes the same look-ups as for an unknown id, and returns the same error.
+func (a *api) lookUp(ctx context.Context, caller auth.Caller, id uuid.UUID) (domain.Operation, *domain.Client, error) {
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
 	command, err := a.log.Find(ctx, id)
+	err = visible(caller, command.Caller, err)
 	pending := err == nil
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 		return op, nil, err
@@ -83,6 +97,7 @@ func (a *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *doma
 
 	// A client outranks a rejection with its id: the row existed before another command with this id was rejected.
 	client, err := a.clients.Get(ctx, id)
+	err = visible(caller, cmp.Or(client.Caller, command.Caller), err) // a worker of version 0.1 stores no caller
 	if err == nil {
 		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
 		return op, &client, nil
@@ -91,6 +106,7 @@ func (a *api) lookUp(ctx context.Context, id uuid.UUID) (domain.Operation, *doma
 		return op, nil, err
 	}
 	rejection, err := a.log.Rejection(ctx, id)
+	err = visible(caller, rejection.Command.Caller(), err)
 	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
 		return op, nil, nil // it was rejected once, and is on the log again
 	}

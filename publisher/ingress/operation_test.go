@@ -101,7 +101,7 @@ func TestAnOperationThatNoIngressAccepted(t *testing.T) {
 			domain.HeaderFingerprint: {domain.Fingerprint{}.String()}, domain.HeaderAcceptedAt: {"9999-12-31T23:59:59-00:01"},
 		},
 	} {
-		id := domain.KeyedID("anonymous", key)
+		id := h.log.KeyedID("anonymous", key)
 		msg := &nats.Msg{Subject: domain.SubjectCreate + id.String(), Data: []byte("garbage"), Header: header}
 		if _, err := js.PublishMsg(context.Background(), msg); err != nil {
 			t.Fatal(err)

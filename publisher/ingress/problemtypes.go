@@ -108,7 +108,7 @@ var problemTypes = [problemCount]problemType{
 		Type:    "/problems/not-found",
 		Title:   "Not found",
 		Status:  http.StatusNotFound,
-		Meaning: "There is no path, client or operation at this address. Rejected operations are deleted after 90 days.",
+		Meaning: "There is no path, client or operation at this address. Rejected operations are deleted after 90 days. Operations of other callers are found with the scope clients:read only.",
 		Remedy:  "Check the address. A client exists once its operation has succeeded.",
 	},
 	problemMethod: {

@@ -109,7 +109,7 @@ func TestWaitForNothing(t *testing.T) {
 		t.Errorf("after %s: %s %v: %s", took, a.Status, a.Header, a.body)
 	}
 	// A lost notice only costs time: the retry looks up the outcome.
-	id := domain.KeyedID("anonymous", "key")
+	id := h.log.KeyedID("anonymous", "key")
 	h.work(id, details(t))
 	if a := h.post(jane, "Prefer", "wait=20", "Idempotency-Key", "key"); a.StatusCode != http.StatusCreated {
 		t.Errorf("a retry after the outcome: %s: %s", a.Status, a.body)

@@ -95,9 +95,10 @@ func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte,
 			$1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
 			$9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::boolean[], $14::boolean[], $15::text[],
 			$16::text[]::date[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[],
-			$24::text[], $25::text[], $26::text[], $27::text[], $28::bytea[], $29::timestamptz[], $30::timestamptz[]
+			$24::text[], $25::text[], $26::text[], $27::text[], $28::bytea[], $29::text[], $30::text[],
+			$31::timestamptz[], $32::timestamptz[]
 		) AS batch (` + store.Columns + `)
-		WHERE NOT sha256(uuid_send(batch.id)) = ANY (ARRAY (SELECT hash FROM erasures WHERE hash = ANY ($31::bytea[])))
+		WHERE NOT sha256(uuid_send(batch.id)) = ANY (ARRAY (SELECT hash FROM erasures WHERE hash = ANY ($33::bytea[])))
 		ON CONFLICT (id) DO NOTHING
 		RETURNING id`
 
@@ -148,6 +149,8 @@ func insert(ctx context.Context, db querier, rows []*domain.Client) ([][16]byte,
 		address(func(a *domain.Address) *string { return a.UPRN }),
 		text(func(c *domain.Client) string { return string(c.Status) }),
 		column(rows, func(c *domain.Client) []byte { return c.Fingerprint[:] }),
+		text(func(c *domain.Client) string { return c.Caller }),
+		text(func(c *domain.Client) string { return c.KeyID }),
 		column(rows, func(c *domain.Client) time.Time { return c.AcceptedAt }),
 		column(rows, func(c *domain.Client) time.Time { return c.CreatedAt }),
 		column(rows, func(c *domain.Client) []byte {

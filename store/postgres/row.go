@@ -21,7 +21,8 @@ func scan(row pgx.Row) (domain.Client, error) {
 	err := row.Scan((*[16]byte)(&c.ID), &c.FirstName, &c.LastName, &c.EmailAddress, &c.Title, &c.MiddleName, &c.CompanyName,
 		&c.TelephoneNumber, &c.AltTelephoneNumber, &c.Pronouns, &email, &phone, &sms, &post, &c.AvatarURL, &dob,
 		&c.Nationality, &c.NINumber, &c.Occupation, &line1, &address.Line2, &address.Line3, &address.PostTown,
-		&address.County, &postcode, &address.UPRN, (*string)(&c.Status), &fingerprint, &c.AcceptedAt, &c.CreatedAt)
+		&address.County, &postcode, &address.UPRN, (*string)(&c.Status), &fingerprint, &c.Caller, &c.KeyID,
+		&c.AcceptedAt, &c.CreatedAt)
 	if err != nil {
 		return domain.Client{}, err
 	}

@@ -11,7 +11,7 @@ import (
 
 const (
 	insertClient = `INSERT INTO clients (` + store.Columns + `)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 		WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE hash = ?)
 		ON CONFLICT (id) DO NOTHING`
 	selectClient = `SELECT ` + store.Columns + ` FROM clients WHERE id = ?`
@@ -34,7 +34,8 @@ func values(c *domain.Client) []any {
 		c.ID.String(), c.FirstName, c.LastName, c.EmailAddress, c.Title, c.MiddleName, c.CompanyName, c.TelephoneNumber,
 		c.AltTelephoneNumber, c.Pronouns, email, phone, sms, post, c.AvatarURL, c.DOB, c.Nationality,
 		c.NINumber, c.Occupation, line1, address.Line2, address.Line3, address.PostTown, address.County,
-		postcode, address.UPRN, string(c.Status), c.Fingerprint[:], c.AcceptedAt.UnixMicro(), c.CreatedAt.UnixMicro(),
+		postcode, address.UPRN, string(c.Status), c.Fingerprint[:], c.Caller, c.KeyID,
+		c.AcceptedAt.UnixMicro(), c.CreatedAt.UnixMicro(),
 		hash[:],
 	}
 }
@@ -53,7 +54,8 @@ func scan(row interface{ Scan(dest ...any) error }) (domain.Client, error) {
 	err := row.Scan(&id, &c.FirstName, &c.LastName, &c.EmailAddress, &c.Title, &c.MiddleName, &c.CompanyName,
 		&c.TelephoneNumber, &c.AltTelephoneNumber, &c.Pronouns, &email, &phone, &sms, &post, &c.AvatarURL, &c.DOB,
 		&c.Nationality, &c.NINumber, &c.Occupation, &line1, &address.Line2, &address.Line3, &address.PostTown,
-		&address.County, &postcode, &address.UPRN, &c.Status, &fingerprint, &accepted, &created)
+		&address.County, &postcode, &address.UPRN, &c.Status, &fingerprint, &c.Caller, &c.KeyID,
+		&accepted, &created)
 	if err != nil {
 		return domain.Client{}, err
 	}

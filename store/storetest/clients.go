@@ -73,6 +73,8 @@ func newClient() domain.Client {
 			Address:         &domain.Address{Line1: "10 Downing Street", PostTown: new("London"), Postcode: "SW1A 2AA"},
 		},
 		Status:     domain.StatusNotInvited,
+		Caller:     "oidc:caller",
+		KeyID:      "jnm3d5p7",
 		AcceptedAt: domain.Timestamp(time.Now()),
 		CreatedAt:  domain.Timestamp(time.Now().Add(time.Millisecond)),
 	}

@@ -30,6 +30,8 @@ type APIOptions struct {
 	OIDCIssuer, OIDCAudience string
 	// OIDCAllowClientAudience accepts tokens whose audience is the client that they were issued to.
 	OIDCAllowClientAudience bool
+	// OIDCRequireATJWT accepts only tokens whose typ is at+jwt.
+	OIDCRequireATJWT bool
 	// NoAuth serves the API to every caller. Otherwise an API without keys and issuer is served on loopback only.
 	NoAuth bool
 
@@ -173,7 +175,8 @@ func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (aut
 	if o.OIDCIssuer != "" {
 		err := p.Await(ctx, "the issuer "+o.OIDCIssuer, func(ctx context.Context) (err error) {
 			chain.OIDC, err = auth.OpenOIDC(ctx, auth.OIDCConfig{
-				Issuer: o.OIDCIssuer, Audience: o.OIDCAudience, AllowClientAudience: o.OIDCAllowClientAudience,
+				Issuer: o.OIDCIssuer, Audience: o.OIDCAudience,
+				AllowClientAudience: o.OIDCAllowClientAudience, RequireATJWT: o.OIDCRequireATJWT,
 			})
 			return err
 		}, refusal.Untrusted)

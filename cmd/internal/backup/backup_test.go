@@ -208,8 +208,8 @@ func TestRefused(t *testing.T) {
 			}
 		}, "not a complete backup"},
 		"a newer format": {damage("manifest.json", func(b []byte) []byte {
-			return bytes.Replace(b, []byte(`"format": 2`), []byte(`"format": 3`), 1)
-		}), "format 2"},
+			return bytes.Replace(b, []byte(`"format": 3`), []byte(`"format": 4`), 1)
+		}), "formats 2 to 3"},
 		"a file that is gone": {func(t *testing.T, _ servers, dir string) {
 			if err := os.Remove(filepath.Join(dir, "clients.ndjson.gz")); err != nil {
 				t.Fatal(err)

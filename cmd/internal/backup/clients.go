@@ -28,13 +28,16 @@ type row struct {
 	Fingerprint string    `json:"fingerprint"`
 	AcceptedAt  time.Time `json:"acceptedAt"`
 	CreatedAt   time.Time `json:"createdAt"`
+	Caller      string    `json:"caller,omitzero"`
+	KeyID       string    `json:"keyId,omitzero"`
 	// EventMissing is true if the backup does not have the client's event.
 	EventMissing bool `json:"eventMissing,omitzero"`
 }
 
 func encode(c domain.Client, eventMissing bool) ([]byte, error) {
 	line, err := json.Marshal(row{
-		Client: c, Fingerprint: c.Fingerprint.String(), AcceptedAt: c.AcceptedAt, CreatedAt: c.CreatedAt, EventMissing: eventMissing,
+		Client: c, Fingerprint: c.Fingerprint.String(), AcceptedAt: c.AcceptedAt, CreatedAt: c.CreatedAt,
+		Caller: c.Caller, KeyID: c.KeyID, EventMissing: eventMissing,
 	})
 	return append(line, '\n'), err
 }
@@ -46,7 +49,7 @@ func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 		return c, false, errors.New("is not a client that this version can read")
 	}
 	c = r.Client
-	c.AcceptedAt, c.CreatedAt = r.AcceptedAt, r.CreatedAt
+	c.AcceptedAt, c.CreatedAt, c.Caller, c.KeyID = r.AcceptedAt, r.CreatedAt, r.Caller, r.KeyID
 	c.Fingerprint, err = domain.ParseFingerprint(r.Fingerprint)
 	return c, r.EventMissing, err
 }

@@ -1,12 +1,17 @@
 package backup_test
 
 import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
 
 	"clientele/cmd/internal/backup"
 	"clientele/domain"
+	"clientele/store/storetest"
 )
 
 // TestEveryField fails if a backup would lose a member of a client.
@@ -56,5 +61,31 @@ func fillIn(t *testing.T, v reflect.Value) {
 		v.SetUint(0xa5)
 	default:
 		t.Fatalf("no value for a %s", v.Type())
+	}
+}
+
+// A backup of version 0.1 has no callers, but the rest.
+func TestABackupWithoutCallers(t *testing.T) {
+	t.Parallel()
+	from, to := start(t), start(t)
+	clients := storetest.Clients(2)
+	for i := range clients {
+		clients[i].Caller, clients[i].KeyID = "", ""
+	}
+	if _, err := from.db.Create(t.Context(), clients); err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := create(t, from)
+	path := filepath.Join(dir, "manifest.json")
+	manifest, err := os.ReadFile(path)
+	old := bytes.Replace(manifest, []byte(`"format": 3`), []byte(`"format": 2`), 1)
+	if err = errors.Join(err, os.WriteFile(path, old, 0o600)); err != nil || bytes.Equal(old, manifest) {
+		t.Fatalf("%v: %s", err, manifest)
+	}
+	if err := restore(t, to, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := export(t, to.db); !reflect.DeepEqual(got, clients) {
+		t.Errorf("%+v, want %+v", got, clients)
 	}
 }

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// format increases when older programs cannot restore the new format.
-	format       = 2
+	// format increases when older programs cannot restore the new format. Since 3, clients have their callers.
+	format       = 3
+	oldestFormat = 2
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
 	erasuresFile = "erasures.json"
@@ -76,9 +77,9 @@ func ReadManifest(dir string) (m Manifest, err error) {
 	if err := json.Unmarshal(content, &m); err != nil {
 		return m, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, manifestFile), err)
 	}
-	if m.Format != format {
-		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads format %d: restore it with that version",
-			dir, m.Clientele, m.Format, format)
+	if m.Format < oldestFormat || m.Format > format {
+		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads formats %d to %d: restore it with that version",
+			dir, m.Clientele, m.Format, oldestFormat, format)
 	}
 	if len(m.Streams) != len(streams) {
 		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), len(streams))

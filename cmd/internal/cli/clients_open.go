@@ -20,6 +20,9 @@ type clientFacts struct {
 	Status     domain.Status `json:"status"`
 	AcceptedAt time.Time     `json:"acceptedAt"`
 	CreatedAt  time.Time     `json:"createdAt"`
+	// Caller and KeyID are set only when one client is shown.
+	Caller string `json:"caller,omitzero"`
+	KeyID  string `json:"keyId,omitzero"`
 	// Record is personal data. It is set only on request.
 	Record *domain.Client `json:"record,omitzero"`
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -46,7 +47,9 @@ func (c *clientsShowCmd) Run(e env) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(e, newClientFacts(client, c.Body))
+		facts := newClientFacts(client, c.Body)
+		facts.Caller, facts.KeyID = client.Caller, client.KeyID
+		return printJSON(e, facts)
 	}
 	return c.print(e, client)
 }
@@ -61,6 +64,8 @@ func (c *clientsShowCmd) print(e env, client domain.Client) error {
 	fmt.Fprintf(lines, "Status:\t%s\n", display(string(client.Status)))
 	fmt.Fprintf(lines, "Accepted at:\t%s\n", client.AcceptedAt.Format(time.RFC3339Nano))
 	fmt.Fprintf(lines, "Created at:\t%s\n", client.CreatedAt.Format(time.RFC3339Nano))
+	fmt.Fprintf(lines, "Caller:\t%s\n", display(cmp.Or(client.Caller, "unknown")))
+	fmt.Fprintf(lines, "Key ID:\t%s\n", display(cmp.Or(client.KeyID, "-")))
 	if !c.Body {
 		fmt.Fprintf(lines, "Record:\t%s of personal data; --body shows it\n", countOf(len(body), "byte"))
 		return lines.Flush()

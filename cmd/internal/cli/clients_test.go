@@ -84,6 +84,7 @@ func (d *directory) add(bodies ...string) {
 		if err != nil {
 			d.t.Fatal(err)
 		}
+		command.KeyID = "jnm3d5p7"
 		clients = append(clients, command.Client(now.Add(time.Second)))
 	}
 	if _, err := d.store.Create(d.t.Context(), clients); err != nil {
@@ -157,6 +158,8 @@ func TestClientsShow(t *testing.T) {
 Status:       NotInvited
 Accepted at:  2026-11-24T18:00:00.123456Z
 Created at:   2026-11-24T18:00:01.123456Z
+Caller:       caller
+Key ID:       jnm3d5p7
 `
 		status, stdout, stderr := d.run("show", id)
 		if status != cli.ExitOK || !strings.HasPrefix(stdout, "ID:           "+id+facts+"Record:       ") ||
@@ -181,7 +184,7 @@ Created at:   2026-11-24T18:00:01.123456Z
 			t.Errorf("%s, want %s", got, record)
 		}
 		_, stdout, _ = d.run("show", id, "--body", "--json")
-		if want := `,"record":` + cli.DisplayJSON(record) + "}\n"; !strings.HasSuffix(stdout, want) {
+		if want := `,"caller":"caller","keyId":"jnm3d5p7","record":` + cli.DisplayJSON(record) + "}\n"; !strings.HasSuffix(stdout, want) {
 			t.Errorf("%s, want %s", stdout, want)
 		}
 		other := directoryID(1).String()

@@ -92,9 +92,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"no time to wait", []string{"keys", "revoke", "--keys-file=" + file, "--wait", "--timeout=0s", "abc"}, 2, "--timeout must be positive"},
 		{"no such key", []string{"keys", "revoke", "--keys-file=" + file, "abc"}, 1, "see clientele keys ls"},
 		{"erase what", []string{"erase", "--yes", "x"}, 2, "the id is not a UUID"},
-		{"erase where", []string{"erase", "--yes", domain.KeyedID("a", "b").String(), "--data-dir=/nonexistent"}, 1, "or --database-url"},
+		{"erase where", []string{"erase", "--yes", domain.KeyedID("", "a", "b").String(), "--data-dir=/nonexistent"}, 1, "or --database-url"},
 
-		{"erase in half a system", []string{"erase", "--yes", domain.KeyedID("a", "b").String(), "--nats-url=nats://127.0.0.1:1"}, 2, "pass both --nats-url and --database-url"},
+		{"erase in half a system", []string{"erase", "--yes", domain.KeyedID("", "a", "b").String(), "--nats-url=nats://127.0.0.1:1"}, 2, "pass both --nats-url and --database-url"},
 		{"replay half a system", []string{"events", "replay", "--yes", "--since=1h", "--database-url=postgres://x/x"}, 2, "pass both --nats-url and --database-url"},
 		{"back up half a system", []string{"backup", filepath.Join(t.TempDir(), "x"), "--nats-url=nats://127.0.0.1:1"}, 2, "pass both --nats-url and --database-url"},
 		{"find whom", []string{"clients", "find"}, 2, "pass --email or --name"},

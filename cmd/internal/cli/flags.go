@@ -28,6 +28,7 @@ type listenFlags struct {
 	OIDCIssuer              string        `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose access tokens are accepted: the value of their iss claim."`
 	OIDCAudience            string        `name:"oidc-audience" placeholder:"NAME" help:"Required value of the aud claim of these tokens."`
 	OIDCAllowClientAudience bool          `name:"oidc-allow-client-audience" help:"Accept tokens whose audience is the client that they were issued to, such as ID tokens."`
+	OIDCRequireATJWT        bool          `name:"oidc-require-at-jwt" help:"Accept only tokens whose typ is at+jwt (RFC 9068). By default JWT or none is accepted, too: many issuers set these."`
 	InsecureNoAuth          bool          `help:"Serve the API without authentication. Without this flag, an API without keys and issuer is served on loopback only."`
 
 	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain of the API, PEM. It is read again when it changes."`
@@ -251,6 +252,7 @@ func (f *listenFlags) options() *app.APIOptions {
 		OIDCIssuer:              f.OIDCIssuer,
 		OIDCAudience:            f.OIDCAudience,
 		OIDCAllowClientAudience: f.OIDCAllowClientAudience,
+		OIDCRequireATJWT:        f.OIDCRequireATJWT,
 		NoAuth:                  f.InsecureNoAuth,
 		RateLimit:               f.RateLimit,
 		MaxRequests:             f.MaxRequests,

@@ -34,7 +34,7 @@ func leaves(t *testing.T) map[string]*kong.Node {
 func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	asks := map[string][]string{
-		"erase":              {"erase", domain.KeyedID("a", "b").String()},
+		"erase":              {"erase", domain.KeyedID("", "a", "b").String()},
 		"events replay":      {"events", "replay", "--since=1h"},
 		"events unsubscribe": {"events", "unsubscribe", "a"},
 		"rejections retry":   {"rejections", "retry", "--all"},

@@ -28,7 +28,7 @@ func secretFile(t *testing.T, content string, mode os.FileMode) string {
 // Every command with a secret in a flag accepts it in a file instead, but not both.
 func TestSecretsInFiles(t *testing.T) {
 	t.Parallel()
-	id := domain.KeyedID("a", "b").String()
+	id := domain.KeyedID("", "a", "b").String()
 	commands := map[string][]string{
 		"serve":   nil,
 		"ingress": {"--nats-url=nats://x"}, "worker": {"--nats-url=nats://x"}, "migrate": {"--nats-url=nats://x"},

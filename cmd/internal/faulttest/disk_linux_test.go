@@ -115,7 +115,7 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 	rng := rand.New(rand.NewPCG(h.seed, 0))
 	open := func() (*system, error) {
 		s := newEmbedded(t, program, d.path, "--log-max-bytes=67108864")
-		return s, s.open()
+		return s, s.open(h)
 	}
 	// The set-up is on disk before the first power loss, in every build.
 	s, err := open()
@@ -169,7 +169,7 @@ func TestDisk(t *testing.T) {
 			d := newDisk(t, 256)
 			h := newHistory(1)
 			s := newEmbedded(t, program, d.path, "--log-max-bytes=67108864")
-			if err := s.open(); err != nil {
+			if err := s.open(h); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(context.Background())
@@ -196,7 +196,7 @@ func TestDisk(t *testing.T) {
 			}
 			t.Log("without its disk: " + lastLine(again.Output()))
 			c.repair(d)
-			if err := s.open(); err != nil {
+			if err := s.open(h); err != nil {
 				t.Fatal(err)
 			}
 			violations := s.checkAll(h)

@@ -42,7 +42,7 @@ func runFaults(s *system, name string, seed uint64, d time.Duration, faults []fa
 	r := &run{
 		name: name, seed: seed, history: newHistory(seed), injected: map[string]int{}, slowest: map[string]time.Duration{},
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(r.history); err != nil {
 		r.violations = []string{err.Error()}
 		return r
 	}

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"clientele/domain"
-
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
@@ -70,6 +68,8 @@ func (c *claim) body() string {
 type history struct {
 	seed   uint64
 	client http.Client
+	// keyedID is set when the system is open.
+	keyedID func(caller, key string) uuid.UUID
 
 	mu         sync.Mutex
 	claims     []*claim
@@ -93,7 +93,7 @@ func (h *history) claim(key string, invalid bool) *claim {
 	defer h.mu.Unlock()
 	c := &claim{key: key, tag: fmt.Sprintf("%s-%d-%d", marker, h.seed, len(h.claims)), invalid: invalid, answers: map[answer]int{}}
 	if key != "" {
-		c.id = domain.KeyedID("anonymous", key)
+		c.id = h.keyedID("anonymous", key)
 		h.byKey[key] = append(h.byKey[key], c)
 	}
 	h.claims = append(h.claims, c)

@@ -127,8 +127,8 @@ func (s *system) join(name, role string, args ...string) {
 }
 
 // open starts the members and connects to NATS and the database. It is separate from the constructors, because a start may fail after
-// the disk lost data.
-func (s *system) open() error {
+// the disk lost data. The ids of keyed claims depend on the secret of the system.
+func (s *system) open(h *history) error {
 	for _, m := range s.members {
 		p := m.start()
 		if !testcluster.Within(time.Minute, func() bool { return p.IsReady() || p.Ended() }) || p.Ended() {
@@ -144,6 +144,9 @@ func (s *system) open() error {
 		return err
 	}
 	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(2*time.Second)); err != nil {
+		return err
+	}
+	if h.keyedID, err = testcluster.KeyedIDs(s.nc); err != nil {
 		return err
 	}
 	s.heard = &subscriber{events: map[string][sha256.Size]byte{}}

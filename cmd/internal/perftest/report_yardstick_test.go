@@ -130,13 +130,13 @@ func insertClient(ctx context.Context, pool *pgxpool.Pool, body io.Reader) (id s
 	const insert = `INSERT INTO clients (id, first_name, last_name, email_address, title, middle_name, company_name,
 			telephone_number, alt_telephone_number, pronouns, prefers_email, prefers_phone, prefers_sms, prefers_post,
 			avatar_url, dob, nationality, ni_number, occupation, address_line_1, address_line_2, address_line_3,
-			address_post_town, address_county, address_postcode, address_uprn, status, fingerprint, accepted_at, created_at)
+			address_post_town, address_county, address_postcode, address_uprn, status, fingerprint, caller, accepted_at, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, NULL, NULL, NULL, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-			$20, $21, $22, $23, $24, $25, $26)`
+			$20, $21, $22, $23, $24, $25, $26, $27)`
 	if _, err := pool.Exec(ctx, insert, [16]byte(c.ID), c.FirstName, c.LastName, c.EmailAddress, c.Title, c.MiddleName,
 		c.CompanyName, c.TelephoneNumber, c.AltTelephoneNumber, c.Pronouns, c.AvatarURL, c.DOB, c.Nationality, c.NINumber,
 		c.Occupation, c.Address.Line1, c.Address.Line2, c.Address.Line3, c.Address.PostTown, c.Address.County,
-		c.Address.Postcode, c.Address.UPRN, string(c.Status), c.Fingerprint[:], c.AcceptedAt, c.CreatedAt); err != nil {
+		c.Address.Postcode, c.Address.UPRN, string(c.Status), c.Fingerprint[:], c.Caller, c.AcceptedAt, c.CreatedAt); err != nil {
 		return "", nil, err
 	}
 	record, err = c.JSON()

@@ -14,8 +14,8 @@ import (
 	"clientele/cmd/internal/testcluster"
 )
 
-// TestExamples runs the curl commands of README.md and of /docs, and the one that serve prints, each in the order of the text. They are
-// for a service without API keys.
+// TestExamples runs the curl commands of README.md and of /docs, and the one that serve prints, each in the order of the text. Like a
+// reader, it sets ID to the id in the last response.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
@@ -53,7 +53,12 @@ func curl(t *testing.T, api, script string) (statuses []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const prelude = `curl() { command curl --silent --show-error --connect-to "127.0.0.1:8080:$API" --write-out '\nstatus=%{http_code}\n' "$@"; }` + "\n"
+	const prelude = `curl() {
+		response=$(command curl --silent --show-error --connect-to "127.0.0.1:8080:$API" --write-out '\nstatus=%{http_code}\n' "$@")
+		echo "$response"
+	}
+`
+	script = regexp.MustCompile(`(?m)^ID=.*`).ReplaceAllString(script, `ID=$(sed -n 's/^{"id":"\([^"]*\)".*/\1/p' <<< "$$response")`)
 	shell := exec.Command("bash", "-euc", prelude+script)
 	shell.Env = append(os.Environ(), "API="+net.JoinHostPort(target.Hostname(), target.Port()), "no_proxy=*")
 	out, err := shell.CombinedOutput()

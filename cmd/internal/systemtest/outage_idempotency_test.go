@@ -143,7 +143,7 @@ func TestAKeyHasOneRequest(t *testing.T) {
 				winner = i % bodies
 			}
 		}
-		operation := "/api/v2/operations/" + domain.KeyedID("anonymous", key).String()
+		operation := "/api/v2/operations/" + s.KeyedID("anonymous", key).String()
 		operations = append(operations, operation)
 		for i, r := range replies {
 			switch {

@@ -16,14 +16,14 @@ import (
 // The network between Clientele and NATS loses data, delays it, and ends connections.
 
 // unknown posts under a key and checks that the answer arrives in time, reports an unknown outcome and names the operation.
-func unknown(t *testing.T, api, key string) {
+func unknown(t *testing.T, s *testcluster.Cluster, api, key string) {
 	t.Helper()
 	begin := time.Now()
 	r := testcluster.Post(t, api, testcluster.Jane, key)
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("answered after %s", took)
 	}
-	operation := "/api/v2/operations/" + domain.KeyedID("anonymous", key).String()
+	operation := "/api/v2/operations/" + s.KeyedID("anonymous", key).String()
 	if r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" ||
 		r.Object(t)["type"] != "/problems/outcome-unknown" || r.Object(t)["operation"] != operation {
 		t.Errorf("%d %v: %s", r.Status, r.Header, r.Body)
@@ -58,7 +58,7 @@ func TestTheLogDoesNotAnswer(t *testing.T) {
 			between := testcluster.NewProxy(t, s.NATS.URL)
 			ingress := s.Behind(between, "ingress")
 			c.lose(between)
-			unknown(t, ingress.API(), "key")
+			unknown(t, s, ingress.API(), "key")
 			if n := len(testcluster.Messages(t, s.NATS.URL, domain.StreamCommands)); n != c.stored {
 				t.Errorf("%d commands on the log, want %d", n, c.stored)
 			}
@@ -127,7 +127,7 @@ func TestAnIngressIsCutOff(t *testing.T) {
 	s.Clientele("worker")
 	operations := testcluster.PostTwenty(t, ingress.API())
 	between.Lose()
-	unknown(t, ingress.API(), "key")
+	unknown(t, s, ingress.API(), "key")
 	ingress.Says("lost the connection to NATS")
 	if r := testcluster.Post(t, ingress.API(), testcluster.Jane, "later"); r.Status != http.StatusServiceUnavailable || r.Object(t)["type"] != "/problems/unavailable" {
 		t.Errorf("%d: %s", r.Status, r.Body)

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,12 +113,12 @@ func TestPersonalData(t *testing.T) {
 
 	// Commands that no ingress published, and one that the database refuses.
 	js := s.JetStream
-	for i, msg := range []*nats.Msg{
+	for _, msg := range []*nats.Msg{
 		{Data: []byte("zqmark")},
 		{Data: []byte(good)},
 		{Data: []byte(good), Header: nats.Header{domain.HeaderFingerprint: {"zqmark"}, domain.HeaderAcceptedAt: {"zqmark"}}},
 	} {
-		msg.Subject = domain.SubjectCreate + domain.KeyedID("by hand", strconv.Itoa(i)).String()
+		msg.Subject = domain.SubjectCreate + publishertest.NewID(t).String()
 		if _, err := js.PublishMsg(t.Context(), msg); err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestPersonalData(t *testing.T) {
 	database.Stop(t, true)
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good, "Idempotency-Key", "zqmark away")
 	worker.Says("store clients: waiting to try again")
-	send(ingress.API(), http.MethodGet, "/api/v2/clients/"+domain.KeyedID("pipeline", "zqmark").String(), "")
+	send(ingress.API(), http.MethodGet, "/api/v2/clients/"+s.KeyedID("pipeline", "zqmark").String(), "")
 	s.NATS.Kill()
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good)
 	database.Start(t)
@@ -143,7 +143,11 @@ func TestPersonalData(t *testing.T) {
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good)
 
 	// Operators see no personal data without --body.
-	erased := domain.KeyedID("pipeline", "zqmark").String()
+	inServe, err := testcluster.KeyedIDs(testcluster.JetStream(t, serve.NATSURL()).Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	erased := inServe("pipeline", "zqmark").String()
 	for _, line := range [][]string{
 		{"rejections", "ls", "--nats-url", s.NATS.URL},
 		{"rejections", "retry", "--all", "--yes", "--nats-url", s.NATS.URL},
@@ -159,7 +163,9 @@ func TestPersonalData(t *testing.T) {
 		fmt.Fprintln(&problems, stdout, stderr)
 	}
 	var headers strings.Builder
+	marks := slices.Clone(testcluster.Marks)
 	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
+		marks = append(marks, strings.ToLower(testcluster.Secret(t, url)))
 		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections} {
 			for _, msg := range testcluster.Messages(t, url, stream) {
 				if stream != domain.StreamCommands || msg.Header.Get(domain.HeaderCaller) != "" { // published by the test
@@ -186,7 +192,7 @@ func TestPersonalData(t *testing.T) {
 			t.Errorf("nothing in %s: the test checks nothing", where)
 		}
 		t.Logf("%s: %d bytes", where, len(text))
-		for _, mark := range testcluster.Marks {
+		for _, mark := range marks {
 			if i := strings.Index(strings.ToLower(text), mark); i >= 0 {
 				t.Errorf("%s has %q: …%s…", where, mark, text[max(0, i-200):min(len(text), i+60)])
 			}

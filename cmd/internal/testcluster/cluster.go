@@ -17,6 +17,7 @@ import (
 	"clientele/publisher/publishertest"
 	"clientele/store/storetest"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -144,6 +145,26 @@ func (s *Cluster) Clientele(role string) *Process {
 	p := Clientele(s.t, role, s.Flags...)
 	p.Ready()
 	return p
+}
+
+// KeyedIDs returns the function with which the ingresses at this NATS derive the ids of keyed requests.
+func KeyedIDs(nc *nats.Conn) (func(caller, key string) uuid.UUID, error) {
+	log, err := publisher.OpenLog(context.Background(), publisher.LogConfig{Conn: nc})
+	if err != nil {
+		return nil, err
+	}
+	log.Close()
+	return log.KeyedID, nil
+}
+
+// KeyedID returns the id of the request that this caller sends under this idempotency key.
+func (s *Cluster) KeyedID(caller, key string) uuid.UUID {
+	s.t.Helper()
+	keyedID, err := KeyedIDs(s.JetStream.Conn())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return keyedID(caller, key)
 }
 
 // Rows returns the number of stored clients.

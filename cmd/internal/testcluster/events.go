@@ -40,6 +40,16 @@ func Messages(t testing.TB, url, name string) []*jetstream.RawStreamMsg {
 	return msgs
 }
 
+// Secret returns the secret from which the ids of keyed requests derive.
+func Secret(t testing.TB, url string) string {
+	t.Helper()
+	log, err := JetStream(t, url).Stream(context.Background(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log.CachedInfo().Config.Metadata["clientele-id-secret"]
+}
+
 // JetStream connects to the server at the URL until the test ends.
 func JetStream(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()

@@ -13,8 +13,8 @@ type Scope string
 
 // The scopes.
 const (
-	ScopeWrite Scope = "clients:write" // create clients and read operations
-	ScopeRead  Scope = "clients:read"  // read clients and operations
+	ScopeWrite Scope = "clients:write" // create clients and read one's own operations
+	ScopeRead  Scope = "clients:read"  // read all clients and operations
 )
 
 // scopes are all scopes.
@@ -25,6 +25,8 @@ type Caller struct {
 	// Name identifies the caller. Idempotency keys of different names are independent.
 	Name   string
 	Scopes []Scope
+	// KeyID is the id of the caller's API key, see Key, or "" for a caller without one.
+	KeyID string
 }
 
 // May reports whether the caller has one of these scopes.

@@ -159,5 +159,7 @@ func (k *Keyring) Authenticate(_ context.Context, token string) (Caller, error) 
 	if err != nil || !same || key.Expired(time.Now()) {
 		return Caller{}, ErrInvalidToken
 	}
-	return key.Caller, nil
+	caller := key.Caller
+	caller.KeyID = id
+	return caller, nil
 }

@@ -28,6 +28,8 @@ type OIDCConfig struct {
 	Issuer, Audience string
 	// AllowClientAudience accepts tokens whose audience is the client that they were issued to, such as ID tokens.
 	AllowClientAudience bool
+	// RequireATJWT accepts only tokens whose typ is at+jwt (RFC 9068).
+	RequireATJWT bool
 }
 
 // OIDC authenticates callers by tokens that one OpenID Connect issuer signed for one audience.
@@ -91,11 +93,11 @@ type claims struct {
 }
 
 // isAccessToken reports whether a verified token is meant for an API. An ID token is meant for the client that it was issued to. The
-// typ of an access token is at+jwt (RFC 9068, section 2.1). Many issuers do not set it: without it, a nonce or an at_hash marks an ID
-// token.
+// typ of an access token is at+jwt (RFC 9068, section 2.1). By default, Keycloak, Microsoft Entra ID and Auth0 set JWT: then a nonce or an
+// at_hash marks an ID token.
 func (o *OIDC) isAccessToken(token string, verified *oidc.IDToken, claims claims) bool {
 	typ := typeOf(token)
-	if typ != "at+jwt" && typ != "jwt" && typ != "" {
+	if typ != "at+jwt" && (o.cfg.RequireATJWT || typ != "jwt" && typ != "") {
 		return false
 	}
 	if o.cfg.AllowClientAudience {

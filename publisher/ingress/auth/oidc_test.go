@@ -220,14 +220,16 @@ func TestForgedTokens(t *testing.T) {
 func TestAccessTokens(t *testing.T) {
 	i := newIssuer(t)
 	key := i.rotate(t, "1")
-	open := func(allow bool) *auth.OIDC {
-		o, err := auth.OpenOIDC(t.Context(), auth.OIDCConfig{Issuer: i.URL, Audience: "clientele", AllowClientAudience: allow})
+	open := func(cfg auth.OIDCConfig) *auth.OIDC {
+		cfg.Issuer, cfg.Audience = i.URL, "clientele"
+		o, err := auth.OpenOIDC(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return o
 	}
-	strict, lenient := open(false), open(true)
+	byDefault := open(auth.OIDCConfig{})
+	lenient, strict := open(auth.OIDCConfig{AllowClientAudience: true}), open(auth.OIDCConfig{RequireATJWT: true})
 	for name, c := range map[string]struct {
 		typ                 string
 		claims              []any
@@ -247,9 +249,10 @@ func TestAccessTokens(t *testing.T) {
 		"proof of possession":           {"dpop+jwt", nil, false, false},
 	} {
 		token := signTyped(t, c.typ, jose.ES256, key, "1", i.claims(c.claims...))
-		for o, want := range map[*auth.OIDC]bool{strict: c.accepted, lenient: c.leniently} {
+		isTyped := strings.HasSuffix(strings.ToLower(c.typ), "at+jwt")
+		for o, want := range map[*auth.OIDC]bool{byDefault: c.accepted, lenient: c.leniently, strict: c.accepted && isTyped} {
 			if _, err := o.Authenticate(t.Context(), token); (err == nil) != want || err != nil && !errors.Is(err, auth.ErrInvalidToken) {
-				t.Errorf("%s, client audience allowed: %v: %v, want accepted: %v", name, o == lenient, err, want)
+				t.Errorf("%s, client audience allowed: %v, at+jwt required: %v: %v, want accepted: %v", name, o == lenient, o == strict, err, want)
 			}
 		}
 	}
