@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 
@@ -34,24 +35,37 @@ func Read(ctx context.Context, js jetstream.JetStream, stream string, first uint
 	return read(ctx, js, stream, readBatch, jetstreamext.GetBatchSeq(first))
 }
 
-func read(ctx context.Context, js jetstream.JetStream, stream string, n int, from jetstreamext.GetBatchOpt) (msgs []*jetstream.RawStreamMsg, err error) {
+func read(ctx context.Context, js jetstream.JetStream, stream string, n int, from jetstreamext.GetBatchOpt) ([]*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	batch, err := jetstreamext.GetBatch(ctx, js, stream, n, from)
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", stream, err)
-	}
-	for msg, err := range batch {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil, nil
-		}
+	return collectAll(stream)(jetstreamext.GetBatch(ctx, js, stream, n, from))
+}
+
+// lastOf returns the last messages of those of the subjects, at most 1,024, that have one.
+func lastOf(ctx context.Context, js jetstream.JetStream, stream string, subjects []string) ([]*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return collectAll(stream)(jetstreamext.GetLastMsgsFor(ctx, js, stream, subjects))
+}
+
+// collectAll returns a function that returns the messages of a response.
+func collectAll(stream string) func(iter.Seq2[*jetstream.RawStreamMsg, error], error) ([]*jetstream.RawStreamMsg, error) {
+	return func(response iter.Seq2[*jetstream.RawStreamMsg, error], err error) (msgs []*jetstream.RawStreamMsg, _ error) {
 		if err != nil {
 			return nil, fmt.Errorf("read stream %s: %w", stream, err)
 		}
-		msgs = append(msgs, msg)
+		for msg, err := range response {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				return nil, nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read stream %s: %w", stream, err)
+			}
+			msgs = append(msgs, msg)
+		}
+		if len(msgs) == 0 {
+			return nil, fmt.Errorf("read stream %s: no response in time", stream)
+		}
+		return msgs, nil
 	}
-	if len(msgs) == 0 {
-		return nil, fmt.Errorf("read stream %s: no response in time", stream)
-	}
-	return msgs, nil
 }

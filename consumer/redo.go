@@ -118,10 +118,31 @@ func (r Redo) restore(ctx context.Context, ids []uuid.UUID, clients map[uuid.UUI
 	for i, id := range free {
 		lost[i] = clients[id]
 	}
+	if err := r.addCallers(ctx, lost); err != nil {
+		return err
+	}
 	results, err := r.Store.Create(ctx, lost)
 	for _, result := range results {
 		if result.Outcome == domain.Created {
 			done.Restored++
+		}
+	}
+	return err
+}
+
+// addCallers adds the callers of the clients whose commands are still on the log. Events do not name them to subscribers.
+func (r Redo) addCallers(ctx context.Context, clients []domain.Client) error {
+	subjects := make([]string, len(clients))
+	index := make(map[string]*domain.Client, len(clients))
+	for i := range clients {
+		subjects[i] = domain.SubjectCreate + clients[i].ID.String()
+		index[subjects[i]] = &clients[i]
+	}
+	msgs, err := lastOf(ctx, r.JS, domain.StreamCommands, subjects)
+	for _, msg := range msgs {
+		header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
+		if client := index[msg.Subject]; err == nil && client != nil {
+			client.Caller, client.KeyID = header.Caller, header.KeyID
 		}
 	}
 	return err
