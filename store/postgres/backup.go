@@ -94,9 +94,6 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 			return 0, s.failure("load tombstones", err)
 		}
 	}
-	if _, err := tx.Exec(ctx, `UPDATE redo_position SET sequence = $1`, domain.PositionEnd); err != nil {
-		return 0, s.failure("store the position", err)
-	}
 	if err := tx.Commit(ctx); err != nil {
 		return 0, s.failure("load clients", err)
 	}

@@ -82,9 +82,6 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 			return 0, failure("load tombstones", cause(ctx, err))
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE redo_position SET sequence = ?`, domain.PositionEnd); err != nil {
-		return 0, failure("store the position", cause(ctx, err))
-	}
 	if err := tx.Commit(); err != nil {
 		return 0, failure("load clients", cause(ctx, err))
 	}

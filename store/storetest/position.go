@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"clientele/domain"
-	"clientele/store"
 
 	"github.com/google/uuid"
 )
@@ -27,7 +26,7 @@ func (s suite) position(t *testing.T) {
 	}
 }
 
-// positionOfAFilledDatabase migrates a database with clients that had no position, and loads a backup into another.
+// positionOfAFilledDatabase migrates a database with clients that had no position.
 func (s suite) positionOfAFilledDatabase(t *testing.T) {
 	db := s.fresh(t)
 	st := open(t, db)
@@ -39,14 +38,8 @@ func (s suite) positionOfAFilledDatabase(t *testing.T) {
 		}
 	}
 	migrate(t, st)
-	loaded := s.migrated(t)
-	if _, err := loaded.Load(t.Context(), all(Clients(1)), nil); err != nil {
-		t.Fatal(err)
-	}
-	for name, st := range map[string]store.Store{"migrated": st, "loaded": loaded} {
-		if p, _, err := st.Position(t.Context()); err != nil || p.Sequence != domain.PositionEnd {
-			t.Errorf("%s: the position is %+v (%v), want the end", name, p, err)
-		}
+	if p, _, err := st.Position(t.Context()); err != nil || p.Sequence != domain.PositionEnd {
+		t.Errorf("the position is %+v (%v), want the end", p, err)
 	}
 }
 
