@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -47,21 +48,28 @@ type processor struct {
 	inFlight *inFlight
 }
 
-// process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. If the context
-// ends while the database or the streams are unavailable, it returns the commands to the log.
-func (p processor) process(ctx context.Context, msgs []jetstream.Msg) {
+// process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. The batch was
+// requested at the time since. If the context ends while the database or the streams are unavailable, process returns the
+// commands to the log. If another worker may have them by now, it publishes nothing and leaves them to that worker.
+func (p processor) process(ctx context.Context, msgs []jetstream.Msg, since time.Time) {
 	if len(msgs) == 0 {
 		return
 	}
-	defer p.inFlight.add(msgs)()
+	lease, release := p.inFlight.add(msgs, since)
+	defer release()
 	p.metrics.received(msgs)
 
 	ctx, spans := p.tracing.begin(ctx, msgs)
 	verdicts, err := p.judge(ctx, msgs)
 	if err == nil {
-		err = p.publish(ctx, msgs, verdicts, spans)
+		err = p.publish(ctx, lease, verdicts, spans)
 	}
 	spans.end(verdicts, err)
+	if errors.Is(err, errLapsed) {
+		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("this worker was stopped or disconnected; it did not publish the outcomes")
+		p.metrics.lapsed.Add(float64(len(msgs)))
+		return
+	}
 	if err != nil {
 		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("stopped before the commands were processed; they stay on the log")
 		for _, msg := range msgs {
@@ -166,13 +174,13 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 	return append(first, second...), err
 }
 
-// publish puts the events and rejections of a judged batch on disk and retries until it can.
-func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts []verdict, spans spans) error {
+// publish puts the events and rejections of a judged batch on disk and retries until it can, or until the lease lapses.
+func (p processor) publish(ctx context.Context, lease *lease, verdicts []verdict, spans spans) error {
 	var events []domain.Event
 	var rejections []domain.Rejection
 	for i, v := range verdicts {
 		if v.reason != "" {
-			rejections = append(rejections, rejection(msgs[i], v))
+			rejections = append(rejections, rejection(lease.msgs[i], v))
 			continue
 		}
 		event, err := domain.NewEvent(v.client)
@@ -182,7 +190,7 @@ func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts [
 		event.Traceparent = spans.traceparent(ctx, i)
 		events = append(events, event)
 	}
-	if err := p.retrier.retry(ctx, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
+	if err := p.publishInTime(ctx, lease, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
 		return err
 	}
 	p.metrics.events.Add(float64(len(events)))
@@ -193,7 +201,31 @@ func (p processor) publish(ctx context.Context, msgs []jetstream.Msg, verdicts [
 		p.log.Warn().Str("id", r.ID).Str("reason", string(r.Reason)).Msg("rejected a command")
 		p.metrics.rejections.WithLabelValues(string(r.Reason)).Inc()
 	}
-	return p.retrier.retry(ctx, attemptRejections, func() error { return p.outcomes.PublishRejections(rejections) })
+	return p.publishInTime(ctx, lease, attemptRejections, func() error { return p.outcomes.PublishRejections(rejections) })
+}
+
+// errLapsed means that another worker may have the commands of a batch, and may have finished them: their clients may have been
+// erased since.
+var errLapsed = errors.New("the commands may have been delivered to another worker")
+
+// publishInTime retries f until it succeeds, or returns errLapsed before an attempt that would be too late. The process can be
+// stopped during the attempt: then it only reports that.
+func (p processor) publishInTime(ctx context.Context, lease *lease, what string, f func() error) error {
+	late := false
+	err := p.retrier.retry(ctx, what, func() error {
+		if late = p.inFlight.lapsed(lease); late {
+			return nil
+		}
+		return f()
+	})
+	switch {
+	case late:
+		return errLapsed
+	case err == nil && p.inFlight.lapsed(lease):
+		p.log.Warn().Int("commands", len(lease.msgs)).Msg("this worker was stopped while it published outcomes: run clientele erase --reapply")
+		p.metrics.lapsed.Add(float64(len(lease.msgs)))
+	}
+	return err
 }
 
 func rejection(msg jetstream.Msg, v verdict) domain.Rejection {

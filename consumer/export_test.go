@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"time"
 
 	"clientele/domain"
 
@@ -18,7 +19,9 @@ func Decide(r domain.CreateResult) (domain.Client, domain.Code) {
 func (w *Worker) Fetch() ([]jetstream.Msg, error) { return w.fetch() }
 
 // Work processes a batch. The context ends when the worker must stop.
-func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) { w.processor.process(ctx, msgs) }
+func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) {
+	w.processor.process(ctx, msgs, time.Now())
+}
 
 // Reject returns the rejection of a message for this error.
 func Reject(msg jetstream.Msg, err error) domain.Rejection { return rejection(msg, reject(err)) }

@@ -22,6 +22,7 @@ type metrics struct {
 	events       prometheus.Counter
 	rejections   *prometheus.CounterVec
 	redeliveries prometheus.Counter
+	lapsed       prometheus.Counter
 	retries      *prometheus.CounterVec
 	trimmed      prometheus.Counter
 }
@@ -46,6 +47,10 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		}, []string{"reason"}),
 		redeliveries: with.NewCounter(prometheus.CounterOpts{
 			Name: "clientele_worker_redeliveries_total", Help: "Deliveries of commands that had been delivered before.",
+		}),
+		lapsed: with.NewCounter(prometheus.CounterOpts{
+			Name: "clientele_worker_lapsed_commands_total",
+			Help: "Commands that may have been delivered to another worker, because this one was stopped or disconnected for longer than the ack wait.",
 		}),
 		retries: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "clientele_worker_retries_total", Help: "Failed attempts that the worker retries, by kind of attempt.",

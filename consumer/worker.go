@@ -48,7 +48,8 @@ const (
 )
 
 // idleFetch is how long one request for messages waits. On an idle log, stopping may take as long: a fetch is never cancelled,
-// because messages sent to a cancelled fetch would wait for ackWait.
+// because messages sent to a cancelled fetch would wait for ackWait. A third of a shorter ackWait is the limit: the lease of a
+// batch begins with its fetch.
 const idleFetch = time.Second
 
 // Worker processes the commands of the log. Several may share a log, in one process or many. It is also a
@@ -88,6 +89,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		collector: collector{js}, cfg: cfg, consumer: consumer,
 		trimmer: trimmer{js: js, history: cfg.History, log: cfg.Log, trimmed: metrics.trimmed},
 	}
+	w.inFlight.ackWait = consumer.CachedInfo().Config.AckWait
 	w.processor = processor{
 		store: cfg.Store, outcomes: cfg.Outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
 		retrier: retrier{log: cfg.Log, metrics: metrics, tracer: tracing.tracer}, inFlight: &w.inFlight,
@@ -108,9 +110,7 @@ func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 func (w *Worker) Run(ctx context.Context) {
 	var g errgroup.Group
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	// One lost heartbeat must not cause a redelivery.
-	interval := w.consumer.CachedInfo().Config.AckWait / 3
-	g.Go(func() error { w.inFlight.heartbeat(background, interval); return nil })
+	g.Go(func() error { w.inFlight.heartbeat(background, w.interval(), w.cfg.Conn.FlushTimeout); return nil })
 	g.Go(func() error { w.trimmer.run(ctx); return nil })
 
 	var lanes errgroup.Group
@@ -121,6 +121,9 @@ func (w *Worker) Run(ctx context.Context) {
 	stop()
 	_ = g.Wait()
 }
+
+// interval is the time between two heartbeats. One lost heartbeat must not cause a redelivery.
+func (w *Worker) interval() time.Duration { return w.inFlight.ackWait / 3 }
 
 // lane fetches and processes one batch after the other. After a full batch, more commands are waiting, so the next lane may
 // fetch while this one works. Otherwise the lane keeps the lock: the next one would fetch only the few commands that arrived
@@ -133,6 +136,7 @@ func (w *Worker) lane(ctx context.Context) {
 			w.fetchMu.Unlock()
 			return
 		}
+		since := time.Now()
 		msgs, err := w.fetch()
 		full := len(msgs) == w.cfg.BatchSize
 		if full {
@@ -143,7 +147,7 @@ func (w *Worker) lane(ctx context.Context) {
 			backoff.wait(ctx)
 		} else {
 			backoff = newBackoff()
-			w.processor.process(ctx, msgs)
+			w.processor.process(ctx, msgs, since)
 		}
 		if !full {
 			w.fetchMu.Unlock()
@@ -160,7 +164,7 @@ func (w *Worker) fetch() ([]jetstream.Msg, error) {
 	if len(msgs) > 0 || err != nil {
 		return msgs, err
 	}
-	return collect(w.consumer.Fetch(1, jetstream.FetchMaxWait(idleFetch)))
+	return collect(w.consumer.Fetch(1, jetstream.FetchMaxWait(min(idleFetch, w.interval()))))
 }
 
 func collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {

@@ -207,7 +207,7 @@ func urlForm(s string, _ time.Time) string {
 func pastDateForm(s string, now time.Time) string {
 	date, err := time.Parse(time.DateOnly, s)
 	if err != nil || date.Year() < 1 {
-		return "must be a date in the format YYYY-MM-DD"
+		return "must be a date that exists, in the format YYYY-MM-DD"
 	}
 	if !date.Before(now.UTC().Truncate(24 * time.Hour)) {
 		return "must be a date in the past"

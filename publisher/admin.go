@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"clientele/domain"
@@ -16,8 +17,10 @@ import (
 
 // Admin erases clients and replays events across the three streams.
 type Admin struct {
-	js                           jetstream.JetStream
-	commands, events, rejections jetstream.Stream
+	lookup
+
+	js     jetstream.JetStream
+	events jetstream.Stream
 }
 
 // OpenAdmin opens the streams of the connected server, or returns a *MissingStreamError.
@@ -27,16 +30,15 @@ func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 		return nil, err
 	}
 	a := &Admin{js: js}
-	for _, open := range []struct {
-		stream *jetstream.Stream
-		name   string
-	}{{&a.commands, domain.StreamCommands}, {&a.events, domain.StreamEvents}, {&a.rejections, domain.StreamRejections}} {
-		if *open.stream, err = openStream(ctx, js, open.name); err != nil {
-			return nil, err
-		}
+	if a.lookup, err = openLookup(ctx, js); err != nil {
+		return nil, err
 	}
-	return a, nil
+	a.events, err = openStream(ctx, js, domain.StreamEvents)
+	return a, err
 }
+
+// JetStream returns the streams' server.
+func (a *Admin) JetStream() jetstream.JetStream { return a.js }
 
 // Pending reports whether a worker may still process the command with this id: it is on the log and not known to be finished.
 func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
@@ -102,35 +104,53 @@ func (a *Admin) Erase(ctx context.Context, ids []uuid.UUID) ([]Erased, error) {
 	return erased, err
 }
 
-// eraseLatest erases the command and the rejection of a client. Their streams keep one message for each id.
+// eraseLatest erases the command and the rejection of a client.
 func (a *Admin) eraseLatest(ctx context.Context, id uuid.UUID, erased *Erased) error {
+	return a.latest(ctx, id, func(stream jetstream.Stream, msg *jetstream.RawStreamMsg) error {
+		if stream == a.commands {
+			erased.Commands++
+		} else {
+			erased.Rejections++
+		}
+		return remove(ctx, stream, msg.Sequence)
+	})
+}
+
+// eraseEvents erases the client.created events of clients, from a sequence of the stream on. It returns where it ended.
+func (a *Admin) eraseEvents(ctx context.Context, erased map[string]*Erased, first uint64) (next uint64, err error) {
+	return a.scan(ctx, first, []string{domain.SubjectCreated}, func(id string, sequence uint64) error {
+		if client := erased[id]; client != nil {
+			client.Events++
+			return remove(ctx, a.events, sequence)
+		}
+		return nil
+	})
+}
+
+// latest calls f with the command and the rejection of a client, if they exist. Their streams keep one message for each id.
+func (a *Admin) latest(ctx context.Context, id uuid.UUID, f func(jetstream.Stream, *jetstream.RawStreamMsg) error) error {
 	for _, one := range []struct {
-		stream  jetstream.Stream
-		subject string
-		n       *int
-	}{
-		{a.commands, domain.SubjectCreate + id.String(), &erased.Commands},
-		{a.rejections, domain.SubjectRejected + id.String(), &erased.Rejections},
-	} {
-		msg, err := last(ctx, one.stream, one.subject)
+		stream jetstream.Stream
+		prefix string
+	}{{a.commands, domain.SubjectCreate}, {a.rejections, domain.SubjectRejected}} {
+		msg, err := last(ctx, one.stream, one.prefix+id.String())
 		if domain.CodeOf(err) == domain.CodeNotFound {
 			continue
+		}
+		if err == nil {
+			err = f(one.stream, msg)
 		}
 		if err != nil {
 			return err
 		}
-		if err := remove(ctx, one.stream, msg.Sequence); err != nil {
-			return err
-		}
-		*one.n++
 	}
 	return nil
 }
 
-// eraseEvents erases the client.created events of clients, from a sequence of the stream up to its end. It returns the sequence
-// after that end. The stream has no subject for each client, so eraseEvents reads headers.
-func (a *Admin) eraseEvents(ctx context.Context, erased map[string]*Erased, first uint64) (next uint64, err error) {
-	r, err := ReadEvents(ctx, a.js, EventsConfig{First: first, UpToNow: true, Subjects: []string{domain.SubjectCreated}, HeadersOnly: true})
+// scan calls f with the client id and the sequence of each event with these subjects, nil for all, from a sequence of the stream up
+// to its end. It returns the sequence after that end. The stream has no subject for each client, so scan reads headers.
+func (a *Admin) scan(ctx context.Context, first uint64, subjects []string, f func(id string, sequence uint64) error) (next uint64, err error) {
+	r, err := ReadEvents(ctx, a.js, EventsConfig{First: first, UpToNow: true, Subjects: subjects, HeadersOnly: true})
 	if err != nil {
 		return 0, err
 	}
@@ -143,19 +163,61 @@ func (a *Admin) eraseEvents(ctx context.Context, erased map[string]*Erased, firs
 		if err != nil {
 			return 0, err
 		}
-		client := erased[msg.Headers().Get("ce-subject")]
-		if client == nil {
-			continue
-		}
 		meta, err := msg.Metadata()
+		if err == nil {
+			err = f(msg.Headers().Get("ce-subject"), meta.Sequence.Stream)
+		}
 		if err != nil {
 			return 0, err
 		}
-		if err := remove(ctx, a.events, meta.Sequence.Stream); err != nil {
-			return 0, err
-		}
-		client.Events++
 	}
+}
+
+// Messages returns every message about a client: its command, its rejection, and its events in the order of the stream.
+func (a *Admin) Messages(ctx context.Context, id uuid.UUID) (msgs []*jetstream.RawStreamMsg, err error) {
+	err = a.latest(ctx, id, func(_ jetstream.Stream, msg *jetstream.RawStreamMsg) error {
+		msgs = append(msgs, msg)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.scan(ctx, 1, nil, func(client string, sequence uint64) error {
+		if client != id.String() {
+			return nil
+		}
+		msg, err := a.events.GetMsg(ctx, sequence)
+		if errors.Is(err, jetstream.ErrMsgNotFound) { // it was erased or has expired since
+			return nil
+		}
+		msgs = append(msgs, msg)
+		return err
+	})
+	return msgs, err
+}
+
+// EachClient calls f with the client id of each message on a subject: client.created or client.erased, or on all subjects with one
+// of the prefixes client.create. and client.rejected.
+func (a *Admin) EachClient(ctx context.Context, subject string, f func(uuid.UUID)) error {
+	each := func(client string, _ uint64) error {
+		if id, err := domain.ParseID(client); err == nil {
+			f(id)
+		}
+		return nil
+	}
+	stream := map[string]jetstream.Stream{domain.SubjectCreate: a.commands, domain.SubjectRejected: a.rejections}[subject]
+	if stream == nil {
+		_, err := a.scan(ctx, 1, []string{subject}, each)
+		return err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject+">"))
+	if err != nil {
+		return fmt.Errorf("list the subjects %s*: %w", subject, err)
+	}
+	for full := range info.State.Subjects {
+		_ = each(strings.TrimPrefix(full, subject), 0)
+	}
+	return nil
 }
 
 // remove deletes one message and overwrites it on disk. A message that is already deleted is no error.

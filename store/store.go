@@ -15,8 +15,8 @@ import (
 
 // Store stores clients. It is safe for concurrent use, by several processes if the database allows it.
 //
-// An error means that the database is unavailable, and the call may be retried. Errors with a domain code and *SchemaError are
-// permanent.
+// An error means that the database is unavailable, and the call may be retried. Errors with a domain code, *SchemaError and
+// *HeldError are permanent.
 type Store interface {
 	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Ids that were erased
 	// are not free. Result i belongs to client i. If ids in a batch are equal, the first client is created before the others.
@@ -44,13 +44,13 @@ type Store interface {
 
 	Redoable
 
-	// Erase removes the client with this id and stores its tombstone, in one transaction, and reports whether the client existed.
-	// From then on Create never stores a client with this id. An earlier tombstone of the id stays unchanged. The database may
-	// keep deleted data on disk for a while; implementations document how long.
-	Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasure) (existed bool, err error)
+	Eraser
 
 	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
 	Ready(ctx context.Context) error
+
+	// Writable returns the error of Ready, or one that says why Create may not store clients.
+	Writable(ctx context.Context) error
 
 	// Migrate migrates the schema to this program's version and returns the versions before and after. It returns a *SchemaError
 	// if the schema is newer. Several programs may call it at once.
@@ -60,20 +60,39 @@ type Store interface {
 	Close() error
 }
 
-// Archiver copies all clients and tombstones out of a database and into an empty one, for backups.
-type Archiver interface {
-	// Export calls yield with every client of one snapshot, in the order of their ids, and returns the tombstones of that
-	// snapshot, in the order of their hashes. If yield returns an error, Export stops and returns it.
-	Export(ctx context.Context, yield func(domain.Client) error) ([]domain.Erasure, error)
+// Eraser erases clients, and keeps the marks that erasures and legal holds leave.
+type Eraser interface {
+	// Erase removes the client with this id and stores its tombstone, in one transaction, and reports whether the client existed.
+	// From then on Create never stores a client with this id. An earlier tombstone of the id stays unchanged. With a hold that
+	// counts at the time of the tombstone, Erase returns a *HeldError and changes nothing. The database may keep deleted data on
+	// disk for a while; implementations document how long.
+	Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasure) (existed bool, err error)
 
-	// Load stores the clients and the tombstones unchanged, in one transaction, and returns the number of clients. It is for
-	// restoring a backup: it returns ErrNotEmpty if the database has clients or tombstones. If the sequence yields an error, Load
-	// stops and returns it. After an error nothing is stored.
-	Load(ctx context.Context, clients iter.Seq2[domain.Client, error], tombstones []domain.Erasure) (int, error)
+	// Hold stores a legal hold in place of an earlier one of the same client, or returns an error with domain.CodeErased if the
+	// client was erased. When Hold returns nil, no Erase succeeds until the hold has expired or is released.
+	Hold(ctx context.Context, hold domain.Hold) error
+
+	// Release removes the legal hold of the client with this id, and reports whether there was one.
+	Release(ctx context.Context, id uuid.UUID) (held bool, err error)
+
+	// Marks returns the tombstones and the holds of these ids, or without ids all of them.
+	Marks(ctx context.Context, ids ...uuid.UUID) (Marks, error)
 }
 
-// ErrNotEmpty is the error of Load for a database that has clients or tombstones.
-var ErrNotEmpty = errors.New("the database already has clients or tombstones")
+// Archiver copies all clients and marks out of a database and into an empty one, for backups.
+type Archiver interface {
+	// Export calls yield with every client of one snapshot, in the order of their ids, and returns the marks of that snapshot. If
+	// yield returns an error, Export stops and returns it.
+	Export(ctx context.Context, yield func(domain.Client) error) (Marks, error)
+
+	// Load stores the clients and the marks unchanged, in one transaction, and returns the number of clients. It is for restoring
+	// a backup: it returns ErrNotEmpty if the database has clients or marks. If the sequence yields an error, Load stops and
+	// returns it. After an error nothing is stored.
+	Load(ctx context.Context, clients iter.Seq2[domain.Client, error], marks Marks) (int, error)
+}
+
+// ErrNotEmpty is the error of Load for a database that has clients, tombstones or legal holds.
+var ErrNotEmpty = errors.New("the database already has clients, tombstones or legal holds")
 
 // Redoable tells which clients of the events stream a database lacks, so that they can be stored again.
 type Redoable interface {

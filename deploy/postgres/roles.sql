@@ -35,5 +35,9 @@ BEGIN
 		-- The worker stores how much of the events stream the database has.
 		GRANT SELECT, UPDATE ON redo_position TO clientele_worker;
 	END IF;
+	IF to_regclass('public.holds') IS NOT NULL THEN
+		-- clientele erase --legal-hold adds and lifts legal holds.
+		GRANT SELECT, INSERT, DELETE ON holds TO clientele_operator;
+	END IF;
 END
 $$;

@@ -12,8 +12,8 @@ appendFileSync(welcomed, '')
 const seen = new Set(readFileSync(welcomed, 'utf8').split('\n').filter(Boolean).map((line) => line.split(' ')[0]))
 
 function welcome(event, client) {
-  appendFileSync(welcomed, `${event} welcomed client ${client.id}\n`, { flush: true })
-  console.log(`welcomed client ${client.id}`) // the id only: logs are no place for personal data
+  appendFileSync(welcomed, `${event} welcomed client ${client}\n`, { flush: true })
+  console.log(`welcomed client ${client}`) // the id only: logs are no place for personal data
 }
 
 // The library does not read the user and the password of a URL.
@@ -25,7 +25,8 @@ const consumer = await jetstream(nc).consumers.get('CLIENT_EVENTS', 'welcomer')
 for await (const event of await consumer.consume()) {
   const id = event.headers.get('ce-id')
   if (!seen.has(id)) {
-    welcome(id, event.json())
+    // event.json() is the record. Without a body, with --event-fields id-only, get the client from the API.
+    welcome(id, event.headers.get('ce-subject'))
     seen.add(id)
   }
   event.ack() // otherwise it is delivered again

@@ -25,11 +25,14 @@ type Config struct {
 	Since time.Time
 	// Subjects are the subjects to deliver; nil means all of the stream.
 	Subjects []string
+	// IDOnly delivers headers without bodies: the id of the client, and the id, the type and the time of the event.
+	IDOnly bool
 }
 
 // State is the state of a subscriber's durable consumer.
 type State struct {
 	Name       string
+	IDOnly     bool
 	Pending    uint64    // events that were not delivered yet
 	AckPending int       // events that were delivered, but not acknowledged yet
 	Delivered  time.Time // of the last event; zero before the first
@@ -63,6 +66,7 @@ func Create(ctx context.Context, js jetstream.JetStream, cfg Config) (jetstream.
 		Durable:        cfg.Name,
 		Description:    "Clientele: a subscriber",
 		FilterSubjects: cfg.Subjects,
+		HeadersOnly:    cfg.IDOnly,
 		DeliverPolicy:  jetstream.DeliverNewPolicy,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        ackWait,
@@ -82,6 +86,28 @@ func Create(ctx context.Context, js jetstream.JetStream, cfg Config) (jetstream.
 func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Consumer, error) {
 	consumer, err := js.Consumer(ctx, domain.StreamEvents, name)
 	return consumer, wrap(err, "look up", name)
+}
+
+// SetIDOnly changes whether the server sends the subscriber bodies, or returns a *MissingError. The position of the consumer
+// stays. Events that it has delivered before are not taken back.
+func SetIDOnly(ctx context.Context, js jetstream.JetStream, name string, idOnly bool) error {
+	consumer, err := Open(ctx, js, name)
+	if err != nil {
+		return err
+	}
+	settings := consumer.CachedInfo().Config
+	settings.HeadersOnly = idOnly
+	_, err = js.UpdateConsumer(ctx, domain.StreamEvents, settings)
+	return wrap(err, "change", name)
+}
+
+// IsIDOnly reports whether the stream of events has a durable consumer with this name that receives no bodies.
+func IsIDOnly(ctx context.Context, js jetstream.JetStream, name string) (bool, error) {
+	consumer, err := Open(ctx, js, name)
+	if _, missing := errors.AsType[*MissingError](err); missing {
+		return false, nil
+	}
+	return err == nil && consumer.CachedInfo().Config.HeadersOnly, err
 }
 
 // Delete deletes the durable consumer of a subscriber, or returns a *MissingError.
@@ -118,7 +144,7 @@ func List(ctx context.Context, js jetstream.JetStream) iter.Seq2[State, error] {
 			if info.Config.Durable == "" {
 				continue
 			}
-			s := State{Name: info.Name, Pending: info.NumPending, AckPending: info.NumAckPending}
+			s := State{Name: info.Name, IDOnly: info.Config.HeadersOnly, Pending: info.NumPending, AckPending: info.NumAckPending}
 			if info.Delivered.Last != nil {
 				s.Delivered = *info.Delivered.Last
 			}

@@ -34,6 +34,17 @@ func (s *Store) Ready(ctx context.Context) error {
 	return store.CheckSchema(have, schemaVersion)
 }
 
+// Writable implements store.Store. The server checks the rights of an insert before it looks for rows.
+func (s *Store) Writable(ctx context.Context) error {
+	if err := s.Ready(ctx); err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, `INSERT INTO clients SELECT * FROM clients WHERE false`); err != nil {
+		return s.failure("store clients", err)
+	}
+	return nil
+}
+
 // Migrate implements store.Store. Each migration runs in its own transaction. Concurrent calls wait for each other.
 func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	unlock, err := s.lock(ctx)

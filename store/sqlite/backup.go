@@ -11,40 +11,40 @@ import (
 )
 
 // Export implements store.Archiver. A read transaction reads one snapshot.
-func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) ([]domain.Erasure, error) {
+func (s *Store) Export(ctx context.Context, yield func(domain.Client) error) (store.Marks, error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
 	tx, err := s.readers.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read all clients: %w", err)
+		return store.Marks{}, fmt.Errorf("read all clients: %w", err)
 	}
 	defer tx.Rollback()
-	tombstones, err := readErasures(ctx, tx)
+	marks, err := readMarks(ctx, tx)
 	if err != nil {
-		return nil, fmt.Errorf("read all tombstones: %w", err)
+		return store.Marks{}, fmt.Errorf("read all tombstones and holds: %w", err)
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT `+store.Columns+` FROM clients ORDER BY id`) //nolint:gosec // the columns are a constant
 	if err != nil {
-		return nil, fmt.Errorf("read all clients: %w", err)
+		return store.Marks{}, fmt.Errorf("read all clients: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		c, err := scan(rows)
 		if err != nil {
-			return nil, fmt.Errorf("read all clients: %w", err)
+			return store.Marks{}, fmt.Errorf("read all clients: %w", err)
 		}
 		if err := yield(c); err != nil {
-			return nil, err
+			return store.Marks{}, err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read all clients: %w", err)
+		return store.Marks{}, fmt.Errorf("read all clients: %w", err)
 	}
-	return tombstones, nil
+	return marks, nil
 }
 
 // Load implements store.Archiver. Other writers wait until it returns.
-func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error], tombstones []domain.Erasure) (n int, err error) {
+func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error], marks store.Marks) (n int, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
 	tx, err := s.writer.BeginTx(ctx, nil)
@@ -53,7 +53,7 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 	}
 	defer tx.Rollback() // does nothing after the commit
 	var used bool
-	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM clients) OR EXISTS (SELECT 1 FROM erasures)`).Scan(&used); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM clients) OR EXISTS (SELECT 1 FROM erasures) OR EXISTS (SELECT 1 FROM holds)`).Scan(&used); err != nil {
 		return 0, failure("load clients", err)
 	}
 	if used {
@@ -77,10 +77,8 @@ func (s *Store) Load(ctx context.Context, clients iter.Seq2[domain.Client, error
 		}
 		n++
 	}
-	for _, tombstone := range tombstones {
-		if _, err := tx.ExecContext(ctx, insertErasure, erasureValues(tombstone)...); err != nil {
-			return 0, failure("load tombstones", cause(ctx, err))
-		}
+	if err := insertMarks(ctx, tx, marks); err != nil {
+		return 0, failure("load tombstones and holds", cause(ctx, err))
 	}
 	if err := tx.Commit(); err != nil {
 		return 0, failure("load clients", cause(ctx, err))

@@ -2,18 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"clientele/domain"
 
 	"github.com/google/uuid"
 )
-
-const insertErasure = `INSERT INTO erasures (hash, erased_at, reason, operator) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`
 
 // Erase implements store.Store. It overwrites the client in the database with zeros and empties the write-ahead log. The blocks
 // that the log returns to the file system are not overwritten.
@@ -38,6 +33,13 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasur
 		return false, err
 	}
 	defer tx.Rollback() // does nothing after the commit
+	marks, err := readMarks(ctx, tx, tombstone.Hash)
+	if err != nil {
+		return false, err
+	}
+	if err := marks.Refuse(tombstone.ErasedAt); err != nil {
+		return false, err
+	}
 	done, err := tx.ExecContext(ctx, `DELETE FROM clients WHERE id = ?`, id.String())
 	if err != nil {
 		return false, err
@@ -50,27 +52,4 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasur
 		return false, err
 	}
 	return deleted > 0, tx.Commit()
-}
-
-func erasureValues(e domain.Erasure) []any {
-	return []any{e.Hash[:], e.ErasedAt.UnixMicro(), e.Reason, e.Operator}
-}
-
-func readErasures(ctx context.Context, tx *sql.Tx) (erasures []domain.Erasure, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT hash, erased_at, reason, operator FROM erasures ORDER BY hash`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var e domain.Erasure
-		var hash []byte
-		var erased int64
-		if err := rows.Scan(&hash, &erased, &e.Reason, &e.Operator); err != nil {
-			return nil, err
-		}
-		e.Hash, e.ErasedAt = [sha256.Size]byte(hash), time.UnixMicro(erased).UTC()
-		erasures = append(erasures, e)
-	}
-	return erasures, rows.Err()
 }

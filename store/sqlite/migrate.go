@@ -27,6 +27,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	return store.CheckSchema(have, schemaVersion)
 }
 
+// Writable implements store.Store. A database that this program can open, it can write.
+func (s *Store) Writable(ctx context.Context) error { return s.Ready(ctx) }
+
 // Migrate implements store.Store. Each migration runs in its own transaction.
 func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 	s.calls.RLock()

@@ -23,16 +23,16 @@ func (s suite) migrated(t *testing.T) store.Store {
 	return st
 }
 
-func export(t *testing.T, st store.Store) (clients []domain.Client, tombstones []domain.Erasure) {
+func export(t *testing.T, st store.Store) (clients []domain.Client, marks store.Marks) {
 	t.Helper()
-	tombstones, err := st.Export(t.Context(), func(c domain.Client) error {
+	marks, err := st.Export(t.Context(), func(c domain.Client) error {
 		clients = append(clients, c)
 		return nil
 	})
 	if err != nil {
 		t.Fatalf("Export returned %v", err)
 	}
-	return clients, tombstones
+	return clients, marks
 }
 
 func all(clients []domain.Client) iter.Seq2[domain.Client, error] {
@@ -59,20 +59,28 @@ func (s suite) exportLoad(t *testing.T) {
 	gone := newClient()
 	create(t, from, gone)
 	erase(t, from, gone.ID)
-	if none, tombstones := export(t, to); len(none)+len(tombstones) != 0 {
-		t.Errorf("an empty database exports %d clients and %d tombstones", len(none), len(tombstones))
+	hold := domain.NewHold(clients[0].ID, time.Date(2999, 12, 31, 0, 0, 0, 0, time.UTC), time.Now(), "a reason", "an operator")
+	if err := from.Hold(t.Context(), hold); err != nil {
+		t.Fatal(err)
 	}
-	exported, tombstones := export(t, from)
+	if none, marks := export(t, to); len(none)+len(marks.Erasures)+len(marks.Holds) != 0 {
+		t.Errorf("an empty database exports %d clients and %+v", len(none), marks)
+	}
+	exported, marks := export(t, from)
+	if len(marks.Holds) != 1 || marks.Holds[0] != hold {
+		t.Fatalf("holds %+v, want %+v", marks.Holds, hold)
+	}
+	tombstones := marks.Erasures
 	if want := domain.ErasureHash(gone.ID); len(tombstones) != 1 || tombstones[0].Hash != want ||
 		tombstones[0].Reason == "" || tombstones[0].Operator == "" || tombstones[0].ErasedAt.IsZero() {
 		t.Fatalf("tombstones %+v, want one with the hash %x", tombstones, want)
 	}
-	if n, err := to.Load(t.Context(), all(exported), tombstones); err != nil || n != len(clients) {
+	if n, err := to.Load(t.Context(), all(exported), marks); err != nil || n != len(clients) {
 		t.Fatalf("Load returned %d, %v, want %d", n, err, len(clients))
 	}
 	loaded, same := export(t, to)
-	if !reflect.DeepEqual(same, tombstones) {
-		t.Errorf("the tombstones are %+v, want %+v", same, tombstones)
+	if !reflect.DeepEqual(same, marks) {
+		t.Errorf("the marks are %+v, want %+v", same, marks)
 	}
 	if len(loaded) != len(clients) {
 		t.Fatalf("%d clients, want %d", len(loaded), len(clients))
@@ -120,7 +128,10 @@ func (s suite) loadRefused(t *testing.T) {
 	st := s.migrated(t)
 	clients := Clients(1500)
 	broken := errors.New("broken")
-	tombstone := domain.NewErasure(uuid.New(), time.Now(), "", "")
+	marks := store.Marks{
+		Erasures: []domain.Erasure{domain.NewErasure(uuid.New(), time.Now(), "", "")},
+		Holds:    []domain.Hold{domain.NewHold(uuid.New(), time.Now().UTC().Truncate(24*time.Hour), time.Now(), "", "")},
+	}
 	for name, source := range map[string]iter.Seq2[domain.Client, error]{
 		"a source that fails": func(yield func(domain.Client, error) bool) {
 			for _, c := range clients {
@@ -132,23 +143,28 @@ func (s suite) loadRefused(t *testing.T) {
 		},
 		"an id twice": all(append(slices.Clip(clients), clients[0])),
 	} {
-		if n, err := st.Load(t.Context(), source, []domain.Erasure{tombstone}); err == nil || n != 0 {
+		if n, err := st.Load(t.Context(), source, marks); err == nil || n != 0 {
 			t.Errorf("%s: Load returned %d, %v", name, n, err)
 		}
-		if left, tombstones := export(t, st); len(left)+len(tombstones) != 0 {
-			t.Fatalf("%s: %d clients and %d tombstones are stored", name, len(left), len(tombstones))
+		if left, marks := export(t, st); len(left)+len(marks.Erasures)+len(marks.Holds) != 0 {
+			t.Fatalf("%s: %d clients and %+v are stored", name, len(left), marks)
 		}
 	}
 	for _, use := range []func(){
+		func() {
+			if err := st.Hold(t.Context(), marks.Holds[0]); err != nil {
+				t.Fatal(err)
+			}
+		},
 		func() { erase(t, st, clients[1].ID) },
 		func() { create(t, st, clients[0]) },
 	} {
 		use()
-		if n, err := st.Load(t.Context(), all(clients[2:]), nil); !errors.Is(err, store.ErrNotEmpty) || n != 0 {
+		if n, err := st.Load(t.Context(), all(clients[2:]), store.Marks{}); !errors.Is(err, store.ErrNotEmpty) || n != 0 {
 			t.Errorf("Load returned %d, %v, want %v", n, err, store.ErrNotEmpty)
 		}
 	}
-	if left, tombstones := export(t, st); len(left) != 1 || len(tombstones) != 1 {
-		t.Errorf("%d clients and %d tombstones, want those that were there", len(left), len(tombstones))
+	if left, marks := export(t, st); len(left) != 1 || len(marks.Erasures) != 1 || len(marks.Holds) != 1 {
+		t.Errorf("%d clients and %+v, want those that were there", len(left), marks)
 	}
 }

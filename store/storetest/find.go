@@ -166,7 +166,7 @@ func BenchmarkTombstones(b *testing.B, without, with store.Store) {
 	for i := range tombstones {
 		tombstones[i] = domain.NewErasure(uuid.New(), time.Now(), "requested by the client", "operator")
 	}
-	if _, err := with.Load(b.Context(), all(nil), tombstones); err != nil {
+	if _, err := with.Load(b.Context(), all(nil), store.Marks{Erasures: tombstones}); err != nil {
 		b.Fatal(err)
 	}
 	BenchmarkIndexes(b, []Indexed{{Name: "0", Store: without}, {Name: strconv.Itoa(n), Store: with}})

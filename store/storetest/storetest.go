@@ -38,6 +38,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"an erased client is not found":                        s.erased,
 		"an erased id is never created again":                  s.erasedForGood,
 		"an erasure and a batch may overlap":                   s.erasedMeanwhile,
+		"a held client is not erased":                          s.held,
+		"a hold and an erasure may overlap":                    s.heldMeanwhile,
 		"clients can be paged by time of creation":             s.pages,
 		"all clients can be copied to another database":        s.exportLoad,
 		"an export is one snapshot":                            s.exportSnapshot,

@@ -131,8 +131,12 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		checks = append(checks, check)
 	}
 	if o.database() {
+		probe := b.db.Ready
+		if o.Worker != nil {
+			probe = b.db.Writable
+		}
 		// An ingress accepts commands while the database is unavailable. Without it, callers would be refused for nothing.
-		checks = append(checks, process.Check{Name: "database", Optional: o.API != nil, Probe: b.db.Ready})
+		checks = append(checks, process.Check{Name: "database", Optional: o.API != nil, Probe: probe})
 	}
 	return checks, nil
 }

@@ -35,7 +35,7 @@ func (o *WorkerOptions) validate() error {
 
 // start processes the command log.
 func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backends) ([]process.Check, error) {
-	if err := await(ctx, p, "the database", b.db.Ready); err != nil {
+	if err := await(ctx, p, "the database", b.db.Writable); err != nil {
 		return nil, err
 	}
 	var outcomes *publisher.OutcomePublisher

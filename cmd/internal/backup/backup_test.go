@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"clientele/store/sqlite"
 	"clientele/store/storetest"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -104,14 +106,14 @@ func restore(t *testing.T, s servers, dir string) error {
 	return err
 }
 
-// export returns the clients and the tombstones of a database.
-func export(t *testing.T, db store.Store) (clients []domain.Client, tombstones []domain.Erasure) {
+// export returns the clients and the marks of a database.
+func export(t *testing.T, db store.Store) (clients []domain.Client, marks store.Marks) {
 	t.Helper()
-	tombstones, err := db.Export(t.Context(), func(c domain.Client) error { clients = append(clients, c); return nil })
+	marks, err := db.Export(t.Context(), func(c domain.Client) error { clients = append(clients, c); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return clients, tombstones
+	return clients, marks
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -122,8 +124,11 @@ func TestRoundTrip(t *testing.T) {
 	if _, err := from.db.Erase(t.Context(), gone.ID, domain.NewErasure(gone.ID, time.Now(), "a reason", "an operator")); err != nil {
 		t.Fatal(err)
 	}
+	if err := from.db.Hold(t.Context(), domain.NewHold(clients[0].ID, time.Date(2999, 12, 31, 0, 0, 0, 0, time.UTC), time.Now(), "a reason", "")); err != nil {
+		t.Fatal(err)
+	}
 	dir, m := create(t, from)
-	if m.Rows != len(clients) || m.Erasures != 1 || m.EventsMissing != 1 {
+	if m.Rows != len(clients) || m.Erasures != 1 || m.Holds != 1 || m.EventsMissing != 1 {
 		t.Errorf("%d rows, %d tombstones, %d events missing", m.Rows, m.Erasures, m.EventsMissing)
 	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -142,13 +147,13 @@ func TestRoundTrip(t *testing.T) {
 	if err := restore(t, to, dir); err != nil {
 		t.Fatal(err)
 	}
-	got, gotErasures := export(t, to.db)
-	want, wantErasures := export(t, from.db)
+	got, gotMarks := export(t, to.db)
+	want, wantMarks := export(t, from.db)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%d clients that differ from the %d of the backup", len(got), len(want))
 	}
-	if !reflect.DeepEqual(gotErasures, wantErasures) {
-		t.Errorf("the tombstones are %+v, want %+v", gotErasures, wantErasures)
+	if !reflect.DeepEqual(gotMarks, wantMarks) {
+		t.Errorf("the marks are %+v, want %+v", gotMarks, wantMarks)
 	}
 	if results, err := to.db.Create(t.Context(), []domain.Client{gone}); err != nil || results[0].Outcome != domain.Erased {
 		t.Errorf("an erased client after the restore: %+v, %v", results, err)
@@ -163,6 +168,41 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if _, err := backup.Create(t.Context(), from.config(dir)); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("a backup over another: %v", err)
+	}
+}
+
+// TestABackupWithoutHolds restores a backup of a version that had no legal holds.
+func TestABackupWithoutHolds(t *testing.T) {
+	t.Parallel()
+	from, to := start(t), start(t)
+	from.fill(t, 3)
+	dir, m := create(t, from)
+	if err := os.Remove(filepath.Join(dir, "holds.json")); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := json.Unmarshal(manifest, &object); err != nil {
+		t.Fatal(err)
+	}
+	object["files"] = slices.DeleteFunc(object["files"].([]any), func(file any) bool { return file.(map[string]any)["name"] == "holds.json" })
+	if len(object["files"].([]any)) != len(m.Files)-1 || object["holds"] != nil {
+		t.Fatalf("the manifest is %s", manifest)
+	}
+	if manifest, err = json.Marshal(object); err == nil {
+		err = os.WriteFile(filepath.Join(dir, "manifest.json"), manifest, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restore(t, to, dir); err != nil {
+		t.Fatal(err)
+	}
+	if clients, _ := export(t, to.db); len(clients) != 3 {
+		t.Errorf("%d clients, want 3", len(clients))
 	}
 }
 

@@ -42,6 +42,10 @@ func encode(c domain.Client, eventMissing bool) ([]byte, error) {
 	return append(line, '\n'), err
 }
 
+// Row returns a client as a JSON object with everything that the database has about it: the record, and its members that are not part of
+// the API.
+func Row(c domain.Client) ([]byte, error) { return encode(c, false) }
+
 // decode refuses unknown members, which would be lost. Its errors quote no values.
 func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 	var r row
@@ -54,7 +58,7 @@ func decode(line []byte) (c domain.Client, eventMissing bool, err error) {
 	return c, r.EventMissing, err
 }
 
-// content computes the SHA-256 of clients in the order of their ids, and of the tombstones.
+// content computes the SHA-256 of clients in the order of their ids, and of the marks.
 type content struct {
 	hash hash.Hash
 	rows int
@@ -69,8 +73,13 @@ func (c *content) add(client domain.Client) error {
 	return err
 }
 
-func (c *content) addErasures(erasures []domain.Erasure) error {
-	return json.MarshalWrite(c.hash, tombstones(erasures))
+// addMarks adds the holds only if there are any: the content of an earlier version's backup has none.
+func (c *content) addMarks(marks store.Marks) error {
+	err := json.MarshalWrite(c.hash, tombstones(marks.Erasures))
+	if err == nil && len(marks.Holds) > 0 {
+		err = json.MarshalWrite(c.hash, holds(marks.Holds))
+	}
+	return err
 }
 
 func (c *content) String() string { return hex.EncodeToString(c.hash.Sum(nil)) }
@@ -78,11 +87,11 @@ func (c *content) String() string { return hex.EncodeToString(c.hash.Sum(nil)) }
 // contentOf returns the content of a database.
 func contentOf(ctx context.Context, cfg Config, part string, total int) (*content, error) {
 	c := newContent()
-	erasures, err := cfg.Clients.Export(ctx, func(client domain.Client) error {
+	marks, err := cfg.Clients.Export(ctx, func(client domain.Client) error {
 		cfg.Progress(part, int64(c.rows), int64(total))
 		return c.add(client)
 	})
-	return c, errors.Join(err, c.addErasures(erasures))
+	return c, errors.Join(err, c.addMarks(marks))
 }
 
 // count returns the number of clients in a database.
@@ -90,7 +99,7 @@ func count(ctx context.Context, db store.Store) (int, error) {
 	return db.Count(ctx, time.Time{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
-// writeClients writes all clients and tombstones to their files. eventMissing reports whether the backup does not have the event of a client.
+// writeClients writes all clients and marks to their files. eventMissing reports whether the backup does not have the event of a client.
 func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing func(domain.Client) bool) error {
 	total, err := count(ctx, cfg.Clients)
 	if err != nil {
@@ -106,7 +115,7 @@ func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing fun
 		return err
 	}
 	content := newContent()
-	erasures, err := cfg.Clients.Export(ctx, func(c domain.Client) error {
+	marks, err := cfg.Clients.Export(ctx, func(c domain.Client) error {
 		if err := content.add(c); err != nil {
 			return err
 		}
@@ -122,12 +131,12 @@ func writeClients(ctx context.Context, cfg Config, m *Manifest, eventMissing fun
 		_, err = zip.Write(line)
 		return err
 	})
-	if err = errors.Join(err, content.addErasures(erasures), zip.Close(), file.Close()); err != nil {
+	if err = errors.Join(err, content.addMarks(marks), zip.Close(), file.Close()); err != nil {
 		return fmt.Errorf("copy the clients: %w", err)
 	}
 	m.Rows, m.Content = content.rows, content.String()
 	m.Files = append(m.Files, file.entry())
-	return writeErasures(cfg, m, erasures)
+	return writeMarks(cfg, m, marks)
 }
 
 // readClients calls yield with each client of a backup, and with whether its event is missing.

@@ -24,6 +24,7 @@ const (
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
 	erasuresFile = "erasures.json"
+	holdsFile    = "holds.json"
 )
 
 // Clients is the part with which Progress is called for the clients.
@@ -40,7 +41,9 @@ type Manifest struct {
 	Rows      int       `json:"rows"`
 	// Erasures is the number of tombstones of erased clients.
 	Erasures int `json:"erasures"`
-	// Content is the SHA-256 of all clients and tombstones, uncompressed. It does not depend on the kind of database.
+	// Holds is the number of legal holds.
+	Holds int `json:"holds,omitzero"`
+	// Content is the SHA-256 of all clients, tombstones and holds, uncompressed. It does not depend on the kind of database.
 	Content string `json:"content"`
 	// EventsMissing is the number of clients whose events were published after the events were copied. Restore publishes them.
 	EventsMissing int    `json:"eventsMissing"`

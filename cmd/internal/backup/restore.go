@@ -107,16 +107,16 @@ func (r restore) inspect(ctx context.Context, s Stream) (complete bool, err erro
 		s.Name, info.State.Msgs, info.State.LastSeq)
 }
 
-// clients restores the clients and the tombstones, all or none.
+// clients restores the clients and the marks, all or none.
 func (r restore) clients(ctx context.Context) error {
 	if _, _, err := r.Clients.Migrate(ctx); err != nil {
 		return err
 	}
-	erasures, err := readErasures(r.Dir)
+	marks, err := readMarks(r.Dir, r.m)
 	if err != nil {
 		return err
 	}
-	n, err := r.Clients.Load(ctx, clientsOf(ctx, r.Config, r.m), erasures)
+	n, err := r.Clients.Load(ctx, clientsOf(ctx, r.Config, r.m), marks)
 	used := errors.Is(err, store.ErrNotEmpty)
 	if used {
 		n, err = count(ctx, r.Clients)
@@ -133,7 +133,7 @@ func (r restore) clients(ctx context.Context) error {
 	equal := got.rows == r.m.Rows && got.String() == r.m.Content
 	switch {
 	case used && !equal:
-		return &RefusedError{fmt.Errorf("the database has %d clients, and these or the tombstones differ from the backup: restore into an empty database", n)}
+		return &RefusedError{fmt.Errorf("the database has %d clients, and these, the tombstones or the holds differ from the backup: restore into an empty database", n)}
 	case !equal:
 		return errors.New("the restored clients differ from the backup: restore into another database")
 	}

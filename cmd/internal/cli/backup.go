@@ -91,6 +91,7 @@ func summarize(w io.Writer, m backup.Manifest) {
 	}
 	fmt.Fprintf(w, "%-18s %d\n", backup.Clients, m.Rows)
 	fmt.Fprintf(w, "%-18s %d\n", "tombstones", m.Erasures)
+	fmt.Fprintf(w, "%-18s %d\n", "legal holds", m.Holds)
 	var size int64
 	for _, f := range m.Files {
 		size += f.Size

@@ -30,6 +30,7 @@ type cli struct {
 	Clients    clientsCmd    `cmd:"" group:"look" help:"Find and show clients."`
 	Rejections rejectionsCmd `cmd:"" group:"look" help:"List, show, retry and drop rejected commands."`
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, and notify subscribers."`
+	Export     exportCmd     `cmd:"" group:"look" help:"Print everything about a client as one JSON document."`
 	Backup     backupCmd     `cmd:"" group:"look" help:"Copy the streams and the clients into a directory."`
 	Restore    restoreCmd    `cmd:"" group:"look" help:"Restore a backup into empty servers or an empty data directory."`
 	Redo       redoCmd       `cmd:"" group:"look" help:"Store clients and publish events again that were lost after a failover or a restore."`

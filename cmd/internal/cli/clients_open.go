@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -23,6 +22,8 @@ type clientFacts struct {
 	// Caller and KeyID are set only when one client is shown.
 	Caller string `json:"caller,omitzero"`
 	KeyID  string `json:"keyId,omitzero"`
+	// LegalHold is nil unless a hold counts.
+	LegalHold *holdFacts `json:"legalHold,omitzero"`
 	// Record is personal data. It is set only on request.
 	Record *domain.Client `json:"record,omitzero"`
 }
@@ -36,17 +37,29 @@ func newClientFacts(c domain.Client, body bool) clientFacts {
 	return facts
 }
 
-// askFlags are the flags of a command that acts on clients and their messages after a confirmation.
-type askFlags struct {
-	confirmFlags  `embed:""`
+// systemFlags name the clients and the streams with the messages about them.
+type systemFlags struct {
 	operatorFlags `embed:"" group:"nats"`
 	databaseFlags `embed:"" group:"database"`
 }
 
-// open opens the clients and the streams with the messages about them. It returns an error if the command must ask and standard input
-// is not a terminal. The caller calls closeAll.
+// askFlags are the flags of a command that acts on clients and their messages after a confirmation.
+type askFlags struct {
+	confirmFlags `embed:""`
+	systemFlags  `embed:""`
+}
+
+// open is systemFlags.open. It returns an error if the command must ask and standard input is not a terminal.
 func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
-	if err := cmp.Or(f.checkTerminal(e), f.oneSystem(f.NatsURL, f.url())); err != nil {
+	if err := f.checkTerminal(e); err != nil {
+		return nil, nil, nil, err
+	}
+	return f.systemFlags.open(e)
+}
+
+// open opens the clients and the streams. The caller calls closeAll.
+func (f *systemFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
+	if err := f.oneSystem(f.NatsURL, f.url()); err != nil {
 		return nil, nil, nil, err
 	}
 	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {

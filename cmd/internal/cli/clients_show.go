@@ -46,15 +46,20 @@ func (c *clientsShowCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
+	marks, err := db.Marks(e.ctx, id)
+	if err != nil {
+		return err
+	}
+	facts := newClientFacts(client, c.Body)
+	facts.Caller, facts.KeyID = client.Caller, client.KeyID
+	facts.LegalHold = activeHold(marks)
 	if c.JSON {
-		facts := newClientFacts(client, c.Body)
-		facts.Caller, facts.KeyID = client.Caller, client.KeyID
 		return printJSON(e, facts)
 	}
-	return c.print(e, client)
+	return c.print(e, client, facts.LegalHold)
 }
 
-func (c *clientsShowCmd) print(e env, client domain.Client) error {
+func (c *clientsShowCmd) print(e env, client domain.Client, hold *holdFacts) error {
 	body, err := client.JSON()
 	if err != nil {
 		return err
@@ -66,6 +71,9 @@ func (c *clientsShowCmd) print(e env, client domain.Client) error {
 	fmt.Fprintf(lines, "Created at:\t%s\n", client.CreatedAt.Format(time.RFC3339Nano))
 	fmt.Fprintf(lines, "Caller:\t%s\n", display(cmp.Or(client.Caller, "unknown")))
 	fmt.Fprintf(lines, "Key ID:\t%s\n", display(cmp.Or(client.KeyID, "-")))
+	if hold != nil {
+		fmt.Fprintf(lines, "Legal hold:\tup to %s, by %s: %s\n", hold.Until, display(hold.Operator), display(hold.Reason))
+	}
 	if !c.Body {
 		fmt.Fprintf(lines, "Record:\t%s of personal data; --body shows it\n", countOf(len(body), "byte"))
 		return lines.Flush()

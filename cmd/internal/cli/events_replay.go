@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/subscription"
 	"clientele/store"
 
 	"github.com/google/uuid"
@@ -23,6 +25,9 @@ type eventsReplayCmd struct {
 	askFlags `embed:""`
 }
 
+// replayPrefix is the prefix of the subjects of single subscribers, such as in deploy/nats.
+const replayPrefix = "client.replay."
+
 // replaySubject is a subject without wildcards.
 var replaySubject = regexp.MustCompile(`^[^\s.*>$]+(\.[^\s.*>]+)*$`)
 
@@ -36,7 +41,8 @@ func (*eventsReplayCmd) Help() string {
   # For one subscriber that has lost its data and is subscribed to client.replay.mailer now
   clientele events replay --since 2026-01-01T00:00:00Z --subject client.replay.mailer
 
-The command prints how many events it will publish and asks for confirmation. Subscribers recognise repeated events by their ce-id.`
+The command prints how many events it will publish and asks for confirmation. Subscribers recognise repeated events by their ce-id.
+Events on client.replay.NAME have no body if the consumer NAME has --event-fields id-only.`
 }
 
 // Validate is called by the parser.
@@ -86,11 +92,9 @@ func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, strea
 		if err != nil || len(page) == 0 {
 			return done, err
 		}
-		events := make([]domain.Event, len(page))
-		for i := range page {
-			if events[i], err = domain.NewEvent(page[i]); err != nil {
-				return done, err
-			}
+		events, err := c.events(ctx, streams, page)
+		if err != nil {
+			return done, err
 		}
 		err = streams.Replay(ctx, events, c.Subject)
 		if errors.Is(err, nats.ErrPermissionViolation) {
@@ -103,4 +107,24 @@ func (c *eventsReplayCmd) replay(ctx context.Context, clients store.Store, strea
 		done += len(page)
 		after = page[len(page)-1].ID
 	}
+}
+
+// events returns the events of clients. Those for a subscriber that receives no bodies have none.
+func (c *eventsReplayCmd) events(ctx context.Context, streams *publisher.Admin, clients []domain.Client) (events []domain.Event, err error) {
+	idOnly := false
+	if name, ok := strings.CutPrefix(c.Subject, replayPrefix); ok && subscriptionName.MatchString(name) {
+		if idOnly, err = subscription.IsIDOnly(ctx, streams.JetStream(), name); err != nil {
+			return nil, err
+		}
+	}
+	events = make([]domain.Event, len(clients))
+	for i := range clients {
+		if events[i], err = domain.NewEvent(clients[i]); err != nil {
+			return nil, err
+		}
+		if idOnly {
+			events[i].Body = nil
+		}
+	}
+	return events, nil
 }

@@ -43,6 +43,7 @@ type eventsSubscribeCmd struct {
 	subscriptionArg `embed:""`
 	Since           timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, begin with the next event."`
 	Only            string   `enum:",created,erased" default:"" placeholder:"TYPE" help:"Deliver only client.created (created) or only client.erased (erased); by default both."`
+	EventFields     string   `enum:",full,id-only" default:"" placeholder:"FIELDS" help:"full: the whole record, the default of a new consumer; id-only: no body, only the ids, the type and the time. Of an existing consumer, it is changed."`
 
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -53,9 +54,12 @@ func (*eventsSubscribeCmd) Help() string {
 
   clientele events subscribe mailer
   clientele events subscribe crm --since 24h --only created
+  clientele events subscribe newsletter --event-fields id-only
 
 The consumer remembers which events the subscriber has acknowledged. The subscriber opens the consumer by its name on the stream
-CLIENT_EVENTS, with the NATS user of its own account: see MAILER in deploy/nats/accounts.conf.`
+CLIENT_EVENTS, with the NATS user of its own account: see MAILER in deploy/nats/accounts.conf. With --event-fields id-only, NATS sends
+it no body: the subscriber gets each client from the API, with its own key. To change that later, run the command again with no other
+flag; the position stays.`
 }
 
 // Validate is called by the parser.
@@ -75,11 +79,34 @@ func (c *eventsSubscribeCmd) Run(e env) error {
 	case "erased":
 		cfg.Subjects = []string{domain.SubjectErased}
 	}
-	if _, err := subscription.Create(e.ctx, js, cfg); err != nil {
+	cfg.IDOnly = c.EventFields == idOnly
+	_, err = subscription.Create(e.ctx, js, cfg)
+	done := "created consumer %s of stream %s\n"
+	if _, exists := errors.AsType[*subscription.ExistingError](err); exists && c.changesFields() {
+		err = subscription.SetIDOnly(e.ctx, js, c.Name, cfg.IDOnly)
+		done = "changed consumer %s of stream %s\n"
+	}
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "created consumer %s of stream %s\n", c.Name, domain.StreamEvents)
+	_, err = fmt.Fprintf(e.stdout, done, c.Name, domain.StreamEvents)
 	return err
+}
+
+// changesFields reports whether the flags can change an existing consumer.
+func (c *eventsSubscribeCmd) changesFields() bool {
+	return c.EventFields != "" && c.Only == "" && !c.Since.isSet()
+}
+
+// idOnly is the value of --event-fields for a consumer that receives no bodies.
+const idOnly = "id-only"
+
+// eventFields returns the value of --event-fields for a consumer.
+func eventFields(s subscription.State) string {
+	if s.IDOnly {
+		return idOnly
+	}
+	return "full"
 }
 
 type eventsUnsubscribeCmd struct {
@@ -173,21 +200,22 @@ func (c *eventsLsCmd) Run(e env) error {
 
 func printSubscription(table *tabwriter.Writer, row int, s subscription.State) error {
 	if row == 0 {
-		fmt.Fprintln(table, "NAME\tPENDING\tUNACKNOWLEDGED\tLAST DELIVERY")
+		fmt.Fprintln(table, "NAME\tFIELDS\tPENDING\tUNACKNOWLEDGED\tLAST DELIVERY")
 	}
 	delivered := "-"
 	if !s.Delivered.IsZero() {
 		delivered = s.Delivered.UTC().Format(time.RFC3339)
 	}
-	_, err := fmt.Fprintf(table, "%s\t%d\t%d\t%s\n", display(s.Name), s.Pending, s.AckPending, delivered)
+	_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", display(s.Name), eventFields(s), s.Pending, s.AckPending, delivered)
 	return err
 }
 
 func printSubscriptionJSON(e env, s subscription.State) error {
 	return printJSON(e, struct {
 		Name           string    `json:"name"`
+		Fields         string    `json:"fields"`
 		Pending        uint64    `json:"pending"`
 		Unacknowledged int       `json:"unacknowledged"`
 		LastDelivery   time.Time `json:"lastDelivery,omitzero"`
-	}{display(s.Name), s.Pending, s.AckPending, s.Delivered.UTC()})
+	}{display(s.Name), eventFields(s), s.Pending, s.AckPending, s.Delivered.UTC()})
 }

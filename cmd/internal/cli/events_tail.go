@@ -69,7 +69,7 @@ func (c *eventsTailCmd) Run(e env) error {
 		case e.ctx.Err() != nil, errors.Is(err, io.EOF):
 			return nil
 		case ctx.Err() != nil:
-			return errors.New("the connection to NATS was lost")
+			return errors.New("the connection to NATS was lost: run this again")
 		case err != nil:
 			return err
 		}
@@ -92,7 +92,7 @@ type cloudEvent struct {
 	DataContentType string         `json:"datacontenttype"`
 	DataSchema      string         `json:"dataschema,omitzero"`
 	Traceparent     string         `json:"traceparent,omitzero"` // of the distributed tracing extension
-	Data            jsontext.Value `json:"data"`
+	Data            jsontext.Value `json:"data,omitzero"`        // absent without a body
 }
 
 func (c *eventsTailCmd) print(w io.Writer, msg jetstream.Msg) error {
@@ -101,9 +101,13 @@ func (c *eventsTailCmd) print(w io.Writer, msg jetstream.Msg) error {
 		_, err := fmt.Fprintf(w, "%s  %-14s  %s\n", display(get("ce-time")), display(get("ce-type")), display(get("ce-subject")))
 		return err
 	}
+	var data jsontext.Value
+	if len(msg.Data()) > 0 {
+		data = msg.Data()
+	}
 	line, err := json.Marshal(cloudEvent{
 		get("ce-specversion"), get("ce-id"), get("ce-source"), get("ce-type"), get("ce-subject"), get("ce-time"),
-		get("ce-datacontenttype"), get("ce-dataschema"), get(domain.HeaderTraceparent), jsontext.Value(msg.Data()),
+		get("ce-datacontenttype"), get("ce-dataschema"), get(domain.HeaderTraceparent), data,
 	})
 	if err != nil {
 		return fmt.Errorf("event %s: %w", display(get("ce-id")), err)

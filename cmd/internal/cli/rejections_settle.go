@@ -230,7 +230,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 	case stopped != nil:
 		return fmt.Errorf("%s; run this again for the rest: %w", progress, stopped)
 	case skipped > 0:
-		return fmt.Errorf("%s %d of %d; run this again for those that were skipped", s.done, done, selected.total)
+		return fmt.Errorf("%s %d of %d; see above why the others were skipped", s.done, done, selected.total)
 	}
 	return nil
 }

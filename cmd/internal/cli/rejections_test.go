@@ -327,7 +327,7 @@ func TestRejectionsAreSkipped(t *testing.T) {
 	}
 	status, stdout, stderr := r.run("retry", "--reason=unstorable", "--yes")
 	if status != cli.ExitError || stdout != "unstorable: 3\nskipped b: a later command with this id is in progress\nretried 2, skipped 1\n" ||
-		stderr != "clientele: retried 2 of 3; run this again for those that were skipped\n" {
+		stderr != "clientele: retried 2 of 3; see above why the others were skipped\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
 	stdout, _ = r.prints("drop", "--until=0s", "--yes")

@@ -30,7 +30,8 @@ func (*restoreCmd) Help() string {
 The backup is checked before anything is written, and nothing is overwritten: streams with messages and a database with clients
 are refused. After an interruption, run it again. A backup of serve can be restored into servers, and vice versa.
 
-Restoring brings back clients that were erased since the backup: erase them again.`
+Restoring brings back clients that were erased since the backup. Start Clientele, then run clientele erase --reapply --from FILE with
+their ids, such as from your audit log.`
 }
 
 // Validate is called by the parser.
@@ -70,6 +71,6 @@ func (c *restoreCmd) Run(e env) error {
 	if m.EventsMissing > 0 {
 		fmt.Fprintf(e.stdout, "; published %d events that the backup did not have", m.EventsMissing)
 	}
-	fmt.Fprint(e.stdout, "\nClients erased since then exist again: erase them again.\n")
+	fmt.Fprint(e.stdout, "\nClients erased since then exist again: list their ids in a file, start Clientele, and run clientele erase --reapply --from FILE.\n")
 	return nil
 }

@@ -33,7 +33,7 @@ func TestSecretsInFiles(t *testing.T) {
 		"serve":   nil,
 		"ingress": {"--nats-url=nats://x"}, "worker": {"--nats-url=nats://x"}, "migrate": {"--nats-url=nats://x"},
 		"backup": {t.TempDir()}, "restore": {t.TempDir()},
-		"clients find": {"--name=a"}, "clients show": {id}, "erase": {id}, "events replay": {"--since=1h"},
+		"clients find": {"--name=a"}, "clients show": {id}, "erase": {id}, "export": {id}, "events replay": {"--since=1h"},
 		"import": {"-"}, "bench": nil,
 	}
 	file := secretFile(t, "a", 0o600)

@@ -78,10 +78,11 @@ func covers(right, subject string) bool {
 
 // broker is a NATS server with the streams, the consumers of the workers and of two subscribers, and a message on each stream.
 type broker struct {
-	t     *testing.T
-	url   string
-	admin *nats.Conn // may do everything in the account of the streams
-	js    jetstream.JetStream
+	t      *testing.T
+	server *testcluster.NATSServer
+	url    string
+	admin  *nats.Conn // may do everything in the account of the streams
+	js     jetstream.JetStream
 }
 
 // withAccounts starts a server with deploy/nats/accounts.conf.
@@ -108,7 +109,8 @@ func startBroker(t *testing.T, main, all map[string]string) *broker {
 	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
 	}
-	b := &broker{t: t, url: testcluster.StartNATSServerWith(t, main, all).URL}
+	b := &broker{t: t, server: testcluster.StartNATSServerWith(t, main, all)}
+	b.url = b.server.URL
 	b.admin = b.connect("admin")
 	var err error
 	if b.js, err = jetstream.New(b.admin); err != nil {

@@ -82,6 +82,9 @@ func TestBashCompletes(t *testing.T) {
 		{"clientele import cl\t", "clientele import clients.csv "},
 		{"clientele import my\t", `clientele import my\ file.csv `},
 		{"clientele keys ls --keys-file cl\t", "clientele keys ls --keys-file clients.csv "},
+		{"clientele events subscribe --event-fields i\t", "clientele events subscribe --event-fields id-only "},
+		{"clientele erase --reap\t", "clientele erase --reapply "},
+		{"clientele exp\t", "clientele export "},
 		{"clientele help mig\t", "clientele help migrate "},
 	} {
 		if _, err := keyboard.WriteString(c.typed); err != nil {

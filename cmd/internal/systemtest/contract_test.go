@@ -8,13 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
 	"clientele/publisher/ingress"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/subscription"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 )
@@ -115,6 +118,29 @@ func (e asyncExample) is(header map[string]any, payload any) bool {
 	return errGot == nil && errWant == nil && string(got) == string(want)
 }
 
+// withoutBodies checks the headers that a subscriber receives in place of the records.
+func withoutBodies(t *testing.T, js jetstream.JetStream, schema func(string) *jsonschema.Schema) {
+	t.Helper()
+	consumer, err := subscription.Create(t.Context(), js, subscription.Config{Name: "ids", Since: time.Unix(0, 0), IDOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range consumer.CachedInfo().NumPending {
+		msg, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := map[string]any{}
+		for name, values := range msg.Headers() {
+			header[name] = values[0]
+		}
+		headers := map[string]string{domain.SubjectCreated: "CreatedHeaders", domain.SubjectErased: "ErasedHeaders"}[msg.Subject()]
+		if err := schema(headers).Validate(header); err != nil || len(msg.Data()) > 0 || header["Nats-Msg-Size"] == nil {
+			t.Errorf("%s of %v and %d bytes: %v", headers, header, len(msg.Data()), err)
+		}
+	}
+}
+
 // TestMessagesAreAsDescribed checks every kind of message that a service publishes against asyncapi.yaml.
 func TestMessagesAreAsDescribed(t *testing.T) {
 	t.Parallel()
@@ -161,6 +187,7 @@ func TestMessagesAreAsDescribed(t *testing.T) {
 			}
 		}
 	}
+	withoutBodies(t, js, schema)
 	seen := map[string]int{}
 	for _, stream := range []string{domain.StreamEvents, domain.StreamRejections} {
 		for _, msg := range testcluster.Messages(t, natsURL, stream) {

@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
@@ -143,4 +146,43 @@ func TestErasedAfterItsCommandWasTrimmed(t *testing.T) {
 	}
 	publishertest.Eventually(t, "the block with the command is removed", func() bool { return len(files()) == 0 })
 	serve.Stop()
+}
+
+// TestErasedWhileAWorkerIsStopped stops a worker between the commit of a row and its event, for longer than the ack wait. Another worker
+// publishes the event, and the client is erased. When the first worker continues, it must not publish the event again.
+func TestErasedWhileAWorkerIsStopped(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	s.AckWait(2 * time.Second)
+	ingress := s.Clientele("ingress")
+	operations := testcluster.PostTwenty(t, ingress.API())
+	unlock := s.Lock()
+	stopped := s.Clientele("worker")
+	s.LocksHeld()
+	stopped.Signal(syscall.SIGSTOP)
+	other := s.Clientele("worker")
+	publishertest.Eventually(t, "commands are delivered to another", func() bool {
+		delivered := s.Consumer().Delivered
+		return delivered.Consumer > delivered.Stream
+	})
+	unlock() // the row of the stopped worker is committed
+	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+	id := path.Base(operations[0])
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes", id}, s.Flags...)...); status != cli.ExitOK {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	published := len(s.Published()[id])
+	stopped.Signal(syscall.SIGCONT)
+	stopped.Says("did not publish the outcomes")
+	if metrics := testcluster.Get(t, stopped.Admin()+"/metrics").Body; !strings.Contains(metrics, "\nclientele_worker_lapsed_commands_total 20\n") {
+		t.Errorf("the metrics: %s", metrics)
+	}
+	more := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
+	testcluster.Succeeded(t, ingress.API(), more)
+	// The stream drops the event of its first two minutes, but not a later one.
+	if n := len(s.Published()[id]); n != published {
+		t.Errorf("%d events after the erasure", n-published)
+	}
+	stopped.Ready()
+	other.Ready()
 }

@@ -142,7 +142,7 @@ func TestAnIngressIsCutOff(t *testing.T) {
 }
 
 // A worker that has received commands is cut off, or paused, for longer than AckWait. Another processes them. When the first continues
-// with its own commit and events, it does no harm.
+// after its own commit, it leaves the outcomes to the other.
 func TestAWorkerIsLate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -172,13 +172,14 @@ func TestAWorkerIsLate(t *testing.T) {
 			unlock()
 			publishertest.Eventually(t, "every command is acknowledged", s.Drained)
 			other.Ready()
-			before := len(s.Published()[path.Base(operations[0])])
+			published := len(s.Published()[path.Base(operations[0])])
 			c.back(late, between)
-			publishertest.Eventually(t, "the late worker publishes its events", func() bool {
-				return len(s.Published()[path.Base(operations[0])]) > before
-			})
+			late.Says("did not publish the outcomes")
 			operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
 			s.Settled(ingress.API(), operations)
+			if n := len(s.Published()[path.Base(operations[0])]); n != published {
+				t.Errorf("the late worker published %d events", n-published)
+			}
 			late.Ready()
 		})
 	}

@@ -105,6 +105,7 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 	if status, stdout, stderr := testcluster.RunLine(t, "clients", "find", "--name", "Smith Jane", "--database-url", f.DatabaseURL("operator")); status != cli.ExitOK || !strings.Contains(stdout, id) {
 		t.Errorf("find: %d: %s%s", status, stdout, stderr)
 	}
+	holdsAndExports(t, f, id)
 	publishertest.Eventually(t, "the client is erased", func() bool {
 		status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes", id}, f.Flags("operator", "operator")...)...)
 		if status != cli.ExitOK && !strings.Contains(stderr, "is pending: nothing was erased") {
@@ -146,4 +147,28 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 		p.Stop()
 	}
 	t.Run("Permissions", f.Permissions)
+}
+
+// holdsAndExports holds a client, which refuses an erasure, lifts the hold, and exports the client, with the rights of the operator.
+func holdsAndExports(t *testing.T, f *testcluster.Secured, id string) {
+	t.Helper()
+	held := func(day string) {
+		t.Helper()
+		args := append([]string{"erase", id, "--legal-hold", day, "--reason=case 12"}, f.Flags("operator", "operator")...)
+		if status, stdout, stderr := testcluster.RunLine(t, args...); status != cli.ExitOK {
+			t.Errorf("hold: %d: %s%s", status, stdout, stderr)
+		}
+	}
+	held("2999-12-31")
+	publishertest.Eventually(t, "the erasure is refused", func() bool {
+		status, _, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes", id}, f.Flags("operator", "operator")...)...)
+		return status == cli.ExitError && strings.Contains(stderr, "is under legal hold up to 2999-12-31: nothing was erased")
+	})
+	held("none")
+	for what, want := range map[string]string{"export " + id: `"lastName": "Smith"`, "erase --reapply --yes": "erasures on record: 0"} {
+		status, stdout, stderr := testcluster.RunLine(t, append(strings.Fields(what), f.Flags("operator", "operator")...)...)
+		if status != cli.ExitOK || !strings.Contains(stdout, want) {
+			t.Errorf("%s: %d: %s%s", what, status, stdout, stderr)
+		}
+	}
 }

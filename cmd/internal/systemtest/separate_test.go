@@ -169,3 +169,34 @@ func TestServersThatAreNotSetUp(t *testing.T) {
 		t.Errorf("migrate of a newer schema: exit status %d: %s", status, p.Output())
 	}
 }
+
+// A worker that may read clients but not store them ends at once. One that loses the right while it runs is not ready.
+func TestAWorkerMayNotStoreClients(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	session := s.Session()
+	role := "reader_of_" + s.Database[strings.LastIndex(s.Database, "/")+1:strings.Index(s.Database, "?")]
+	s.Exec(session, `CREATE ROLE `+role+` LOGIN`)
+	t.Cleanup(func() {
+		s.Exec(session, `DROP OWNED BY `+role)
+		s.Exec(session, `DROP ROLE `+role)
+	})
+	s.Exec(session, `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+role)
+	flags := []string{"--nats-url", s.NATS.URL, "--database-url", strings.Replace(s.Database, "clientele@", role+"@", 1)}
+	const want = "permission denied for table clients"
+	refused := testcluster.Clientele(t, "worker", flags...)
+	if status := refused.Wait(); status != cli.ExitError || !strings.Contains(refused.Output(), want) || !strings.Contains(refused.Output(), "roles.sql") {
+		t.Errorf("exit status %d: %s", status, refused.Output())
+	}
+
+	s.Exec(session, `GRANT INSERT ON clients TO `+role)
+	worker := testcluster.Clientele(t, "worker", flags...)
+	worker.Ready()
+	s.Exec(session, `REVOKE INSERT ON clients FROM `+role)
+	publishertest.Eventually(t, "the worker is not ready", func() bool {
+		r := testcluster.Get(t, worker.Admin()+"/readyz")
+		return r.Status == http.StatusServiceUnavailable && strings.Contains(r.Body, want)
+	})
+	s.Exec(session, `GRANT INSERT ON clients TO `+role)
+	worker.Ready()
+}

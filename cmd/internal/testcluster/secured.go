@@ -244,6 +244,10 @@ func (f *Secured) Permissions(t *testing.T) {
 		entomb     = `INSERT INTO erasures (hash) SELECT hash FROM erasures WHERE false`
 		tombstones = `SELECT hash FROM erasures LIMIT 1`
 		exhume     = `DELETE FROM erasures WHERE false`
+		holds      = `SELECT hash FROM holds LIMIT 1`
+		hold       = `INSERT INTO holds (hash) SELECT hash FROM holds WHERE false`
+		release    = `DELETE FROM holds WHERE false`
+		prolong    = `UPDATE holds SET last_day = last_day WHERE false`
 		schema     = `INSERT INTO clientele_schema (version_id, is_applied) SELECT 99, true WHERE false`
 	)
 	byID := "$JS.API.DIRECT.GET." + domain.StreamCommands + "."
@@ -294,6 +298,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "SELECT tombstones", true, query(tombstones)},
 		{"worker", "INSERT tombstones", false, query(entomb)},
 		{"worker", "DELETE tombstones", false, query(exhume)},
+		{"worker", "DELETE holds", false, query(release)},
 		{"worker", "write the schema's version", false, query(schema)},
 		{"worker", "DROP clients", false, query(drop)},
 
@@ -316,6 +321,10 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"operator", "SELECT tombstones", true, query(tombstones)},
 		{"operator", "INSERT tombstones", true, query(entomb)},
 		{"operator", "DELETE tombstones", false, query(exhume)},
+		{"operator", "SELECT holds", true, query(holds)},
+		{"operator", "INSERT holds", true, query(hold)},
+		{"operator", "DELETE holds", true, query(release)},
+		{"operator", "UPDATE holds", false, query(prolong)},
 		{"operator", "DROP clients", false, query(drop)},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

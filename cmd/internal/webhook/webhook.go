@@ -110,7 +110,9 @@ func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
 		}
 	}
 	request.Header.Set("User-Agent", f.cfg.UserAgent)
-	request.Header.Set("Content-Type", msg.Headers().Get("Content-Type"))
+	if len(msg.Data()) > 0 { // a consumer can leave out the bodies
+		request.Header.Set("Content-Type", msg.Headers().Get("Content-Type"))
+	}
 	if f.cfg.Secret != nil {
 		f.sign(request, msg.Headers().Get("ce-id"), msg.Data())
 	}
