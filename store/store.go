@@ -26,19 +26,7 @@ type Store interface {
 	// client (SQLSTATE class 22 or 23). Halve the batch to find it.
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 
-	// Get returns the client with this id, or an error with domain.CodeNotFound.
-	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
-
-	// Count returns the number of clients created at or after from and before to.
-	Count(ctx context.Context, from, to time.Time) (int, error)
-
-	// Page returns the first n of those clients whose ids are greater than after, in the order of their ids. Page and Count read
-	// all clients: an index on the time would slow down every Create.
-	Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error)
-
-	// Find returns the first n clients that match the query, in the order of their ids, and the total number of matches. It reads
-	// the names of all clients: an index on them would slow down every Create.
-	Find(ctx context.Context, q Query, n int) (clients []domain.Client, total int, err error)
+	Reader
 
 	Archiver
 
@@ -58,6 +46,23 @@ type Store interface {
 
 	// Close waits for calls in progress and closes the connections.
 	Close() error
+}
+
+// Reader reads clients.
+type Reader interface {
+	// Get returns the client with this id, or an error with domain.CodeNotFound.
+	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
+
+	// Count returns the number of clients created at or after from and before to.
+	Count(ctx context.Context, from, to time.Time) (int, error)
+
+	// Page returns the first n of those clients whose ids are greater than after, in the order of their ids. Page and Count read
+	// all clients: an index on the time would slow down every Create.
+	Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) ([]domain.Client, error)
+
+	// Find returns the first n clients that match the query, in the order of their ids, and the total number of matches. It reads
+	// the names of all clients: an index on them would slow down every Create.
+	Find(ctx context.Context, q Query, n int) (clients []domain.Client, total int, err error)
 }
 
 // Eraser erases clients, and keeps the marks that erasures and legal holds leave.

@@ -39,7 +39,7 @@ func (s *Store) Writable(ctx context.Context) error {
 	if err := s.Ready(ctx); err != nil {
 		return err
 	}
-	if _, err := s.pool.Exec(ctx, `INSERT INTO clients SELECT * FROM clients WHERE false`); err != nil {
+	if _, err := s.pool.Exec(ctx, `INSERT INTO clients (`+store.Columns+`) SELECT `+store.Columns+` FROM clients WHERE false`); err != nil {
 		return s.failure("store clients", err)
 	}
 	return nil
