@@ -12,6 +12,7 @@ const (
 	StreamCommands   = "CLIENT_COMMANDS"
 	StreamEvents     = "CLIENT_EVENTS"
 	StreamRejections = "CLIENT_REJECTIONS"
+	StreamAudit      = "CLIENT_AUDIT"
 )
 
 // The subjects. An id follows each one that ends in a dot. A sync is an empty message on the command log: its acknowledgement
@@ -22,6 +23,7 @@ const (
 	SubjectErased   = "client.erased"
 	SubjectRejected = "client.rejected."
 	SubjectSync     = "client.sync."
+	SubjectAudit    = "client.audit." // followed by an AuditAction
 	// SubjectCompleted carries an empty message, at most once, when the outcome of a command is on disk. No stream stores it.
 	SubjectCompleted = "operation.completed."
 )

@@ -246,16 +246,11 @@ func (a *Admin) Replay(ctx context.Context, events []domain.Event, subject strin
 	if subject != "" {
 		return replayTo(ctx, a.js.Conn(), subject, len(events), again)
 	}
-	to, err := newStream(a.js.Conn(), *a.events.CachedInfo())
+	to, err := OpenPublisher(ctx, a.js.Conn(), domain.StreamEvents)
 	if err != nil {
 		return err
 	}
-	for _, err := range to.publish(len(events), again) { //nolint:contextcheck // it has a timeout of its own
-		if err != nil {
-			return fmt.Errorf("publish %d events: %w", len(events), err)
-		}
-	}
-	return nil
+	return to.Publish(len(events), again) //nolint:contextcheck // it has a timeout of its own
 }
 
 // replayTo publishes messages to a subject that no stream stores and returns when the server has processed them. The error is

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 
 // EventsConfig configures ReadEvents.
 type EventsConfig struct {
+	// Stream is the stream to read, in place of that of the events.
+	Stream string
 	// Since is the time of the first event; the zero time means the oldest event.
 	Since time.Time
 	// First is the sequence of the first event, in place of Since; 0 means Since.
@@ -29,6 +32,7 @@ type EventsConfig struct {
 
 // EventReader reads the events in the order of the stream.
 type EventReader struct {
+	stream  string
 	msgs    jetstream.MessagesContext
 	remove  func() // deletes the consumer, which the server would keep for minutes
 	upToNow bool
@@ -38,11 +42,12 @@ type EventReader struct {
 
 // ReadEvents returns a reader, or a *MissingStreamError. The caller closes it.
 func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (*EventReader, error) {
-	stream, err := openStream(ctx, js, domain.StreamEvents)
+	name := cmp.Or(cfg.Stream, domain.StreamEvents)
+	stream, err := openStream(ctx, js, name)
 	if err != nil {
 		return nil, err
 	}
-	r := &EventReader{upToNow: cfg.UpToNow, last: stream.CachedInfo().State.LastSeq}
+	r := &EventReader{stream: name, upToNow: cfg.UpToNow, last: stream.CachedInfo().State.LastSeq}
 	ordered := jetstream.OrderedConsumerConfig{FilterSubjects: cfg.Subjects, HeadersOnly: cfg.HeadersOnly}
 	switch {
 	case cfg.Next:
@@ -53,14 +58,14 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 	case !cfg.Since.IsZero():
 		ordered.DeliverPolicy, ordered.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
 	}
-	consumer, err := js.OrderedConsumer(ctx, domain.StreamEvents, ordered)
+	consumer, err := js.OrderedConsumer(ctx, name, ordered)
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+		return nil, fmt.Errorf("read stream %s: %w", name, err)
 	}
 	r.remove = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = js.DeleteConsumer(ctx, domain.StreamEvents, consumer.CachedInfo().Name)
+		_ = js.DeleteConsumer(ctx, name, consumer.CachedInfo().Name)
 	}
 	info, err := consumer.Info(ctx)
 	if err == nil {
@@ -69,7 +74,7 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 	}
 	if err != nil {
 		r.remove()
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+		return nil, fmt.Errorf("read stream %s: %w", name, err)
 	}
 	return r, nil
 }
@@ -81,11 +86,11 @@ func (r *EventReader) Next(ctx context.Context) (jetstream.Msg, error) {
 	}
 	msg, err := r.msgs.Next(jetstream.NextContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+		return nil, fmt.Errorf("read stream %s: %w", r.stream, err)
 	}
 	meta, err := msg.Metadata()
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", domain.StreamEvents, err)
+		return nil, fmt.Errorf("read stream %s: %w", r.stream, err)
 	}
 	r.end = r.upToNow && (meta.NumPending == 0 || meta.Sequence.Stream >= r.last)
 	return msg, nil

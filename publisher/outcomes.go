@@ -20,47 +20,23 @@ const (
 
 // OutcomePublisher publishes the outcomes of commands: events of new clients, rejections, and notices of completion.
 type OutcomePublisher struct {
-	events     stream
-	rejections stream
+	events, rejections *Publisher
 }
 
 // OpenOutcomePublisher returns the publisher for the server that the connection leads to, or a *MissingStreamError.
 func OpenOutcomePublisher(ctx context.Context, nc *nats.Conn) (*OutcomePublisher, error) {
-	js, err := jetstream.New(nc)
+	events, err := OpenPublisher(ctx, nc, domain.StreamEvents)
 	if err != nil {
 		return nil, err
 	}
-	open := func(name string) (stream, error) {
-		s, err := openStream(ctx, js, name)
-		if err != nil {
-			return stream{}, err
-		}
-		return newStream(nc, *s.CachedInfo())
-	}
-	var o OutcomePublisher
-	if o.events, err = open(domain.StreamEvents); err != nil {
-		return nil, err
-	}
-	if o.rejections, err = open(domain.StreamRejections); err != nil {
-		return nil, err
-	}
-	return &o, nil
+	rejections, err := OpenPublisher(ctx, nc, domain.StreamRejections)
+	return &OutcomePublisher{events, rejections}, err
 }
 
 // PublishEvents puts the events on their stream in batches and returns nil when all of them are on disk. After an error some
 // of them may be on disk. Publish all of them again: while the stream remembers their ids, it stores no event twice.
 func (o *OutcomePublisher) PublishEvents(events []domain.Event) error {
-	for len(events) > 0 {
-		n := min(len(events), maxBatch)
-		batch := events[:n]
-		for _, err := range o.events.publish(n, func(i int) *nats.Msg { return eventMessage(batch[i]) }) {
-			if err != nil {
-				return fmt.Errorf("publish %d events: %w", n, err)
-			}
-		}
-		events = events[n:]
-	}
-	return nil
+	return o.events.Publish(len(events), func(i int) *nats.Msg { return eventMessage(events[i]) })
 }
 
 // PublishRejections puts the rejections on their stream and returns nil when all of them are on disk. After an error some of
@@ -72,11 +48,7 @@ func (o *OutcomePublisher) PublishRejections(rejections []domain.Rejection) erro
 		if err != nil {
 			return fmt.Errorf("encode rejection: %w", err)
 		}
-		msgs[i] = &nats.Msg{
-			Subject: domain.SubjectRejected + r.ID,
-			Data:    body,
-			Header:  nats.Header{"Content-Type": {"application/json"}},
-		}
+		msgs[i] = &nats.Msg{Subject: domain.SubjectRejected + r.ID, Data: body, Header: nats.Header{"Content-Type": {"application/json"}}}
 	}
 	errs := make([]error, len(msgs))
 	o.rejections.publishSingly(errs, func(i int) *nats.Msg { return msgs[i] })

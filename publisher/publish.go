@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"clientele/domain"
@@ -38,6 +39,42 @@ func newStream(nc *nats.Conn, info jetstream.StreamInfo) (stream, error) {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
 	return stream{js: js, atomic: info.Config.Replicas == 1}, err
 }
+
+// Publisher publishes to one stream.
+type Publisher struct {
+	stream
+	name string
+}
+
+// OpenPublisher returns the publisher to a stream of the server that the connection leads to, or a *MissingStreamError.
+func OpenPublisher(ctx context.Context, nc *nats.Conn, name string) (*Publisher, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStream(ctx, js, name)
+	if err != nil {
+		return nil, err
+	}
+	to, err := newStream(nc, *s.CachedInfo())
+	return &Publisher{to, name}, err
+}
+
+// Publish publishes the messages that build returns, in batches, and returns nil when all of them are on disk. After an error some of
+// them may be.
+func (p *Publisher) Publish(n int, build func(i int) *nats.Msg) error {
+	for begin := 0; begin < n; begin += maxBatch {
+		for _, err := range p.publish(min(n-begin, maxBatch), func(i int) *nats.Msg { return build(begin + i) }) {
+			if err != nil {
+				return fmt.Errorf("publish %d messages to %s: %w", n, p.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Ready returns nil if the server answers and has the stream, or a *MissingStreamError.
+func (p *Publisher) Ready(ctx context.Context) error { return streamsReady(ctx, p.js, p.name) }
 
 // publish sends the messages that build returns. It returns an error for each, which is nil if the message is on disk. An error
 // is errDuplicate or has a code: with domain.CodeUnavailable and domain.CodeLogFull the message was not stored, with

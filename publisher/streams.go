@@ -1,5 +1,5 @@
 // Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It defines the
-// three streams.
+// four streams; package audit writes the last one.
 //
 // # Subjects
 //
@@ -11,6 +11,7 @@
 //	client.erased           CLIENT_EVENTS      erase your copy of a client: {"id": ID}
 //	client.rejected.ID      CLIENT_REJECTIONS  the command will not create a client: the command and the reason
 //	operation.completed.ID  none               empty: notifies waiting callers that the outcome is on disk
+//	client.audit.ACTION     CLIENT_AUDIT       somebody acted on clients or was refused: a domain.AuditRecord
 //	client.replay.…         none               client.created again, for the current subscribers of this subject
 //
 // # Headers
@@ -25,6 +26,7 @@
 //	              ce-acceptedat: CloudEvents 1.0.2 in binary mode; ce-id is the same for duplicates, ce-subject is the client's id
 //	              Nats-Msg-Id             the ce-id, with which the stream drops duplicates; absent from replayed events
 //	of both:      traceparent             the trace, if there is one (W3C Trace Context)
+//	of a record:  Nats-Msg-Id             its id
 //	of all but commands: Content-Type     application/json
 //
 // README.md describes how to subscribe, and example has programs that do. The bodies' JSON Schemas are in ingress/site/asyncapi.yaml.
@@ -37,6 +39,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -45,7 +48,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// maxMessageSize is the maximum size of a command with its headers, in bytes. An ingress uses less than half of it. A rejection
+// maxMessageSize is the maximum size of a command or an audit record with its headers, in bytes. An ingress uses less than half of it. A rejection
 // contains the command, so the limit keeps rejections of foreign commands below NATS's default payload limit of 1 MiB.
 const maxMessageSize = 64 << 10
 
@@ -55,6 +58,9 @@ const (
 	// ids in memory; subscribers that need a longer period store the ids themselves.
 	deduplication = 2 * time.Minute
 )
+
+// markAudit is in the metadata of the command log once the audit stream exists. An installation of an earlier version has neither.
+const markAudit = "clientele-audit"
 
 // MinEventRetention is the shortest retention of events: NATS refuses one shorter than the deduplication period.
 const MinEventRetention = deduplication
@@ -68,6 +74,8 @@ type StreamsConfig struct {
 	LogMaxBytes int64
 	// EventRetention is how long client.created events are kept.
 	EventRetention time.Duration
+	// AuditRetention is how long audit records are kept.
+	AuditRetention time.Duration
 	// Created, if not nil, is called with the name of each new stream.
 	Created func(stream string)
 }
@@ -77,12 +85,14 @@ const (
 	DefaultReplicas       = 1
 	DefaultLogMaxBytes    = 2 << 30
 	DefaultEventRetention = 30 * 24 * time.Hour
+	DefaultAuditRetention = 400 * 24 * time.Hour
 )
 
 // MigrateStreams creates the streams, or changes existing ones to these settings. It keeps their messages, except events
 // older than a shorter retention. An error is a *RefusedStreamError if the server refuses the settings.
 func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
 	for _, stream := range []jetstream.StreamConfig{
+		auditStream(cfg), // the first, because the log is marked once it exists
 		{
 			// A log, not a work queue: an ack deletes nothing, so it costs no fsync. With one message for each subject, the log
 			// itself refuses a second command for an id. No MaxAge: an unprocessed command is never dropped.
@@ -96,6 +106,7 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			MaxMsgsPerSubject:    1,
 			Discard:              jetstream.DiscardNew,
 			DiscardNewPerSubject: true,
+			Metadata:             map[string]string{markAudit: "true"},
 		},
 		{
 			Name:        domain.StreamEvents,
@@ -116,36 +127,63 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			MaxMsgsPerSubject: 1,
 		},
 	} {
-		stream.Storage = jetstream.FileStorage
-		stream.AllowDirect = true
-		stream.AllowAtomicPublish = true
-		created, err := migrateStream(ctx, js, stream)
-		if err != nil {
+		if err := migrateStream(ctx, js, cfg, stream); err != nil {
 			return err
-		}
-		if created && cfg.Created != nil {
-			cfg.Created(stream.Name)
 		}
 	}
 	return nil
 }
 
-// migrateStream creates the stream, or changes an existing one. It reports whether the stream is new. A stream that another program
-// creates at the same time is changed like an existing one: creating it again would replace the secret that ingresses already use.
-func migrateStream(ctx context.Context, js jetstream.JetStream, stream jetstream.StreamConfig) (created bool, err error) {
+// CreateAuditStream creates the audit stream if it is missing, so that the migration of the others can be recorded before it begins.
+// Its errors are those of MigrateStreams.
+func CreateAuditStream(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
+	err := streamsReady(ctx, js, domain.StreamAudit)
+	if _, missing := errors.AsType[*MissingStreamError](err); missing {
+		return migrateStream(ctx, js, cfg, auditStream(cfg))
+	}
+	return err
+}
+
+// auditStream returns the settings of the audit stream. It is append-only: the server refuses to delete or purge its messages, and
+// to change that.
+func auditStream(cfg StreamsConfig) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        domain.StreamAudit,
+		Description: "Clientele: who read, changed and erased clients, and who was refused; append-only",
+		Subjects:    []string{domain.SubjectAudit + "*"},
+		Retention:   jetstream.LimitsPolicy,
+		Replicas:    cfg.Replicas,
+		MaxAge:      cfg.AuditRetention,
+		MaxMsgSize:  maxMessageSize,
+		Duplicates:  deduplication,
+		DenyDelete:  true,
+		DenyPurge:   true,
+	}
+}
+
+// migrateStream creates the stream, or changes an existing one. A stream that another program creates at the same time is changed like
+// an existing one: creating it again would replace the secret that ingresses already use.
+func migrateStream(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, stream jetstream.StreamConfig) error {
+	stream.Storage = jetstream.FileStorage
+	stream.AllowDirect = true
+	stream.AllowAtomicPublish = true
 	for {
 		settings, exists, err := complete(ctx, js, stream)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if exists {
 			_, err = js.UpdateStream(ctx, settings)
-			return false, streamError(stream.Name, err)
+			return streamError(stream.Name, err)
 		}
 		_, err = js.CreateStream(ctx, settings)
-		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return err == nil, streamError(stream.Name, err)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			continue
 		}
+		if err == nil && cfg.Created != nil {
+			cfg.Created(stream.Name)
+		}
+		return streamError(stream.Name, err)
 	}
 }
 
@@ -185,6 +223,8 @@ func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.Stre
 		current.Metadata = map[string]string{metadataSecret: newSecret()}
 	case domain.StreamEvents:
 		current.MaxAge = DefaultEventRetention
+	case domain.StreamAudit:
+		current.MaxAge = DefaultAuditRetention
 	}
 	s, err := openStream(ctx, js, stream.Name)
 	if _, missing := errors.AsType[*MissingStreamError](err); err != nil && !missing {
@@ -197,7 +237,8 @@ func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.Stre
 	stream.MaxBytes = cmp.Or(stream.MaxBytes, current.MaxBytes)
 	stream.MaxAge = cmp.Or(stream.MaxAge, current.MaxAge)
 	if secret := secretOf(current); secret != "" {
-		stream.Metadata = map[string]string{metadataSecret: secret}
+		stream.Metadata = maps.Clone(stream.Metadata) // complete may run again
+		stream.Metadata[metadataSecret] = secret
 	}
 	return stream, exists, nil
 }
@@ -234,9 +275,17 @@ func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetst
 	return stream, nil
 }
 
-// StreamsReady returns nil if the server answers and has the three streams, or a *MissingStreamError if one is missing.
+// StreamsReady returns nil if the server answers and has the streams that it once had, or a *MissingStreamError if one is missing. An
+// installation of a version without an audit stream lacks none.
 func StreamsReady(ctx context.Context, js jetstream.JetStream) error {
-	return streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections)
+	if err := streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections); err != nil {
+		return err
+	}
+	commands, err := openStream(ctx, js, domain.StreamCommands)
+	if err != nil || commands.CachedInfo().Config.Metadata[markAudit] == "" {
+		return err
+	}
+	return streamsReady(ctx, js, domain.StreamAudit)
 }
 
 func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {

@@ -50,6 +50,7 @@ const (
 type api struct {
 	log     Log
 	clients Clients
+	audit   Audit
 	logger  zerolog.Logger
 
 	stopping <-chan struct{}

@@ -8,7 +8,7 @@ import (
 )
 
 // client is GET /api/v2/clients/{id}.
-func (a *api) client(w http.ResponseWriter, r *http.Request, _ call) {
+func (a *api) client(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problemNotFound.write(w, "there is no client with this id")
@@ -23,6 +23,19 @@ func (a *api) client(w http.ResponseWriter, r *http.Request, _ call) {
 	case err != nil:
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "get client: %w", err))
 	default:
+		a.disclose(ctx, w, r, call, client)
+	}
+}
+
+// disclose answers with the record once the read is on the audit trail.
+func (a *api) disclose(ctx context.Context, w http.ResponseWriter, r *http.Request, call call, client domain.Client) {
+	record := auditRecord(r, call.caller, domain.AuditClientRead, domain.AuditSucceeded)
+	record.ClientID = client.ID
+	switch err := a.audit.Record(ctx, record); {
+	case err == nil:
 		writeJSON(w, http.StatusOK, "application/json", client)
+	case !hungUp(w, r):
+		a.logger.Warn().Err(err).Stringer("id", client.ID).Msg("cannot record a read")
+		problemUnavailable.write(w, "reads are recorded, and this one cannot be at the moment; nothing was returned; try again later")
 	}
 }

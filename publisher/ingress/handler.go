@@ -2,6 +2,7 @@
 package ingress
 
 import (
+	"cmp"
 	"net/http"
 
 	"clientele/publisher/ingress/auth"
@@ -23,7 +24,9 @@ type Config struct {
 	MaxRequests int
 	// AllowHost reports whether the API answers requests with this Host header; nil allows every host.
 	AllowHost func(host string) bool
-	Logger    zerolog.Logger
+	// Audit records reads and refusals; nil records nothing, for tests.
+	Audit  Audit
+	Logger zerolog.Logger
 	// Stopping is closed when requests must stop waiting, or nil.
 	Stopping <-chan struct{}
 	// Metrics is where the handler registers its metrics, or nil.
@@ -34,8 +37,9 @@ type Config struct {
 
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
-	a := &api{log: log, clients: clients, logger: cfg.Logger, stopping: cfg.Stopping}
-	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Logger, cfg.Metrics)}
+	cfg.Audit = cmp.Or[Audit](cfg.Audit, noAudit{})
+	a := &api{log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, stopping: cfg.Stopping}
+	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {
 		m.limits = newLimiters(cfg.RatePerCaller)
 	}
@@ -52,7 +56,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
 	}
 	handle := func(route string, handler http.Handler) {
-		handler = connectionRules(guard(cfg.AllowHost, handler))
+		handler = connectionRules(guard(cfg.AllowHost, m.refusals, handler))
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}

@@ -36,12 +36,13 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 			return
 		}
 		if !caller.May(oneOf...) {
-			m.refusals.add(reasonScope, nil)
+			m.refusals.add(r, caller, reasonScope, nil)
 			w.Header().Set("WWW-Authenticate", `Bearer realm="clientele", error="insufficient_scope", scope="`+string(oneOf[0])+`"`)
 			problemForbidden.write(w, "this request requires the scope "+string(oneOf[0]))
 			return
 		}
 		if m.limits != nil && !m.limits.admit(w, caller.Name) {
+			m.refusals.add(r, caller, reasonRate, nil)
 			problemTooMany.write(w, "")
 			return
 		}
@@ -84,12 +85,12 @@ func (m middleware) authenticate(w http.ResponseWriter, r *http.Request) (auth.C
 			challenge += `, error="invalid_token"`
 			reason = reasonInvalidToken
 		}
-		m.refusals.add(reason, nil)
+		m.refusals.add(r, caller, reason, nil)
 		w.Header().Set("WWW-Authenticate", challenge)
 		problemUnauthorized.write(w, "")
 	case hungUp(w, r):
 	default:
-		m.refusals.add(reasonUnavailable, err)
+		m.refusals.add(r, caller, reasonUnavailable, err)
 		problemUnavailable.write(w, "the service cannot authenticate callers at the moment; nothing was changed; try again later")
 	}
 	return auth.Caller{}, false

@@ -115,6 +115,9 @@ func TestRefusalsAreSampled(t *testing.T) {
 			t.Errorf("%d lines: %s", n, &logged)
 		}
 		for reason, n := range refusalsOf(t, registry) {
+			if reason == "rate_limited" || reason == "cross_origin" {
+				continue // other tests cause these
+			}
 			if n != 200 {
 				t.Errorf("%v refusals of reason %s, want 200", n, reason)
 			}
@@ -122,7 +125,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	})
 }
 
-// refusalsOf returns the metric of refused requests by its four reasons.
+// refusalsOf returns the metric of refused requests by its six reasons.
 func refusalsOf(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -137,7 +140,7 @@ func refusalsOf(t *testing.T, registry *prometheus.Registry) map[string]float64 
 			}
 		}
 	}
-	if len(counts) != 4 {
+	if len(counts) != 6 {
 		t.Fatalf("reasons: %v", counts)
 	}
 	return counts

@@ -1,6 +1,10 @@
 package ingress
 
-import "net/http"
+import (
+	"net/http"
+
+	"clientele/publisher/ingress/auth"
+)
 
 // guard protects against web pages of other sites, which reach the API through the browser of somebody who can.
 //
@@ -8,9 +12,12 @@ import "net/http"
 // Such a request has the name of the page as its Host, so allowHost refuses it. A page can also send a request across origins
 // without reading the response; http.CrossOriginProtection refuses it by its Sec-Fetch-Site and Origin headers. Programs send
 // neither header.
-func guard(allowHost func(host string) bool, next http.Handler) http.Handler {
+func guard(allowHost func(host string) bool, refusals *refusals, next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { problemCrossOrigin.write(w, "") }))
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refusals.add(r, auth.Caller{}, reasonCrossOrigin, nil)
+		problemCrossOrigin.write(w, "")
+	}))
 	next = protection.Handler(next)
 	if allowHost == nil {
 		return next

@@ -1,8 +1,12 @@
 package ingress
 
 import (
+	"net/http"
 	"sync/atomic"
 	"time"
+
+	"clientele/domain"
+	"clientele/publisher/ingress/auth"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -17,6 +21,8 @@ const (
 	reasonNoToken      reason = "no_token"
 	reasonInvalidToken reason = "invalid_token"
 	reasonScope        reason = "insufficient_scope"
+	reasonRate         reason = "rate_limited"
+	reasonCrossOrigin  reason = "cross_origin"
 	// reasonUnavailable means that the token could not be checked.
 	reasonUnavailable reason = "unavailable"
 )
@@ -24,8 +30,9 @@ const (
 // refusalInterval is the minimum interval of log lines of one reason, so that an attacker cannot fill the log.
 const refusalInterval = time.Second
 
-// refusals count refused requests, and log them.
+// refusals count refused requests, log and record them.
 type refusals struct {
+	audit  Audit
 	logger zerolog.Logger
 	of     map[reason]*refusal
 }
@@ -37,20 +44,21 @@ type refusal struct {
 	line     rate.Sometimes
 }
 
-func newRefusals(logger zerolog.Logger, metrics prometheus.Registerer) *refusals {
+func newRefusals(audit Audit, logger zerolog.Logger, metrics prometheus.Registerer) *refusals {
 	total := promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
-		Name: "clientele_http_refusals_total", Help: "Requests that were refused because of their token, by reason.",
+		Name: "clientele_http_refusals_total", Help: "Requests that were refused because of their token, their origin or a rate limit, by reason.",
 	}, []string{"reason"})
-	r := &refusals{logger: logger, of: map[reason]*refusal{}}
-	for _, reason := range []reason{reasonNoToken, reasonInvalidToken, reasonScope, reasonUnavailable} {
+	r := &refusals{audit: audit, logger: logger, of: map[reason]*refusal{}}
+	for _, reason := range []reason{reasonNoToken, reasonInvalidToken, reasonScope, reasonRate, reasonCrossOrigin, reasonUnavailable} {
 		r.of[reason] = &refusal{total: total.WithLabelValues(string(reason)), line: rate.Sometimes{Interval: refusalInterval}}
 	}
 	return r
 }
 
 // add counts a refused request. It logs at most one line per interval and reason, with the number of requests since the previous line.
-// err is the cause, or nil.
-func (r *refusals) add(reason reason, err error) {
+// err is the cause, or nil. The caller is zero if it is unknown.
+func (r *refusals) add(request *http.Request, caller auth.Caller, reason reason, err error) {
+	r.audit.Collect(auditRecord(request, caller, domain.AuditRefused, domain.AuditResult(reason)))
 	refusal := r.of[reason]
 	refusal.total.Inc()
 	refusal.unlogged.Add(1)

@@ -12,8 +12,9 @@ import (
 
 // The SQLSTATEs that the store handles (PostgreSQL documentation, appendix A).
 const (
-	readOnlyTransaction = "25006"
-	undefinedTable      = "42P01"
+	readOnlyTransaction   = "25006"
+	insufficientPrivilege = "42501"
+	undefinedTable        = "42P01"
 )
 
 // sqlState returns the SQLSTATE of an error, or "" if the error is not from the server.

@@ -10,6 +10,7 @@ import (
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
 	"clientele/store"
@@ -96,11 +97,11 @@ func (o *APIOptions) allowHost(allowed []string) func(host string) bool {
 }
 
 // start serves the API. It returns its URL and what it needs to be ready.
-func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends, allowedHosts []string) (apiURL string, checks []process.Check, err error) {
+func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends, trail *audit.Collector, allowedHosts []string) (apiURL string, checks []process.Check, err error) {
 	if err := refuseSchema(ctx, p, b.db); err != nil {
 		return "", nil, err
 	}
-	authenticator, checks, err := o.authenticator(ctx, p)
+	authenticator, checks, err := o.authenticator(ctx, p, trail)
 	if err != nil {
 		return "", nil, err
 	}
@@ -127,6 +128,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 			RatePerCaller: o.RateLimit,
 			MaxRequests:   o.MaxRequests,
 			AllowHost:     o.allowHost(allowedHosts),
+			Audit:         trail,
 			Logger:        p.Log,
 			Stopping:      stopping,
 			Metrics:       p.Metrics,
@@ -140,7 +142,10 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 	if certificate != nil {
 		apiURL = "https://" + address
 	}
-	return apiURL, append(checks, process.Check{Name: "command log", Probe: log.Ready}), nil
+	return apiURL, append(checks,
+		process.Check{Name: "command log", Probe: log.Ready},
+		// Without it, only reads are refused.
+		process.Check{Name: "audit trail", Optional: true, Probe: trail.Ready}), nil
 }
 
 // certificate returns the configuration of TLS, nil for none.
@@ -156,7 +161,7 @@ func (o *APIOptions) certificate(ctx context.Context, p *process.Process) (*tls.
 }
 
 // authenticator returns what decides which callers may use the API, and what it needs to be ready.
-func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (auth.Authenticator, []process.Check, error) {
+func (o *APIOptions) authenticator(ctx context.Context, p *process.Process, trail *audit.Collector) (auth.Authenticator, []process.Check, error) {
 	if !o.Authenticated() {
 		if o.NoAuth {
 			p.Log.Warn().Str("listen", o.Listen).Msg("authentication is off: every program that can reach the API can read and write clients")
@@ -166,7 +171,7 @@ func (o *APIOptions) authenticator(ctx context.Context, p *process.Process) (aut
 	var chain auth.Chain
 	var checks []process.Check
 	if o.KeysFile != "" {
-		chain.Keys = auth.NewKeyring(auth.KeyringConfig{Path: o.KeysFile, Grace: o.KeysGrace, Metrics: p.Metrics})
+		chain.Keys = auth.NewKeyring(auth.KeyringConfig{Path: o.KeysFile, Grace: o.KeysGrace, Changed: recordKeys(trail), Metrics: p.Metrics})
 		if err := p.Reload(ctx, "the API keys", chain.Keys.Load); err != nil {
 			return nil, nil, optionError(err, KeysFile)
 		}

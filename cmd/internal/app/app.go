@@ -23,6 +23,8 @@ type Options struct {
 	// SetUp has the process create and migrate streams, consumer and database when it starts. If it is nil, they must be at this
 	// version.
 	SetUp *publisher.StreamsConfig
+	// Audit says where reads, refusals and migrations are recorded.
+	Audit AuditOptions
 
 	// The parts of the process: nil leaves a part out. A forwarder needs no database.
 	API     *APIOptions
@@ -94,7 +96,7 @@ func (a *App) start(ctx context.Context) error {
 		}
 	}
 	if a.options.SetUp != nil {
-		if err := setUp(ctx, p, b, *a.options.SetUp); err != nil {
+		if err := setUp(ctx, p, b, *a.options.SetUp, a.options.Audit); err != nil {
 			return err
 		}
 		b.stageInMemory(p.Log)
@@ -117,7 +119,11 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		}
 	}
 	if o.API != nil {
-		url, needed, err := o.API.start(ctx, p, b, o.Process.AllowedHosts)
+		trail, err := o.Audit.openCollector(ctx, p, b, o.Role)
+		if err != nil {
+			return nil, err
+		}
+		url, needed, err := o.API.start(ctx, p, b, trail, o.Process.AllowedHosts)
 		if err != nil {
 			return nil, err
 		}

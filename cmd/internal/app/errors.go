@@ -6,6 +6,7 @@ import (
 	"clientele/cmd/internal/refusal"
 	"clientele/consumer"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/publisher/subscription"
 	"clientele/store"
 )
@@ -14,7 +15,8 @@ import (
 // of them except those of WrongSetup: passwords and certificates are renewed while it runs.
 func Permanent(err error) bool {
 	_, right := errors.AsType[*refusal.PermissionError](err)
-	return right || WrongSetup(err) || refusal.Of(err) != refusal.None
+	_, file := errors.AsType[*audit.FileError](err)
+	return right || file || WrongSetup(err) || refusal.Of(err) != refusal.None
 }
 
 // WrongSetup reports whether a server responds but is not set up for this program.

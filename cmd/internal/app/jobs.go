@@ -9,10 +9,12 @@ import (
 
 	"clientele/cmd/internal/backup"
 	"clientele/cmd/internal/process"
+	"clientele/domain"
 	"clientele/publisher"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ErrInterrupted reports that a job was interrupted before its end.
@@ -45,6 +47,7 @@ type MigrateOptions struct {
 	Process  ProcessOptions
 	Backends BackendOptions
 	Streams  publisher.StreamsConfig
+	Audit    AuditOptions
 	// Timeout is how long to wait for servers that cannot be reached. It bounds the migration as well.
 	Timeout time.Duration
 }
@@ -73,7 +76,7 @@ func Migrate(ctx context.Context, o MigrateOptions) error {
 			if err != nil {
 				return err
 			}
-			return migrate(ctx, p, b, o.Streams)
+			return migrate(ctx, p, b, o.Streams, o.Audit)
 		}()
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return &TimeoutError{o.Timeout, err}
@@ -89,6 +92,7 @@ func Migrate(ctx context.Context, o MigrateOptions) error {
 type CopyOptions struct {
 	Process  ProcessOptions
 	Backends BackendOptions
+	Audit    AuditOptions
 	// Dir is the directory of the backup.
 	Dir string
 	// Replicas is how many NATS servers keep each restored message; 0 keeps the number of the backup.
@@ -122,8 +126,14 @@ func Backup(ctx context.Context, o CopyOptions) (m backup.Manifest, err error) {
 			return err
 		}
 		p.OnStop("database", func(context.Context) error { return db.Close() })
-		m, err = backup.Create(ctx, o.config(conn, db))
-		return err
+		trail, err := o.Audit.Open(ctx, conn)
+		if err != nil {
+			return err
+		}
+		return trail.Act(ctx, domain.AuditRecord{Action: domain.AuditBackup}, func(*domain.AuditRecord) error {
+			m, err = backup.Create(ctx, o.config(conn, db))
+			return err
+		})
 	})
 	return m, err
 }
@@ -145,13 +155,33 @@ func Restore(ctx context.Context, o CopyOptions) (m backup.Manifest, opened bool
 			return err
 		}
 		opened = true
+		m, err = o.restore(ctx, p, conn, db)
+		return err
+	})
+	return m, opened, err
+}
+
+// restore records the restore on the new system's audit trail, restores the backup, and migrates the result.
+func (o CopyOptions) restore(ctx context.Context, p *process.Process, conn *nats.Conn, db store.Store) (m backup.Manifest, err error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return m, err
+	}
+	if err := publisher.CreateAuditStream(ctx, js, publisher.StreamsConfig{Replicas: o.Replicas}); err != nil {
+		return m, err
+	}
+	trail, err := o.Audit.Open(ctx, conn)
+	if err != nil {
+		return m, err
+	}
+	err = trail.Act(ctx, domain.AuditRecord{Action: domain.AuditRestore}, func(*domain.AuditRecord) error {
 		m, err = backup.Restore(ctx, backup.RestoreConfig{Config: o.config(conn, db), Replicas: o.Replicas})
 		if err != nil {
 			return err
 		}
-		return migrate(ctx, p, &backends{conn: conn, db: db}, publisher.StreamsConfig{})
+		return migrate(ctx, p, &backends{conn: conn, db: db}, publisher.StreamsConfig{}, o.Audit)
 	})
-	return m, opened, err
+	return m, err
 }
 
 // openNATS connects to NATS servers, or starts NATS in the data directory.

@@ -10,6 +10,7 @@ import (
 	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,8 +34,9 @@ func bounded(f func(context.Context) error) func(context.Context) error {
 }
 
 // migrate brings the streams, the consumer and the database to this version, and waits for servers that cannot be reached. The
-// database is last: if it has a schema, the streams have existed.
-func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher.StreamsConfig) error {
+// database is last: if it has a schema, the streams have existed. Except for an audit stream that is missing, nothing changes before
+// the migration is recorded.
+func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher.StreamsConfig, o AuditOptions) error {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
 		return err
@@ -43,7 +45,25 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher
 		return err
 	}
 	cfg.Created = func(stream string) { p.Log.Info().Str("stream", stream).Msg("created an empty stream") }
-	err = await(ctx, p, "the streams", func(ctx context.Context) error {
+	var trail *audit.Recorder
+	err = await(ctx, p, "the audit trail", func(ctx context.Context) error {
+		if err := publisher.CreateAuditStream(ctx, js, cfg); err != nil {
+			return err
+		}
+		trail, err = o.Open(ctx, b.conn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return trail.Act(ctx, domain.AuditRecord{Action: domain.AuditMigrate}, func(*domain.AuditRecord) error {
+		return migrateAll(ctx, p, js, b.db, cfg)
+	})
+}
+
+// migrateAll brings the streams, the consumer and, last, the database to this version.
+func migrateAll(ctx context.Context, p *process.Process, js jetstream.JetStream, db store.Store, cfg publisher.StreamsConfig) error {
+	err := await(ctx, p, "the streams", func(ctx context.Context) error {
 		if err := publisher.MigrateStreams(ctx, js, cfg); err != nil {
 			return err
 		}
@@ -61,7 +81,7 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher
 	}
 	// This has no time limit: a large table can take long.
 	return p.Await(ctx, "the database", func(ctx context.Context) error {
-		from, to, err := b.db.Migrate(ctx)
+		from, to, err := db.Migrate(ctx)
 		if err == nil && from != to {
 			p.Log.Info().Int64("from", from).Int64("to", to).Msg("migrated the database schema")
 		}
@@ -79,7 +99,7 @@ func refuseNewer(ctx context.Context, db store.Store) error {
 }
 
 // setUp migrates for a process that does so at every start. If that would recreate something that was lost, it returns a *LostError.
-func setUp(ctx context.Context, p *process.Process, b *backends, cfg publisher.StreamsConfig) error {
+func setUp(ctx context.Context, p *process.Process, b *backends, cfg publisher.StreamsConfig, o AuditOptions) error {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
 		return err
@@ -88,7 +108,7 @@ func setUp(ctx context.Context, p *process.Process, b *backends, cfg publisher.S
 	if err != nil {
 		return err
 	}
-	return migrate(ctx, p, b, cfg)
+	return migrate(ctx, p, b, cfg, o)
 }
 
 func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) error {

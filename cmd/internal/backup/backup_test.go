@@ -17,6 +17,7 @@ import (
 	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/sqlite"
@@ -248,8 +249,8 @@ func TestRefused(t *testing.T) {
 			}
 		}, "not a complete backup"},
 		"a newer format": {damage("manifest.json", func(b []byte) []byte {
-			return bytes.Replace(b, []byte(`"format": 3`), []byte(`"format": 4`), 1)
-		}), "formats 2 to 3"},
+			return bytes.Replace(b, []byte(`"format": 4`), []byte(`"format": 5`), 1)
+		}), "formats 2 to 4"},
 		"a file that is gone": {func(t *testing.T, _ servers, dir string) {
 			if err := os.Remove(filepath.Join(dir, "clients.ndjson.gz")); err != nil {
 				t.Fatal(err)
@@ -364,5 +365,85 @@ func TestCompare(t *testing.T) {
 		if (err == nil) != c.equal {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAuditTrail restores the records beside those that the target has, once, although an interrupted restore is repeated.
+func TestAuditTrail(t *testing.T) {
+	t.Parallel()
+	from, to := start(t), start(t)
+	from.fill(t, 1)
+	record := func(s servers, action domain.AuditAction, n int) {
+		t.Helper()
+		trail, err := audit.Open(t.Context(), audit.Config{Conn: s.conn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			if err := trail.Record(t.Context(), domain.AuditRecord{Action: action}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	list := func(s servers) (actions []domain.AuditAction) {
+		t.Helper()
+		for r, err := range audit.Read(t.Context(), s.js, audit.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			actions = append(actions, r.Action)
+		}
+		return actions
+	}
+	record(from, domain.AuditErase, 600) // more than a batch
+	if err := publisher.MigrateStreams(t.Context(), from.js, publisher.StreamsConfig{AuditRetention: 48 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := create(t, from)
+	record(to, domain.AuditRestore, 1)
+	for range 2 {
+		if err := restore(t, to, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := list(to); len(got) != 601 || got[0] != domain.AuditRestore || got[600] != domain.AuditErase {
+		t.Errorf("%d records", len(got))
+	}
+	stream, err := to.js.Stream(t.Context(), domain.StreamAudit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config := stream.CachedInfo().Config; config.MaxAge != 48*time.Hour || !config.DenyDelete || !config.DenyPurge {
+		t.Errorf("%+v", config)
+	}
+}
+
+// A backup of version 0.1 has no audit stream.
+func TestWithoutAuditTrail(t *testing.T) {
+	t.Parallel()
+	from, to := start(t), start(t)
+	from.fill(t, 5)
+	dir, m := create(t, from)
+	inFormat2(t, dir, m)
+	if err := restore(t, to, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := export(t, to.db); len(got) != 5 {
+		t.Errorf("%d clients", len(got))
+	}
+}
+
+// inFormat2 changes a backup to the format of version 0.1.
+func inFormat2(t *testing.T, dir string, m backup.Manifest) {
+	t.Helper()
+	m.Format = 2
+	m.Streams = slices.DeleteFunc(m.Streams, func(s backup.Stream) bool { return s.Name == domain.StreamAudit })
+	m.Files = slices.DeleteFunc(m.Files, func(f backup.File) bool { return strings.HasPrefix(f.Name, domain.StreamAudit) })
+	content, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,10 +1,6 @@
 package backup_test
 
 import (
-	"bytes"
-	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -75,13 +71,8 @@ func TestABackupWithoutCallers(t *testing.T) {
 	if _, err := from.db.Create(t.Context(), clients); err != nil {
 		t.Fatal(err)
 	}
-	dir, _ := create(t, from)
-	path := filepath.Join(dir, "manifest.json")
-	manifest, err := os.ReadFile(path)
-	old := bytes.Replace(manifest, []byte(`"format": 3`), []byte(`"format": 2`), 1)
-	if err = errors.Join(err, os.WriteFile(path, old, 0o600)); err != nil || bytes.Equal(old, manifest) {
-		t.Fatalf("%v: %s", err, manifest)
-	}
+	dir, m := create(t, from)
+	inFormat2(t, dir, m)
 	if err := restore(t, to, dir); err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,12 @@ import (
 )
 
 const (
-	// format increases when older programs cannot restore the new format. Since 3, clients have their callers.
-	format       = 3
+	// format increases when older programs cannot restore the new format. Since 3, clients have their callers; since 4, there is the
+	// audit stream.
+	format       = 4
 	oldestFormat = 2
+	auditFormat  = 4
+
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
 	erasuresFile = "erasures.json"
@@ -61,8 +64,8 @@ type Stream struct {
 	Consumers int `json:"consumers"`
 }
 
-// streams are copied in this order and restored in reverse, see Create and Restore.
-var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents}
+// streams are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last one.
+var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamAudit}
 
 // ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
 // format.
@@ -84,8 +87,12 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads formats %d to %d: restore it with that version",
 			dir, m.Clientele, m.Format, oldestFormat, format)
 	}
-	if len(m.Streams) != len(streams) {
-		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), len(streams))
+	want := len(streams)
+	if m.Format < auditFormat {
+		want--
+	}
+	if len(m.Streams) != want {
+		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), want)
 	}
 	return m, nil
 }

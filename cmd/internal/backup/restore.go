@@ -33,6 +33,8 @@ type RestoreConfig struct {
 // backup: it keeps complete parts and replaces the others. Afterwards, the caller must migrate the streams. An error is a
 // *RefusedError if nothing was changed.
 //
+// The records of the audit trail are added to those of the target, which must have an audit stream: it is append-only.
+//
 // Restore creates the log last: workers and ingresses do not start without it, so they never use a partial restore.
 func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	if m, err = ReadManifest(cfg.Dir); err != nil {
@@ -48,6 +50,9 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	r := restore{RestoreConfig: cfg, m: m, js: js}
 	var missing []string // streams to restore
 	for _, s := range slices.Backward(m.Streams) {
+		if s.Name == domain.StreamAudit {
+			continue
+		}
 		complete, err := r.inspect(ctx, s)
 		if err != nil {
 			return m, &RefusedError{err}
@@ -58,6 +63,9 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 	}
 	if err := r.clients(ctx); err != nil {
 		return m, err
+	}
+	if err := restoreAudit(ctx, cfg.Config, js, m, cfg.Replicas); err != nil {
+		return m, fmt.Errorf("restore stream %s: %w", domain.StreamAudit, err)
 	}
 	// Rejections precede events: the publisher of missing events requires both streams.
 	for _, name := range []string{domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"clientele/domain"
+
 	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/jsm.go"
 	"github.com/nats-io/jsm.go/api"
@@ -113,7 +115,9 @@ func openCopy(cfg Config, name string) (s streamCopy, err error) {
 // message is one message of a copy.
 type message struct {
 	time    time.Time
+	subject string
 	headers []byte
+	body    []byte
 }
 
 // header returns a header of the message, or "".
@@ -147,6 +151,12 @@ func (s streamCopy) read(ctx context.Context, cfg Config, yield func(message)) (
 			msg := message{time: time.Unix(0, entry.Timestamp), headers: make([]byte, entry.HeaderSize)}
 			if _, err := io.ReadFull(entries, msg.headers); err != nil {
 				return copied, err
+			}
+			if s.name == domain.StreamAudit { // the others are not restored from their messages
+				msg.subject, msg.body = entry.Name, make([]byte, entry.PayloadSize)
+				if _, err := io.ReadFull(entries, msg.body); err != nil {
+					return copied, err
+				}
 			}
 			copied.Messages++
 			copied.Bytes += uint64(entry.HeaderSize + entry.PayloadSize)

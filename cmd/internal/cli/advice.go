@@ -10,6 +10,7 @@ import (
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/publisher/subscription"
 	"clientele/store"
 
@@ -90,6 +91,9 @@ func optionAdvice(err error) string {
 	}
 	if stopped, ok := errors.AsType[*app.NotServedError](err); ok {
 		return stopped.Error() + ": start clientele serve, pass the --data-dir of one that runs, or pass --nats-url"
+	}
+	if _, ok := errors.AsType[*audit.FileError](err); ok {
+		return err.Error() + ": check the file of --audit-log"
 	}
 	option, ok := errors.AsType[*app.OptionError](err)
 	if !ok {

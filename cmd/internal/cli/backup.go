@@ -24,6 +24,7 @@ type copyFlags struct {
 	NatsEncryptionKeyFile string `type:"path" predictor:"file" placeholder:"FILE" help:"Key that encrypts the streams in the data directory."`
 	natsFlags             `embed:"" group:"nats"`
 	databaseFlags         `embed:"" group:"database"`
+	auditFlags            `embed:""`
 	logFlags              `embed:"" group:"process"`
 }
 
@@ -78,6 +79,7 @@ func (c *copyFlags) options(e env) (app.CopyOptions, *copyProgress) {
 			Database: app.StoreOptions{URL: c.url(), DataDir: c.dir()},
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
+		Audit:    c.auditOptions(),
 		Dir:      c.Dir,
 		Progress: progress.show,
 		Lacking:  e.fail,

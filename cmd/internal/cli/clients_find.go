@@ -19,7 +19,7 @@ type clientsFindCmd struct {
 	Body  bool   `help:"Print names, e-mail addresses, postcodes and dates of birth as well, which are personal data."`
 	JSON  bool   `name:"json" help:"Print one JSON object per line instead of a table, with the whole record if --body is set."`
 
-	clientsFlags `embed:"" group:"database"`
+	systemFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -31,7 +31,7 @@ func (*clientsFindCmd) Help() string {
   clientele clients find --name 'smi j' --database-url postgres://…
 
 A client must match both --email and --name if you pass both. Fewer or shorter words find more clients. The command reads all
-clients, and can run beside clientele serve. The exit status is 1 if no client matches.`
+clients. Each client that it prints is recorded on the audit trail, without the query. The exit status is 1 if no client matches.`
 }
 
 // Validate is called by the parser.
@@ -47,13 +47,16 @@ func (c *clientsFindCmd) Validate() error {
 
 // Run prints the clients that match. Neither the output nor an error repeats the query, which is personal data.
 func (c *clientsFindCmd) Run(e env) error {
-	db, err := c.openClients(e.ctx)
+	db, trail, closeAll, err := c.openToRead(e)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer closeAll()
 	clients, total, err := db.Find(e.ctx, store.Query{Email: c.Email, Name: c.Name}, c.Limit)
 	if err != nil {
+		return err
+	}
+	if err := trail.Record(e.ctx, findRecords(clients)...); err != nil {
 		return err
 	}
 	if total == 0 {
@@ -68,6 +71,20 @@ func (c *clientsFindCmd) Run(e env) error {
 	}
 	_, err = fmt.Fprintln(e.stderr, found)
 	return err
+}
+
+// findRecords returns an audit record for each client that was found, or one for none.
+func findRecords(clients []domain.Client) []domain.AuditRecord {
+	found := domain.AuditRecord{Action: domain.AuditClientFind, Result: domain.AuditSucceeded}
+	if len(clients) == 0 {
+		return []domain.AuditRecord{found}
+	}
+	records := make([]domain.AuditRecord, len(clients))
+	for i, client := range clients {
+		records[i] = found
+		records[i].ClientID = client.ID
+	}
+	return records
 }
 
 func (c *clientsFindCmd) print(e env, clients []domain.Client) error {

@@ -8,9 +8,11 @@ import (
 	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/store"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 )
 
 // clientFacts describe a client without personal data.
@@ -37,10 +39,40 @@ func newClientFacts(c domain.Client, body bool) clientFacts {
 	return facts
 }
 
-// systemFlags name the clients and the streams with the messages about them.
+// systemFlags name the two halves of a system, clients and streams, for a command that is recorded on its audit trail.
 type systemFlags struct {
 	operatorFlags `embed:"" group:"nats"`
 	databaseFlags `embed:"" group:"database"`
+	auditFlags    `embed:""`
+}
+
+// connect opens the clients and connects to NATS. The caller calls closeAll.
+func (f *systemFlags) connect(e env) (clients store.Store, nc *nats.Conn, closeAll func(), err error) {
+	if err := f.oneSystem(f.NatsURL, f.url()); err != nil {
+		return nil, nil, nil, err
+	}
+	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if nc, err = f.dial(e); err != nil {
+		return nil, nil, nil, errors.Join(err, clients.Close())
+	}
+	return clients, nc, func() {
+		nc.Close()
+		_ = clients.Close()
+	}, nil
+}
+
+// openToRead opens the clients, and the audit trail on which reads are recorded. The caller calls closeAll.
+func (f *systemFlags) openToRead(e env) (clients store.Store, trail *audit.Recorder, closeAll func(), err error) {
+	clients, nc, closeAll, err := f.connect(e)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if trail, err = f.recorder(e.ctx, nc); err != nil {
+		closeAll()
+	}
+	return clients, trail, closeAll, err
 }
 
 // askFlags are the flags of a command that acts on clients and their messages after a confirmation.
@@ -57,21 +89,11 @@ func (f *askFlags) open(e env) (clients store.Store, streams *publisher.Admin, c
 	return f.systemFlags.open(e)
 }
 
-// open opens the clients and the streams. The caller calls closeAll.
+// open opens the clients and the streams with the messages about them. The caller calls closeAll.
 func (f *systemFlags) open(e env) (clients store.Store, streams *publisher.Admin, closeAll func(), err error) {
-	if err := f.oneSystem(f.NatsURL, f.url()); err != nil {
-		return nil, nil, nil, err
-	}
-	if clients, err = (clientsFlags{f.servedFlag, f.databaseFlags}).openClients(e.ctx); err != nil {
-		return nil, nil, nil, err
-	}
-	nc, err := f.dial(e)
+	clients, nc, closeAll, err := f.connect(e)
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, clients.Close())
-	}
-	closeAll = func() {
-		nc.Close()
-		_ = clients.Close()
+		return nil, nil, nil, err
 	}
 	if streams, err = publisher.OpenAdmin(e.ctx, nc); err != nil {
 		closeAll()

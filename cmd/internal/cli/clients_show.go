@@ -16,7 +16,7 @@ type clientsShowCmd struct {
 	Body bool   `help:"Show the record as well, which is personal data."`
 	JSON bool   `name:"json" help:"Print a JSON object."`
 
-	clientsFlags `embed:"" group:"database"`
+	systemFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -34,16 +34,20 @@ func (c *clientsShowCmd) Run(e env) error {
 	if err != nil {
 		return &usageError{"the id is not a UUID"}
 	}
-	db, err := c.openClients(e.ctx)
+	db, trail, closeAll, err := c.openToRead(e)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer closeAll()
 	client, err := db.Get(e.ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return fmt.Errorf("no client has the id %s", id)
 	}
 	if err != nil {
+		return err
+	}
+	read := domain.AuditRecord{Action: domain.AuditClientShow, Result: domain.AuditSucceeded, ClientID: id}
+	if err := trail.Record(e.ctx, read); err != nil {
 		return err
 	}
 	marks, err := db.Marks(e.ctx, id)

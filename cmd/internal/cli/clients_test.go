@@ -11,6 +11,7 @@ import (
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/sqlite"
@@ -54,7 +55,7 @@ func newDirectory(t *testing.T, s store.Store, err error, flags ...string) *dire
 			t.Error(err)
 		}
 	})
-	d := &directory{t, s, flags}
+	d := &directory{t, s, append(flags, "--nats-url", publishertest.Start(t).URL())}
 	if status, _, stderr := d.run("find", "--name=x"); status != cli.ExitError || !strings.Contains(stderr, "schema version 0") {
 		t.Errorf("without a schema: %d %s", status, stderr)
 	}

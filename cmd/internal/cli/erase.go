@@ -1,20 +1,13 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"os/user"
-	"strings"
-	"unicode/utf8"
 
 	"clientele/domain"
 
 	"github.com/google/uuid"
 )
-
-// maxRemark is the maximum number of characters in the reason and in the operator's name.
-const maxRemark = 200
 
 // eraseCmd fulfils requests for erasure (UK GDPR, article 17) everywhere that Clientele stores data.
 type eraseCmd struct {
@@ -23,7 +16,6 @@ type eraseCmd struct {
 	Reapply   bool     `help:"Erase again every client with an erasure on record whose data exists, such as after a restore. --from adds ids to the record."`
 	LegalHold holdFlag `placeholder:"DATE|none" help:"Instead of erasing, refuse to erase up to the end of this day (UTC, YYYY-MM-DD), for --reason; none lifts the hold."`
 	Reason    string   `placeholder:"TEXT" help:"Reason to record with the erasure or the hold, up to 200 characters. Do not name the person."`
-	Operator  string   `placeholder:"NAME" help:"Your name to record with the erasure or the hold; by default your login name."`
 
 	askFlags `embed:""`
 }
@@ -53,10 +45,8 @@ func (c *eraseCmd) Validate() error {
 	case c.LegalHold.isSet() && !c.LegalHold.lifts && c.Reason == "":
 		return errors.New("--legal-hold requires --reason")
 	}
-	for flag, text := range map[string]string{"--reason": c.Reason, "--operator": c.Operator} {
-		if utf8.RuneCountInString(text) > maxRemark || !utf8.ValidString(text) || strings.ContainsFunc(text, unprintable) {
-			return fmt.Errorf("%s must be at most %d printable characters", flag, maxRemark)
-		}
+	if err := checkRemark(c.Reason); err != nil {
+		return fmt.Errorf("--reason %w", err)
 	}
 	return c.databaseFlags.Validate()
 }
@@ -76,10 +66,14 @@ func (c *eraseCmd) Run(e env) error {
 		return err
 	}
 	defer closeAll()
-	x := eraser{clients: clients, streams: streams, reason: c.Reason, operator: cmp.Or(c.Operator, loginName())}
+	trail, err := c.recorder(e.ctx, streams.JetStream().Conn())
+	if err != nil {
+		return err
+	}
+	x := eraser{clients: clients, streams: streams, trail: trail, reason: c.Reason, operator: c.auditOptions().Operator}
 	switch {
 	case c.LegalHold.isSet():
-		return x.hold(e, c.LegalHold, ids)
+		return x.recorded(e, c.LegalHold.action(), ids, func() ([]uuid.UUID, error) { return x.hold(e, c.LegalHold, ids) })
 	case c.Reapply:
 		return x.reapply(e, ids, c.confirmFlags)
 	}
@@ -87,7 +81,7 @@ func (c *eraseCmd) Run(e env) error {
 	if yes, err := c.confirmed(e, question, "erased"); !yes {
 		return err
 	}
-	return x.erase(e, ids)
+	return x.recorded(e, domain.AuditErase, ids, func() ([]uuid.UUID, error) { return x.erase(e, ids) })
 }
 
 // ids returns the ids that the flags name, each once.
@@ -103,13 +97,4 @@ func (c *eraseCmd) ids(e env) ([]uuid.UUID, error) {
 		return nil, &usageError{"the id is not a UUID"}
 	}
 	return []uuid.UUID{id}, nil
-}
-
-// loginName returns the name under which the operating system knows the operator, or "".
-func loginName() string {
-	u, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	return u.Username
 }

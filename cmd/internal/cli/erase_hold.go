@@ -29,25 +29,32 @@ func (f *holdFlag) UnmarshalText(text []byte) (err error) {
 	return nil
 }
 
+// action returns the action that the audit trail records.
+func (f holdFlag) action() domain.AuditAction {
+	if f.lifts {
+		return domain.AuditRelease
+	}
+	return domain.AuditHold
+}
+
 func (f holdFlag) isSet() bool { return f.lifts || !f.lastDay.IsZero() }
 
-// hold records or lifts legal holds.
-func (x eraser) hold(e env, flag holdFlag, ids []uuid.UUID) error {
+// hold records or lifts legal holds. It returns the ids for which it did so.
+func (x eraser) hold(e env, flag holdFlag, ids []uuid.UUID) (done []uuid.UUID, err error) {
 	one, verb := x.lift(e), "released"
 	if !flag.lifts {
 		missing, err := x.withoutData(e, ids)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		one, verb = x.record(e, flag, missing), "held"
 	}
-	var done []uuid.UUID
 	var failures []error
 	for _, id := range ids {
 		failure, err := one(id)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%w; run this again", err)
+			return done, fmt.Errorf("%w; run this again", err)
 		case failure != nil:
 			failures = append(failures, failure)
 		default:
@@ -61,7 +68,7 @@ func (x eraser) hold(e env, flag holdFlag, ids []uuid.UUID) error {
 		}
 		fmt.Fprintln(e.stdout)
 	}
-	return failed(e, failures, verb, len(done), ids)
+	return done, failed(e, failures, verb, len(done), ids)
 }
 
 // record returns a function that records the hold of a client. The function returns why it did not, or an error.

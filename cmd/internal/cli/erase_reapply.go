@@ -35,19 +35,25 @@ func (x eraser) reapply(e env, named []uuid.UUID, ask confirmFlags) error {
 	if yes, err := ask.confirmed(e, question, "erased"); !yes {
 		return err
 	}
-	ids := sorted(unmarked)
-	stored, _, failures, err := x.eraseRows(e, ids)
+	marks, erasures := sorted(unmarked), sorted(present)
+	return x.recorded(e, domain.AuditErase, slices.Concat(marks, erasures), func() ([]uuid.UUID, error) { return x.again(e, marks, erasures) })
+}
+
+// again stores the tombstones of some ids, and erases the others. It returns the ids for which it did so.
+func (x eraser) again(e env, marks, erasures []uuid.UUID) (done []uuid.UUID, err error) {
+	stored, _, failures, err := x.eraseRows(e, marks)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(stored) > 0 {
 		fmt.Fprintf(e.stdout, "stored %s\n", countOf(len(stored), "tombstone"))
 	}
-	err = failed(e, failures, "stored the tombstones of", len(stored), ids)
-	if len(present) > 0 {
-		err = errors.Join(err, x.erase(e, sorted(present)))
+	err = failed(e, failures, "stored the tombstones of", len(stored), marks)
+	if len(erasures) == 0 {
+		return stored, err
 	}
-	return err
+	erased, again := x.erase(e, erasures)
+	return append(stored, erased...), errors.Join(err, again)
 }
 
 type erasureHash = [sha256.Size]byte

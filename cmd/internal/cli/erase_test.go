@@ -254,7 +254,7 @@ func TestLegalHold(t *testing.T) {
 			t.Errorf("%s, want %s", stderr, want)
 		}
 	}
-	show := append([]string{"clients", "show", held}, r.flags[:2]...)
+	show := append([]string{"clients", "show", held}, r.flags[:4]...)
 	if _, out, _ := testcluster.RunLine(t, show...); !strings.Contains(out, "Legal hold:   up to 2999-12-31, by Alice: case 12\n") {
 		t.Errorf("%s", out)
 	}
@@ -292,7 +292,7 @@ func TestEraseRefuses(t *testing.T) {
 		"a hold for no reason": {[]string{id, "--legal-hold=2999-12-31"}, "--legal-hold requires --reason"},
 		"a hold in the past":   {[]string{id, "--legal-hold=2000-12-31", "--reason=x"}, "must be today or a later day, as YYYY-MM-DD, or none"},
 		"a hold until a time":  {[]string{id, "--legal-hold=tomorrow", "--reason=x"}, "must be today or a later day, as YYYY-MM-DD, or none"},
-		"a hidden operator":    {[]string{id, "--operator=a\u202eb"}, "--operator must be at most 200 printable characters"},
+		"a hidden operator":    {[]string{id, "--operator=a\u202eb"}, "--operator: must be at most 200 printable characters"},
 	} {
 		status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes"}, test.args...)...)
 		if status != cli.ExitUsage || !strings.Contains(stderr, test.want) || strings.Contains(stderr, "Jane") {

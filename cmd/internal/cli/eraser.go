@@ -3,11 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 	"clientele/store"
 
 	"github.com/google/uuid"
@@ -17,8 +19,28 @@ import (
 type eraser struct {
 	clients store.Store
 	streams *publisher.Admin
+	trail   *audit.Recorder
 	// reason and operator are recorded with each erasure and each hold.
 	reason, operator string
+}
+
+// recorded records the start of an action on clients, carries it out, and records its end. do returns the ids for which it is done.
+func (x eraser) recorded(e env, action domain.AuditAction, ids []uuid.UUID, do func() ([]uuid.UUID, error)) error {
+	records := make([]domain.AuditRecord, len(ids))
+	for i, id := range ids {
+		records[i] = domain.AuditRecord{Action: action, Result: domain.AuditStarted, ClientID: id}
+	}
+	if err := x.trail.Record(e.ctx, records...); err != nil {
+		return err
+	}
+	done, err := do()
+	for i, id := range ids {
+		records[i].Result = domain.AuditFailed
+		if slices.Contains(done, id) {
+			records[i].Result = domain.AuditSucceeded
+		}
+	}
+	return x.trail.End(e.ctx, err, records...)
 }
 
 // clientsNamed returns the id of one client, or the number of several.
@@ -29,15 +51,16 @@ func clientsNamed(ids []uuid.UUID) string {
 	return countOf(len(ids), "client")
 }
 
-// erase deletes the rows before the messages: a reader of the events can then look up no more than they contain.
-func (x eraser) erase(e env, ids []uuid.UUID) error {
+// erase deletes the rows before the messages: a reader of the events can then look up no more than they contain. It returns the ids
+// that it has erased completely.
+func (x eraser) erase(e env, ids []uuid.UUID) (complete []uuid.UUID, err error) {
 	gone, existed, failures, err := x.eraseRows(e, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	erased, err := x.streams.Erase(e.ctx, gone)
 	if err != nil {
-		return fmt.Errorf("the rows are erased, but not all messages: run this again: %w", err)
+		return nil, fmt.Errorf("the rows are erased, but not all messages: run this again: %w", err)
 	}
 	var rows int
 	var sum publisher.Erased
@@ -59,7 +82,7 @@ func (x eraser) erase(e env, ids []uuid.UUID) error {
 		fmt.Fprintf(e.stdout, "erased %s: rows %d, commands %d, rejections %d, events %d; published %s\n",
 			strings.TrimPrefix(clientsNamed(found), "client "), rows, sum.Commands, sum.Rejections, sum.Events, domain.SubjectErased)
 	}
-	return failed(e, failures, "erased", len(found), ids)
+	return gone, failed(e, failures, "erased", len(found), ids)
 }
 
 // eraseRows deletes the rows and stores the tombstones. It returns the ids for which it did so, those that had a row, and why it left

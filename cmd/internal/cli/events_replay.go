@@ -77,10 +77,24 @@ func (c *eventsReplayCmd) Run(e env) error {
 		if yes, err := c.confirmed(e, fmt.Sprintf("Publish %s of %s to %s?", domain.SubjectCreated, countOf(n, "client"), to), "published"); !yes {
 			return err
 		}
-		done, err = c.replay(e.ctx, clients, streams, since, until)
+		done, err = c.recorded(e, n, clients, streams, since, until)
 	}
 	fmt.Fprintf(e.stdout, "events published to %s: %d\n", to, done)
 	return err
+}
+
+// recorded replays the events of n clients, and records that.
+func (c *eventsReplayCmd) recorded(e env, n int, clients store.Store, streams *publisher.Admin, since, until time.Time) (done int, err error) {
+	trail, err := c.recorder(e.ctx, streams.JetStream().Conn())
+	if err != nil {
+		return 0, err
+	}
+	err = trail.Act(e.ctx, domain.AuditRecord{Action: domain.AuditReplay, Count: int64(n)}, func(end *domain.AuditRecord) error {
+		done, err = c.replay(e.ctx, clients, streams, since, until)
+		end.Count = int64(done)
+		return err
+	})
+	return done, err
 }
 
 // replay publishes a page of events at a time, and returns how many it has published.

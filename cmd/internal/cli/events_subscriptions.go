@@ -46,6 +46,7 @@ type eventsSubscribeCmd struct {
 	EventFields     string   `enum:",full,id-only" default:"" placeholder:"FIELDS" help:"full: the whole record, the default of a new consumer; id-only: no body, only the ids, the type and the time. Of an existing consumer, it is changed."`
 
 	operatorFlags `embed:"" group:"nats"`
+	auditFlags    `embed:""`
 }
 
 // Help is printed by --help.
@@ -80,12 +81,15 @@ func (c *eventsSubscribeCmd) Run(e env) error {
 		cfg.Subjects = []string{domain.SubjectErased}
 	}
 	cfg.IDOnly = c.EventFields == idOnly
-	_, err = subscription.Create(e.ctx, js, cfg)
 	done := "created consumer %s of stream %s\n"
-	if _, exists := errors.AsType[*subscription.ExistingError](err); exists && c.changesFields() {
-		err = subscription.SetIDOnly(e.ctx, js, c.Name, cfg.IDOnly)
-		done = "changed consumer %s of stream %s\n"
-	}
+	err = c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: domain.AuditSubscribe, Target: c.Name}, func() error {
+		_, err := subscription.Create(e.ctx, js, cfg)
+		if _, exists := errors.AsType[*subscription.ExistingError](err); exists && c.changesFields() {
+			done = "changed consumer %s of stream %s\n"
+			return subscription.SetIDOnly(e.ctx, js, c.Name, cfg.IDOnly)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -113,6 +117,7 @@ type eventsUnsubscribeCmd struct {
 	subscriptionArg `embed:""`
 	confirmFlags    `embed:""`
 	operatorFlags   `embed:"" group:"nats"`
+	auditFlags      `embed:""`
 }
 
 // Help is printed by --help.
@@ -146,7 +151,9 @@ func (c *eventsUnsubscribeCmd) Run(e env) error {
 	if !yes {
 		return err
 	}
-	if err := subscription.Delete(e.ctx, js, c.Name); err != nil {
+	if err := c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: domain.AuditUnsubscribe, Target: c.Name}, func() error {
+		return subscription.Delete(e.ctx, js, c.Name)
+	}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "deleted consumer %s of stream %s\n", c.Name, domain.StreamEvents)

@@ -23,6 +23,7 @@ type eventsTailCmd struct {
 	NoFollow bool     `help:"Exit after the last event that exists now."`
 
 	operatorFlags `embed:"" group:"nats"`
+	auditFlags    `embed:""`
 }
 
 // Help is printed by --help.
@@ -45,6 +46,12 @@ func (c *eventsTailCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
+	if c.JSON {
+		read := domain.AuditRecord{Action: domain.AuditEventsRead, Result: domain.AuditStarted, ClientID: auditedID(c.ID)}
+		if err := c.record(e.ctx, nc, read); err != nil {
+			return err
+		}
+	}
 	events, err := publisher.ReadEvents(e.ctx, js, publisher.EventsConfig{
 		Since: c.Since.past(), Next: !c.Since.isSet(), UpToNow: c.NoFollow, HeadersOnly: !c.JSON,
 	})
@@ -52,17 +59,8 @@ func (c *eventsTailCmd) Run(e env) error {
 		return err
 	}
 	defer events.Close()
-	lost := make(chan struct{})
-	nc.SetClosedHandler(func(*nats.Conn) { close(lost) })
-	ctx, cancel := context.WithCancel(e.ctx)
+	ctx, cancel := untilClosed(e.ctx, nc)
 	defer cancel()
-	go func() {
-		select {
-		case <-lost:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	for {
 		msg, err := events.Next(ctx)
 		switch {
@@ -79,6 +77,13 @@ func (c *eventsTailCmd) Run(e env) error {
 			}
 		}
 	}
+}
+
+// untilClosed returns a context that also ends when the connection is closed.
+func untilClosed(ctx context.Context, nc *nats.Conn) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	nc.SetClosedHandler(func(*nats.Conn) { cancel() })
+	return ctx, cancel
 }
 
 // cloudEvent is an event in the JSON format of CloudEvents.

@@ -51,6 +51,10 @@ func (c *exportCmd) Run(e env) error {
 		return err
 	}
 	defer closeAll()
+	read := domain.AuditRecord{Action: domain.AuditExport, Result: domain.AuditSucceeded, ClientID: id}
+	if err := c.auditFlags.record(e.ctx, streams.JetStream().Conn(), read); err != nil {
+		return err
+	}
 	document, err := exportOf(e, id, clients, streams)
 	if err != nil {
 		return err

@@ -125,6 +125,7 @@ func (f *tokenFlags) validate() error { return onlyOne("token", f.Token, f.Token
 // streamFlags are settings of the streams. Without a flag, an existing stream keeps its setting and a new one has the default.
 type streamFlags struct {
 	EventRetention time.Duration `placeholder:"DURATION" help:"How long events are kept (unchanged; 720h, 30 days, for a new stream)."`
+	AuditRetention time.Duration `placeholder:"DURATION" help:"How long records of the audit trail are kept (unchanged; 9600h, 400 days, for a new stream)."`
 	LogMaxBytes    int64         `placeholder:"BYTES" help:"Size at which the command log refuses commands (unchanged; 2 GiB for a new stream)."`
 	Replicas       int           `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (unchanged; 1 for a new stream)."`
 }
@@ -138,6 +139,9 @@ func (f streamFlags) validate() error {
 	if f.EventRetention != 0 && f.EventRetention < publisher.MinEventRetention {
 		return fmt.Errorf("--event-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
 	}
+	if f.AuditRetention != 0 && f.AuditRetention < publisher.MinEventRetention {
+		return fmt.Errorf("--audit-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
+	}
 	if !slices.Contains([]int{0, 1, 3, 5}, f.Replicas) {
 		return errors.New("--replicas must be 1, 3 or 5")
 	}
@@ -145,7 +149,7 @@ func (f streamFlags) validate() error {
 }
 
 func (f streamFlags) options() publisher.StreamsConfig {
-	return publisher.StreamsConfig{Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes, EventRetention: f.EventRetention}
+	return publisher.StreamsConfig{Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes, EventRetention: f.EventRetention, AuditRetention: f.AuditRetention}
 }
 
 type workerFlags struct {

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
 
 	"clientele/cmd/internal/importer"
 	"clientele/cmd/internal/refusal"
+	"clientele/domain"
 )
 
 // importCmd creates the clients of a file through the API.
@@ -22,6 +25,7 @@ type importCmd struct {
 	DryRun      bool              `help:"Validate locally: send nothing, write no file, and print row numbers and reasons."`
 	tokenFlags  `embed:""`
 	apiTLSFlags `embed:""`
+	auditFlags  `embed:""`
 }
 
 // Help is printed by --help.
@@ -71,7 +75,25 @@ func (c *importCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	result, err := importer.Run(e.ctx, importer.Config{
+	record := domain.AuditRecord{Action: domain.AuditImport, Result: domain.AuditStarted}
+	if !c.DryRun {
+		if err := c.recordInFile(record); err != nil {
+			return err
+		}
+	}
+	result, err := c.run(e, certificates)
+	if !c.DryRun {
+		record.Count, record.Result = int64(result.Accepted), domain.AuditSucceeded
+		if err != nil {
+			record.Result = domain.AuditFailed
+		}
+		err = cmp.Or(err, c.recordInFile(record))
+	}
+	return c.report(e, result, err)
+}
+
+func (c *importCmd) run(e env, certificates *tls.Config) (importer.Result, error) {
+	return importer.Run(e.ctx, importer.Config{
 		Path:        c.File,
 		Stdin:       e.stdin,
 		Format:      c.Format,
@@ -89,7 +111,6 @@ func (c *importCmd) Run(e env) error {
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),
 	})
-	return c.report(e, result, err)
 }
 
 // report prints the counts. It returns an error unless all rows were accepted.

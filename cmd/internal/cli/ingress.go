@@ -10,6 +10,7 @@ type ingressCmd struct {
 	listenFlags   `embed:"" group:"api"`
 	processFlags  `embed:"" group:"process"`
 	externalFlags `embed:""`
+	auditLogFlag  `embed:"" group:"process"`
 }
 
 // Help is printed by --help.
@@ -29,6 +30,7 @@ func (c *ingressCmd) Validate() error {
 func (c *ingressCmd) options() app.Options {
 	return app.Options{
 		Role: "ingress", Process: c.processFlags.options(), Backends: c.externalFlags.options(), API: c.listenFlags.options(),
+		Audit: c.auditOptions(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"clientele/domain"
 	"clientele/publisher/ingress/auth"
 )
 
@@ -26,6 +27,8 @@ type keysNewCmd struct {
 	Scope    string   `required:"" placeholder:"SCOPE,…" help:"Scopes: clients:write, clients:read, or both, separated by a comma."`
 	Expires  timeFlag `placeholder:"TIME" help:"When the key expires: a time (RFC 3339) or a duration from now, such as 2160h or 90d; by default never."`
 	KeysFile string   `type:"path" predictor:"file" placeholder:"FILE" help:"File to which the key's line, with a hash of the key, is added; created if missing. Without it the line is printed on standard error."`
+
+	auditFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -55,6 +58,9 @@ func (c *keysNewCmd) Run(e env) error {
 		return &usageError{"--expires: must be in the future"}
 	}
 	key, token := auth.NewKey(auth.Caller{Name: name, Scopes: scopes}, expires)
+	if err := c.recordKey(domain.AuditKeyAdded, key); err != nil {
+		return err
+	}
 	if c.KeysFile == "" {
 		return printKey(e, token, fmt.Sprintf("Add this line to the keys file:\n\n%s", key))
 	}

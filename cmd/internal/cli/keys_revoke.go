@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/app"
+	"clientele/domain"
 	"clientele/publisher/ingress/auth"
 )
 
@@ -22,6 +23,8 @@ type keysRevokeCmd struct {
 	Admin    []string      `default:"http://127.0.0.1:9090" placeholder:"URL" help:"Admin listener of a process that uses the keys file, for --wait (${default}). Repeat the flag for each process."`
 	Timeout  time.Duration `default:"30s" help:"How long to wait for them (${default})."`
 	IDs      []string      `arg:"" name:"id" help:"Ids of keys, as clientele keys ls lists them."`
+
+	auditFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -72,11 +75,19 @@ func (c *keysRevokeCmd) Run(e env) error {
 	return nil
 }
 
-// remove returns the content of the keys file without the keys, and with its comments.
+// remove records the revocations, and returns the content of the keys file without the keys, and with its comments.
 func (c *keysRevokeCmd) remove(content []byte, keys []auth.Key) ([]byte, error) {
 	for _, id := range c.IDs {
 		if !slices.ContainsFunc(keys, func(k auth.Key) bool { return k.ID == id }) {
 			return nil, fmt.Errorf("%s has no key with the id %s, see clientele keys ls", c.KeysFile, strconv.Quote(id))
+		}
+	}
+	for _, key := range keys {
+		if !slices.Contains(c.IDs, key.ID) {
+			continue
+		}
+		if err := c.recordKey(domain.AuditKeyRevoked, key); err != nil {
+			return nil, err
 		}
 	}
 	var kept []byte

@@ -15,6 +15,7 @@ type migrateCmd struct {
 	natsFlags             `embed:"" group:"nats"`
 	databaseFlags         `embed:"" group:"database"`
 	streamFlags           `embed:"" group:"streams"`
+	auditFlags            `embed:""`
 	logFlags              `embed:"" group:"process"`
 }
 
@@ -53,6 +54,7 @@ func (c *migrateCmd) Run(e env) error {
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		Streams: c.streamFlags.options(),
+		Audit:   c.auditOptions(),
 		Timeout: c.Timeout,
 	})
 	if errors.Is(err, app.ErrInterrupted) {

@@ -2,9 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"time"
 
 	"clientele/cmd/internal/redo"
+	"clientele/domain"
 )
 
 // redoCmd makes clients and events again that the database or the events stream has lost.
@@ -12,8 +12,7 @@ type redoCmd struct {
 	Since  timeFlag `placeholder:"TIME" help:"Only events and commands published at this time or later: a time (RFC 3339) or a duration before now, such as 24h; by default all."`
 	DryRun bool     `help:"Count what is missing, and change nothing."`
 
-	operatorFlags `embed:"" group:"nats"`
-	databaseFlags `embed:"" group:"database"`
+	systemFlags `embed:""`
 }
 
 // Help is printed by --help.
@@ -35,26 +34,27 @@ func (c *redoCmd) Validate() error { return c.databaseFlags.Validate() }
 
 // Run repairs what is missing.
 func (c *redoCmd) Run(e env) error {
-	if err := c.oneSystem(c.NatsURL, c.url()); err != nil {
-		return err
-	}
-	db, err := (clientsFlags{c.servedFlag, c.databaseFlags}).openClients(e.ctx)
+	db, nc, closeAll, err := c.connect(e)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	nc, err := c.dial(e)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
+	defer closeAll()
 	progress := newCopyProgress(e.stderr)
-	var since time.Time
+	cfg := redo.Config{Conn: nc, Store: db, DryRun: c.DryRun, Progress: progress.show}
 	if c.Since.isSet() {
-		since = c.Since.past()
+		cfg.Since = c.Since.past()
 	}
-	done, err := redo.Run(e.ctx, redo.Config{Conn: nc, Store: db, Since: since, DryRun: c.DryRun, Progress: progress.show})
-	progress.end()
+	var done redo.Result
+	run := func() (err error) {
+		done, err = redo.Run(e.ctx, cfg)
+		progress.end()
+		return err
+	}
+	if c.DryRun {
+		err = run()
+	} else {
+		err = c.act(e.ctx, nc, domain.AuditRecord{Action: domain.AuditRedo}, run)
+	}
 	c.print(e, done)
 	return err
 }

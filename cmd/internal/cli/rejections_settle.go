@@ -12,6 +12,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/audit"
 )
 
 // settleTimeout bounds the work on one rejection. An interruption takes effect between two rejections.
@@ -32,6 +33,7 @@ func (c *rejectionsRetryCmd) Run(e env) error {
 	return c.settle(e, settlement{
 		question: "Retry %s?",
 		done:     "retried",
+		action:   domain.AuditRejectionRetry,
 		settle:   (*publisher.Rejections).Retry,
 	})
 }
@@ -51,6 +53,7 @@ func (c *rejectionsDropCmd) Run(e env) error {
 	return c.settle(e, settlement{
 		question: "Permanently drop %s? This deletes the clients' data and cannot be undone.",
 		done:     "dropped",
+		action:   domain.AuditRejectionDrop,
 		settle:   (*publisher.Rejections).Drop,
 	})
 }
@@ -59,6 +62,7 @@ func (c *rejectionsDropCmd) Run(e env) error {
 type settlement struct {
 	question string // with a verb for the number of rejections
 	done     string
+	action   domain.AuditAction
 	settle   func(*publisher.Rejections, context.Context, publisher.StoredRejection) error
 }
 
@@ -69,6 +73,7 @@ type settleFlags struct {
 	All           bool `help:"Every rejection."`
 	confirmFlags  `embed:""`
 	operatorFlags `embed:"" group:"nats"`
+	auditFlags    `embed:""`
 }
 
 // Validate is called by the parser.
@@ -100,6 +105,10 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	}
 	defer nc.Close()
 
+	trail, err := f.recorder(e.ctx, nc)
+	if err != nil {
+		return err
+	}
 	nothing := fmt.Errorf("interrupted: nothing was %s", s.done)
 	selected, err := f.choose(e, rejections)
 	if err != nil {
@@ -119,7 +128,7 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	if yes, err := f.confirmed(e, fmt.Sprintf(s.question, countOf(selected.total, "rejected command")), s.done); !yes {
 		return err
 	}
-	return cmp.Or(s.each(e, rejections, selected), missing)
+	return cmp.Or(s.each(e, rejections, trail, selected), missing)
 }
 
 // interrupted returns the error if the context has ended.
@@ -196,7 +205,7 @@ func byID(ctx context.Context, rejections *publisher.Rejections, ids []string, u
 }
 
 // each settles the selected rejections and prints the counts. It stops at the first error that affects all of them.
-func (s settlement) each(e env, rejections *publisher.Rejections, selected selection) error {
+func (s settlement) each(e env, rejections *publisher.Rejections, trail *audit.Recorder, selected selection) error {
 	done, skipped := 0, 0
 	var stopped error
 	for r, err := range selected.each(e.ctx) {
@@ -207,7 +216,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 			continue // it was reported before, or was removed meanwhile
 		}
 		if err == nil {
-			err = s.one(e.ctx, rejections, r)
+			err = s.one(e.ctx, rejections, trail, r)
 		}
 		if reason, ok := errors.AsType[*publisher.SkippedError](err); ok {
 			skipped++
@@ -236,8 +245,15 @@ func (s settlement) each(e env, rejections *publisher.Rejections, selected selec
 }
 
 // one settles a rejection, even if the context ends.
-func (s settlement) one(ctx context.Context, rejections *publisher.Rejections, r publisher.StoredRejection) error {
+func (s settlement) one(ctx context.Context, rejections *publisher.Rejections, trail *audit.Recorder, r publisher.StoredRejection) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	return s.settle(rejections, ctx, r)
+	record := domain.AuditRecord{Action: s.action, ClientID: auditedID(r.ID)}
+	return trail.Act(ctx, record, func(end *domain.AuditRecord) error {
+		err := s.settle(rejections, ctx, r)
+		if _, skipped := errors.AsType[*publisher.SkippedError](err); skipped {
+			end.Result = domain.AuditSkipped
+		}
+		return err
+	})
 }

@@ -17,6 +17,7 @@ type rejectionsShowCmd struct {
 	Body          bool   `help:"Show the body of the command as well, which is personal data."`
 	JSON          bool   `name:"json" help:"Print a JSON object, with the body in base64."`
 	operatorFlags `embed:"" group:"nats"`
+	auditFlags    `embed:""`
 }
 
 // Help is printed by --help.
@@ -40,6 +41,12 @@ func (c *rejectionsShowCmd) Run(e env) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.Body {
+		read := domain.AuditRecord{Action: domain.AuditRejectionRead, Result: domain.AuditSucceeded, ClientID: auditedID(r.ID)}
+		if err := c.record(e.ctx, nc, read); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return c.printJSON(e, r)

@@ -61,7 +61,7 @@ func TestSecretFiles(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	find := func(file string) (int, string) {
-		status, stdout, stderr := testcluster.RunLine(t, "clients", "find", "--name=a", "--database-url-file", file)
+		status, stdout, stderr := testcluster.RunLine(t, "clients", "find", "--name=a", "--nats-url", s.NATS.URL, "--database-url-file", file)
 		return status, stdout + stderr
 	}
 	for _, mode := range []os.FileMode{0o600, 0o444} {

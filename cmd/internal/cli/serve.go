@@ -15,6 +15,7 @@ type serveCmd struct {
 	databaseFlags `embed:"" group:"database"`
 	streamFlags   `embed:"" group:"streams"`
 	workerFlags   `embed:"" group:"worker"`
+	auditLogFlag  `embed:"" group:"process"`
 }
 
 // Help is printed by --help.
@@ -48,6 +49,7 @@ func (c *serveCmd) options() app.Options {
 			Embedded: app.EmbeddedOptions{Listen: c.NatsListen, ConfigFile: c.NatsConfig, EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		SetUp:  &streams,
+		Audit:  c.auditOptions(),
 		API:    c.listenFlags.options(),
 		Worker: c.workerFlags.options(),
 	}

@@ -26,7 +26,7 @@ func TestEachRoleByEachSubject(t *testing.T) {
 		role    string
 		changes []string // what its rights change
 	}{
-		{"ingress", []string{"CLIENT_COMMANDS end"}},
+		{"ingress", []string{"CLIENT_AUDIT end", "CLIENT_COMMANDS end"}},
 		{"worker", []string{"CLIENT_COMMANDS position of worker", "CLIENT_COMMANDS start", "CLIENT_EVENTS end", "CLIENT_REJECTIONS end", "CLIENT_REJECTIONS start"}},
 		{"mailer", []string{"CLIENT_EVENTS position of mailer"}},
 	} {
@@ -189,11 +189,13 @@ func apiSubjects(t *testing.T) []string {
 	subjects := []string{
 		"client.create." + storedID, "client.create.*", "client.create.>", "client.sync." + storedID, "client.created", "client.erased",
 		"client.rejected." + storedID, "client.rejected.*", "client.replay.mailer", "client.replay.crm", "client.>", ">",
+		"client.audit.client_read", "client.audit.refused", "client.audit.key_added", "client.audit.key_revoked",
+		"client.audit.erase", "client.audit.migrate", "client.audit.other", "client.audit.*", "client.audit.>",
 		"operation.completed." + storedID, "command." + storedID, "command.*", "command.*.*.*.*.*.*", "rejection.*", "rejection.*.*.*.*.*.*",
 		"command." + storedID + ".0190d0c5.0000.7000.8000.000000000000",
 	}
 	for _, template := range apiTemplates(t) {
-		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections} {
+		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit} {
 			names := []string{domain.ConsumerWorker, "mailer", "crm", "attack"}
 			if strings.Contains(template, "DIRECT.GET") {
 				names = nil

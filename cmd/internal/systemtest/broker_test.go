@@ -33,6 +33,11 @@ var rights = map[string][]string{
 	"ingress": {
 		"client.create.*",
 		"client.sync.*",
+		"client.audit.client_read",
+		"client.audit.refused",
+		"client.audit.key_added",
+		"client.audit.key_revoked",
+		"$JS.API.STREAM.INFO.CLIENT_AUDIT",
 		"$JS.API.STREAM.INFO.CLIENT_COMMANDS",
 		"$JS.API.STREAM.INFO.CLIENT_REJECTIONS",
 		"$JS.API.DIRECT.GET.CLIENT_COMMANDS.client.create.ID",
@@ -124,7 +129,7 @@ func startBroker(t *testing.T, main, all map[string]string) *broker {
 	}
 	// As a command, this creates a consumer if its request reaches the server.
 	command := fmt.Sprintf(`{"stream_name":%q,"config":{"name":"attack","ack_policy":"none","mem_storage":true}}`, domain.StreamEvents)
-	for _, subject := range []string{domain.SubjectCreate + storedID, domain.SubjectCreated, domain.SubjectRejected + storedID} {
+	for _, subject := range []string{domain.SubjectCreate + storedID, domain.SubjectCreated, domain.SubjectRejected + storedID, domain.SubjectAudit + string(domain.AuditErase)} {
 		if _, err := b.js.Publish(t.Context(), subject, []byte(command)); err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"clientele/publisher/publishertest"
 	"clientele/store/storetest"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 )
 
@@ -35,13 +36,14 @@ func TestPersonalData(t *testing.T) {
 		p.Ready()
 		return p
 	}
-	ingress, worker := debug("ingress", "--keys-file", keys, "--rate-limit=1000"), debug("worker")
+	auditLog := filepath.Join(t.TempDir(), "audit.log")
+	ingress, worker := debug("ingress", "--keys-file", keys, "--rate-limit=1000", "--audit-log", auditLog), debug("worker")
 	dir := t.TempDir()
-	serve := testcluster.ClienteleWith(t, traces, "serve", "--data-dir", dir, "--log-level=debug", "--keys-file", keys)
+	serve := testcluster.ClienteleWith(t, traces, "serve", "--data-dir", dir, "--log-level=debug", "--keys-file", keys, "--audit-log", auditLog)
 	serve.Ready()
 
 	var problems strings.Builder
-	send := func(api, method, path, body string, headers ...string) {
+	send := func(api, method, path, body string, headers ...string) (status int) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, api+path, strings.NewReader(body))
 		if err != nil {
@@ -63,9 +65,10 @@ func TestPersonalData(t *testing.T) {
 		if answer.Status >= 300 {
 			fmt.Fprintln(&problems, answer.Header, answer.Body)
 		}
+		return answer.Status
 	}
 	good := fmt.Sprintf(testcluster.MarkedClient, "Zqmark")
-	drive := func(api string) {
+	drive := func(api string, id func(caller, key string) uuid.UUID) {
 		t.Helper()
 		post := func(body string, headers ...string) {
 			t.Helper()
@@ -102,13 +105,20 @@ func TestPersonalData(t *testing.T) {
 		post(good, "Authorization", "Bearer zqmark")
 		post(good, "Authorization", "zqmark zqmark")
 		post(good, "Accept", "text/zqmark")
+		publishertest.Eventually(t, "a client is read", func() bool {
+			return send(api, http.MethodGet, "/api/v2/clients/"+id("pipeline", "zqmark").String(), "") == http.StatusOK
+		})
 		for _, path := range []string{"/zqmark", "/api/v2/clients/zqmark", "/api/v2/operations/zqmark?zqmark=zqmark"} {
 			send(api, http.MethodGet, path, "")
 		}
 		send(api, "ZQMARK", "/api/v2/clients", good)
 	}
-	drive(ingress.API())
-	drive(serve.API())
+	inServe, err := testcluster.KeyedIDs(testcluster.JetStream(t, serve.NATSURL()).Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	drive(ingress.API(), s.KeyedID)
+	drive(serve.API(), inServe)
 	publishertest.Eventually(t, "every command is processed", s.Drained)
 
 	// Commands that no ingress published, and one that the database refuses.
@@ -143,10 +153,6 @@ func TestPersonalData(t *testing.T) {
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good)
 
 	// Operators see no personal data without --body.
-	inServe, err := testcluster.KeyedIDs(testcluster.JetStream(t, serve.NATSURL()).Conn())
-	if err != nil {
-		t.Fatal(err)
-	}
 	erased := inServe("pipeline", "zqmark").String()
 	for _, line := range [][]string{
 		{"rejections", "ls", "--nats-url", s.NATS.URL},
@@ -157,11 +163,15 @@ func TestPersonalData(t *testing.T) {
 		{"clients", "find", "--email", "zqmark", "--data-dir", dir},
 		{"clients", "show", erased, "--data-dir", dir},
 		{"clients", "show", erased, "--data-dir", dir, "--json"},
+		{"events", "replay", "--since", "1h", "--yes", "--data-dir", dir},
 		{"erase", "--yes", erased, "--data-dir", dir, "--nats-url", serve.NATSURL()},
+		{"audit", "ls", "--data-dir", dir},
+		{"audit", "ls", "--nats-url", s.NATS.URL, "--json"},
 	} {
 		_, stdout, stderr := testcluster.RunLine(t, line...)
 		fmt.Fprintln(&problems, stdout, stderr)
 	}
+	readAndImport(t, auditLog, dir, ingress.API())
 	var headers strings.Builder
 	marks := slices.Clone(testcluster.Marks)
 	for _, url := range []string{s.NATS.URL, serve.NATSURL()} {
@@ -174,11 +184,17 @@ func TestPersonalData(t *testing.T) {
 			}
 		}
 	}
+	records := auditTrail(t, s.NATS.URL, serve.NATSURL())
 	for _, p := range []*testcluster.Process{ingress, worker, serve} {
 		fmt.Fprintln(&headers, testcluster.Get(t, p.Admin()+"/metrics").Body)
 		p.Stop()
 	}
+	copied, err := os.ReadFile(auditLog)
+	if err != nil {
+		t.Fatal(err)
+	}
 	written := map[string]string{
+		"the audit trail": records, "the audit log": string(copied),
 		"the ingress's output, spans too": ingress.Output(), "the worker's output": worker.Output(), "serve's output": serve.Output(),
 		"nats-server's output": s.NATS.Output(), "problem documents and commands' output": problems.String(), "subjects, headers and metrics": headers.String(),
 	}
@@ -187,6 +203,12 @@ func TestPersonalData(t *testing.T) {
 			t.Error("there are no spans: the test checks nothing")
 		}
 	}
+	searchMarks(t, marks, written)
+}
+
+// searchMarks fails the test if one of the texts has a mark, or is empty.
+func searchMarks(t *testing.T, marks []string, written map[string]string) {
+	t.Helper()
 	for where, text := range written {
 		if len(text) == 0 {
 			t.Errorf("nothing in %s: the test checks nothing", where)
@@ -198,6 +220,35 @@ func TestPersonalData(t *testing.T) {
 			}
 		}
 	}
+}
+
+// readAndImport runs commands that print personal data, and record none.
+func readAndImport(t *testing.T, auditLog, dir, api string) {
+	t.Helper()
+	for _, line := range [][]string{
+		{"clients", "find", "--name", "Zqmark", "--body", "--data-dir", dir},
+		{"events", "tail", "--since", "1h", "--json", "--no-follow", "--id", "zqmark", "--data-dir", dir},
+		{"import", "zqmark.csv", "--url", api},
+	} {
+		testcluster.RunLine(t, append(line, "--audit-log", auditLog)...)
+	}
+}
+
+// auditTrail returns the audit trails of servers, which have the actions of TestPersonalData.
+func auditTrail(t *testing.T, urls ...string) string {
+	t.Helper()
+	var records strings.Builder
+	for _, url := range urls {
+		for _, msg := range testcluster.Messages(t, url, domain.StreamAudit) {
+			fmt.Fprintln(&records, msg.Subject, msg.Header, string(msg.Data))
+		}
+	}
+	for _, action := range []domain.AuditAction{domain.AuditClientRead, domain.AuditRefused, domain.AuditRejectionRetry, domain.AuditClientFind, domain.AuditErase} {
+		if !strings.Contains(records.String(), domain.SubjectAudit+string(action)) {
+			t.Errorf("the audit trail has no %s: the test checks nothing", action)
+		}
+	}
+	return records.String()
 }
 
 // TestErase checks that nothing of an erased client is left on the disk of serve, and that another client is untouched.

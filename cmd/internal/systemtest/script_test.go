@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"answers":    scriptAnswers,
 			"eventually": scriptEventually,
+			"get":        scriptGet,
 			"keep":       scriptKeep,
 			"publish":    scriptPublish,
 		},
@@ -70,6 +71,21 @@ func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
 	until(ts, args[0], func() bool {
 		return ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout"))
 	})
+}
+
+// scriptGet reads a URL, which must answer 200, with the key in a file: [!] get URL [FILE].
+func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
+	r, err := http.NewRequest(http.MethodGet, args[0], http.NoBody)
+	ts.Check(err)
+	if len(args) > 1 {
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[1])))
+	}
+	response, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer response.Body.Close()
+	if (response.StatusCode == http.StatusOK) == neg {
+		ts.Fatalf("%s: %s", args[0], response.Status)
+	}
 }
 
 // scriptKeep stores the submatch of a regular expression in the last output as a variable: keep ID '([0-9a-f-]{36})'.

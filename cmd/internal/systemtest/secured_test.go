@@ -102,7 +102,7 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"rejections", "ls"}, operator...)...); status != cli.ExitOK {
 		t.Errorf("%d: %s%s", status, stdout, stderr)
 	}
-	if status, stdout, stderr := testcluster.RunLine(t, "clients", "find", "--name", "Smith Jane", "--database-url", f.DatabaseURL("operator")); status != cli.ExitOK || !strings.Contains(stdout, id) {
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"clients", "find", "--name", "Smith Jane"}, f.Flags("operator", "operator")...)...); status != cli.ExitOK || !strings.Contains(stdout, id) {
 		t.Errorf("find: %d: %s%s", status, stdout, stderr)
 	}
 	holdsAndExports(t, f, id)

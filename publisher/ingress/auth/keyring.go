@@ -27,14 +27,17 @@ type KeyringConfig struct {
 	Path string
 	// Grace is how long the keys remain valid after the file can no longer be read. It may have been changed to revoke one of them.
 	Grace time.Duration
+	// Changed, unless it is nil, is called with each key that a changed file adds or no longer has.
+	Changed func(key Key, added bool)
 	// Metrics is where the keyring registers its metrics, or nil.
 	Metrics prometheus.Registerer
 }
 
 // Keyring authenticates callers by the keys in a file.
 type Keyring struct {
-	path  string
-	grace time.Duration
+	path    string
+	grace   time.Duration
+	changed func(key Key, added bool)
 
 	mu      sync.RWMutex
 	content []byte         // of the file when it was last read
@@ -61,7 +64,7 @@ func (e *StaleError) expired() bool { return !time.Now().Before(e.Until) }
 
 // NewKeyring returns a keyring without keys. Call Load to read the file.
 func NewKeyring(cfg KeyringConfig) *Keyring {
-	k := &Keyring{path: cfg.Path, grace: cfg.Grace}
+	k := &Keyring{path: cfg.Path, grace: cfg.Grace, changed: cfg.Changed}
 	promauto.With(cfg.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: MetricStale, Help: "How long the keys file has been unreadable; 0 while it can be read.",
 	}, func() float64 { return k.staleFor().Seconds() })
@@ -115,11 +118,30 @@ func (k *Keyring) Load() (changed bool, err error) {
 	if k.keys != nil && bytes.Equal(content, k.content) {
 		return false, nil
 	}
+	before := k.keys
 	k.content, k.keys = content, make(map[string]Key, len(keys))
 	for _, key := range keys {
 		k.keys[key.ID] = key
 	}
+	k.report(before)
 	return true, nil
+}
+
+// report calls changed with the keys that differ from those before, which are nil at the start.
+func (k *Keyring) report(before map[string]Key) {
+	if k.changed == nil || before == nil {
+		return
+	}
+	for id, key := range k.keys {
+		if old, existed := before[id]; !existed || old.String() != key.String() {
+			k.changed(key, true)
+		}
+	}
+	for id, key := range before {
+		if _, exists := k.keys[id]; !exists {
+			k.changed(key, false)
+		}
+	}
 }
 
 // Ready returns a *StaleError if the file could not be read at the last attempt.
@@ -159,7 +181,6 @@ func (k *Keyring) Authenticate(_ context.Context, token string) (Caller, error) 
 	if err != nil || !same || key.Expired(time.Now()) {
 		return Caller{}, ErrInvalidToken
 	}
-	caller := key.Caller
-	caller.KeyID = id
-	return caller, nil
+	key.KeyID = key.ID
+	return key.Caller, nil
 }
