@@ -53,6 +53,7 @@ type api struct {
 	audit   Audit
 	logger  zerolog.Logger
 
+	waiting  waiting
 	stopping <-chan struct{}
 }
 

@@ -19,9 +19,7 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 		problemNotFound.write(w, "there is no operation with this id")
 		return
 	}
-	preference := parsePrefer(r.Header)
-	preference.setHeaders(w.Header())
-	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
