@@ -88,6 +88,14 @@ faults: ## Inject random faults and check that nothing is lost; FAULTS_MINUTES=4
 	FAULTS_MINUTES=$(FAULTS_MINUTES) FAULTS_RUNS=$(FAULTS_RUNS) FAULTS_SEED=$(FAULTS_SEED) \
 		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/internal/faulttest
 
+# The number of commands at each step of an upgrade.
+UPGRADE_COMMANDS := 100
+
+.PHONY: upgrade
+upgrade: ## Upgrade from release 0.1, and to a next one, and back, under load; UPGRADE_COMMANDS=100. Requires the git history
+	.ci/install postgres
+	UPGRADE_COMMANDS=$(UPGRADE_COMMANDS) go test -tags faults -count=1 -timeout 20m -v -run TestUpgrade ./cmd/internal/faulttest
+
 .PHONY: powerloss
 powerloss: ## Simulate power loss and disk failure under serve; requires root on Linux
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/internal/faulttest

@@ -19,7 +19,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
 )
 
 // system is a server with Clientele's streams and consumer, and a store.
@@ -49,11 +48,11 @@ func newSystem(t testing.TB) *system {
 	return &system{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err), file: file}
 }
 
-// worker returns a worker that is not running. It uses the store and the outcomes of the system, unless cfg has others.
+// worker returns a worker that is not running. It uses the store and the outcomes of the system, unless cfg has others. Without a
+// log in cfg, it logs nothing: the zero logger discards.
 func (s *system) worker(cfg consumer.Config) *consumer.Worker {
 	s.t.Helper()
 	cfg.Conn = s.nc
-	cfg.Log = zerolog.Nop()
 	if cfg.Store == nil {
 		cfg.Store = s.store
 	}

@@ -34,14 +34,15 @@ type Store interface {
 
 	Eraser
 
-	// Ready returns nil if the database answers and has the schema of this program, or a *SchemaError if it has another schema.
+	// Ready returns nil if the database answers and this program can use its schema, or else a *SchemaError. Programs can use newer
+	// schemas that only add to theirs.
 	Ready(ctx context.Context) error
 
 	// Writable returns the error of Ready, or one that says why Create may not store clients.
 	Writable(ctx context.Context) error
 
-	// Migrate migrates the schema to this program's version and returns the versions before and after. It returns a *SchemaError
-	// if the schema is newer. Several programs may call it at once.
+	// Migrate migrates the schema to this program's version or leaves a newer one, and returns the versions before and after. It
+	// returns a *SchemaError if this program cannot use the newer schema. Several programs may call it at once.
 	Migrate(ctx context.Context) (from, to int64, err error)
 
 	// Close waits for calls in progress and closes the connections.

@@ -68,7 +68,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	handle("/api/v2/clients", methods{http.MethodPost: m.allow(a.create, auth.ScopeWrite)})
 	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(a.client, auth.ScopeRead)})
 	// A caller that creates clients may also see the outcomes, see lookUp.
-	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.operation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
 	servePages(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

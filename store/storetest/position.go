@@ -32,7 +32,7 @@ func (s suite) positionOfAFilledDatabase(t *testing.T) {
 	st := open(t, db)
 	migrate(t, st)
 	create(t, st, newClient())
-	for _, statement := range []string{`DROP TABLE redo_position`, `DELETE FROM clientele_schema WHERE version_id > 4`} {
+	for _, statement := range []string{`DROP TABLE redo_position`, `DELETE FROM clientele_migrations WHERE version_id > 4`} {
 		if err := db.Exec(statement); err != nil {
 			t.Fatal(err)
 		}
