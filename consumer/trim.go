@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 const (
@@ -67,7 +65,7 @@ func (t trimmer) trim(ctx context.Context) error {
 		return nil
 	}
 	if log.State.Bytes < uint64(log.Config.MaxBytes)/100*historyShare {
-		young, err := t.firstSince(ctx, time.Now().Add(-t.history))
+		young, err := FirstSince(ctx, t.js, domain.StreamCommands, time.Now().Add(-t.history))
 		if err != nil {
 			return err
 		}
@@ -82,23 +80,4 @@ func (t trimmer) trim(ctx context.Context) error {
 	t.trimmed.Add(float64(keep - log.State.FirstSeq))
 	t.log.Debug().Uint64("below", keep).Msg("trimmed the command log")
 	return nil
-}
-
-// firstSince returns the sequence of the first command that arrived then or later, or the greatest sequence if none did.
-func (t trimmer) firstSince(ctx context.Context, since time.Time) (uint64, error) {
-	const none = 1<<64 - 1
-	msgs, err := jetstreamext.GetBatch(ctx, t.js, domain.StreamCommands, 1, jetstreamext.GetBatchStartTime(since))
-	if err != nil {
-		return 0, fmt.Errorf("find the oldest command of the history: %w", err)
-	}
-	for msg, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return none, nil
-		}
-		if err != nil {
-			return 0, fmt.Errorf("find the oldest command of the history: %w", err)
-		}
-		return msg.Sequence, nil
-	}
-	return 0, errors.New("find the oldest command of the history: no response in time")
 }

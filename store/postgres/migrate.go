@@ -18,7 +18,7 @@ var migrations embed.FS
 
 const (
 	// schemaVersion is the version of the newest file in migrations.
-	schemaVersion = 4
+	schemaVersion = 5
 	// migrationLock is the key of the advisory lock that a migration holds. The number is arbitrary, but must not change.
 	migrationLock = 0x636c69656e74656c
 	// unlockTimeout bounds the wait for an unreachable server at the end of a migration.
