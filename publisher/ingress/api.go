@@ -54,6 +54,7 @@ type api struct {
 	audit   Audit
 	logger  zerolog.Logger
 
+	waiting  waiting
 	stopping <-chan struct{}
 }
 

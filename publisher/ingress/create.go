@@ -40,11 +40,9 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	command.KeyID = call.caller.KeyID
-	preference := parsePrefer(r.Header)
-	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -55,7 +53,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		a.failCommand(w, r, accepted.operation, err)
 		return
 	}
-	if preference.wait > 0 {
+	if waiter.waits() {
 		if accepted.client != nil {
 			created(w, *accepted.client)
 			return

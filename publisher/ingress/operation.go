@@ -20,9 +20,7 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	o := operation{id, r.URL.Query().Get("request")}
-	preference := parsePrefer(r.Header)
-	preference.setHeaders(w.Header())
-	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
