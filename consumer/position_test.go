@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"clientele/consumer"
+	"clientele/consumer/redo"
 	"clientele/domain"
 
 	"github.com/google/uuid"
@@ -18,7 +19,7 @@ import (
 func (s *system) follow() string {
 	s.t.Helper()
 	var log bytes.Buffer
-	f, err := consumer.NewFollower(consumer.FollowerConfig{Conn: s.nc, Store: s.store, Log: zerolog.New(&log)})
+	f, err := redo.NewFollower(redo.FollowerConfig{Conn: s.nc, Store: s.store, Log: zerolog.New(&log)})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"clientele/consumer/direct"
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -65,7 +66,7 @@ func (t trimmer) trim(ctx context.Context) error {
 		return nil
 	}
 	if log.State.Bytes < uint64(log.Config.MaxBytes)/100*historyShare {
-		young, err := FirstSince(ctx, t.js, domain.StreamCommands, time.Now().Add(-t.history))
+		young, err := direct.FirstSince(ctx, t.js, domain.StreamCommands, time.Now().Add(-t.history))
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
+	"clientele/consumer/redo"
 	"clientele/publisher"
 )
 
@@ -60,7 +61,7 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 	if err != nil {
 		return nil, err
 	}
-	follower, err := consumer.NewFollower(consumer.FollowerConfig{Conn: b.conn, Store: b.db, Log: p.Log, Metrics: p.Metrics})
+	follower, err := redo.NewFollower(redo.FollowerConfig{Conn: b.conn, Store: b.db, Log: p.Log, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
 	}

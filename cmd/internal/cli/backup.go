@@ -11,7 +11,7 @@ import (
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/backup"
 	"clientele/cmd/internal/process"
-	"clientele/cmd/internal/redo"
+	"clientele/cmd/internal/repair"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -165,7 +165,7 @@ func (p *copyProgress) end() {
 
 // isCounted reports whether the progress of a part is a number of things, not of bytes.
 func isCounted(part string) bool {
-	return slices.Contains([]string{backup.Clients, "check " + backup.Clients, redo.PartEvents, redo.PartCommands}, part)
+	return slices.Contains([]string{backup.Clients, "check " + backup.Clients, repair.PartEvents, repair.PartCommands}, part)
 }
 
 func amount(part string, done, total int64) string {

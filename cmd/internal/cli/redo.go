@@ -3,7 +3,7 @@ package cli
 import (
 	"fmt"
 
-	"clientele/cmd/internal/redo"
+	"clientele/cmd/internal/repair"
 	"clientele/domain"
 )
 
@@ -40,13 +40,13 @@ func (c *redoCmd) Run(e env) error {
 	}
 	defer closeAll()
 	progress := newCopyProgress(e.stderr)
-	cfg := redo.Config{Conn: nc, Store: db, DryRun: c.DryRun, Progress: progress.show}
+	cfg := repair.Config{Conn: nc, Store: db, DryRun: c.DryRun, Progress: progress.show}
 	if c.Since.isSet() {
 		cfg.Since = c.Since.past()
 	}
-	var done redo.Result
+	var done repair.Result
 	run := func() (err error) {
-		done, err = redo.Run(e.ctx, cfg)
+		done, err = repair.Run(e.ctx, cfg)
 		progress.end()
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *redoCmd) Run(e env) error {
 	return err
 }
 
-func (c *redoCmd) print(e env, done redo.Result) {
+func (c *redoCmd) print(e env, done repair.Result) {
 	stored, published := "stored again", "published"
 	if c.DryRun {
 		stored, published = "missing", "missing"

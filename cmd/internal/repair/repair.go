@@ -1,13 +1,14 @@
-// Package redo repairs a system whose database or events stream has lost what was committed: it makes clients again from events and
+// Package repair repairs a system whose database or events stream has lost what was committed: it makes clients again from events and
 // commands, and events from clients.
-package redo
+package repair
 
 import (
 	"context"
 	"fmt"
 	"time"
 
-	"clientele/consumer"
+	"clientele/consumer/direct"
+	"clientele/consumer/redo"
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/store"
@@ -108,7 +109,7 @@ func (j *job) window(ctx context.Context, name string) (first, last uint64, maxA
 	info := stream.CachedInfo()
 	first = max(info.State.FirstSeq, 1)
 	if !j.Since.IsZero() {
-		if first, err = consumer.FirstSince(ctx, j.js, name, j.Since); err != nil {
+		if first, err = direct.FirstSince(ctx, j.js, name, j.Since); err != nil {
 			return 0, 0, 0, err
 		}
 	}
@@ -125,11 +126,11 @@ func (j *job) events(ctx context.Context) error {
 	if oldest := time.Now().Add(-maxAge); maxAge > 0 && oldest.After(j.kept) {
 		j.kept = oldest
 	}
-	redo := consumer.Redo{
+	lost := redo.Redo{
 		JS: j.js, Store: j.Store, DryRun: j.DryRun, Progress: j.progress(PartEvents),
 		Seen: func(id uuid.UUID) { j.seen[id] = true },
 	}
-	done, err := redo.Run(ctx, first, last)
+	done, err := lost.Run(ctx, first, last)
 	j.Events, j.FromEvents, j.Unreadable, j.Erased = done.Events, done.Restored, done.Unreadable, done.Erased
 	return err
 }
@@ -147,7 +148,7 @@ func (j *job) commands(ctx context.Context) error {
 	last = min(last, floor)
 	progress := j.progress(PartCommands)
 	for begin := first; first <= last; {
-		msgs, err := consumer.Read(ctx, j.js, domain.StreamCommands, first)
+		msgs, err := direct.Read(ctx, j.js, domain.StreamCommands, first)
 		if err != nil || len(msgs) == 0 {
 			return err
 		}

@@ -1,4 +1,5 @@
-package consumer
+// Package direct reads messages of streams by direct gets: without a consumer, from any server that has the stream.
+package direct
 
 import (
 	"context"
@@ -41,8 +42,8 @@ func read(ctx context.Context, js jetstream.JetStream, stream string, n int, fro
 	return collectAll(stream)(jetstreamext.GetBatch(ctx, js, stream, n, from))
 }
 
-// lastOf returns the last messages of those of the subjects, at most 1,024, that have one.
-func lastOf(ctx context.Context, js jetstream.JetStream, stream string, subjects []string) ([]*jetstream.RawStreamMsg, error) {
+// Last returns the last messages of those of the subjects, at most 1,024, that have one.
+func Last(ctx context.Context, js jetstream.JetStream, stream string, subjects []string) ([]*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return collectAll(stream)(jetstreamext.GetLastMsgsFor(ctx, js, stream, subjects))

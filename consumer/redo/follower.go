@@ -1,4 +1,4 @@
-package consumer
+package redo
 
 import (
 	"context"
@@ -17,8 +17,11 @@ import (
 // positionInterval is how often a worker looks whether its database has lost clients.
 const positionInterval = time.Second
 
+// lookUpTimeout bounds the look-up of the end of the stream.
+const lookUpTimeout = 2 * time.Second
+
 // Follower keeps the position of the database on the events stream, and stores clients again that the database has lost. Run one
-// beside each Worker.
+// beside each worker.
 //
 // A worker stores a client before it publishes its event. So if the last event has the sequence n, the database has all clients up
 // to n, and the follower stores n as the position in that same database. A database that loses its last transactions loses the later
@@ -26,7 +29,7 @@ const positionInterval = time.Second
 // have to be checked.
 type Follower struct {
 	js       jetstream.JetStream
-	store    RedoStore
+	store    Store
 	log      zerolog.Logger
 	restored prometheus.Counter
 
@@ -36,7 +39,7 @@ type Follower struct {
 // FollowerConfig configures NewFollower.
 type FollowerConfig struct {
 	Conn  *nats.Conn
-	Store RedoStore
+	Store Store
 	Log   zerolog.Logger
 	// Metrics is where the follower registers its metrics, or nil.
 	Metrics prometheus.Registerer
@@ -102,7 +105,7 @@ func (f *Follower) Follow(ctx context.Context) error {
 
 // end returns the identity of the events stream and the sequence of its last event.
 func (f *Follower) end(ctx context.Context) (identity string, last int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
 	stream, err := f.js.Stream(ctx, domain.StreamEvents)
 	if err != nil {

@@ -1,17 +1,20 @@
-package consumer
+// Package redo stores clients again that a database has lost, from the events of the stream.
+package redo
 
 import (
 	"context"
 
+	"clientele/consumer/direct"
 	"clientele/domain"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// RedoStore is the part of a store that Redo uses.
-type RedoStore interface {
-	Store
+// Store is the part of a store that this package uses.
+type Store interface {
+	// Create stores the clients whose ids are free and not erased; result i belongs to client i.
+	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 	// Position returns the position that SetPosition stored last in the database, and the server that is behind the connection now.
 	Position(ctx context.Context) (p domain.Position, server string, err error)
 	// SetPosition stores a position unless another server than that of the position is behind the connection. It reports whether it did.
@@ -27,7 +30,7 @@ type RedoStore interface {
 // client has neither a row nor a tombstone is of a lost client.
 type Redo struct {
 	JS    jetstream.JetStream
-	Store RedoStore
+	Store Store
 	// DryRun only counts.
 	DryRun bool
 	// Seen, if not nil, is called with the client of each event.
@@ -36,8 +39,8 @@ type Redo struct {
 	Progress func(done, total uint64)
 }
 
-// Redone counts what Redo found.
-type Redone struct {
+// Result counts what Redo found.
+type Result struct {
 	// Events is the number of client.created events.
 	Events int
 	// Restored is the number of clients that were missing, and are stored again.
@@ -49,10 +52,10 @@ type Redone struct {
 }
 
 // Run reads the events from the sequence first to the sequence last. It is safe to repeat, and while workers run.
-func (r Redo) Run(ctx context.Context, first, last uint64) (done Redone, err error) {
+func (r Redo) Run(ctx context.Context, first, last uint64) (done Result, err error) {
 	begin := first
 	for first <= last {
-		msgs, err := Read(ctx, r.JS, domain.StreamEvents, first)
+		msgs, err := direct.Read(ctx, r.JS, domain.StreamEvents, first)
 		if err != nil {
 			return done, err
 		}
@@ -71,7 +74,7 @@ func (r Redo) Run(ctx context.Context, first, last uint64) (done Redone, err err
 }
 
 // batch stores the lost clients of a batch of events.
-func (r Redo) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg, last uint64, done *Redone) error {
+func (r Redo) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg, last uint64, done *Result) error {
 	clients := make(map[uuid.UUID]domain.Client, len(msgs))
 	var ids, erased []uuid.UUID
 	for _, msg := range msgs {
@@ -105,7 +108,7 @@ func (r Redo) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg, last ui
 }
 
 // restore stores the clients whose ids are free.
-func (r Redo) restore(ctx context.Context, ids []uuid.UUID, clients map[uuid.UUID]domain.Client, done *Redone) error {
+func (r Redo) restore(ctx context.Context, ids []uuid.UUID, clients map[uuid.UUID]domain.Client, done *Result) error {
 	free, err := r.Store.Free(ctx, ids)
 	if err != nil || len(free) == 0 {
 		return err
@@ -138,7 +141,7 @@ func (r Redo) addCallers(ctx context.Context, clients []domain.Client) error {
 		subjects[i] = domain.SubjectCreate + clients[i].ID.String()
 		index[subjects[i]] = &clients[i]
 	}
-	msgs, err := lastOf(ctx, r.JS, domain.StreamCommands, subjects)
+	msgs, err := direct.Last(ctx, r.JS, domain.StreamCommands, subjects)
 	for _, msg := range msgs {
 		header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
 		if client := index[msg.Subject]; err == nil && client != nil {
@@ -149,7 +152,7 @@ func (r Redo) addCallers(ctx context.Context, clients []domain.Client) error {
 }
 
 // findErased adds the ids whose erasure the database has lost.
-func (r Redo) findErased(ctx context.Context, ids []uuid.UUID, done *Redone) error {
+func (r Redo) findErased(ctx context.Context, ids []uuid.UUID, done *Result) error {
 	free, err := r.Store.Free(ctx, ids)
 	if err != nil {
 		return err
