@@ -100,8 +100,10 @@ func TestDashboardAndAlerts(t *testing.T) {
 	testcluster.NewKey(t, keys, "crm", "clients:read")
 	keyed := testcluster.Clientele(t, "ingress", append([]string{"--keys-file", keys}, s.Flags...)...)
 	keyed.Ready()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
+	serve.Ready()
 	shown := testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body +
-		testcluster.Get(t, keyed.Admin()+"/metrics").Body
+		testcluster.Get(t, keyed.Admin()+"/metrics").Body + testcluster.Get(t, serve.Admin()+"/metrics").Body
 	have := map[string]bool{"up": true} // from Prometheus
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(shown, -1) {
 		have[match[1]] = true
