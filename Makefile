@@ -88,9 +88,25 @@ faults: ## Inject random faults and check that nothing is lost; FAULTS_MINUTES=4
 	FAULTS_MINUTES=$(FAULTS_MINUTES) FAULTS_RUNS=$(FAULTS_RUNS) FAULTS_SEED=$(FAULTS_SEED) \
 		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/internal/faulttest
 
+# The number of commands at each step of an upgrade.
+UPGRADE_COMMANDS := 100
+
+.PHONY: upgrade
+upgrade: ## Upgrade from release 0.1, and to a next one, and back, under load; UPGRADE_COMMANDS=100. Requires the git history
+	.ci/install postgres
+	UPGRADE_COMMANDS=$(UPGRADE_COMMANDS) go test -tags faults -count=1 -timeout 20m -v -run TestUpgrade ./cmd/internal/faulttest
+
 .PHONY: powerloss
 powerloss: ## Simulate power loss and disk failure under serve; requires root on Linux
 	go test -tags faults -count=1 -timeout 20m -v -run 'TestPowerLoss|TestDisk' ./cmd/internal/faulttest
+
+# time waits until each nats-server has taken its snapshots, up to 3 minutes; load makes them take snapshots earlier.
+FORENSICS_BY := time
+
+.PHONY: forensics
+forensics: ## Search raw disks for an erased client; FORENSICS_BY=time|load. Requires root on Linux
+	.ci/install postgres
+	FORENSICS_BY=$(FORENSICS_BY) go test -tags faults -count=1 -timeout 20m -v -run TestForensics ./cmd/internal/faulttest
 
 # go test fuzzes one target at a time, so the targets are listed first. Each runs for FUZZ_TIME. By default, Go would spend up to a
 # minute of it on minimizing one input. Killed fuzzing processes leave files in a temporary directory, which is removed at the end.

@@ -46,13 +46,14 @@ type processor struct {
 	tracing  tracing
 	retrier  retrier
 	inFlight *inFlight
+	newer    newerRules
 }
 
 // process stores the clients of a batch of commands, publishes the outcomes and acknowledges the commands. The batch was
 // requested at the time since. If the context ends while the database or the streams are unavailable, process returns the
 // commands to the log. If another worker may have them by now, it publishes nothing and leaves them to that worker.
 func (p processor) process(ctx context.Context, msgs []jetstream.Msg, since time.Time) {
-	if len(msgs) == 0 {
+	if msgs = p.newer.leave(msgs); len(msgs) == 0 {
 		return
 	}
 	lease, release := p.inFlight.add(msgs, since)
@@ -114,7 +115,11 @@ func (p processor) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, 
 	clients := make([]domain.Client, 0, len(msgs))
 	indices := make([]int, 0, len(msgs)) // of the clients in msgs
 	for i, msg := range msgs {
-		command, err := domain.CommandMessage{Subject: msg.Subject(), Header: msg.Headers(), Body: msg.Data()}.Decode()
+		var command domain.CreateClient
+		err := recovered(p.log, func() (err error) {
+			command, err = domain.CommandMessage{Subject: msg.Subject(), Header: msg.Headers(), Body: msg.Data()}.Decode()
+			return err
+		})
 		if err != nil {
 			verdicts[i] = reject(err)
 			continue
@@ -132,8 +137,8 @@ func (p processor) judge(ctx context.Context, msgs []jetstream.Msg) ([]verdict, 
 	return verdicts, nil
 }
 
-// create stores the clients and retries until it can. If the database refuses a batch for its content, create halves it: that
-// isolates the unstorable client and stores the others.
+// create stores the clients and retries until it can. If the database refuses a batch for its content, or the code panics at it, create
+// halves the batch: that isolates the client and stores the others.
 func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdict, error) {
 	if len(clients) == 0 {
 		return nil, nil
@@ -146,9 +151,12 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 		defer cancel()
 		began := time.Now()
 		var err error
-		results, err = p.store.Create(ctx, clients)
+		err = recovered(p.log, func() (err error) {
+			results, err = p.store.Create(ctx, clients)
+			return err
+		})
 		p.metrics.create.Observe(time.Since(began).Seconds())
-		if domain.CodeOf(err) == domain.CodeUnstorable {
+		if code := domain.CodeOf(err); code == domain.CodeUnstorable || code == domain.CodeUndecodable {
 			refusal, err = err, nil
 		}
 		return err
@@ -157,11 +165,7 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 	case err != nil:
 		return nil, err
 	case refusal == nil:
-		verdicts := make([]verdict, len(clients))
-		for i, r := range results {
-			verdicts[i] = decide(r)
-		}
-		return verdicts, nil
+		return p.decideAll(results), nil
 	case len(clients) == 1:
 		return []verdict{reject(refusal)}, nil
 	}
@@ -174,6 +178,16 @@ func (p processor) create(ctx context.Context, clients []domain.Client) ([]verdi
 	return append(first, second...), err
 }
 
+func (p processor) decideAll(results []domain.CreateResult) []verdict {
+	verdicts := make([]verdict, len(results))
+	for i, r := range results {
+		if err := recovered(p.log, func() error { verdicts[i] = decide(r); return nil }); err != nil {
+			verdicts[i] = reject(err)
+		}
+	}
+	return verdicts
+}
+
 // publish puts the events and rejections of a judged batch on disk and retries until it can, or until the lease lapses.
 func (p processor) publish(ctx context.Context, lease *lease, verdicts []verdict, spans spans) error {
 	var events []domain.Event
@@ -183,12 +197,8 @@ func (p processor) publish(ctx context.Context, lease *lease, verdicts []verdict
 			rejections = append(rejections, rejection(lease.msgs[i], v))
 			continue
 		}
-		event, err := domain.NewEvent(v.client)
-		if err != nil {
-			return err
-		}
-		event.Traceparent = spans.traceparent(ctx, i)
-		events = append(events, event)
+		v.event.Traceparent = spans.traceparent(ctx, i)
+		events = append(events, v.event)
 	}
 	if err := p.publishInTime(ctx, lease, attemptEvents, func() error { return p.outcomes.PublishEvents(events) }); err != nil {
 		return err

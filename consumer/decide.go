@@ -8,7 +8,7 @@ import (
 
 // verdict is the decision on a command: publish the event of its client, or, with a reason, reject the command.
 type verdict struct {
-	client     domain.Client
+	event      domain.Event
 	reason     domain.Code
 	violations []domain.Violation
 }
@@ -21,9 +21,13 @@ func decide(result domain.CreateResult) verdict {
 		return reject(domain.Errorf(domain.CodeKeyReused, "a client created from a different command has this id"))
 	case domain.Erased:
 		return reject(domain.Errorf(domain.CodeErased, "the client with this id was erased"))
-	default:
-		return verdict{client: result.Client}
+	case domain.Created, domain.Replayed:
 	}
+	event, err := domain.NewEvent(result.Client)
+	if err != nil {
+		return reject(domain.Errorf(domain.CodeUndecodable, "the event cannot be encoded: %w", err))
+	}
+	return verdict{event: event}
 }
 
 // reject returns the verdict for an error with a code.

@@ -12,7 +12,7 @@ import (
 // Decide returns the reason why a result is a rejection, or "".
 func Decide(r domain.CreateResult) (domain.Client, domain.Code) {
 	v := decide(r)
-	return v.client, v.reason
+	return v.event.Client, v.reason
 }
 
 // Fetch and Work are the two steps of a lane, for tests that act between them.

@@ -23,6 +23,7 @@ type metrics struct {
 	rejections   *prometheus.CounterVec
 	redeliveries prometheus.Counter
 	lapsed       prometheus.Counter
+	newer        prometheus.Counter
 	retries      *prometheus.CounterVec
 	trimmed      prometheus.Counter
 }
@@ -51,6 +52,10 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		lapsed: with.NewCounter(prometheus.CounterOpts{
 			Name: "clientele_worker_lapsed_commands_total",
 			Help: "Commands that may have been delivered to another worker, because this one was stopped or disconnected for longer than the ack wait.",
+		}),
+		newer: with.NewCounter(prometheus.CounterOpts{
+			Name: "clientele_worker_newer_commands_total",
+			Help: "Deliveries of commands that this worker left to a newer one, because they were accepted under newer rules.",
 		}),
 		retries: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "clientele_worker_retries_total", Help: "Failed attempts that the worker retries, by kind of attempt.",

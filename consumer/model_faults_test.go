@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -16,6 +17,9 @@ import (
 // unstorableName is the last name of valid clients that the store refuses.
 const unstorableName = "Unstorable"
 
+// panickingName is the last name of valid clients that make the store panic.
+const panickingName = "Panicking"
+
 // variants are the possible commands of an id. Those with the same last name describe the same client.
 var variants = []struct {
 	name   string
@@ -26,6 +30,7 @@ var variants = []struct {
 	{name: "Bob"},
 	{name: "Cid"},
 	{name: unstorableName, reason: domain.CodeUnstorable},
+	{name: panickingName, reason: domain.CodeUndecodable},
 	{name: strings.Repeat("x", 256), reason: domain.CodeInvalid},
 	{name: "Ada", reason: domain.CodeUndecodable, change: func(msg *nats.Msg) { // a forgery
 		msg.Header.Set(domain.HeaderFingerprint, strings.Repeat("0", 64))
@@ -75,15 +80,12 @@ type faults struct {
 
 var errAway = errors.New("the connection was lost")
 
-// crashed is the panic value of a worker that must die.
-type crashed struct{}
-
 // die ends the worker if it must die after this call.
 func (f *faults) die(call string) {
 	if f.crash == call {
 		f.crash = ""
 		f.gaveUp = true
-		panic(crashed{})
+		runtime.Goexit()
 	}
 }
 
@@ -117,7 +119,8 @@ func (f *faults) strike(call string, n int) (effective int, err error) {
 	}
 }
 
-// Create calls the store, which stores all or nothing. It gives clients with unstorableName a date that every database refuses.
+// Create calls the store, which stores all or nothing. It gives clients with unstorableName a date that every
+// database refuses, and panics at those with panickingName.
 func (f *faults) Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
 	effective, failure := f.strike(callStore, len(clients))
 	if effective < len(clients) {
@@ -125,8 +128,14 @@ func (f *faults) Create(ctx context.Context, clients []domain.Client) ([]domain.
 	}
 	handed := slices.Clone(clients)
 	for i := range handed {
-		if handed[i].LastName == unstorableName {
+		switch handed[i].LastName {
+		case unstorableName:
 			handed[i].DOB = new("2024-02-30")
+		case panickingName:
+			if failure != nil {
+				return nil, failure
+			}
+			panic(panickingName)
 		}
 	}
 	results, err := f.store.Create(ctx, handed)

@@ -276,16 +276,15 @@ func (m *model) carry(t *rapid.T, msgs []jetstream.Msg) {
 	m.look(t, hand)
 }
 
-// attempt processes a batch and reports whether the worker died.
+// attempt processes a batch and reports whether the worker died. A worker that dies ends its goroutine: it recovers from a panic.
 func (m *model) attempt(ctx context.Context, msgs []jetstream.Msg) (died bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			if r != any(crashed{}) {
-				panic(r)
-			}
-			died = true
-		}
+	died = true
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.worker.Work(ctx, msgs)
+		died = false
 	}()
-	m.worker.Work(ctx, msgs)
-	return false
+	<-done
+	return died
 }

@@ -19,7 +19,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
 )
 
 // system is a server with Clientele's streams and consumer, and a store.
@@ -29,6 +28,7 @@ type system struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	store  store.Store
+	file   string // of the store
 }
 
 func newSystem(t testing.TB) *system {
@@ -43,15 +43,16 @@ func newSystem(t testing.TB) *system {
 	if err := consumer.Migrate(ctx, js); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
-	return &system{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err)}
+	file := filepath.Join(t.TempDir(), "test.db")
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: file})
+	return &system{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err), file: file}
 }
 
-// worker returns a worker that is not running. It uses the store and the outcomes of the system, unless cfg has others.
+// worker returns a worker that is not running. It uses the store and the outcomes of the system, unless cfg has others. Without a
+// log in cfg, it logs nothing: the zero logger discards.
 func (s *system) worker(cfg consumer.Config) *consumer.Worker {
 	s.t.Helper()
 	cfg.Conn = s.nc
-	cfg.Log = zerolog.Nop()
 	if cfg.Store == nil {
 		cfg.Store = s.store
 	}

@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 const (
@@ -89,7 +87,7 @@ func (t trimmer) plan(ctx context.Context) (stream jetstream.Stream, keep uint64
 	if log.State.Msgs == 0 || finished <= log.State.FirstSeq {
 		return stream, 0, nil
 	}
-	young, err := t.firstSince(ctx, time.Now().Add(-t.history))
+	young, err := FirstSince(ctx, t.js, domain.StreamCommands, time.Now().Add(-t.history))
 	return stream, min(finished, max(young, firstWithin(log))), err
 }
 
@@ -112,23 +110,4 @@ func purge(ctx context.Context, stream jetstream.Stream, below uint64) error {
 		return fmt.Errorf("purge: %w", err)
 	}
 	return nil
-}
-
-// firstSince returns the sequence of the first command that arrived then or later, or the greatest sequence if none did.
-func (t trimmer) firstSince(ctx context.Context, since time.Time) (uint64, error) {
-	const none = 1<<64 - 1
-	msgs, err := jetstreamext.GetBatch(ctx, t.js, domain.StreamCommands, 1, jetstreamext.GetBatchStartTime(since))
-	if err != nil {
-		return 0, fmt.Errorf("find the oldest command of the history: %w", err)
-	}
-	for msg, err := range msgs {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return none, nil
-		}
-		if err != nil {
-			return 0, fmt.Errorf("find the oldest command of the history: %w", err)
-		}
-		return msg.Sequence, nil
-	}
-	return 0, errors.New("find the oldest command of the history: no response in time")
 }

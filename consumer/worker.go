@@ -93,6 +93,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	w.processor = processor{
 		store: cfg.Store, outcomes: cfg.Outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
 		retrier: retrier{log: cfg.Log, metrics: metrics, tracer: tracing.tracer}, inFlight: &w.inFlight,
+		newer: newNewerRules(cfg.Log, metrics.newer),
 	}
 	return w, nil
 }

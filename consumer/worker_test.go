@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +19,9 @@ import (
 	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 )
 
 func TestCommandsBecomeClients(t *testing.T) {
@@ -78,6 +84,54 @@ func TestGarbageIsRejectedAndItsNeighboursGoThrough(t *testing.T) {
 			t.Errorf("rejection: %+v", r)
 		}
 	}
+}
+
+// A worker leaves commands that were accepted under newer rules. It does not reject them, and they do not keep it from others.
+func TestCommandsOfNewerRulesWaitForANewerWorker(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var log bytes.Buffer
+	newer := func() *nats.Msg {
+		msg := messageOf(publishertest.Command(t, publishertest.NewID(t), "Newer"))
+		msg.Header.Set(domain.HeaderRules, strconv.Itoa(domain.Rules+1))
+		msg.Data = []byte(`{"member": "unknown"}`)
+		return msg
+	}
+	metrics := prometheus.NewRegistry()
+	stop := s.run(consumer.Config{BatchSize: 2, Log: zerolog.New(&log), Metrics: metrics})
+	s.publish(newer(), newer(), newer())
+	commands := s.publishCommands(5)
+	s.publish(newer())
+	waiting := func() bool { info := s.consumerInfo(); return info.NumPending == 0 && info.NumAckPending == 4 }
+	publishertest.Eventually(t, "only the newer commands wait", waiting)
+	publishertest.Eventually(t, "they are delivered again", func() bool { return s.deliveries() > 9 })
+	stop()
+	s.same(commands)
+	if !waiting() || len(s.rejections()) > 0 {
+		t.Errorf("consumer %+v, rejections %+v", s.consumerInfo(), s.rejections())
+	}
+	if n := strings.Count(log.String(), "newer worker"); n != 1 {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
+	if n := counter(t, metrics, "clientele_worker_newer_commands_total"); n <= 4 {
+		t.Errorf("the metric is %v", n)
+	}
+}
+
+// counter returns the value of a counter.
+func counter(t *testing.T, metrics prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("no metric " + name)
+	return 0
 }
 
 func TestASyncTellsAWorkerNothing(t *testing.T) {
@@ -184,6 +238,68 @@ func TestAnUnstorableClientIsIsolated(t *testing.T) {
 	if len(rejections) != 1 || rejections[0].ID != poison.String() || rejections[0].Reason != domain.CodeUnstorable {
 		t.Errorf("rejections: %+v", rejections)
 	}
+}
+
+// The worker isolates a client that makes the store panic, too. The value of the panic may contain the client, so it is not logged.
+func TestAClientThatMakesTheStorePanic(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	commands := s.publishCommands(20)
+	poison := commands[7]
+	var log bytes.Buffer
+	stop := s.run(consumer.Config{Log: zerolog.New(&log), Store: storeFunc(func(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error) {
+		for _, c := range clients {
+			if c.ID == poison.ID {
+				panic(c.LastName)
+			}
+		}
+		return s.store.Create(ctx, clients)
+	})})
+	s.drained()
+	stop()
+	s.same(slices.Delete(commands, 7, 8))
+	s.wantPanic(&log, poison)
+}
+
+// wantPanic checks that this command was rejected because of a panic, and that the log has the stack but no personal data.
+func (s *system) wantPanic(log *bytes.Buffer, command domain.CreateClient) {
+	s.t.Helper()
+	if r := s.rejections(); len(r) != 1 || r[0].ID != command.ID.String() || r[0].Reason != domain.CodeUndecodable ||
+		!bytes.Equal(r[0].Command.Body, command.Body) {
+		s.t.Errorf("rejections: %+v", r)
+	}
+	if text := log.String(); !strings.Contains(text, "consumer_test.") || !strings.Contains(text, `"panic":"string"`) ||
+		strings.Contains(text, command.Details.LastName) {
+		s.t.Errorf("log: %s", text)
+	}
+}
+
+// panicking is a message that makes its decoder panic.
+type panicking struct {
+	jetstream.Msg
+	*sync.Once
+}
+
+func (m panicking) Data() []byte {
+	m.Do(func() { panic(string(m.Msg.Data())) })
+	return m.Msg.Data()
+}
+
+func TestAMessageThatMakesTheDecoderPanic(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	commands := s.publishCommands(3)
+	var log bytes.Buffer
+	worker := s.worker(consumer.Config{Log: zerolog.New(&log)})
+	msgs, err := worker.Fetch()
+	if err != nil || len(msgs) != 3 {
+		t.Fatalf("%d messages (%v)", len(msgs), err)
+	}
+	msgs[1] = panicking{msgs[1], new(sync.Once)}
+	worker.Work(t.Context(), msgs)
+	s.drained()
+	s.same([]domain.CreateClient{commands[0], commands[2]})
+	s.wantPanic(&log, commands[1])
 }
 
 func TestAnotherCommandUnderAKnownID(t *testing.T) {

@@ -21,6 +21,8 @@ const (
 	CodeUndecodable Code = "undecodable"
 	// CodeUnstorable is a client that passed validation, but whose content the database refuses.
 	CodeUnstorable Code = "unstorable"
+	// CodeNewer is a command that was accepted under rules that this program does not know. A newer worker will process it.
+	CodeNewer Code = "newer-rules"
 
 	// CodeMalformed is a body that is not JSON (RFC 8259), or JSON that repeats a member.
 	CodeMalformed Code = "malformed-json"

@@ -22,7 +22,7 @@ type Rejection struct {
 
 // RejectedCommand is the command as the log stored it.
 type RejectedCommand struct {
-	// Sequence is its sequence on the log. A later command with the same id has a greater one.
+	// Sequence is its sequence on the log, see Is.
 	Sequence uint64              `json:"sequence"`
 	Headers  map[string][]string `json:"headers"`
 	// Body may be any bytes. It is base64 in JSON.
@@ -32,6 +32,13 @@ type RejectedCommand struct {
 // Caller returns the caller that sent the command, or "" if no ingress wrote it.
 func (c RejectedCommand) Caller() string {
 	return CommandMessage{Header: c.Headers}.header(HeaderCaller)
+}
+
+// Is reports whether this is the command on the log, which may be a later attempt under the id. The sequence alone does not tell: a log
+// that is created again begins with 1. The time alone does not either: an operator's retry keeps it.
+func (c RejectedCommand) Is(logged LoggedCommand) bool {
+	header, _ := CommandMessage{Header: c.Headers}.DecodeHeader() // zero if no ingress wrote the command
+	return c.Sequence == logged.Sequence && header.AcceptedAt.Equal(logged.AcceptedAt)
 }
 
 // JSON returns the rejection as its stream stores it. Every message can be rejected: bytes that are not UTF-8 in its id or

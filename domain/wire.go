@@ -3,6 +3,7 @@ package domain
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,6 +38,7 @@ const (
 	HeaderCaller      = "Clientele-Caller"
 	HeaderKeyID       = "Clientele-Key-Id"      // absent if the caller has no API key
 	HeaderAcceptedAt  = "Clientele-Accepted-At" // RFC 3339
+	HeaderRules       = "Clientele-Rules"       // absent means 1, see Rules
 )
 
 // HeaderTraceparent names the trace of a command or an event (W3C Trace Context, section 3.2). It is optional.
@@ -57,6 +59,7 @@ func EncodeCommand(c CreateClient, traceparent string) CommandMessage {
 			HeaderFingerprint: {c.Fingerprint.String()},
 			HeaderCaller:      {c.Caller},
 			HeaderAcceptedAt:  {c.AcceptedAt.Format(time.RFC3339Nano)},
+			HeaderRules:       {strconv.Itoa(Rules)},
 		},
 		Body: c.Body,
 	}
@@ -79,8 +82,11 @@ type CommandHeader struct {
 
 // Decode returns the command of a message. Other programs may publish to the command log, so Decode is as strict as Parse.
 // It compares dates with the time at which the command was accepted, so the result does not depend on the clock. An error has
-// CodeUndecodable, or CodeInvalid with the violations.
+// CodeNewer if this program does not know the rules of the command, CodeUndecodable, or CodeInvalid with the violations.
 func (m CommandMessage) Decode() (CreateClient, error) {
+	if m.IsNewer() {
+		return CreateClient{}, Errorf(CodeNewer, "header %s is newer than %d", HeaderRules, Rules)
+	}
 	command, err := m.decode()
 	if err != nil && CodeOf(err) != CodeInvalid {
 		return CreateClient{}, &Error{Code: CodeUndecodable, Err: err}
@@ -101,6 +107,10 @@ func (m CommandMessage) decode() (CreateClient, error) {
 	if err != nil {
 		return CreateClient{}, err
 	}
+	if _, err := m.rules(); err != nil {
+		return CreateClient{}, err
+	}
+	// When rules become stricter, this is the place to apply those of the command's version: what was accepted must be stored.
 	details, err := Parse(m.Body, header.AcceptedAt)
 	if err != nil {
 		return CreateClient{}, err
@@ -114,6 +124,25 @@ func (m CommandMessage) decode() (CreateClient, error) {
 		return CreateClient{}, errors.New("header " + HeaderFingerprint + " does not match the body")
 	}
 	return command, nil
+}
+
+// rules returns the version of the rules under which the command was accepted. A command of release 0.1 does not state it.
+func (m CommandMessage) rules() (int, error) {
+	value := m.header(HeaderRules)
+	if value == "" {
+		return 1, nil
+	}
+	version, err := strconv.Atoi(value)
+	if err != nil || version < 1 {
+		return 0, fmt.Errorf("header %s is not a version", HeaderRules)
+	}
+	return version, nil
+}
+
+// IsNewer reports whether the command was accepted under rules that this program does not know. Leave it to a newer one.
+func (m CommandMessage) IsNewer() bool {
+	version, err := m.rules()
+	return err == nil && version > Rules
 }
 
 // DecodeHeader returns the values of the headers. It does not read the body.
@@ -139,8 +168,10 @@ func isPrintable(s string) bool {
 }
 
 // header returns the first value of a header, or "".
-func (m CommandMessage) header(name string) string {
-	if values := m.Header[name]; len(values) > 0 {
+func (m CommandMessage) header(name string) string { return first(m.Header, name) }
+
+func first(header map[string][]string, name string) string {
+	if values := header[name]; len(values) > 0 {
 		return values[0]
 	}
 	return ""

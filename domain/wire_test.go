@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,10 @@ func TestDecode(t *testing.T) {
 			"a time that cannot be written in UTC", good.ID.String(),
 			with(domain.HeaderAcceptedAt, "9999-12-31T23:59:59-00:01"), string(good.Body), domain.CodeUndecodable,
 		},
+		{"of release 0.1", good.ID.String(), without(domain.HeaderRules), string(good.Body), ""},
+		{"of the next version", good.ID.String(), with(domain.HeaderRules, strconv.Itoa(domain.Rules+1)), `{"x":1}`, domain.CodeNewer},
+		{"of no version", good.ID.String(), with(domain.HeaderRules, "0"), string(good.Body), domain.CodeUndecodable},
+		{"of an unknown version", good.ID.String(), with(domain.HeaderRules, "two"), string(good.Body), domain.CodeUndecodable},
 		{"another's fingerprint", good.ID.String(), domain.EncodeCommand(invalid, "").Header, string(good.Body), domain.CodeUndecodable},
 		{"no JSON", good.ID.String(), headers(), "garbage", domain.CodeUndecodable},
 		{"empty", good.ID.String(), headers(), "", domain.CodeUndecodable},

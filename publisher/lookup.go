@@ -31,11 +31,13 @@ func (l lookup) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, e
 	if err != nil {
 		return domain.LoggedCommand{}, err
 	}
-	header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
-	if err != nil {
-		return domain.LoggedCommand{Sequence: msg.Sequence}, nil //nolint:nilerr // the worker will reject it
-	}
-	return domain.LoggedCommand{CommandHeader: header, Sequence: msg.Sequence}, nil
+	return logged(msg), nil
+}
+
+// logged returns the command in a message of the log.
+func logged(msg *jetstream.RawStreamMsg) domain.LoggedCommand {
+	header, _ := domain.CommandMessage{Header: msg.Header}.DecodeHeader() // zero if the worker will reject the command
+	return domain.LoggedCommand{CommandHeader: header, Sequence: msg.Sequence}
 }
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.

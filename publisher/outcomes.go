@@ -82,6 +82,7 @@ func erasedMessage(client uuid.UUID, at time.Time) *nats.Msg {
 func eventMessage(e domain.Event) *nats.Msg {
 	msg := cloudEvent(domain.SubjectCreated, e.ID, e.Client.ID, e.Client.CreatedAt, e.Body)
 	msg.Header["ce-dataschema"] = []string{eventDataSchema}
+	msg.Header[domain.HeaderEventAcceptedAt] = []string{e.Client.AcceptedAt.Format(time.RFC3339Nano)}
 	if e.Traceparent != "" {
 		msg.Header[domain.HeaderTraceparent] = []string{e.Traceparent}
 	}
@@ -94,15 +95,15 @@ func cloudEvent(subject string, eventID, client uuid.UUID, at time.Time, body []
 		Subject: subject,
 		Data:    body,
 		Header: nats.Header{
-			jetstream.MsgIDHeader: {id},
-			"Content-Type":        {"application/json"},
-			"ce-specversion":      {"1.0"},
-			"ce-id":               {id},
-			"ce-type":             {subject},
-			"ce-source":           {eventSource},
-			"ce-subject":          {client.String()},
-			"ce-time":             {at.UTC().Format(time.RFC3339Nano)},
-			"ce-datacontenttype":  {"application/json"},
+			jetstream.MsgIDHeader:  {id},
+			"Content-Type":         {"application/json"},
+			"ce-specversion":       {"1.0"},
+			"ce-id":                {id},
+			"ce-type":              {subject},
+			"ce-source":            {eventSource},
+			"ce-subject":           {client.String()},
+			domain.HeaderEventTime: {at.UTC().Format(time.RFC3339Nano)},
+			"ce-datacontenttype":   {"application/json"},
 		},
 	}
 }

@@ -102,6 +102,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 				"ce-time":            e.Client.CreatedAt.Format(time.RFC3339Nano),
 				"ce-datacontenttype": "application/json",
 				"ce-dataschema":      "urn:clientele:client:2",
+				"ce-acceptedat":      e.Client.AcceptedAt.Format(time.RFC3339Nano),
 				"Content-Type":       "application/json",
 				"Nats-Msg-Id":        e.ID.String(),
 			} {

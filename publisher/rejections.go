@@ -249,7 +249,7 @@ func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) erro
 	switch {
 	case err != nil:
 		return err
-	case !done && msg.Sequence > rejection.Command.Sequence:
+	case !done && !rejection.Command.Is(logged(msg)):
 		return errAnother
 	case !done:
 		return errInProgress

@@ -169,7 +169,7 @@ func TestRetry(t *testing.T) {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		if !slices.Equal(names, []string{domain.HeaderAcceptedAt, domain.HeaderCaller, domain.HeaderFingerprint}) {
+		if !slices.Equal(names, []string{domain.HeaderAcceptedAt, domain.HeaderCaller, domain.HeaderFingerprint, domain.HeaderRules}) {
 			t.Errorf("headers %v", names)
 		}
 		i := slices.IndexFunc(commands, func(c domain.CreateClient) bool {

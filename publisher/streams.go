@@ -22,8 +22,9 @@
 //	              Clientele-Caller        name of the key, or subject of the token, that sent it
 //	              Clientele-Key-Id        id of the API key, if the caller used one
 //	              Clientele-Accepted-At   when the ingress accepted the request (RFC 3339)
-//	of an event:  ce-specversion, ce-id, ce-type, ce-source, ce-subject, ce-time, ce-datacontenttype, ce-dataschema:
-//	              CloudEvents 1.0.2 in binary mode; ce-id is the same for duplicates, ce-subject is the client's id
+//	              Clientele-Rules         version of the rules under which it was accepted; absent means 1
+//	of an event:  ce-specversion, ce-id, ce-type, ce-source, ce-subject, ce-time, ce-datacontenttype, ce-dataschema,
+//	              ce-acceptedat: CloudEvents 1.0.2 in binary mode; ce-id is the same for duplicates, ce-subject is the client's id
 //	              Nats-Msg-Id             the ce-id, with which the stream drops duplicates; absent from replayed events
 //	of both:      traceparent             the trace, if there is one (W3C Trace Context)
 //	of a record:  Nats-Msg-Id             its id

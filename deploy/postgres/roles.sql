@@ -23,15 +23,19 @@ BEGIN
 	GRANT CREATE ON SCHEMA public TO clientele_owner;
 
 	-- After a migration, when the tables exist:
-	IF to_regclass('public.erasures') IS NOT NULL THEN
+	IF to_regclass('public.clientele_migrations') IS NOT NULL THEN
 		-- clientele ingress reads clients, clientele worker adds them, clientele clients finds them, and clientele erase removes
 		-- them and adds tombstones, which the worker reads. Each reads the schema version. No role can change a client, or change
 		-- or remove a tombstone.
-		GRANT SELECT ON clients, clientele_schema TO clientele_ingress, clientele_worker, clientele_operator;
+		GRANT SELECT ON clients, clientele_schema, clientele_migrations TO clientele_ingress, clientele_worker, clientele_operator;
 		GRANT INSERT ON clients TO clientele_worker;
 		GRANT DELETE ON clients TO clientele_operator;
 		GRANT SELECT ON erasures TO clientele_worker, clientele_operator;
 		GRANT INSERT ON erasures TO clientele_operator;
+	END IF;
+	IF to_regclass('public.redo_position') IS NOT NULL THEN
+		-- The worker stores how much of the events stream the database has.
+		GRANT SELECT, UPDATE ON redo_position TO clientele_worker;
 	END IF;
 	IF to_regclass('public.holds') IS NOT NULL THEN
 		-- clientele erase --legal-hold adds and lifts legal holds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"clientele/domain"
@@ -53,12 +54,11 @@ type api struct {
 	audit   Audit
 	logger  zerolog.Logger
 
+	waiting  waiting
 	stopping <-chan struct{}
 }
 
 func clientPath(id uuid.UUID) string { return "/api/v2/clients/" + id.String() }
-
-func operationPath(id uuid.UUID) string { return "/api/v2/operations/" + id.String() }
 
 // links are the paths of an operation and its client.
 type links struct {
@@ -66,7 +66,29 @@ type links struct {
 	Client string `json:"client"`
 }
 
-func linksOf(id uuid.UUID) links { return links{Self: operationPath(id), Client: clientPath(id)} }
+// operation identifies an operation.
+type operation struct {
+	id uuid.UUID
+	// request identifies the request, see requestOf, if others under the same idempotency key may have created the client. "" means
+	// that of the client.
+	request string
+}
+
+func (o operation) path() string {
+	path := "/api/v2/operations/" + o.id.String()
+	if o.request != "" {
+		path += "?request=" + url.QueryEscape(o.request)
+	}
+	return path
+}
+
+func (o operation) links() links { return links{Self: o.path(), Client: clientPath(o.id)} }
+
+// requestOf tells a request from others under its idempotency key. It derives from the secret of the installation, so that the data of
+// the client cannot be guessed from it.
+func (a *api) requestOf(id uuid.UUID, fingerprint domain.Fingerprint) string {
+	return a.log.KeyedID(id.String(), fingerprint.String()).String()
+}
 
 // statusHungUp is the status that metrics and traces show for a request whose caller hung up. nginx uses the same number. No
 // caller receives it.
@@ -102,16 +124,16 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // failCommand answers for a command that was not accepted. If it may have been accepted, the problem names the operation.
-func (a *api) failCommand(w http.ResponseWriter, r *http.Request, id uuid.UUID, err error) {
+func (a *api) failCommand(w http.ResponseWriter, r *http.Request, o operation, err error) {
 	p := problemOf(err).document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
 		}
-		a.logger.Warn().Err(err).Stringer("id", id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
+		a.logger.Warn().Err(err).Stringer("id", o.id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
 	}
 	if domain.CodeOf(err) == domain.CodeUnknown {
-		p.Operation = operationPath(id)
+		p.Operation = o.path()
 	}
 	p.write(w)
 }

@@ -40,38 +40,36 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	command.KeyID = call.caller.KeyID
-	preference := parsePrefer(r.Header)
-	preference.setHeaders(w.Header())
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	defer waiter.stop()
-	acceptedAt, client, err := a.accept(ctx, command, key != "")
+	accepted, err := a.accept(ctx, command, key != "")
 	if err != nil {
-		a.failCommand(w, r, id, err)
+		a.failCommand(w, r, accepted.operation, err)
 		return
 	}
-	if preference.wait > 0 {
-		if client != nil {
-			created(w, *client)
+	if waiter.waits() {
+		if accepted.client != nil {
+			created(w, *accepted.client)
 			return
 		}
-		if a.createCompleted(w, r, waiter, call.caller, id, key != "") {
+		if a.createCompleted(w, r, waiter, call.caller, command, key != "") {
 			return
 		}
 	}
-	w.Header().Set("Location", operationPath(id))
+	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
 	writeJSON(w, http.StatusAccepted, "application/json", struct {
 		ID         uuid.UUID              `json:"id"`
 		Status     domain.OperationStatus `json:"status"`
 		AcceptedAt time.Time              `json:"acceptedAt"`
 		Links      links                  `json:"links"`
-	}{id, domain.OperationPending, acceptedAt, linksOf(id)})
+	}{id, domain.OperationPending, accepted.at, accepted.operation.links()})
 }
 
 func (a *api) commandID(caller, key string) (uuid.UUID, error) {
@@ -81,33 +79,54 @@ func (a *api) commandID(caller, key string) (uuid.UUID, error) {
 	return a.log.KeyedID(caller, key), nil
 }
 
-// accept puts the command on the log. If the store already has its client, it returns the client instead.
-func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (time.Time, *domain.Client, error) {
+// accepted is a command that is on the log, or whose client exists.
+type accepted struct {
+	at        time.Time
+	operation operation
+	client    *domain.Client // nil if the command is on the log
+}
+
+// accept puts the command on the log. If the store already has its client, it returns the client instead. The operation is set even
+// if there is an error.
+func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (accepted, error) {
+	result := accepted{operation: operation{id: command.ID}}
 	if keyed {
-		storeCtx, cancel := context.WithTimeout(ctx, replayTimeout)
-		defer cancel()
-		if client, err := a.clients.Get(storeCtx, command.ID); err == nil {
+		client, err := a.replayed(ctx, command.ID)
+		if err == nil {
 			if client.Fingerprint != command.Fingerprint {
-				return time.Time{}, nil, domain.Errorf(domain.CodeKeyReused, "a client created from a different request has this id")
+				return result, domain.Errorf(domain.CodeKeyReused, "a client created from a different request has this id")
 			}
-			return client.AcceptedAt, &client, nil
+			result.at, result.client = client.AcceptedAt, &client
+			return result, nil
+		}
+		if domain.CodeOf(err) != domain.CodeNotFound { // a client may exist, and only the worker will see that it is another
+			result.operation.request = a.requestOf(command.ID, command.Fingerprint)
 		}
 	}
-	acceptedAt, err := a.log.Append(ctx, command)
-	return acceptedAt, nil, err
+	var err error
+	result.at, err = a.log.Append(ctx, command)
+	return result, err
+}
+
+// replayed returns the client of an earlier request under the same key, or an error with domain.CodeNotFound.
+func (a *api) replayed(ctx context.Context, id uuid.UUID) (domain.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+	defer cancel()
+	return a.clients.Get(ctx, id)
 }
 
 // createCompleted waits for the outcome of a POST and answers with it. It returns false, and writes nothing, if the response is
 // to be a 202. Set lookFirst if the command may have been on the log before: the waiter does not notice an earlier outcome.
-func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, caller auth.Caller, id uuid.UUID, lookFirst bool) bool {
+func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, caller auth.Caller, command domain.CreateClient, lookFirst bool) bool {
+	o := operation{command.ID, a.requestOf(command.ID, command.Fingerprint)}
 	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
-		op, client, err := a.lookUpAcrossRetry(r.Context(), caller, id)
+		op, client, err := a.lookUpAcrossRetry(r.Context(), caller, o)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true
 		case err != nil: // Keep waiting: the command is accepted, so the worst answer is a 202.
-			a.logger.Warn().Err(err).Stringer("id", id).Msg("cannot look up the operation of a waiting request")
+			a.logger.Warn().Err(err).Stringer("id", o.id).Msg("cannot look up the operation of a waiting request")
 		case client != nil:
 			created(w, *client)
 			return true

@@ -22,6 +22,9 @@ type Config struct {
 	// MaxRequests is how many requests may be in progress at once, not counting those that wait for an outcome; 0 means no
 	// limit.
 	MaxRequests int
+	// MaxWaiting is how many requests may wait for an outcome at once; further ones are answered at once, as if they did not prefer
+	// to wait. 0 means no limit.
+	MaxWaiting int
 	// AllowHost reports whether the API answers requests with this Host header; nil allows every host.
 	AllowHost func(host string) bool
 	// Audit records reads and refusals; nil records nothing, for tests.
@@ -38,7 +41,9 @@ type Config struct {
 // NewHandler returns the handler of the API.
 func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	cfg.Audit = cmp.Or[Audit](cfg.Audit, noAudit{})
-	a := &api{log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, stopping: cfg.Stopping}
+	a := &api{
+		log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, waiting: newWaiting(cfg.MaxWaiting, cfg.Metrics), stopping: cfg.Stopping,
+	}
 	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {
 		m.limits = newLimiters(cfg.RatePerCaller)
@@ -63,7 +68,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	handle("/api/v2/clients", methods{http.MethodPost: m.allow(a.create, auth.ScopeWrite)})
 	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(a.client, auth.ScopeRead)})
 	// A caller that creates clients may also see the outcomes, see lookUp.
-	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.operation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
 	servePages(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

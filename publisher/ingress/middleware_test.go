@@ -53,7 +53,11 @@ func (l slowLog) Append(_ context.Context, c domain.CreateClient) (time.Time, er
 func (slowLog) KeyedID(caller, key string) uuid.UUID { return domain.KeyedID("", caller, key) }
 
 func serve(handler http.Handler, headers ...string) answer {
-	r := httptest.NewRequest(http.MethodPost, "/api/v2/clients", strings.NewReader(jane))
+	return send(handler, http.MethodPost, "/api/v2/clients", headers...)
+}
+
+func send(handler http.Handler, method, path string, headers ...string) answer {
+	r := httptest.NewRequest(method, path, strings.NewReader(jane))
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])

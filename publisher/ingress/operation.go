@@ -12,24 +12,23 @@ import (
 	"github.com/google/uuid"
 )
 
-// operation is GET /api/v2/operations/{id}.
-func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
+// getOperation is GET /api/v2/operations/{id}.
+func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problemNotFound.write(w, "there is no operation with this id")
 		return
 	}
-	preference := parsePrefer(r.Header)
-	preference.setHeaders(w.Header())
-	waiter, err := a.newWaiter(preference, id, call.releaseSlot)
+	o := operation{id, r.URL.Query().Get("request")}
+	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	defer waiter.stop()
-	op, _, err := a.lookUpAcrossRetry(r.Context(), call.caller, id)
+	op, _, err := a.lookUpAcrossRetry(r.Context(), call.caller, o)
 	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
-		op, _, err = a.lookUpAcrossRetry(r.Context(), call.caller, id)
+		op, _, err = a.lookUpAcrossRetry(r.Context(), call.caller, o)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
@@ -49,17 +48,17 @@ func (a *api) operation(w http.ResponseWriter, r *http.Request, call call) {
 		CompletedAt *time.Time             `json:"completedAt"`
 		Errors      []domain.Violation     `json:"errors"`
 		Links       links                  `json:"links"`
-	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, linksOf(id)})
+	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, o.links()})
 }
 
 // lookUpAcrossRetry is lookUp for an operation that an operator's retry may be moving from the rejections back to the log. The
 // first look-up can miss it in both places: it reads the log before the move and the rejections after it.
-func (a *api) lookUpAcrossRetry(ctx context.Context, caller auth.Caller, id uuid.UUID) (domain.Operation, *domain.Client, error) {
+func (a *api) lookUpAcrossRetry(ctx context.Context, caller auth.Caller, o operation) (domain.Operation, *domain.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	op, client, err := a.lookUp(ctx, caller, id)
+	op, client, err := a.lookUp(ctx, caller, o)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		op, client, err = a.lookUp(ctx, caller, id)
+		op, client, err = a.lookUp(ctx, caller, o)
 	}
 	return op, client, err
 }
@@ -81,11 +80,12 @@ func visible(caller auth.Caller, owner string, err error) error {
 	return domain.Errorf(domain.CodeNotFound, "the operation belongs to another caller")
 }
 
-// lookUp returns the operation with this id, and its client if that exists. It reads the log first: a command that leaves the log
+// lookUp returns the operation, and its client if that exists. It reads the log first: a command that leaves the log
 // afterwards has its outcome by then, so the operation is found in any case.
 //
 // For a caller that may not see the operation, lookUp makes the same look-ups as for an unknown id, and returns the same error.
-func (a *api) lookUp(ctx context.Context, caller auth.Caller, id uuid.UUID) (domain.Operation, *domain.Client, error) {
+func (a *api) lookUp(ctx context.Context, caller auth.Caller, o operation) (domain.Operation, *domain.Client, error) {
+	id := o.id
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
 	command, err := a.log.Find(ctx, id)
 	err = visible(caller, command.Caller, err)
@@ -95,19 +95,20 @@ func (a *api) lookUp(ctx context.Context, caller auth.Caller, id uuid.UUID) (dom
 	}
 	op.AcceptedAt = command.AcceptedAt
 
-	// A client outranks a rejection with its id: the row existed before another command with this id was rejected.
+	// A client outranks a rejection with its id, because the row existed before another command with this id was rejected. It does not
+	// for the request of that other command.
 	client, err := a.clients.Get(ctx, id)
 	err = visible(caller, cmp.Or(client.Caller, command.Caller), err) // a worker of version 0.1 stores no caller
-	if err == nil {
+	if err == nil && (o.request == "" || o.request == a.requestOf(id, client.Fingerprint)) {
 		op.Status, op.AcceptedAt, op.CompletedAt = domain.OperationSucceeded, client.AcceptedAt, client.CreatedAt
 		return op, &client, nil
 	}
-	if domain.CodeOf(err) != domain.CodeNotFound {
+	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 		return op, nil, err
 	}
 	rejection, err := a.log.Rejection(ctx, id)
 	err = visible(caller, rejection.Command.Caller(), err)
-	if err == nil && pending && command.Sequence > rejection.Command.Sequence {
+	if err == nil && pending && !rejection.Command.Is(command) {
 		return op, nil, nil // it was rejected once, and is on the log again
 	}
 	if err == nil {

@@ -87,6 +87,42 @@ func TestAnOperationThatIsTriedAgain(t *testing.T) {
 	}
 }
 
+// A log that was created again counts from 1 again. So a rejection that an earlier log left can have the sequence of a new command, or
+// a greater one.
+func TestAnOperationOnALogThatIsCreatedAgain(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]int{"the same sequence": 0, "a greater one": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			for range before {
+				h.post(jane)
+			}
+			id := h.post(jane, "Idempotency-Key", "again").object(t)["id"].(string)
+			rejection := domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id)}
+			outcomes, err := publisher.OpenOutcomePublisher(t.Context(), h.server.Connect(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
+				t.Fatal(err)
+			}
+			h.renew()
+			h.post(jane, "Idempotency-Key", "again")
+			if s := h.request(http.MethodGet, "/api/v2/operations/"+id, "").object(t)["status"]; s != "pending" {
+				t.Errorf("on the new log: %v", s)
+			}
+			rejection.Command = h.onLog(id)
+			if err := outcomes.PublishRejections([]domain.Rejection{rejection}); err != nil {
+				t.Fatal(err)
+			}
+			if s := h.request(http.MethodGet, "/api/v2/operations/"+id, "").object(t)["status"]; s != "rejected" {
+				t.Errorf("rejected on the new log: %v", s)
+			}
+		})
+	}
+}
+
 // A message on the log that no ingress accepted is a pending operation, too, until the worker rejects it.
 func TestAnOperationThatNoIngressAccepted(t *testing.T) {
 	t.Parallel()

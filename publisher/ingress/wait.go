@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // maxWait is the maximum number of seconds that a request waits for an outcome.
@@ -60,14 +62,70 @@ type waiter struct {
 	stop        func()
 }
 
-// newWaiter returns a waiter that notices every outcome from now on. If the caller does not prefer to wait, it waits for nothing.
-// Call stop in the end.
-func (a *api) newWaiter(p preference, id uuid.UUID, releaseSlot func()) (waiter, error) {
+// newWaiter returns a waiter that notices every outcome from now on, and sets the headers for the preference of the caller. If the
+// caller does not prefer to wait, or too many requests wait, it waits for nothing. Call stop in the end.
+func (a *api) newWaiter(w http.ResponseWriter, r *http.Request, id uuid.UUID, releaseSlot func()) (waiter, error) {
+	p := parsePrefer(r.Header)
+	if p.wait > 0 && !a.waiting.enter() {
+		p = preference{}
+	}
+	p.setHeaders(w.Header())
 	if p.wait == 0 {
 		return waiter{stop: func() {}}, nil
 	}
-	completed, stop, err := a.log.Watch(id)
-	return waiter{completed: completed, timeout: time.After(p.wait), stopping: a.stopping, releaseSlot: releaseSlot, stop: stop}, err
+	completed, unwatch, err := a.log.Watch(id)
+	if err != nil {
+		a.waiting.leave()
+		return waiter{}, err
+	}
+	stop := func() { unwatch(); a.waiting.leave() }
+	return waiter{completed: completed, timeout: time.After(p.wait), stopping: a.stopping, releaseSlot: releaseSlot, stop: stop}, nil
+}
+
+// waits reports whether the request waits for an outcome.
+func (w *waiter) waits() bool { return w.completed != nil }
+
+// waiting limits how many requests wait for an outcome: they occupy memory, but no slot of the middleware.
+type waiting struct {
+	slots    chan struct{} // nil for no limit
+	requests prometheus.Gauge
+	declined prometheus.Counter
+}
+
+func newWaiting(most int, metrics prometheus.Registerer) waiting {
+	w := waiting{
+		requests: promauto.With(metrics).NewGauge(prometheus.GaugeOpts{
+			Name: "clientele_http_waiting_requests", Help: "Requests that wait for the outcome of a command.",
+		}),
+		declined: promauto.With(metrics).NewCounter(prometheus.CounterOpts{
+			Name: "clientele_http_waits_declined_total", Help: "Requests that were answered at once, because too many others waited.",
+		}),
+	}
+	if most > 0 {
+		w.slots = make(chan struct{}, most)
+	}
+	return w
+}
+
+// enter reports whether one more request may wait. If so, call leave in the end.
+func (w waiting) enter() bool {
+	if w.slots != nil {
+		select {
+		case w.slots <- struct{}{}:
+		default:
+			w.declined.Inc()
+			return false
+		}
+	}
+	w.requests.Inc()
+	return true
+}
+
+func (w waiting) leave() {
+	w.requests.Dec()
+	if w.slots != nil {
+		<-w.slots
+	}
 }
 
 // next waits until it is time to look up the operation, and reports whether it is. The operation may have completed, or the wait

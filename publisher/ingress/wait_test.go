@@ -3,8 +3,6 @@ package ingress_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -194,26 +193,16 @@ func TestAWaitingRequestFreesItsSlot(t *testing.T) {
 			h := newHarness(t)
 			counting := &countingStore{Store: h.store}
 			handler := ingress.NewHandler(h.log, counting, ingress.Config{Authenticator: auth.AllowAll{}, MaxRequests: 1, Logger: zerolog.Nop()})
-			send := func(method, path string, headers ...string) answer {
-				r := httptest.NewRequest(method, path, strings.NewReader(jane))
-				r.Header.Set("Content-Type", "application/json")
-				for pair := range slices.Chunk(headers, 2) {
-					r.Header.Set(pair[0], pair[1])
-				}
-				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, r)
-				return answer{w.Result(), w.Body.Bytes()}
-			}
 			path := "/api/v2/clients"
 			if method == http.MethodGet {
 				path = "/api/v2/operations/" + h.post(jane).object(t)["id"].(string)
 			}
 			answers := make(chan answer)
-			go func() { answers <- send(method, path, "Prefer", "wait=30", "Idempotency-Key", "key") }()
+			go func() { answers <- send(handler, method, path, "Prefer", "wait=30", "Idempotency-Key", "key") }()
 			id := h.command()
 			publishertest.Eventually(t, "the first request has the slot", func() bool { return counting.reads.Load() > 0 })
 			publishertest.Eventually(t, "a second request is served", func() bool {
-				return send(http.MethodGet, "/api/v2/clients/"+id.String()).StatusCode == http.StatusNotFound
+				return send(handler, http.MethodGet, "/api/v2/clients/"+id.String()).StatusCode == http.StatusNotFound
 			})
 			h.work(id, details(t))
 			h.notify(id)
@@ -222,6 +211,59 @@ func TestAWaitingRequestFreesItsSlot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTooManyWait sends further requests while the only request that may wait does.
+func TestTooManyWait(t *testing.T) {
+	t.Parallel()
+	h, metrics := newHarness(t), prometheus.NewRegistry()
+	handler := ingress.NewHandler(h.log, h.store, ingress.Config{
+		Authenticator: auth.AllowAll{}, MaxWaiting: 1, Metrics: metrics, Logger: zerolog.Nop(),
+	})
+	const wait = "wait=30"
+	answers := make(chan answer)
+	go func() { answers <- serve(handler, "Prefer", wait) }()
+	id := h.command()
+	operation := "/api/v2/operations/" + id.String()
+	for _, a := range []answer{
+		serve(handler, "Prefer", wait, "Idempotency-Key", "key"),
+		send(handler, http.MethodGet, operation, "Prefer", wait),
+	} {
+		if a.StatusCode >= 300 || a.object(t)["status"] != "pending" || a.Header.Get("Preference-Applied") != "" || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %v: %s", a.Status, a.Header, a.body)
+		}
+	}
+	if waiting, declined := metric(t, metrics, "clientele_http_waiting_requests"), metric(t, metrics, "clientele_http_waits_declined_total"); waiting != 1 || declined != 2 {
+		t.Errorf("%v waiting, %v declined", waiting, declined)
+	}
+	h.work(id, details(t))
+	h.notify(id)
+	if a := <-answers; a.StatusCode != http.StatusCreated || a.Header.Get("Preference-Applied") != wait {
+		t.Errorf("%s %v: %s", a.Status, a.Header, a.body)
+	}
+	// The place is free again.
+	if a := send(handler, http.MethodGet, operation, "Prefer", wait); a.Header.Get("Preference-Applied") != wait || a.object(t)["status"] != "succeeded" {
+		t.Errorf("%s %v: %s", a.Status, a.Header, a.body)
+	}
+	if waiting := metric(t, metrics, "clientele_http_waiting_requests"); waiting != 0 {
+		t.Errorf("%v waiting", waiting)
+	}
+}
+
+// metric returns the value of a gauge or a counter without labels.
+func metric(t *testing.T, metrics prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue() + family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // A process that stops does not wait for waiting requests.

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Erase implements store.Store. PostgreSQL keeps the row until VACUUM, and in its write-ahead log. See SECURITY.md.
+// Erase implements store.Store. PostgreSQL keeps the bytes of the row in its files until deploy/postgres/after-erasure.sql removes them.
 func (s *Store) Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasure) (existed bool, err error) {
 	err = s.withoutWriters(ctx, func(tx pgx.Tx) error {
 		marks, err := readMarks(ctx, tx, tombstone.Hash)

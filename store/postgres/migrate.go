@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"embed"
-	"fmt"
 	"time"
 
 	"clientele/store"
@@ -19,7 +18,7 @@ var migrations embed.FS
 
 const (
 	// schemaVersion is the version of the newest file in migrations.
-	schemaVersion = 4
+	schemaVersion = 5
 	// migrationLock is the key of the advisory lock that a migration holds. The number is arbitrary, but must not change.
 	migrationLock = 0x636c69656e74656c
 	// unlockTimeout bounds the wait for an unreachable server at the end of a migration.
@@ -32,7 +31,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return store.CheckSchema(have, schemaVersion)
+	return have.Check(schemaVersion)
 }
 
 // Writable implements store.Store. An INSERT would show the same, but wait for a lock on the table.
@@ -57,18 +56,18 @@ func (s *Store) Migrate(ctx context.Context) (from, to int64, err error) {
 		return 0, 0, s.failure("lock the schema", err)
 	}
 	defer unlock()
-	from, err = s.schema(ctx)
+	before, err := s.schema(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	if from > schemaVersion {
-		return from, from, store.CheckSchema(from, schemaVersion)
+	if before.Version >= schemaVersion {
+		return before.Version, before.Version, before.Check(schemaVersion)
 	}
 	if err := s.up(ctx); err != nil {
-		return from, from, s.failure("migrate the schema", err)
+		return before.Version, before.Version, s.failure("migrate the schema", err)
 	}
-	to, err = s.schema(ctx)
-	return from, to, err
+	after, err := s.schema(ctx)
+	return before.Version, after.Version, err
 }
 
 // lock waits for the migration lock. It covers everything that goose does, whereas goose's own lock does not cover the creation
@@ -96,12 +95,13 @@ func (s *Store) up(ctx context.Context) error {
 	return store.ApplyMigrations(ctx, goose.DialectPostgres, db, migrations)
 }
 
-// schema returns the version of the database's schema, or 0 if it has none.
-func (s *Store) schema(ctx context.Context) (int64, error) {
-	var version int64
-	err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+store.SchemaTable+` WHERE is_applied`).Scan(&version)
-	if err != nil && sqlState(err) != undefinedTable {
-		return 0, fmt.Errorf("read the schema's version: %w", err)
-	}
-	return version, nil
+// schema returns the state of the database.
+func (s *Store) schema(ctx context.Context) (store.Schema, error) {
+	return store.SchemaOf(func(table string) (version int64, err error) {
+		err = s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM `+table+` WHERE is_applied`).Scan(&version)
+		if err != nil && sqlState(err) != undefinedTable {
+			return 0, err
+		}
+		return version, nil
+	})
 }

@@ -85,7 +85,7 @@ func sharedServer() (*PostgresServer, error) {
 		return nil, errors.New("TestMain must call storetest.Main, which stops the PostgreSQL server")
 	}
 	if shared.server == nil {
-		server, err := newServer()
+		server, err := newServer("")
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,13 @@ type PostgresServer struct {
 // StartPostgres starts a server for this test alone, which may stop and start it. It is removed after the test.
 func StartPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
-	s, err := newServer()
+	return StartPostgresIn(t, "")
+}
+
+// StartPostgresIn is StartPostgres with the files of the server below a directory, which every user must be able to enter.
+func StartPostgresIn(t testing.TB, parent string) *PostgresServer {
+	t.Helper()
+	s, err := newServer(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +182,8 @@ func (s *PostgresServer) Start(t testing.TB) {
 	}
 }
 
-// newServer initialises a data directory and starts a server on it.
-func newServer() (*PostgresServer, error) {
+// newServer initialises a data directory in parent, by default that for temporary files, and starts a server on it.
+func newServer(parent string) (*PostgresServer, error) {
 	programs, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -186,7 +192,7 @@ func newServer() (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "clientele-postgres-")
+	dir, err := os.MkdirTemp(parent, "clientele-postgres-")
 	if err != nil {
 		return nil, err
 	}

@@ -64,9 +64,22 @@ func (s suite) newerSchema(t *testing.T) {
 	st := open(t, db)
 	migrate(t, st)
 	const newer = 1_000_000
-	if err := db.Exec(fmt.Sprintf(`INSERT INTO clientele_schema (version_id, is_applied) VALUES (%d, TRUE)`, newer)); err != nil {
-		t.Fatal(err)
+	applied := func(table string) {
+		t.Helper()
+		if err := db.Exec(fmt.Sprintf(`INSERT INTO %s (version_id, is_applied) VALUES (%d, TRUE)`, table, newer)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	applied(store.MigrationsTable)
+	if err := st.Ready(t.Context()); err != nil {
+		t.Errorf("a newer schema that older programs can use: %v", err)
+	}
+	if from, to, err := st.Migrate(t.Context()); from != newer || to != newer || err != nil {
+		t.Errorf("Migrate returned %d, %d, %v", from, to, err)
+	}
+	create(t, st, Clients(1)...)
+
+	applied(store.SchemaTable)
 	wantSchemaError(t, st.Ready(t.Context()), newer)
 	_, _, err := st.Migrate(t.Context())
 	wantSchemaError(t, err, newer)

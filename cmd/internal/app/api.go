@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -40,12 +41,18 @@ type APIOptions struct {
 	RateLimit float64
 	// MaxRequests is how many requests may be in progress; further ones receive 503.
 	MaxRequests int
+	// MaxWaiting is how many requests may wait for an outcome; further ones are answered at once. 0 derives it from the memory limit.
+	MaxWaiting int
 	// MaxConnections is how many connections may be open. Further ones replace those without a request in progress, or wait.
 	MaxConnections int
 	// ConnectionsPerAddress is how many one remote address may have open, 0 for any number. Further ones replace its connections
 	// without a request in progress, or are closed.
 	ConnectionsPerAddress int
 }
+
+// waiterSize is the memory in bytes to reserve for a request that waits for an outcome: about twice what TestOverload measures, with
+// its TLS connection.
+const waiterSize = 128 << 10
 
 // Authenticated reports whether callers need a key or a token.
 func (o *APIOptions) Authenticated() bool { return o.KeysFile != "" || o.OIDCIssuer != "" }
@@ -68,6 +75,8 @@ func (o *APIOptions) validate() error {
 		return invalid("must not be negative", RateLimit)
 	case o.MaxRequests < 1:
 		return invalid("must be at least 1", MaxRequests)
+	case o.MaxWaiting < 0:
+		return invalid("must not be negative", MaxWaiting)
 	case o.MaxConnections < 1:
 		return invalid("must be at least 1", MaxConnections)
 	case o.ConnectionsPerAddress < 0:
@@ -127,6 +136,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 			Authenticator: authenticator,
 			RatePerCaller: o.RateLimit,
 			MaxRequests:   o.MaxRequests,
+			MaxWaiting:    cmp.Or(o.MaxWaiting, process.ShareOfMemory(waiterSize)),
 			AllowHost:     o.allowHost(allowedHosts),
 			Audit:         trail,
 			Logger:        p.Log,

@@ -28,6 +28,7 @@ const (
 	Listen                Option = "Listen"
 	MaxConnections        Option = "MaxConnections"
 	MaxRequests           Option = "MaxRequests"
+	MaxWaiting            Option = "MaxWaiting"
 	NATSCA                Option = "NATSCA"
 	NATSCert              Option = "NATSCert"
 	NATSConfig            Option = "NATSConfig"

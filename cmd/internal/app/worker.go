@@ -60,8 +60,13 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 	if err != nil {
 		return nil, err
 	}
+	follower, err := consumer.NewFollower(consumer.FollowerConfig{Conn: b.conn, Store: b.db, Log: p.Log, Metrics: p.Metrics})
+	if err != nil {
+		return nil, err
+	}
 	p.Metrics.MustRegister(worker)
 	p.Go(ctx, "worker", worker.Run)
+	p.Go(ctx, "follower", follower.Run)
 	return []process.Check{
 		{Name: "outcome streams", Probe: outcomes.Ready},
 		{Name: "consumer", Probe: worker.Ready},

@@ -61,6 +61,7 @@ var flagOf = map[app.Option]string{
 	app.Listen:                "--listen",
 	app.MaxConnections:        "--max-connections",
 	app.MaxRequests:           "--max-requests",
+	app.MaxWaiting:            "--max-waiting",
 	app.NATSCA:                "--nats-ca",
 	app.NATSCert:              "--nats-cert",
 	app.NATSConfig:            "--nats-config",

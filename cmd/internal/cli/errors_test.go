@@ -78,6 +78,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"allowed host that is a URL", serve("--allowed-host=http://x.example"), 2, "--allowed-host: must be a host name"},
 		{"rate", serve("--rate-limit=-1"), 2, "--rate-limit: must not be negative"},
 		{"no requests", serve("--max-requests=0"), 2, "--max-requests: must be at least 1"},
+		{"negative waiting", serve("--max-waiting=-1"), 2, "--max-waiting: must not be negative"},
 		{"everybody at NATS", serve("--nats-listen=0.0.0.0:0"), 1, "--nats-listen and --nats-config: without users, every program that can connect could read and write everything: define users in a configuration"},
 		{"no encryption key", serve("--nats-encryption-key-file=/nonexistent"), 1, "--nats-encryption-key-file: open /nonexistent: no such file or directory; create a key with openssl rand -hex 32"},
 		{"short encryption key", serve("--nats-encryption-key-file=" + file), 1, "at least 32 characters"},

@@ -36,6 +36,7 @@ type listenFlags struct {
 
 	RateLimit      float64 `placeholder:"N" help:"Maximum requests per second for each caller; unlimited by default."`
 	MaxRequests    int     `default:"2048" placeholder:"N" help:"Maximum requests in progress; further ones receive 503 (${default})."`
+	MaxWaiting     int     `placeholder:"N" help:"Maximum requests that wait for an outcome (Prefer: wait=N); further ones are answered at once. By default as many as fit into a quarter of the memory limit (GOMEMLIMIT) with 128 KiB each: 1024 without one."`
 	MaxConnections int     `default:"8192" placeholder:"N" help:"Maximum open connections; further ones replace idle ones, or wait if none is idle (${default})."`
 
 	MaxConnectionsPerAddress int `default:"4096" placeholder:"N" help:"Maximum open connections of one address, 0 for any number; further ones replace its idle ones, or are closed (${default})."`
@@ -268,6 +269,7 @@ func (f *listenFlags) options() *app.APIOptions {
 		NoAuth:                  f.InsecureNoAuth,
 		RateLimit:               f.RateLimit,
 		MaxRequests:             f.MaxRequests,
+		MaxWaiting:              f.MaxWaiting,
 		MaxConnections:          f.MaxConnections,
 
 		ConnectionsPerAddress: f.MaxConnectionsPerAddress,

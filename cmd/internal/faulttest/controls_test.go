@@ -26,9 +26,9 @@ var controls = []struct {
 	{
 		"publishes no event for a replayed client",
 		[]patch{
-			{"consumer/decide.go", "return verdict{client: result.Client}", "return verdict{client: result.Client, replayed: result.Outcome == domain.Replayed}"},
+			{"consumer/decide.go", "return verdict{event: event}", "return verdict{event: event, replayed: result.Outcome == domain.Replayed}"},
 			{"consumer/decide.go", "type verdict struct {", "type verdict struct {\n\treplayed bool"},
-			{"consumer/batch.go", "\t\tevent, err := domain.NewEvent(v.client)", "\t\tif v.replayed {\n\t\t\tcontinue\n\t\t}\n\t\tevent, err := domain.NewEvent(v.client)"},
+			{"consumer/batch.go", "\t\tevents = append(events, v.event)", "\t\tif v.replayed {\n\t\t\tcontinue\n\t\t}\n\t\tevents = append(events, v.event)"},
 		},
 		[]string{"kill after-commit worker"},
 		"has no event",
@@ -51,8 +51,8 @@ var controls = []struct {
 	{
 		"publishes events without clients",
 		[]patch{{
-			"consumer/batch.go", "\t\tevents = append(events, event)",
-			"\t\tevents = append(events, event)\n\t\tv.client.ID[0]++\n\t\tif event, err = domain.NewEvent(v.client); err == nil {\n\t\t\tevents = append(events, event)\n\t\t}",
+			"consumer/batch.go", "\t\tevents = append(events, v.event)",
+			"\t\tevents = append(events, v.event)\n\t\tv.event.Client.ID[0]++\n\t\tif event, err := domain.NewEvent(v.event.Client); err == nil {\n\t\t\tevents = append(events, event)\n\t\t}",
 		}},
 		[]string{"clock step worker"},
 		"4: ",
@@ -74,7 +74,7 @@ var controls = []struct {
 	},
 	{
 		"logs names",
-		[]patch{{"consumer/batch.go", "\t\tevents = append(events, event)", "\t\tevents = append(events, event)\n\t\tp.log.Info().Msg(v.client.LastName)"}},
+		[]patch{{"consumer/batch.go", "\t\tevents = append(events, v.event)", "\t\tevents = append(events, v.event)\n\t\tp.log.Info().Msg(v.event.Client.LastName)"}},
 		[]string{"clock step worker"},
 		"7: ",
 	},

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -180,7 +181,7 @@ func (l *Load) send(fail context.CancelCauseFunc, request *fasthttp.Request, res
 	if response.StatusCode() != l.AcceptedStatus {
 		return uuid.Nil, answer
 	}
-	location := response.Header.Peek(fasthttp.HeaderLocation)
+	location, _, _ := bytes.Cut(response.Header.Peek(fasthttp.HeaderLocation), []byte("?"))
 	id, err := uuid.ParseBytes(location[max(0, len(location)-len(uuid.UUID{}.String())):])
 	if err != nil {
 		return uuid.Nil, answer + " without an operation"

@@ -23,6 +23,7 @@ import (
 
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
+	"clientele/store/storetest"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -46,8 +47,8 @@ const idleConnections = 8192
 // attackPause is the pause of an attacker between attacks.
 const attackPause = 20 * time.Millisecond
 
-// TestOverload prints the effect of as many idle connections as the API accepts, 1,000 slow ones, oversized bodies, cancelled streams and guessed keys on a legitimate caller and
-// on memory. It has no limit for speed. It fails if the caller is refused, or if an attack is accepted.
+// TestOverload prints the effect of as many idle connections as the API accepts, 1,000 slow ones, oversized bodies, cancelled streams, guessed keys and 3,000 requests that wait
+// without a database on a legitimate caller and on memory. It has no limit for speed. It fails if the caller is refused, or if an attack is accepted.
 func TestOverload(t *testing.T) {
 	seconds, err := strconv.ParseFloat(cmp.Or(os.Getenv("BENCH_SECONDS"), "6"), 64)
 	if err != nil || seconds <= 0 {
@@ -57,34 +58,37 @@ func TestOverload(t *testing.T) {
 	ca, keys := testcluster.NewAuthority(t), filepath.Join(t.TempDir(), "keys")
 	certificate, key := ca.Issue("api")
 	s := &overload{t: t, token: testcluster.NewKey(t, keys, "pipeline", "clients:write"), outcomes: map[string]int{}}
-	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--keys-file", keys, "--tls-cert", certificate, "--tls-key", key,
-		"--max-connections-per-address=0") // the attackers share one
+	secure := []string{"--keys-file", keys, "--tls-cert", certificate, "--tls-key", key, "--max-connections-per-address=0"} // the attackers share one
+	serve := testcluster.Clientele(t, "serve", append(secure, "--data-dir", t.TempDir())...)
 	serve.Ready()
 	s.address = strings.TrimPrefix(serve.API(), "http://")
 	s.trusted = ca.Client().Transport.(*http.Transport).TLSClientConfig
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprint(table, "\nattackers\tcaller's p50, ms\tp99, ms\t× quiet\tresident memory, MB\t\n")
-	line := func(name string, h, quiet *hdrhistogram.Histogram) {
+	var quiet *hdrhistogram.Histogram
+	line := func(name string, pid int, h *hdrhistogram.Histogram) {
 		at := func(h *hdrhistogram.Histogram, p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1000 }
-		fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.1f\t%d\t\n", name, at(h, 50), at(h, 99), at(h, 99)/at(quiet, 99), residentMB(t, serve.PID()))
+		fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.1f\t%d\t\n", name, at(h, 50), at(h, 99), at(h, 99)/at(quiet, 99), residentMB(t, pid))
 	}
-	quiet := s.caller(length)
-	line("none", quiet, quiet)
+	quiet = s.caller(length)
+	line("none", serve.PID(), quiet)
 	many, lift := s.attack()
 	many(idleConnections+1, s.idle) // so that they are always at the limit
 	publishertest.Eventually(t, "the idle connections are open", func() bool { return s.idling.Load() > idleConnections*99/100 })
-	line("8,192 idle connections", s.caller(length), quiet)
+	line("8,192 idle connections", serve.PID(), s.caller(length))
 	lift()
 	many, lift = s.attack()
 	many(500, s.slowHeader)
 	many(500, s.slowBody)
-	line("1,000 slow connections", s.caller(length), quiet)
+	line("1,000 slow connections", serve.PID(), s.caller(length))
 	many(4, s.oversized)
-	line("and oversized bodies", s.caller(length), quiet)
+	line("and oversized bodies", serve.PID(), s.caller(length))
 	many(2, s.cancelled)
 	many(2, s.guess)
-	line("and cancelled streams, guessed keys", s.caller(length), quiet)
+	line("and cancelled streams, guessed keys", serve.PID(), s.caller(length))
 	lift()
+	serve.Kill() // connections of attackers may delay a stop until --shutdown-timeout
+	s.waiters(line, length, secure...)
 	_ = table.Flush()
 	for outcome, n := range s.outcomes {
 		fmt.Fprintf(os.Stdout, "%9d  %s\n", n, outcome)
@@ -92,7 +96,60 @@ func TestOverload(t *testing.T) {
 			t.Errorf("%s: %d times", outcome, n)
 		}
 	}
-	serve.Kill() // connections of attackers may delay a stop until --shutdown-timeout
+}
+
+// waitingRequests is more than the default of --max-waiting.
+const waitingRequests = 3000
+
+// waiters measures a serve whose database is unavailable, while many requests wait for an outcome.
+func (s *overload) waiters(line func(string, int, *hdrhistogram.Histogram), length time.Duration, flags ...string) {
+	s.t.Helper()
+	database := storetest.StartPostgres(s.t)
+	serve := testcluster.Clientele(s.t, "serve", append(flags, "--data-dir", s.t.TempDir(), "--database-url", database.URL())...)
+	serve.Ready()
+	s.address = strings.TrimPrefix(serve.API(), "http://")
+	database.Stop(s.t, true)
+	line("none, without a database", serve.PID(), s.caller(length))
+	before := residentMB(s.t, serve.PID())
+	many, lift := s.attack()
+	waiting := func() float64 { return testcluster.Metric(s.t, serve.Admin(), "clientele_http_waiting_requests") }
+	const few = 1000 // fewer than the default
+	many(few, s.wait)
+	publishertest.Eventually(s.t, "all wait", func() bool { return waiting() == few })
+	fmt.Fprintf(os.Stdout, "a request that waits over TLS has %d KB\n", (residentMB(s.t, serve.PID())-before)*1000/few)
+	many(waitingRequests-few, s.wait)
+	publishertest.Eventually(s.t, "requests are declined a wait", func() bool {
+		return testcluster.Metric(s.t, serve.Admin(), "clientele_http_waits_declined_total") > 0
+	})
+	line("3,000 requests that wait, without a database", serve.PID(), s.caller(length))
+	fmt.Fprintf(os.Stdout, "%.0f of %d requests wait\n", waiting(), waitingRequests)
+	lift()
+	serve.Kill()
+}
+
+// wait posts a client on a new connection and prefers to wait. After an answer without a wait it pauses for longer than other attackers,
+// because what it measures is waiting, not posting.
+func (s *overload) wait(ctx context.Context) {
+	conn, err := (&tls.Dialer{Config: s.trusted}).DialContext(ctx, "tcp", s.address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	began := time.Now()
+	if _, err := fmt.Fprintf(conn, "POST /api/v2/clients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+		"Authorization: Bearer %s\r\nPrefer: wait=30\r\nContent-Length: %d\r\n\r\n%s", s.token, len(testcluster.Jane), testcluster.Jane); err != nil {
+		return
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil || time.Since(began) > 20*time.Second {
+		return
+	}
+	s.note("request that prefers to wait", "answered at once")
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * time.Second):
+	}
 }
 
 // attack returns a function that starts n attackers, and one that ends all of them.

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
 )
@@ -18,6 +19,18 @@ func (p *Process) TuneMemory(limited bool) {
 		return nil
 	})
 	if !limited {
-		debug.SetMemoryLimit(512 << 20)
+		debug.SetMemoryLimit(memoryLimit)
 	}
+}
+
+// memoryLimit is the memory limit in bytes without GOMEMLIMIT.
+const memoryLimit = 512 << 20
+
+// ShareOfMemory returns how many things of a size in bytes fit into a quarter of the memory limit, at least 1.
+func ShareOfMemory(size int64) int {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 { // GOMEMLIMIT=off
+		limit = memoryLimit
+	}
+	return int(max(1, limit/4/size))
 }

@@ -54,6 +54,7 @@ var rights = map[string][]string{
 		"$JS.API.CONSUMER.MSG.NEXT.CLIENT_COMMANDS.worker",
 		"$JS.ACK.CLIENT_COMMANDS.worker.>",
 		"$JS.API.DIRECT.GET.CLIENT_COMMANDS",
+		"$JS.API.DIRECT.GET.CLIENT_EVENTS",
 		"$JS.API.STREAM.PURGE.CLIENT_COMMANDS",
 	},
 	"mailer": {

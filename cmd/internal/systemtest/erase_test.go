@@ -186,3 +186,39 @@ func TestErasedWhileAWorkerIsStopped(t *testing.T) {
 	stopped.Ready()
 	other.Ready()
 }
+
+// TestErasedFromAnEncryptedLog shows that nats-server does not overwrite an erased message of an encrypted stream (removeMsg in its
+// filestore.go): the block grows, and keeps its bytes. SECURITY.md says so.
+func TestErasedFromAnEncryptedLog(t *testing.T) {
+	t.Parallel()
+	dir, key := t.TempDir(), filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("a1", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir, "--nats-encryption-key-file", key)
+	operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+	for _, operation := range []string{operation, testcluster.Accepted(t, serve.API(), testcluster.Jane, "")} {
+		testcluster.Succeeded(t, serve.API(), operation)
+	}
+	publishertest.Eventually(t, "two events", func() bool { return len(testcluster.Events(t, serve.NATSURL())) == 2 })
+	events := func() []byte {
+		blocks, err := filepath.Glob(filepath.Join(dir, "nats/jetstream/*/streams", domain.StreamEvents, "msgs/*.blk"))
+		if err != nil || len(blocks) != 1 {
+			t.Fatal(blocks, err)
+		}
+		content, err := os.ReadFile(blocks[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	before := events()
+	publishertest.Eventually(t, "the client is erased", func() bool {
+		status, _, _ := testcluster.RunLine(t, "erase", "--yes", operation[strings.LastIndex(operation, "/")+1:], "--data-dir", dir, "--nats-url", serve.NATSURL())
+		return status == cli.ExitOK
+	})
+	if after := events(); len(before) == 0 || len(after) <= len(before) || !bytes.HasPrefix(after, before) {
+		t.Errorf("the block of %d bytes was overwritten, and has %d: correct SECURITY.md", len(before), len(after))
+	}
+	serve.Stop()
+}

@@ -119,7 +119,8 @@ func retryInFlight(t *testing.T, s *testcluster.Cluster, api string) testcluster
 
 func operationOf(t *testing.T, r testcluster.Reply) string {
 	t.Helper()
-	return r.Object(t)["links"].(map[string]any)["self"].(string)
+	self, _, _ := strings.Cut(r.Object(t)["links"].(map[string]any)["self"].(string), "?")
+	return self
 }
 
 // Of different concurrent requests under one key at two ingresses, one wins the key.
@@ -160,4 +161,44 @@ func TestAKeyHasOneRequest(t *testing.T) {
 		}
 	}
 	s.Settled(apis[1], operations)
+}
+
+// While the store is too slow for the look-up of an ingress, a different request under a used key is accepted, and only the worker can
+// see that the key is used. Its caller never receives the outcome of the first request.
+func TestAUsedKeyWhileTheStoreIsSlow(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	api := s.Clientele("ingress").API()
+	for _, key := range []string{"wait", "ask", "same"} {
+		testcluster.Accepted(t, api, testcluster.Jane, key)
+	}
+	s.Trimmed()
+
+	session := s.Session()
+	s.Exec(session, `BEGIN`)
+	s.Exec(session, `LOCK TABLE clients IN ACCESS EXCLUSIVE MODE`)
+	janet := strings.Replace(testcluster.Jane, "Jane", "Janet", 1)
+	waited := make(chan testcluster.Reply)
+	go func() { waited <- testcluster.PostAndWait(t, api, janet, "wait") }()
+	other, same := testcluster.Post(t, api, janet, "ask"), testcluster.Post(t, api, testcluster.Jane, "same")
+	publishertest.Eventually(t, "the commands are accepted", func() bool {
+		return len(testcluster.Messages(t, s.NATS.URL, domain.StreamCommands)) == 3
+	})
+	if r := testcluster.Post(t, api, janet, "ask"); r.Header.Get("Location") != other.Header.Get("Location") {
+		t.Errorf("a retry: %v %s", r.Header, r.Body)
+	}
+	s.Exec(session, `COMMIT`)
+	if r := <-waited; r.Status != http.StatusUnprocessableEntity || r.Object(t)["type"] != "/problems/idempotency-key-reused" {
+		t.Errorf("a request that waits: %d %s", r.Status, r.Body)
+	}
+	for status, r := range map[string]testcluster.Reply{"rejected": other, "succeeded": same} {
+		self := r.Header.Get("Location")
+		publishertest.Eventually(t, "the operation is "+status, func() bool {
+			now := testcluster.Get(t, api+self).Object(t)
+			if now["status"] != "pending" && now["status"] != status || now["links"].(map[string]any)["self"] != self {
+				t.Fatalf("%s: %v, want %s", self, now, status)
+			}
+			return now["status"] == status
+		})
+	}
 }

@@ -2,7 +2,6 @@ package systemtest
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,33 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// routedCluster is three NATS servers with the files of deploy/nats.
-type routedCluster struct {
-	servers   []*testcluster.NATSServer
-	addresses []string // of the routes
-}
-
-// startRouted starts three servers after replacing text in their files.
-func startRouted(t *testing.T, replaced map[string]string) routedCluster {
-	t.Helper()
-	var c routedCluster
-	var routes []string
-	for range 3 {
-		address := testcluster.FreeAddress(t)
-		c.addresses = append(c.addresses, address)
-		routes = append(routes, "tls://server:"+testcluster.Password+"@"+address)
-	}
-	t.Setenv("NATS_CLUSTER_PASSWORD", testcluster.Password)
-	t.Setenv("NATS_ROUTES", "["+strings.Join(routes, ", ")+"]")
-	for i, address := range c.addresses {
-		t.Setenv("NATS_SERVER_NAME", fmt.Sprint("nats-", i+1))
-		all := map[string]string{"0.0.0.0:6222": address}
-		maps.Copy(all, replaced)
-		c.servers = append(c.servers, testcluster.StartNATSServerWith(t,
-			map[string]string{`include "accounts.conf"`: "", `# include "cluster.conf"`: `include "cluster.conf"`}, all))
-	}
-	return c
-}
+// routedCluster is a cluster with the files of deploy/nats.
+type routedCluster struct{ *testcluster.NATSCluster }
 
 // rogue starts a server with a route to the first server, and returns a subscription to everything that it receives.
 func (c routedCluster) rogue(t *testing.T, cluster string) *nats.Subscription {
@@ -77,7 +51,7 @@ func connect(t *testing.T, url string) *nats.Conn {
 // publish publishes messages through the first server until the subscription has one.
 func (c routedCluster) publish(t *testing.T, subscription *nats.Subscription) {
 	t.Helper()
-	nc := connect(t, c.servers[0].URL)
+	nc := connect(t, c.Servers[0].URL)
 	publishertest.Eventually(t, "a message", func() bool {
 		if err := nc.Publish("client.created", []byte("secret")); err != nil {
 			t.Fatal(err)
@@ -98,8 +72,8 @@ func (c routedCluster) publish(t *testing.T, subscription *nats.Subscription) {
 func TestARogueServerGetsNothing(t *testing.T) {
 	authority := testcluster.NewAuthority(t)
 	authority.Issue("server")
-	c := startRouted(t, map[string]string{"/etc/clientele/tls": authority.Dir})
-	js := testcluster.JetStream(t, c.servers[2].URL)
+	c := routedCluster{testcluster.StartNATSCluster(t, map[string]string{"/etc/clientele/tls": authority.Dir})}
+	js := testcluster.JetStream(t, c.Servers[2].URL)
 	publishertest.Eventually(t, "a stream on three servers", func() bool {
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Replicas: 3})
 		return err == nil
@@ -107,7 +81,7 @@ func TestARogueServerGetsNothing(t *testing.T) {
 	certificate, key := authority.Issue("rogue")
 	forged, forgedKey := testcluster.NewAuthority(t).Issue("server")
 	const password, handshake, user = "server:" + testcluster.Password + "@", "TLS Handshake Failure", "Authentication Failure"
-	route := func(user string) string { return "routes: [tls://" + user + c.addresses[0] + "]\n" }
+	route := func(user string) string { return "routes: [tls://" + user + c.Addresses[0] + "]\n" }
 	ca := fmt.Sprintf("ca_file: %q", authority.File("ca.crt"))
 	tls := func(certificate, key string) string {
 		return fmt.Sprintf("tls { cert_file: %q, key_file: %q, %s }", certificate, key, ca)
@@ -121,10 +95,10 @@ func TestARogueServerGetsNothing(t *testing.T) {
 		"a wrong password":                   {route("server:wrong@") + tls(certificate, key), user},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := strings.Count(c.servers[0].Output(), try.refusal)
+			before := strings.Count(c.Servers[0].Output(), try.refusal)
 			received := c.rogue(t, try.cluster)
-			publishertest.Eventually(t, "refusals", func() bool { return strings.Count(c.servers[0].Output(), try.refusal) > before+1 })
-			witness, err := connect(t, c.servers[1].URL).SubscribeSync("client.>")
+			publishertest.Eventually(t, "refusals", func() bool { return strings.Count(c.Servers[0].Output(), try.refusal) > before+1 })
+			witness, err := connect(t, c.Servers[1].URL).SubscribeSync("client.>")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,8 +120,8 @@ func TestAnOpenClusterGivesARogueServerEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin, end := strings.Index(string(config), "  authorization {"), strings.Index(string(config), "  routes:")
-	c := startRouted(t, map[string]string{string(config[begin:end]): ""})
-	c.publish(t, c.rogue(t, "routes: [nats://"+c.addresses[0]+"]"))
+	c := routedCluster{testcluster.StartNATSCluster(t, map[string]string{string(config[begin:end]): ""})}
+	c.publish(t, c.rogue(t, "routes: [nats://"+c.Addresses[0]+"]"))
 }
 
 // TestMonitoringIsNotOpen checks that no file of deploy/nats serves the monitoring port to other machines.

@@ -127,16 +127,7 @@ func FiftyAtOnce(t *testing.T, apis []string, natsURL string) {
 // Created posts a client, waits for its record, and returns its URL.
 func Created(t *testing.T, api string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/api/v2/clients", strings.NewReader(Jane))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Prefer", "wait=20")
-	r, err := RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := PostAndWait(t, api, Jane, "")
 	if r.Status != http.StatusCreated || r.Object(t)["status"] != "NotInvited" {
 		t.Fatalf("%d %v: %s", r.Status, r.Header, r.Body)
 	}

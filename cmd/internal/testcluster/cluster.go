@@ -130,11 +130,20 @@ func New(t testing.TB) *Cluster {
 // NewOn is New with an existing, empty database.
 func NewOn(t testing.TB, database string) *Cluster {
 	t.Helper()
+	return newCluster(t, Program(t, "clientele"), database)
+}
+
+// NewOf is New for a clientele of another version.
+func NewOf(t testing.TB, program string) *Cluster {
+	t.Helper()
+	return newCluster(t, program, storetest.Postgres(t))
+}
+
+func newCluster(t testing.TB, program, database string) *Cluster {
+	t.Helper()
 	s := &Cluster{t: t, NATS: StartNATSServer(t), Database: database}
 	s.Flags = []string{"--nats-url", s.NATS.URL, "--database-url", database}
-	if status := Clientele(t, "migrate", s.Flags...).Wait(); status != 0 {
-		t.Fatalf("migrate: exit status %d", status)
-	}
+	s.Migrate(program)
 	s.JetStream, s.Published = JetStream(t, s.NATS.URL), watch(t, s.NATS.URL)
 	return s
 }
@@ -143,6 +152,22 @@ func NewOn(t testing.TB, database string) *Cluster {
 func (s *Cluster) Clientele(role string) *Process {
 	s.t.Helper()
 	p := Clientele(s.t, role, s.Flags...)
+	p.Ready()
+	return p
+}
+
+// Migrate runs migrate of this clientele.
+func (s *Cluster) Migrate(program string) {
+	s.t.Helper()
+	if status := ClienteleOf(s.t, program, nil, "migrate", s.Flags...).Wait(); status != 0 {
+		s.t.Fatalf("migrate: exit status %d", status)
+	}
+}
+
+// ClienteleOf is Clientele for another version.
+func (s *Cluster) ClienteleOf(program, role string) *Process {
+	s.t.Helper()
+	p := ClienteleOf(s.t, program, nil, role, s.Flags...)
 	p.Ready()
 	return p
 }

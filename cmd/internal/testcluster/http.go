@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,8 +53,14 @@ func Post(t testing.TB, api, body, key string) Reply {
 	return Do(t, http.MethodPost, api+"/api/v2/clients", body, key)
 }
 
-// Do sends a request with JSON, and with an idempotency key unless that is "".
-func Do(t testing.TB, method, url, body, key string) Reply {
+// PostAndWait is Post for a caller that waits for the outcome.
+func PostAndWait(t testing.TB, api, body, key string) Reply {
+	t.Helper()
+	return Do(t, http.MethodPost, api+"/api/v2/clients", body, key, "Prefer", "wait=20")
+}
+
+// Do sends a request with JSON, and with an idempotency key unless that is "". headers are pairs of name and value.
+func Do(t testing.TB, method, url, body, key string, headers ...string) Reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -62,6 +69,9 @@ func Do(t testing.TB, method, url, body, key string) Reply {
 	r.Header.Set("Content-Type", "application/json")
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Set(pair[0], pair[1])
 	}
 	answer, err := RoundTrip(r)
 	if err != nil {
@@ -81,6 +91,12 @@ func RoundTrip(r *http.Request) (Reply, error) {
 	return Reply{response.StatusCode, response.Header, string(body)}, err
 }
 
+// Operation returns the path of the operation of an accepted request. Unlike Location, it always ends in the id.
+func (r Reply) Operation() string {
+	path, _, _ := strings.Cut(r.Header.Get("Location"), "?")
+	return path
+}
+
 // Accepted posts a client and returns the path of its operation.
 func Accepted(t testing.TB, api, body, key string) (operation string) {
 	t.Helper()
@@ -88,7 +104,7 @@ func Accepted(t testing.TB, api, body, key string) (operation string) {
 	if r.Status != http.StatusAccepted {
 		t.Fatalf("%d: %s", r.Status, r.Body)
 	}
-	return r.Header.Get("Location")
+	return r.Operation()
 }
 
 // Succeeded waits for the operation to succeed and returns the record of its client.

@@ -215,13 +215,19 @@ func Clientele(t testing.TB, command string, args ...string) *Process {
 // ClienteleWith is Clientele with additional environment variables.
 func ClienteleWith(t testing.TB, environment []string, command string, args ...string) *Process {
 	t.Helper()
+	return ClienteleOf(t, Program(t, "clientele"), environment, command, args...)
+}
+
+// ClienteleOf is ClienteleWith for a clientele of another version.
+func ClienteleOf(t testing.TB, program string, environment []string, command string, args ...string) *Process {
+	t.Helper()
 	fixed := map[string][]string{
 		"serve":   {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0"},
 		"ingress": {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"},
 		"worker":  {"--admin-listen=127.0.0.1:0"},
 	}[command]
 	args = slices.Concat([]string{command, "--log-format=json"}, fixed, args)
-	return StartWith(t, environment, Program(t, "clientele"), args...)
+	return StartWith(t, environment, program, args...)
 }
 
 // FreeAddress returns an address that nothing listens on, for a process that must keep its address after a restart.

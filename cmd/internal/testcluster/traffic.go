@@ -22,6 +22,7 @@ func PostTwenty(t testing.TB, api string) (operations []string) {
 // accepted.
 type Traffic struct {
 	t    *testing.T
+	body string
 	tick *time.Ticker
 	wg   sync.WaitGroup
 	// stopping ends new clients; aborted also ends retries.
@@ -35,8 +36,14 @@ type Traffic struct {
 // NewTraffic starts callers that post clients until Stop is called or the test ends.
 func NewTraffic(t *testing.T, apis ...string) *Traffic {
 	t.Helper()
+	return NewTrafficOf(t, Jane, apis...)
+}
+
+// NewTrafficOf is NewTraffic with this body.
+func NewTrafficOf(t *testing.T, body string, apis ...string) *Traffic {
+	t.Helper()
 	c := &Traffic{
-		t: t, tick: time.NewTicker(10 * time.Millisecond),
+		t: t, body: body, tick: time.NewTicker(10 * time.Millisecond),
 		stopping: make(chan struct{}), aborted: make(chan struct{}), Refusals: map[string]int{},
 	}
 	for i := range 8 {
@@ -60,7 +67,7 @@ func (c *Traffic) post(api string) {
 		case <-c.tick.C:
 		}
 		key := publishertest.NewID(c.t).String()
-		for !c.note(Post(c.t, api, Jane, key)) {
+		for !c.note(Post(c.t, api, c.body, key)) {
 			select {
 			case <-c.aborted:
 				return
@@ -76,7 +83,7 @@ func (c *Traffic) note(r Reply) bool {
 	defer c.mu.Unlock()
 	switch {
 	case r.Status == http.StatusAccepted:
-		c.operations = append(c.operations, r.Header.Get("Location"))
+		c.operations = append(c.operations, r.Operation())
 		return true
 	case r.Status == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != "":
 		c.Refusals[r.Object(c.t)["type"].(string)]++
