@@ -41,15 +41,18 @@ var (
 	diskBytes     = prometheus.NewDesc("clientele_disk_bytes", "Size of the disk of --data-dir.", nil, nil)
 )
 
+// diskCollector collects the metrics of the disk with this directory.
+type diskCollector string
+
 // Describe implements prometheus.Collector.
-func (n *NATS) Describe(descriptions chan<- *prometheus.Desc) {
+func (diskCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- diskFreeBytes
 	descriptions <- diskBytes
 }
 
-// Collect implements prometheus.Collector. The memory of the server is that of this process.
-func (n *NATS) Collect(values chan<- prometheus.Metric) {
-	free, size, err := disk(n.dir)
+// Collect implements prometheus.Collector.
+func (dir diskCollector) Collect(values chan<- prometheus.Metric) {
+	free, size, err := disk(string(dir))
 	if err != nil {
 		return
 	}

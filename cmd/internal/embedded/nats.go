@@ -17,6 +17,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -214,6 +215,9 @@ func listenable(address string) (host string, port int, err error) {
 	}
 	return host, int(number), probe.Close()
 }
+
+// Disk collects the metrics of the disk. The memory of the server is that of this process.
+func (n *NATS) Disk() prometheus.Collector { return diskCollector(n.dir) }
 
 // Stop stops the server and returns when its files are closed. Close the connections first.
 func (n *NATS) Stop() {
