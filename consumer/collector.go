@@ -22,6 +22,10 @@ var (
 		"Age of the oldest command without an outcome; 0 if there is none.", nil, nil)
 	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
 		"Messages that a stream has ever stored. It decreases when NATS loses the newest messages.", []string{"stream"}, nil)
+	streamBytes    = prometheus.NewDesc("clientele_stream_bytes", "Size of a stream.", []string{"stream"}, nil)
+	streamMaxBytes = prometheus.NewDesc("clientele_stream_max_bytes",
+		"Size at which the command log refuses commands, or another stream drops its oldest messages; absent without a limit.",
+		[]string{"stream"}, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
 		"Messages missing between a stream's first and last: erased, retried, or lost by NATS.", []string{"stream"}, nil)
 )
@@ -34,7 +38,9 @@ type collector struct{ js jetstream.JetStream }
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, missing} {
+	for _, d := range []*prometheus.Desc{
+		logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, streamBytes, streamMaxBytes, missing,
+	} {
 		descriptions <- d
 	}
 }
@@ -47,14 +53,21 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	var log *jetstream.StreamInfo
-	for _, name := range []string{domain.StreamEvents, domain.StreamRejections, domain.StreamCommands} {
+	for _, name := range []string{domain.StreamEvents, domain.StreamRejections, domain.StreamAudit, domain.StreamCommands} {
 		stream, err := c.js.Stream(ctx, name)
+		if name == domain.StreamAudit && err != nil {
+			continue // an installation of an earlier version has neither the stream nor the right to read its size
+		}
 		if err != nil {
 			return
 		}
 		log = stream.CachedInfo()
 		gauge(lastSequence, float64(log.State.LastSeq), name)
 		gauge(missing, float64(log.State.NumDeleted), name)
+		gauge(streamBytes, float64(log.State.Bytes), name)
+		if log.Config.MaxBytes > 0 {
+			gauge(streamMaxBytes, float64(log.Config.MaxBytes), name)
+		}
 	}
 	gauge(logCommands, float64(log.State.Msgs))
 	gauge(logBytes, float64(log.State.Bytes))

@@ -112,12 +112,18 @@ func (s *system) consumerInfo() *jetstream.ConsumerInfo {
 	return c.CachedInfo()
 }
 
-func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
+func (s *system) stream(name string) jetstream.Stream {
 	s.t.Helper()
-	found, err := s.js.Stream(context.Background(), stream)
+	stream, err := s.js.Stream(context.Background(), name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return stream
+}
+
+func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
+	s.t.Helper()
+	found := s.stream(stream)
 	var msgs []*jetstream.RawStreamMsg
 	state := found.CachedInfo().State
 	for seq := max(state.FirstSeq, 1); seq <= state.LastSeq; seq++ {
@@ -136,10 +142,7 @@ func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
 // purge removes the messages of a stream.
 func (s *system) purge(stream string) {
 	s.t.Helper()
-	found, err := s.js.Stream(context.Background(), stream)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	found := s.stream(stream)
 	if err := found.Purge(context.Background()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -148,10 +151,7 @@ func (s *system) purge(stream string) {
 // renew recreates a stream. After a purge, it would still remember message ids.
 func (s *system) renew(stream string) {
 	s.t.Helper()
-	found, err := s.js.Stream(context.Background(), stream)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	found := s.stream(stream)
 	if err := s.js.DeleteStream(context.Background(), stream); err != nil {
 		s.t.Fatal(err)
 	}

@@ -142,6 +142,8 @@ func publishError(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return domain.Errorf(domain.CodeUnavailable, "no stream stores this subject: %w", err)
+	case answered && (api.ErrorCode == codeServerFull || api.ErrorCode == codeAccountFull):
+		return domain.Errorf(domain.CodeLogFull, "NATS has reached its storage limit: %w", err)
 	case !answered || api.ErrorCode != codeStoreFailed:
 		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
 	case api.Description == "maximum messages per subject exceeded":
@@ -153,5 +155,9 @@ func publishError(err error) error {
 	}
 }
 
-// codeStoreFailed is the server's code for a message that its store refused. The description has the reason.
-const codeStoreFailed jetstream.ErrorCode = 10077
+// The server's codes for a refused message. It checks its limits before it stores or replicates a message.
+const (
+	codeAccountFull jetstream.ErrorCode = 10002 // the storage limit of the account
+	codeServerFull  jetstream.ErrorCode = 10023 // the storage limit of the server
+	codeStoreFailed jetstream.ErrorCode = 10077 // the store refused the message; the description has the reason
+)

@@ -75,6 +75,8 @@ type StreamsConfig struct {
 	LogMaxBytes int64
 	// EventRetention is how long client.created events are kept.
 	EventRetention time.Duration
+	// EventMaxBytes is the size in bytes above which the oldest events are dropped before their retention ends, or -1 for no limit.
+	EventMaxBytes int64
 	// AuditRetention is how long audit records are kept.
 	AuditRetention time.Duration
 	// Created, if not nil, is called with the name of each new stream.
@@ -86,11 +88,12 @@ const (
 	DefaultReplicas       = 1
 	DefaultLogMaxBytes    = 2 << 30
 	DefaultEventRetention = 30 * 24 * time.Hour
+	DefaultEventMaxBytes  = -1 // a default that drops events could take them from a subscriber that is behind
 	DefaultAuditRetention = 400 * 24 * time.Hour
 )
 
 // MigrateStreams creates the streams, or changes existing ones to these settings. It keeps their messages, except events
-// older than a shorter retention. An error is a *RefusedStreamError if the server refuses the settings.
+// older than a shorter retention or above a smaller limit. An error is a *RefusedStreamError if the server refuses the settings.
 func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
 	for _, stream := range []jetstream.StreamConfig{
 		auditStream(cfg), // the first, because the log is marked once it exists
@@ -116,6 +119,8 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			Retention:   jetstream.LimitsPolicy,
 			Replicas:    cfg.Replicas,
 			MaxAge:      cfg.EventRetention,
+			MaxBytes:    cfg.EventMaxBytes,
+			Discard:     jetstream.DiscardOld, // a stream that refused events would stop the workers, and then the API
 			Duplicates:  deduplication,
 		},
 		{
@@ -224,6 +229,7 @@ func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.Stre
 		current.Metadata = map[string]string{metadataSecret: newSecret()}
 	case domain.StreamEvents:
 		current.MaxAge = DefaultEventRetention
+		current.MaxBytes = DefaultEventMaxBytes
 	case domain.StreamAudit:
 		current.MaxAge = DefaultAuditRetention
 	}

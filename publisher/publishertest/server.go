@@ -72,6 +72,25 @@ func (s *Server) Down() {
 	s.server.WaitForShutdown()
 }
 
+// Limit restarts the server with a limit for all its files, in bytes.
+func (s *Server) Limit(t testing.TB, maxStore int64) {
+	t.Helper()
+	s.Down()
+	s.opts.JetStreamMaxStore = maxStore
+	s.Up(t)
+}
+
+// LimitAccount sets the limit for the files of the account, in bytes.
+func (s *Server) LimitAccount(t testing.TB, maxStore int64) {
+	t.Helper()
+	limits := map[string]server.JetStreamAccountLimits{"": {
+		MaxMemory: -1, MaxStore: maxStore, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+	}}
+	if err := s.server.GlobalAccount().UpdateJetStreamLimits(limits); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Dir returns the directory of the server's files.
 func (s *Server) Dir() string { return s.opts.StoreDir }
 

@@ -128,7 +128,7 @@ func setupAdvice(err error) string {
 		return err.Error() + ": run a newer clientele"
 	}
 	if stream, ok := errors.AsType[*publisher.RefusedStreamError](err); ok {
-		return fmt.Sprintf("NATS refuses stream %s (check --log-max-bytes and --replicas): %v", stream.Stream, stream.Err)
+		return fmt.Sprintf("NATS refuses stream %s (check --log-max-bytes, --event-max-bytes and --replicas): %v", stream.Stream, stream.Err)
 	}
 	if lost, ok := errors.AsType[*app.LostError](err); ok {
 		return lost.Error() + ": the others exist, so it was lost. Restore it, or create it empty: run clientele migrate " +

@@ -71,7 +71,7 @@ func TestAdviceOnTheSetup(t *testing.T) {
 		{&publisher.MissingConsumerError{}, "consumer worker is missing, so it is unknown which commands have completed: run clientele migrate"},
 		{
 			&publisher.RefusedStreamError{Stream: "S", Err: errors.New("too large")},
-			"NATS refuses stream S (check --log-max-bytes and --replicas): too large",
+			"NATS refuses stream S (check --log-max-bytes, --event-max-bytes and --replicas): too large",
 		},
 		{
 			&app.LostError{Err: &publisher.MissingStreamError{Stream: "S"}}, "stream S is missing: the others exist, so it was lost. " +

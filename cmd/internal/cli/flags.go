@@ -126,6 +126,7 @@ func (f *tokenFlags) validate() error { return onlyOne("token", f.Token, f.Token
 // streamFlags are settings of the streams. Without a flag, an existing stream keeps its setting and a new one has the default.
 type streamFlags struct {
 	EventRetention time.Duration `placeholder:"DURATION" help:"How long events are kept (unchanged; 720h, 30 days, for a new stream)."`
+	EventMaxBytes  int64         `placeholder:"BYTES" help:"Size above which the oldest events are dropped early; -1: no limit (unchanged; -1 for a new stream)."`
 	AuditRetention time.Duration `placeholder:"DURATION" help:"How long records of the audit trail are kept (unchanged; 9600h, 400 days, for a new stream)."`
 	LogMaxBytes    int64         `placeholder:"BYTES" help:"Size at which the command log refuses commands (unchanged; 2 GiB for a new stream)."`
 	Replicas       int           `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (unchanged; 1 for a new stream)."`
@@ -136,6 +137,10 @@ func (f streamFlags) validate() error {
 	// A log smaller than this has no room for a batch.
 	if f.LogMaxBytes != 0 && f.LogMaxBytes < 1<<20 {
 		return errors.New("--log-max-bytes must be at least 1048576")
+	}
+	// A block of the stream's files has up to 8 MiB.
+	if f.EventMaxBytes != 0 && f.EventMaxBytes != -1 && f.EventMaxBytes < 8<<20 {
+		return errors.New("--event-max-bytes must be at least 8388608, or -1 for no limit")
 	}
 	if f.EventRetention != 0 && f.EventRetention < publisher.MinEventRetention {
 		return fmt.Errorf("--event-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
@@ -150,7 +155,10 @@ func (f streamFlags) validate() error {
 }
 
 func (f streamFlags) options() publisher.StreamsConfig {
-	return publisher.StreamsConfig{Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes, EventRetention: f.EventRetention, AuditRetention: f.AuditRetention}
+	return publisher.StreamsConfig{
+		Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes,
+		EventRetention: f.EventRetention, EventMaxBytes: f.EventMaxBytes, AuditRetention: f.AuditRetention,
+	}
 }
 
 type workerFlags struct {

@@ -411,7 +411,7 @@ func TestRejectionsAreRetriedOnAFullLog(t *testing.T) {
 	size(1500)
 	status, stdout, stderr := r.run("retry", "--all", "--yes")
 	if status != cli.ExitError || stdout != "invalid: 3\nretried 1, skipped 0\n" || stderr != "clientele: the command log is full: retried 1 of 3, "+
-		"the others are unchanged; let the workers catch up or raise --log-max-bytes, then run this again\n" {
+		"the others are unchanged; let the workers catch up, or raise --log-max-bytes or the storage limit of NATS, then run this again\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
 	size(1 << 20)

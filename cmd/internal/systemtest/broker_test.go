@@ -46,6 +46,7 @@ var rights = map[string][]string{
 	"worker": {
 		"client.created",
 		"client.rejected.*",
+		"$JS.API.STREAM.INFO.CLIENT_AUDIT",
 		"$JS.API.STREAM.INFO.CLIENT_COMMANDS",
 		"$JS.API.STREAM.INFO.CLIENT_EVENTS",
 		"$JS.API.STREAM.INFO.CLIENT_REJECTIONS",
