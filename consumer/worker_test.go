@@ -17,6 +17,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -441,7 +442,7 @@ func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 	stop()
 	small := publishertest.Streams
 	small.LogMaxBytes = 2 * int64(s.stream(domain.StreamCommands).CachedInfo().State.Bytes) // it is half full
-	if err := publisher.MigrateStreams(t.Context(), s.js, small); err != nil {
+	if err := streams.Migrate(t.Context(), s.js, small); err != nil {
 		t.Fatal(err)
 	}
 	purges, err := s.nc.SubscribeSync("$JS.API.STREAM.PURGE." + domain.StreamCommands)

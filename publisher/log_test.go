@@ -13,6 +13,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -325,7 +326,7 @@ func TestAFullLog(t *testing.T) {
 	}
 	small := publishertest.Streams
 	small.LogMaxBytes = 64 << 10
-	if err := publisher.MigrateStreams(context.Background(), js, small); err != nil {
+	if err := streams.Migrate(context.Background(), js, small); err != nil {
 		t.Fatal(err)
 	}
 	log := openLog(t, nc, 0)
@@ -375,7 +376,7 @@ func TestAFullServer(t *testing.T) {
 			}
 			small := publishertest.Streams
 			small.LogMaxBytes = 256 << 10
-			if err := publisher.MigrateStreams(t.Context(), js, small); err != nil {
+			if err := streams.Migrate(t.Context(), js, small); err != nil {
 				t.Fatal(err)
 			}
 			limit(server, t, 512<<10)

@@ -10,6 +10,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -44,7 +45,7 @@ func TestEventMaxBytes(t *testing.T) {
 		set, want int64
 		drops     bool
 	}{{0, -1, false}, {64 << 10, 64 << 10, true}, {0, 64 << 10, true}, {-1, -1, false}} {
-		if err := publisher.MigrateStreams(t.Context(), js, publisher.StreamsConfig{EventMaxBytes: c.set}); err != nil {
+		if err := streams.Migrate(t.Context(), js, streams.Config{EventMaxBytes: c.set}); err != nil {
 			t.Fatal(err)
 		}
 		before := max(streamInfo(t, nc, domain.StreamEvents).State.FirstSeq, 1)

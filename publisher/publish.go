@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,13 +47,13 @@ type Publisher struct {
 	name string
 }
 
-// OpenPublisher returns the publisher to a stream of the server that the connection leads to, or a *MissingStreamError.
+// OpenPublisher returns the publisher to a stream of the server that the connection leads to, or a *streams.MissingError.
 func OpenPublisher(ctx context.Context, nc *nats.Conn, name string) (*Publisher, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openStream(ctx, js, name)
+	s, err := streams.Open(ctx, js, name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +74,8 @@ func (p *Publisher) Publish(n int, build func(i int) *nats.Msg) error {
 	return nil
 }
 
-// Ready returns nil if the server answers and has the stream, or a *MissingStreamError.
-func (p *Publisher) Ready(ctx context.Context) error { return streamsReady(ctx, p.js, p.name) }
+// Ready returns nil if the server answers and has the stream, or a *streams.MissingError.
+func (p *Publisher) Ready(ctx context.Context) error { return streams.Exist(ctx, p.js, p.name) }
 
 // publish sends the messages that build returns. It returns an error for each, which is nil if the message is on disk. An error
 // is errDuplicate or has a code: with domain.CodeUnavailable and domain.CodeLogFull the message was not stored, with

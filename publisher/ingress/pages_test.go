@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"clientele/publisher/ingress"
-	"clientele/publisher/ingress/problem"
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
 
 	"github.com/rs/zerolog"
 )

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -19,7 +19,7 @@ import (
 )
 
 // Streams are the settings of the streams that Start creates.
-var Streams = publisher.StreamsConfig{Replicas: 1, LogMaxBytes: 1 << 30, EventRetention: time.Hour}
+var Streams = streams.Config{Replicas: 1, LogMaxBytes: 1 << 30, EventRetention: time.Hour}
 
 // Server is a NATS server on loopback that a test can stop and start.
 type Server struct {
@@ -45,7 +45,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publisher.MigrateStreams(context.Background(), js, Streams); err != nil {
+	if err := streams.Migrate(context.Background(), js, Streams); err != nil {
 		t.Fatal(err)
 	}
 	return s

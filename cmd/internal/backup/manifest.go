@@ -64,8 +64,8 @@ type Stream struct {
 	Consumers int `json:"consumers"`
 }
 
-// streams are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last one.
-var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamAudit}
+// streamNames are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last one.
+var streamNames = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamAudit}
 
 // ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
 // format.
@@ -87,7 +87,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads formats %d to %d: restore it with that version",
 			dir, m.Clientele, m.Format, oldestFormat, format)
 	}
-	want := len(streams)
+	want := len(streamNames)
 	if m.Format < auditFormat {
 		want--
 	}

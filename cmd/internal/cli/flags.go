@@ -13,6 +13,7 @@ import (
 	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -142,11 +143,11 @@ func (f streamFlags) validate() error {
 	if f.EventMaxBytes != 0 && f.EventMaxBytes != -1 && f.EventMaxBytes < 8<<20 {
 		return errors.New("--event-max-bytes must be at least 8388608, or -1 for no limit")
 	}
-	if f.EventRetention != 0 && f.EventRetention < publisher.MinEventRetention {
-		return fmt.Errorf("--event-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
+	if f.EventRetention != 0 && f.EventRetention < streams.MinEventRetention {
+		return fmt.Errorf("--event-retention must be at least %.0fm", streams.MinEventRetention.Minutes())
 	}
-	if f.AuditRetention != 0 && f.AuditRetention < publisher.MinEventRetention {
-		return fmt.Errorf("--audit-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
+	if f.AuditRetention != 0 && f.AuditRetention < streams.MinEventRetention {
+		return fmt.Errorf("--audit-retention must be at least %.0fm", streams.MinEventRetention.Minutes())
 	}
 	if !slices.Contains([]int{0, 1, 3, 5}, f.Replicas) {
 		return errors.New("--replicas must be 1, 3 or 5")
@@ -154,8 +155,8 @@ func (f streamFlags) validate() error {
 	return nil
 }
 
-func (f streamFlags) options() publisher.StreamsConfig {
-	return publisher.StreamsConfig{
+func (f streamFlags) options() streams.Config {
+	return streams.Config{
 		Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes,
 		EventRetention: f.EventRetention, EventMaxBytes: f.EventMaxBytes, AuditRetention: f.AuditRetention,
 	}

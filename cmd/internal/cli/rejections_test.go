@@ -17,6 +17,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
@@ -404,7 +405,7 @@ func TestRejectionsAreRetriedOnAFullLog(t *testing.T) {
 		t.Helper()
 		cfg := publishertest.Streams
 		cfg.LogMaxBytes = bytes
-		if err := publisher.MigrateStreams(t.Context(), r.js, cfg); err != nil {
+		if err := streams.Migrate(t.Context(), r.js, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/consumer"
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 	"clientele/publisher/subscription"
 
 	"github.com/nats-io/nats.go"
@@ -122,7 +122,7 @@ func startBroker(t *testing.T, main, all map[string]string) *broker {
 	if b.js, err = jetstream.New(b.admin); err != nil {
 		t.Fatal(err)
 	}
-	if err := publisher.MigrateStreams(t.Context(), b.js, publisher.StreamsConfig{}); err != nil {
+	if err := streams.Migrate(t.Context(), b.js, streams.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := consumer.Migrate(t.Context(), b.js); err != nil {

@@ -14,8 +14,8 @@ import (
 	"clientele/cmd/internal/embedded"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/rs/zerolog"
 )
@@ -179,7 +179,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if age := events.CachedInfo().Config.MaxAge; age != publisher.DefaultEventRetention {
+	if age := events.CachedInfo().Config.MaxAge; age != streams.DefaultEventRetention {
 		t.Errorf("events are kept for %s now", age)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// problem is a problem document (RFC 9457).
+// Document is a problem document (RFC 9457).
 type Document struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
