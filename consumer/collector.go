@@ -24,6 +24,10 @@ var (
 		"Age of the oldest command without an outcome; 0 if there is none. An ingress reports for how long it has observed it.", nil, nil)
 	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
 		"Messages that a stream has ever stored. It decreases when NATS loses the newest messages.", []string{"stream"}, nil)
+	streamBytes    = prometheus.NewDesc("clientele_stream_bytes", "Size of a stream.", []string{"stream"}, nil)
+	streamMaxBytes = prometheus.NewDesc("clientele_stream_max_bytes",
+		"Size at which the command log refuses commands, or another stream drops its oldest messages; absent without a limit.",
+		[]string{"stream"}, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
 		"Messages missing between a stream's first and last: erased, retried, or lost by NATS.", []string{"stream"}, nil)
 )
@@ -41,7 +45,7 @@ type collector struct {
 
 // newCollector returns the collector of a worker, which may read all streams.
 func newCollector(js jetstream.JetStream) collector {
-	return collector{js, []string{domain.StreamEvents, domain.StreamRejections, domain.StreamCommands}, oldestAge(js)}
+	return collector{js, []string{domain.StreamEvents, domain.StreamRejections, domain.StreamAudit, domain.StreamCommands}, oldestAge(js)}
 }
 
 // Backlog is a prometheus.Collector of the command log for processes that are no workers: when no worker lives, they report how many
@@ -62,7 +66,7 @@ func NewBacklog(nc *nats.Conn) (*Backlog, error) {
 		return nil, err
 	}
 	b := &Backlog{}
-	b.collector = collector{js, []string{domain.StreamRejections, domain.StreamCommands}, b.observedAge}
+	b.collector = collector{js, []string{domain.StreamRejections, domain.StreamAudit, domain.StreamCommands}, b.observedAge}
 	return b, nil
 }
 
@@ -105,7 +109,9 @@ func oldestAge(js jetstream.JetStream) func(context.Context, *jetstream.Consumer
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, missing} {
+	for _, d := range []*prometheus.Desc{
+		logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, streamBytes, streamMaxBytes, missing,
+	} {
 		descriptions <- d
 	}
 }
@@ -120,12 +126,19 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 	var log *jetstream.StreamInfo
 	for _, name := range c.streams {
 		stream, err := c.js.Stream(ctx, name)
+		if name == domain.StreamAudit && err != nil {
+			continue // an installation of an earlier version has neither the stream nor the right to read its size
+		}
 		if err != nil {
 			return
 		}
 		log = stream.CachedInfo()
 		gauge(lastSequence, float64(log.State.LastSeq), name)
 		gauge(missing, float64(log.State.NumDeleted), name)
+		gauge(streamBytes, float64(log.State.Bytes), name)
+		if log.Config.MaxBytes > 0 {
+			gauge(streamMaxBytes, float64(log.Config.MaxBytes), name)
+		}
 	}
 	gauge(logCommands, float64(log.State.Msgs))
 	gauge(logBytes, float64(log.State.Bytes))

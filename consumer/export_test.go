@@ -25,3 +25,6 @@ func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) {
 
 // Reject returns the rejection of a message for this error.
 func Reject(msg jetstream.Msg, err error) domain.Rejection { return rejection(msg, reject(err)) }
+
+// TrimSteps sets how many commands Trim removes at a time.
+func (w *Worker) TrimSteps(n uint64) { w.trimmer.step = n }

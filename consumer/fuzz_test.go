@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxCommand   = 64 << 10 // bytes of a command with its headers, see publisher.MigrateStreams
+	maxCommand   = 64 << 10 // bytes of a command with its headers, see streams.Migrate
 	maxRejection = 1 << 20  // NATS's default payload limit
 )
 

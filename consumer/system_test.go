@@ -28,6 +28,7 @@ type system struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	store  store.Store
+	file   string // of the store
 }
 
 func newSystem(t testing.TB) *system {
@@ -42,8 +43,9 @@ func newSystem(t testing.TB) *system {
 	if err := consumer.Migrate(ctx, js); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
-	return &system{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err)}
+	file := filepath.Join(t.TempDir(), "test.db")
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: file})
+	return &system{t: t, server: server, nc: nc, js: js, store: storetest.Migrated(t, db, err), file: file}
 }
 
 // worker returns a worker that is not running. It uses the store and the outcomes of the system, unless cfg has others. Without a
@@ -120,12 +122,18 @@ func (s *system) setAckWait(d time.Duration) {
 	}
 }
 
-func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
+func (s *system) stream(name string) jetstream.Stream {
 	s.t.Helper()
-	found, err := s.js.Stream(context.Background(), stream)
+	stream, err := s.js.Stream(context.Background(), name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return stream
+}
+
+func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
+	s.t.Helper()
+	found := s.stream(stream)
 	var msgs []*jetstream.RawStreamMsg
 	state := found.CachedInfo().State
 	for seq := max(state.FirstSeq, 1); seq <= state.LastSeq; seq++ {
@@ -144,10 +152,7 @@ func (s *system) messages(stream string) []*jetstream.RawStreamMsg {
 // purge removes the messages of a stream.
 func (s *system) purge(stream string) {
 	s.t.Helper()
-	found, err := s.js.Stream(context.Background(), stream)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	found := s.stream(stream)
 	if err := found.Purge(context.Background()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -156,10 +161,7 @@ func (s *system) purge(stream string) {
 // renew recreates a stream. After a purge, it would still remember message ids.
 func (s *system) renew(stream string) {
 	s.t.Helper()
-	found, err := s.js.Stream(context.Background(), stream)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	found := s.stream(stream)
 	if err := s.js.DeleteStream(context.Background(), stream); err != nil {
 		s.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -428,23 +429,34 @@ func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	stop := s.run(consumer.Config{History: time.Hour})
-	s.publishCommands(20)
+	s.publishCommands(40)
 	s.drained()
 	stop()
 	small := publishertest.Streams
-	stream, err := s.js.Stream(context.Background(), domain.StreamCommands)
+	small.LogMaxBytes = 2 * int64(s.stream(domain.StreamCommands).CachedInfo().State.Bytes) // it is half full
+	if err := streams.Migrate(t.Context(), s.js, small); err != nil {
+		t.Fatal(err)
+	}
+	purges, err := s.nc.SubscribeSync("$JS.API.STREAM.PURGE." + domain.StreamCommands)
 	if err != nil {
 		t.Fatal(err)
 	}
-	small.LogMaxBytes = 2 * int64(stream.CachedInfo().State.Bytes) // it is half full
-	if err := publisher.MigrateStreams(context.Background(), s.js, small); err != nil {
-		t.Fatal(err)
+	w := s.worker(consumer.Config{History: time.Hour})
+	w.TrimSteps(10)
+	for range 2 { // the second finds nothing to do
+		if err := w.Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		state := s.stream(domain.StreamCommands).CachedInfo().State
+		if share := 100 * state.Bytes / uint64(small.LogMaxBytes); share < 15 || share > 20 {
+			t.Errorf("the log is %d %% full, want at most 20 and not much less", share)
+		}
+		if state.LastSeq != 40 || state.NumDeleted != 0 {
+			t.Errorf("the last command is %d and %d are missing, want the newest", state.LastSeq, state.NumDeleted)
+		}
 	}
-	if err := s.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(s.messages(domain.StreamCommands)); n != 0 {
-		t.Errorf("%d commands left", n)
+	if n, _, err := purges.Pending(); err != nil || n != 3 {
+		t.Errorf("%d purges (%v), want 3: of 24 commands, 10 at a time", n, err)
 	}
 }
 

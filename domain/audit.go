@@ -33,6 +33,7 @@ const (
 	AuditRejectionDrop  AuditAction = "rejection_drop"
 	AuditRejectionRead  AuditAction = "rejection_read"
 	AuditRejectionRetry AuditAction = "rejection_retry"
+	AuditRedo           AuditAction = "redo"
 	AuditRelease        AuditAction = "release"
 	AuditReplay         AuditAction = "replay"
 	AuditRestore        AuditAction = "restore"

@@ -30,7 +30,7 @@ const (
 	CodeNotFound Code = "not-found"
 	// CodeUnavailable is a command that was certainly not accepted, because the log is unavailable.
 	CodeUnavailable Code = "unavailable"
-	// CodeLogFull is a command that was certainly not accepted, because the log is full.
+	// CodeLogFull is a command that was certainly not accepted, because the log or the storage of NATS is full.
 	CodeLogFull Code = "log-full"
 	// CodeUnknown is a command that may or may not have been accepted: the log did not acknowledge it in time.
 	CodeUnknown Code = "outcome-unknown"

@@ -1,10 +1,22 @@
 package domain
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+)
+
+// The headers of an event that are not of CloudEvents, or from which its client is read.
+const (
+	// HeaderEventTime is when the client was created (RFC 3339).
+	HeaderEventTime = "ce-time"
+	// HeaderEventAcceptedAt is when the ingress accepted the command (RFC 3339): an extension attribute.
+	HeaderEventAcceptedAt = "ce-acceptedat"
 )
 
 // Event is client.created: the record of a client in the store.
@@ -34,4 +46,29 @@ func ErasedID(client uuid.UUID, at time.Time) uuid.UUID { return eventID(Subject
 // eventID returns a UUIDv5 (RFC 9562). The time counts in microseconds, the precision that every store keeps.
 func eventID(subject string, client uuid.UUID, at time.Time) uuid.UUID {
 	return uuid.NewSHA1(client, []byte(subject+" "+strconv.FormatInt(at.UnixMicro(), 10)))
+}
+
+// ParseEvent returns the client of a client.created event, as the store has it. An event of an earlier version does not say when
+// its command was accepted: then AcceptedAt is CreatedAt. The fingerprint is not in the event, so that its headers say nothing
+// about the client: it is that of the record. An error means that this version did not write the event; it quotes no value.
+func ParseEvent(header map[string][]string, body []byte) (Client, error) {
+	var c Client
+	if err := json.Unmarshal(body, &c, json.RejectUnknownMembers(true)); err != nil {
+		return Client{}, errors.New("the body is not the record of a client")
+	}
+	canonical, err := c.Details.Canonical()
+	if err != nil {
+		return Client{}, err
+	}
+	c.Fingerprint = sha256.Sum256(canonical)
+	if c.CreatedAt, err = ParseTimestamp(first(header, HeaderEventTime)); err != nil {
+		return Client{}, fmt.Errorf("header %s %w", HeaderEventTime, err)
+	}
+	c.AcceptedAt = c.CreatedAt
+	if text := first(header, HeaderEventAcceptedAt); text != "" {
+		if c.AcceptedAt, err = ParseTimestamp(text); err != nil {
+			return Client{}, fmt.Errorf("header %s %w", HeaderEventAcceptedAt, err)
+		}
+	}
+	return c, nil
 }

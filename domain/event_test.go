@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 	"time"
 
@@ -44,6 +45,33 @@ func TestNewEvent(t *testing.T) {
 	later.CreatedAt = later.CreatedAt.Add(time.Microsecond)
 	if event(t, later).ID == first.ID {
 		t.Error("a client that was created again has the event id of the first one")
+	}
+}
+
+// The client of an event is the client in the store, with the times and the fingerprint that its record does not have.
+func TestParseEvent(t *testing.T) {
+	for _, name := range []string{"full.request.json", "minimal.request.json"} {
+		want := record(t, testdata(t, name))
+		header := map[string][]string{
+			"ce-time": {want.CreatedAt.Format(time.RFC3339Nano)}, "ce-acceptedat": {want.AcceptedAt.Format(time.RFC3339Nano)},
+		}
+		got, err := domain.ParseEvent(header, event(t, want).Body)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v (%v), want %+v", name, got, err, want)
+		}
+		delete(header, "ce-acceptedat") // as in an earlier version
+		want.AcceptedAt = want.CreatedAt
+		if got, err := domain.ParseEvent(header, event(t, want).Body); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s without the accepted time: %+v (%v)", name, got, err)
+		}
+		for what, body := range map[string]string{"another member": `{"shoeSize": 9}`, "no record": `[]`, "nothing": ""} {
+			if _, err := domain.ParseEvent(header, []byte(body)); err == nil {
+				t.Errorf("%s is a client", what)
+			}
+		}
+		if _, err := domain.ParseEvent(nil, event(t, want).Body); err == nil {
+			t.Error("an event without a time has a client")
+		}
 	}
 }
 

@@ -173,8 +173,10 @@ func isPrintable(s string) bool {
 }
 
 // header returns the first value of a header, or "".
-func (m CommandMessage) header(name string) string {
-	if values := m.Header[name]; len(values) > 0 {
+func (m CommandMessage) header(name string) string { return first(m.Header, name) }
+
+func first(header map[string][]string, name string) string {
+	if values := header[name]; len(values) > 0 {
 		return values[0]
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -23,7 +24,7 @@ type Admin struct {
 	events jetstream.Stream
 }
 
-// OpenAdmin opens the streams of the connected server, or returns a *MissingStreamError.
+// OpenAdmin opens the streams of the connected server, or returns a *streams.MissingError.
 func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -33,7 +34,7 @@ func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 	if a.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
 	}
-	a.events, err = openStream(ctx, js, domain.StreamEvents)
+	a.events, err = streams.Open(ctx, js, domain.StreamEvents)
 	return a, err
 }
 

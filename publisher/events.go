@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -40,10 +41,10 @@ type EventReader struct {
 	end     bool
 }
 
-// ReadEvents returns a reader, or a *MissingStreamError. The caller closes it.
+// ReadEvents returns a reader, or a *streams.MissingError. The caller closes it.
 func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (*EventReader, error) {
 	name := cmp.Or(cfg.Stream, domain.StreamEvents)
-	stream, err := openStream(ctx, js, name)
+	stream, err := streams.Open(ctx, js, name)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"clientele/domain"
 	"clientele/domain/traceparent"
+	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -63,7 +64,7 @@ type LogConfig struct {
 	Traces trace.TracerProvider
 }
 
-// OpenLog returns the log of the server that the connection leads to, or a *MissingStreamError.
+// OpenLog returns the log of the server that the connection leads to, or a *streams.MissingError.
 func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	js, err := jetstream.New(cfg.Conn)
 	if err != nil {
@@ -202,12 +203,12 @@ func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err e
 
 // KeyedID returns the id of the command that this caller sent under this idempotency key, see domain.KeyedID.
 func (l *Log) KeyedID(caller, key string) uuid.UUID {
-	return domain.KeyedID(secretOf(l.commands.CachedInfo().Config), caller, key)
+	return domain.KeyedID(streams.SecretOf(l.commands.CachedInfo().Config), caller, key)
 }
 
-// Ready returns nil if the server answers and has the streams, or a *MissingStreamError if one is missing.
+// Ready returns nil if the server answers and has the streams, or a *streams.MissingError if one is missing.
 func (l *Log) Ready(ctx context.Context) error {
-	if err := streamsReady(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections); err != nil {
+	if err := streams.Exist(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections); err != nil {
 		return err
 	}
 	_, err := l.commands.Info(ctx) // a log that was created again has another secret, which CachedInfo then returns

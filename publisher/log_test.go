@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,6 +69,16 @@ func appendAll(log *publisher.Log, commands []domain.CreateClient) []error {
 	}
 	wg.Wait()
 	return errs
+}
+
+// smiths returns n commands.
+func smiths(t *testing.T, n int) []domain.CreateClient {
+	t.Helper()
+	commands := make([]domain.CreateClient, n)
+	for i := range commands {
+		commands[i] = publishertest.Command(t, publishertest.NewID(t), "Smith")
+	}
+	return commands
 }
 
 func TestAppendKeepsTheCommand(t *testing.T) {
@@ -314,14 +326,11 @@ func TestAFullLog(t *testing.T) {
 	}
 	small := publishertest.Streams
 	small.LogMaxBytes = 64 << 10
-	if err := publisher.MigrateStreams(context.Background(), js, small); err != nil {
+	if err := streams.Migrate(context.Background(), js, small); err != nil {
 		t.Fatal(err)
 	}
 	log := openLog(t, nc, 0)
-	var commands []domain.CreateClient
-	for range 500 {
-		commands = append(commands, publishertest.Command(t, publishertest.NewID(t), "Smith"))
-	}
+	commands := smiths(t, 500)
 	accepted := 0
 	var one domain.CreateClient
 	for i, err := range appendAll(log, commands) {
@@ -347,6 +356,49 @@ func TestAFullLog(t *testing.T) {
 		if err != nil || fills > 1000 {
 			t.Fatalf("a retry on a full log, for the %d. time: %v", fills, err)
 		}
+	}
+}
+
+// The server's limit and the account's are for all streams, so the log can be far from its own.
+func TestAFullServer(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]func(*publishertest.Server, testing.TB, int64){
+		"server":  (*publishertest.Server).Limit,
+		"account": (*publishertest.Server).LimitAccount,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := publishertest.Start(t)
+			nc := server.Connect(t)
+			js, err := jetstream.New(nc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			small := publishertest.Streams
+			small.LogMaxBytes = 256 << 10
+			if err := streams.Migrate(t.Context(), js, small); err != nil {
+				t.Fatal(err)
+			}
+			limit(server, t, 512<<10)
+			for _, size := range []int{16 << 10, 1} {
+				publishertest.Eventually(t, "the server is full of events", func() bool {
+					_, err := js.Publish(t.Context(), domain.SubjectCreated, make([]byte, size))
+					_, refused := errors.AsType[*jetstream.APIError](err)
+					return refused
+				})
+			}
+			log := openLog(t, nc, 0)
+			for _, n := range []int{1, 200} { // a single publish, and atomic batches
+				for i, err := range appendAll(log, smiths(t, n)) {
+					if domain.CodeOf(err) != domain.CodeLogFull {
+						t.Fatalf("command %d of %d: %v, want %s", i, n, err, domain.CodeLogFull)
+					}
+				}
+			}
+			if n := streamInfo(t, nc, domain.StreamCommands).State.LastSeq; n != 0 {
+				t.Errorf("%d refused commands are on the log", n)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,10 +19,10 @@ type lookup struct {
 }
 
 func openLookup(ctx context.Context, js jetstream.JetStream) (l lookup, err error) {
-	if l.commands, err = openStream(ctx, js, domain.StreamCommands); err != nil {
+	if l.commands, err = streams.Open(ctx, js, domain.StreamCommands); err != nil {
 		return lookup{}, err
 	}
-	l.rejections, err = openStream(ctx, js, domain.StreamRejections)
+	l.rejections, err = streams.Open(ctx, js, domain.StreamRejections)
 	return l, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -23,7 +24,7 @@ type OutcomePublisher struct {
 	events, rejections *Publisher
 }
 
-// OpenOutcomePublisher returns the publisher for the server that the connection leads to, or a *MissingStreamError.
+// OpenOutcomePublisher returns the publisher for the server that the connection leads to, or a *streams.MissingError.
 func OpenOutcomePublisher(ctx context.Context, nc *nats.Conn) (*OutcomePublisher, error) {
 	events, err := OpenPublisher(ctx, nc, domain.StreamEvents)
 	if err != nil {
@@ -68,9 +69,9 @@ func (o *OutcomePublisher) NotifyCompleted(ids []string) {
 	}
 }
 
-// Ready returns nil if the server answers and has the streams, or a *MissingStreamError if one is missing.
+// Ready returns nil if the server answers and has the streams, or a *streams.MissingError if one is missing.
 func (o *OutcomePublisher) Ready(ctx context.Context) error {
-	return streamsReady(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
+	return streams.Exist(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
 }
 
 // erasedMessage returns the message of client.erased. It holds nothing but the id.
@@ -82,6 +83,7 @@ func erasedMessage(client uuid.UUID, at time.Time) *nats.Msg {
 func eventMessage(e domain.Event) *nats.Msg {
 	msg := cloudEvent(domain.SubjectCreated, e.ID, e.Client.ID, e.Client.CreatedAt, e.Body)
 	msg.Header["ce-dataschema"] = []string{eventDataSchema}
+	msg.Header[domain.HeaderEventAcceptedAt] = []string{e.Client.AcceptedAt.Format(time.RFC3339Nano)}
 	if e.Traceparent != "" {
 		msg.Header[domain.HeaderTraceparent] = []string{e.Traceparent}
 	}
@@ -94,15 +96,15 @@ func cloudEvent(subject string, eventID, client uuid.UUID, at time.Time, body []
 		Subject: subject,
 		Data:    body,
 		Header: nats.Header{
-			jetstream.MsgIDHeader: {id},
-			"Content-Type":        {"application/json"},
-			"ce-specversion":      {"1.0"},
-			"ce-id":               {id},
-			"ce-type":             {subject},
-			"ce-source":           {eventSource},
-			"ce-subject":          {client.String()},
-			"ce-time":             {at.UTC().Format(time.RFC3339Nano)},
-			"ce-datacontenttype":  {"application/json"},
+			jetstream.MsgIDHeader:  {id},
+			"Content-Type":         {"application/json"},
+			"ce-specversion":       {"1.0"},
+			"ce-id":                {id},
+			"ce-type":              {subject},
+			"ce-source":            {eventSource},
+			"ce-subject":           {client.String()},
+			domain.HeaderEventTime: {at.UTC().Format(time.RFC3339Nano)},
+			"ce-datacontenttype":   {"application/json"},
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -25,6 +26,44 @@ func events(t testing.TB, n int) []domain.Event {
 		events = append(events, e)
 	}
 	return events
+}
+
+// Above its limit, the event stream refuses nothing and drops the oldest events. The limit stays until it is set again.
+func TestEventMaxBytes(t *testing.T) {
+	t.Parallel()
+	nc := publishertest.Start(t).Connect(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := uint64(0)
+	for _, c := range []struct {
+		set, want int64
+		drops     bool
+	}{{0, -1, false}, {64 << 10, 64 << 10, true}, {0, 64 << 10, true}, {-1, -1, false}} {
+		if err := streams.Migrate(t.Context(), js, streams.Config{EventMaxBytes: c.set}); err != nil {
+			t.Fatal(err)
+		}
+		before := max(streamInfo(t, nc, domain.StreamEvents).State.FirstSeq, 1)
+		for _, n := range []int{1, 100} { // single, and as a batch
+			if err := outcomes.PublishEvents(events(t, n)); err != nil {
+				t.Fatal(err)
+			}
+			published += uint64(n)
+		}
+		info := streamInfo(t, nc, domain.StreamEvents)
+		if got := info.Config.MaxBytes; got != c.want || c.drops && info.State.Bytes > uint64(c.want) {
+			t.Errorf("set to %d, the limit is %d, want %d; the stream has %d bytes", c.set, got, c.want, info.State.Bytes)
+		}
+		if info.State.LastSeq != published || info.State.NumDeleted != 0 || info.State.FirstSeq > before != c.drops {
+			t.Errorf("set to %d, the stream has %d to %d without %d, want the newest of %d",
+				c.set, info.State.FirstSeq, info.State.LastSeq, info.State.NumDeleted, published)
+		}
+	}
 }
 
 func TestEventsAreCloudEvents(t *testing.T) {
@@ -64,6 +103,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 				"ce-time":            e.Client.CreatedAt.Format(time.RFC3339Nano),
 				"ce-datacontenttype": "application/json",
 				"ce-dataschema":      "urn:clientele:client:2",
+				"ce-acceptedat":      e.Client.AcceptedAt.Format(time.RFC3339Nano),
 				"Content-Type":       "application/json",
 				"Nats-Msg-Id":        e.ID.String(),
 			} {

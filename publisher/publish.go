@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,13 +47,13 @@ type Publisher struct {
 	name string
 }
 
-// OpenPublisher returns the publisher to a stream of the server that the connection leads to, or a *MissingStreamError.
+// OpenPublisher returns the publisher to a stream of the server that the connection leads to, or a *streams.MissingError.
 func OpenPublisher(ctx context.Context, nc *nats.Conn, name string) (*Publisher, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openStream(ctx, js, name)
+	s, err := streams.Open(ctx, js, name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +74,8 @@ func (p *Publisher) Publish(n int, build func(i int) *nats.Msg) error {
 	return nil
 }
 
-// Ready returns nil if the server answers and has the stream, or a *MissingStreamError.
-func (p *Publisher) Ready(ctx context.Context) error { return streamsReady(ctx, p.js, p.name) }
+// Ready returns nil if the server answers and has the stream, or a *streams.MissingError.
+func (p *Publisher) Ready(ctx context.Context) error { return streams.Exist(ctx, p.js, p.name) }
 
 // publish sends the messages that build returns. It returns an error for each, which is nil if the message is on disk. An error
 // is errDuplicate or has a code: with domain.CodeUnavailable and domain.CodeLogFull the message was not stored, with
@@ -142,6 +143,8 @@ func publishError(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return domain.Errorf(domain.CodeUnavailable, "no stream stores this subject: %w", err)
+	case answered && (api.ErrorCode == codeServerFull || api.ErrorCode == codeAccountFull):
+		return domain.Errorf(domain.CodeLogFull, "NATS has reached its storage limit: %w", err)
 	case !answered || api.ErrorCode != codeStoreFailed:
 		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
 	case api.Description == "maximum messages per subject exceeded":
@@ -153,5 +156,9 @@ func publishError(err error) error {
 	}
 }
 
-// codeStoreFailed is the server's code for a message that its store refused. The description has the reason.
-const codeStoreFailed jetstream.ErrorCode = 10077
+// The server's codes for a refused message. It checks its limits before it stores or replicates a message.
+const (
+	codeAccountFull jetstream.ErrorCode = 10002 // the storage limit of the account
+	codeServerFull  jetstream.ErrorCode = 10023 // the storage limit of the server
+	codeStoreFailed jetstream.ErrorCode = 10077 // the store refused the message; the description has the reason
+)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -71,17 +72,17 @@ var (
 	errAnother = &SkippedError{Reason: "a later command with this id is in progress"}
 )
 
-// OpenRejections returns the rejections of the server that the connection leads to, or a *MissingStreamError.
+// OpenRejections returns the rejections of the server that the connection leads to, or a *streams.MissingError.
 func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
 	var r Rejections
-	if r.rejections, err = openStream(ctx, js, domain.StreamRejections); err != nil {
+	if r.rejections, err = streams.Open(ctx, js, domain.StreamRejections); err != nil {
 		return nil, err
 	}
-	if r.commands, err = openStream(ctx, js, domain.StreamCommands); err != nil {
+	if r.commands, err = streams.Open(ctx, js, domain.StreamCommands); err != nil {
 		return nil, err
 	}
 	r.log, err = newStream(nc, *r.commands.CachedInfo())

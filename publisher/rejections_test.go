@@ -13,6 +13,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -332,7 +333,7 @@ func TestRetryOnAFullLog(t *testing.T) {
 		t.Helper()
 		cfg := publishertest.Streams
 		cfg.LogMaxBytes = bytes
-		if err := publisher.MigrateStreams(t.Context(), s.js, cfg); err != nil {
+		if err := streams.Migrate(t.Context(), s.js, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -400,7 +401,7 @@ func TestRejectionsOfAServerThatIsNotSetUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := publisher.OpenRejections(t.Context(), s.nc)
-		if missing, ok := errors.AsType[*publisher.MissingStreamError](err); !ok || missing.Stream != name {
+		if missing, ok := errors.AsType[*streams.MissingError](err); !ok || missing.Stream != name {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -41,10 +41,10 @@ func TestTheSecretStays(t *testing.T) {
 	if id.Version() != 8 || id == ofVersion01 || id == domain.KeyedID("crm", "crm", "order-1") {
 		t.Errorf("id %s", id)
 	}
-	for _, cfg := range []publisher.StreamsConfig{
-		{}, publishertest.Streams, {LogMaxBytes: 2 << 30, EventRetention: publisher.DefaultEventRetention},
+	for _, cfg := range []streams.Config{
+		{}, publishertest.Streams, {LogMaxBytes: 2 << 30, EventRetention: streams.DefaultEventRetention},
 	} {
-		if err := publisher.MigrateStreams(t.Context(), s.js, cfg); err != nil {
+		if err := streams.Migrate(t.Context(), s.js, cfg); err != nil {
 			t.Fatal(err)
 		}
 		if again := keyedID(t, s.nc); again != id {
@@ -72,7 +72,7 @@ func TestOneOfManySecretsWins(t *testing.T) {
 			nc := server.Connect(t)
 			wg.Go(func() {
 				js, err := jetstream.New(nc)
-				if err = errors.Join(err, publisher.MigrateStreams(t.Context(), js, publisher.StreamsConfig{})); err != nil {
+				if err = errors.Join(err, streams.Migrate(t.Context(), js, streams.Config{})); err != nil {
 					t.Error(err)
 					return
 				}
@@ -109,12 +109,12 @@ func TestASecretInUseIsNotReplaced(t *testing.T) {
 	deleteStreams(t, s.js)
 	var used uuid.UUID
 	late := lateJetStream{s.js, func() {
-		if err := publisher.MigrateStreams(t.Context(), s.js, publishertest.Streams); err != nil {
+		if err := streams.Migrate(t.Context(), s.js, publishertest.Streams); err != nil {
 			t.Fatal(err)
 		}
 		used = keyedID(t, s.nc)
 	}}
-	if err := publisher.MigrateStreams(t.Context(), late, publisher.StreamsConfig{LogMaxBytes: 1 << 20}); err != nil {
+	if err := streams.Migrate(t.Context(), late, streams.Config{LogMaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	if id := keyedID(t, s.nc); id != used || id.Version() != 8 || settings(t, s.js).MaxBytes != 1<<20 {
@@ -135,7 +135,7 @@ func TestIDsOfVersion01(t *testing.T) {
 		if id := keyedID(t, s.nc); id != ofVersion01 {
 			t.Errorf("id %s, want %s", id, ofVersion01)
 		}
-		if err := publisher.MigrateStreams(t.Context(), s.js, publishertest.Streams); err != nil {
+		if err := streams.Migrate(t.Context(), s.js, publishertest.Streams); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestALogThatIsCreatedAgain(t *testing.T) {
 	s := newSystem(t)
 	before := s.log.KeyedID("crm", "order-1")
 	deleteStreams(t, s.js)
-	if err := publisher.MigrateStreams(t.Context(), s.js, publishertest.Streams); err != nil {
+	if err := streams.Migrate(t.Context(), s.js, publishertest.Streams); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.log.Ready(t.Context()); err != nil {

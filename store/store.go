@@ -30,6 +30,8 @@ type Store interface {
 
 	Archiver
 
+	Redoable
+
 	Eraser
 
 	// Ready returns nil if the database answers and this program can use its schema, or else a *SchemaError. Programs can use newer
@@ -97,3 +99,16 @@ type Archiver interface {
 
 // ErrNotEmpty is the error of Load for a database that has clients, tombstones or legal holds.
 var ErrNotEmpty = errors.New("the database already has clients, tombstones or legal holds")
+
+// Redoable tells which clients of the events stream a database lacks, so that they can be stored again.
+type Redoable interface {
+	// Position returns the position that SetPosition stored last in this database, and the server that is behind the connection
+	// now. A new database has the zero domain.Position. A database that loses its last transactions loses the later positions, too.
+	Position(ctx context.Context) (p domain.Position, server string, err error)
+
+	// SetPosition stores a position, and reports whether it did. It does not if p.Server is no longer behind the connection.
+	SetPosition(ctx context.Context, p domain.Position) (bool, error)
+
+	// Free returns those of the ids under which Create would store a client: neither a client nor a tombstone has them.
+	Free(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
+}

@@ -33,6 +33,10 @@ BEGIN
 		GRANT SELECT ON erasures TO clientele_worker, clientele_operator;
 		GRANT INSERT ON erasures TO clientele_operator;
 	END IF;
+	IF to_regclass('public.redo_position') IS NOT NULL THEN
+		-- The worker stores how much of the events stream the database has.
+		GRANT SELECT, UPDATE ON redo_position TO clientele_worker;
+	END IF;
 	IF to_regclass('public.holds') IS NOT NULL THEN
 		-- clientele erase --legal-hold adds and lifts legal holds.
 		GRANT SELECT, INSERT, DELETE ON holds TO clientele_operator;

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/audit"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -144,7 +144,7 @@ func TestAppendOnly(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 	// The retention can be changed, and the records stay.
-	if err := publisher.MigrateStreams(t.Context(), r.js, publisher.StreamsConfig{AuditRetention: time.Hour}); err != nil {
+	if err := streams.Migrate(t.Context(), r.js, streams.Config{AuditRetention: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := stream.Info(t.Context()); err != nil || info.Config.MaxAge != time.Hour || info.State.Msgs != 1 {

@@ -37,7 +37,7 @@ func (f Filter) matches(r domain.AuditRecord) bool {
 // clockSkew is how much earlier than its time a record can be on the stream. It is later by any time after a restore.
 const clockSkew = time.Hour
 
-// Read returns the records, oldest first. It stops after an error, which is a *publisher.MissingStreamError if the stream is missing.
+// Read returns the records, oldest first. It stops after an error, which is a *streams.MissingError if the stream is missing.
 func Read(ctx context.Context, js jetstream.JetStream, f Filter) iter.Seq2[domain.AuditRecord, error] {
 	return func(yield func(domain.AuditRecord, error) bool) {
 		cfg := publisher.EventsConfig{Stream: domain.StreamAudit, Next: f.Follow && f.Since.IsZero(), UpToNow: !f.Follow}

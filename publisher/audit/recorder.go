@@ -46,7 +46,7 @@ type entry struct {
 	done    chan error // of capacity 1: the writer never waits for the caller
 }
 
-// Open returns a recorder for the server that the connection leads to. An error is a *publisher.MissingStreamError if the stream is
+// Open returns a recorder for the server that the connection leads to. An error is a *streams.MissingError if the stream is
 // missing, or a *FileError if the file cannot be written.
 func Open(ctx context.Context, cfg Config) (*Recorder, error) {
 	if err := cfg.File.Append(); err != nil {
@@ -209,7 +209,7 @@ func (r *Recorder) End(ctx context.Context, err error, records ...domain.AuditRe
 	return err
 }
 
-// Ready returns nil if records can be written: the server answers and has the stream, or else a *publisher.MissingStreamError.
+// Ready returns nil if records can be written: the server answers and has the stream, or else a *streams.MissingError.
 func (r *Recorder) Ready(ctx context.Context) error {
 	if err := r.cfg.File.Append(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/problem"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -106,7 +107,7 @@ func hungUp(w http.ResponseWriter, r *http.Request) bool {
 
 // fail answers with the problem for the error's code.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := problemOf(err).document()
+	p := problem.Of(err).Document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
@@ -120,12 +121,12 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			p.Detail = e.Error()
 		}
 	}
-	p.write(w)
+	p.Write(w)
 }
 
 // failCommand answers for a command that was not accepted. If it may have been accepted, the problem names the operation.
 func (a *api) failCommand(w http.ResponseWriter, r *http.Request, o operation, err error) {
-	p := problemOf(err).document()
+	p := problem.Of(err).Document()
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
@@ -135,5 +136,5 @@ func (a *api) failCommand(w http.ResponseWriter, r *http.Request, o operation, e
 	if domain.CodeOf(err) == domain.CodeUnknown {
 		p.Operation = o.path()
 	}
-	p.write(w)
+	p.Write(w)
 }

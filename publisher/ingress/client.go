@@ -5,13 +5,14 @@ import (
 	"net/http"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/problem"
 )
 
 // client is GET /api/v2/clients/{id}.
 func (a *api) client(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
-		problemNotFound.write(w, "there is no client with this id")
+		problem.NotFound.Write(w, "there is no client with this id")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
@@ -19,7 +20,7 @@ func (a *api) client(w http.ResponseWriter, r *http.Request, call call) {
 	client, err := a.clients.Get(ctx, id)
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
-		problemNotFound.write(w, "there is no client with this id")
+		problem.NotFound.Write(w, "there is no client with this id")
 	case err != nil:
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "get client: %w", err))
 	default:
@@ -33,9 +34,9 @@ func (a *api) disclose(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	record.ClientID = client.ID
 	switch err := a.audit.Record(ctx, record); {
 	case err == nil:
-		writeJSON(w, http.StatusOK, "application/json", client)
+		problem.WriteJSON(w, http.StatusOK, "application/json", client)
 	case !hungUp(w, r):
 		a.logger.Warn().Err(err).Stringer("id", client.ID).Msg("cannot record a read")
-		problemUnavailable.write(w, "reads are recorded, and this one cannot be at the moment; nothing was returned; try again later")
+		problem.Unavailable.Write(w, "reads are recorded, and this one cannot be at the moment; nothing was returned; try again later")
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/site"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -21,7 +22,7 @@ import (
 
 // contract returns a router for the paths of openapi.yaml.
 var contract = sync.OnceValues(func() (routers.Router, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
+	doc, err := openapi3.NewLoader().LoadFromData(site.OpenAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +117,7 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 func TestContract(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
+	doc, err := openapi3.NewLoader().LoadFromData(site.OpenAPI)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func TestContract(t *testing.T) {
 		listed = append(listed, match[1])
 	}
 	var table []string
-	for _, p := range ingress.ProblemTypes {
+	for _, p := range problem.Types {
 		table = append(table, p.Type)
 	}
 	if len(listed) == 0 || !slices.Equal(described, listed) || !slices.Equal(described, table) {

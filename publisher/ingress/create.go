@@ -7,6 +7,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
 
 	"github.com/google/uuid"
 )
@@ -16,7 +17,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	now := time.Now()
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
-		problemIdempotencyKey.write(w, err.Error())
+		problem.IdempotencyKey.Write(w, err.Error())
 		return
 	}
 	body, ok := readBody(w, r)
@@ -64,7 +65,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	}
 	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
-	writeJSON(w, http.StatusAccepted, "application/json", struct {
+	problem.WriteJSON(w, http.StatusAccepted, "application/json", struct {
 		ID         uuid.UUID              `json:"id"`
 		Status     domain.OperationStatus `json:"status"`
 		AcceptedAt time.Time              `json:"acceptedAt"`
@@ -143,5 +144,5 @@ func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter wai
 // created answers 201 with the record.
 func created(w http.ResponseWriter, client domain.Client) {
 	w.Header().Set("Location", clientPath(client.ID))
-	writeJSON(w, http.StatusCreated, "application/json", client)
+	problem.WriteJSON(w, http.StatusCreated, "application/json", client)
 }

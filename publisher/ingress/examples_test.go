@@ -15,6 +15,7 @@ import (
 	"clientele/publisher"
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/site"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
@@ -24,7 +25,7 @@ import (
 
 func description(t *testing.T) *openapi3.T {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromData(ingress.OpenAPI)
+	doc, err := openapi3.NewLoader().LoadFromData(site.OpenAPI)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/site"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -70,9 +72,9 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	// A caller that creates clients may also see the outcomes, see lookUp.
 	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
-	servePages(handle)
+	site.Serve(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problemNotFound.write(w, "there is no resource at this path")
+		problem.NotFound.Write(w, "there is no resource at this path")
 	}))
 	return mux
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
 )
 
 // middleware passes a request to its handler if the caller is allowed to make it and no limit is reached.
@@ -38,17 +39,17 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 		if !caller.May(oneOf...) {
 			m.refusals.add(r, caller, reasonScope, nil)
 			w.Header().Set("WWW-Authenticate", `Bearer realm="clientele", error="insufficient_scope", scope="`+string(oneOf[0])+`"`)
-			problemForbidden.write(w, "this request requires the scope "+string(oneOf[0]))
+			problem.Forbidden.Write(w, "this request requires the scope "+string(oneOf[0]))
 			return
 		}
 		if m.limits != nil && !m.limits.admit(w, caller.Name) {
 			m.refusals.add(r, caller, reasonRate, nil)
-			problemTooMany.write(w, "")
+			problem.TooMany.Write(w, "")
 			return
 		}
 		releaseSlot, ok := m.acquireSlot()
 		if !ok {
-			problemBusy.write(w, "")
+			problem.Busy.Write(w, "")
 			return
 		}
 		defer releaseSlot()
@@ -87,11 +88,11 @@ func (m middleware) authenticate(w http.ResponseWriter, r *http.Request) (auth.C
 		}
 		m.refusals.add(r, caller, reason, nil)
 		w.Header().Set("WWW-Authenticate", challenge)
-		problemUnauthorized.write(w, "")
+		problem.Unauthorized.Write(w, "")
 	case hungUp(w, r):
 	default:
 		m.refusals.add(r, caller, reasonUnavailable, err)
-		problemUnavailable.write(w, "the service cannot authenticate callers at the moment; nothing was changed; try again later")
+		problem.Unavailable.Write(w, "the service cannot authenticate callers at the moment; nothing was changed; try again later")
 	}
 	return auth.Caller{}, false
 }

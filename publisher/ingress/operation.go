@@ -8,6 +8,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
 
 	"github.com/google/uuid"
 )
@@ -16,7 +17,7 @@ import (
 func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
-		problemNotFound.write(w, "there is no operation with this id")
+		problem.NotFound.Write(w, "there is no operation with this id")
 		return
 	}
 	o := operation{id, r.URL.Query().Get("request")}
@@ -32,7 +33,7 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
-		problemNotFound.write(w, "there is no operation with this id that you may read, or its outcome is no longer kept")
+		problem.NotFound.Write(w, "there is no operation with this id that you may read, or its outcome is no longer kept")
 		return
 	case err != nil:
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "look up operation: %w", err))
@@ -41,7 +42,7 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 	if op.Status == domain.OperationPending {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, http.StatusOK, "application/json", struct {
+	problem.WriteJSON(w, http.StatusOK, "application/json", struct {
 		ID          uuid.UUID              `json:"id"`
 		Status      domain.OperationStatus `json:"status"`
 		AcceptedAt  *time.Time             `json:"acceptedAt"`

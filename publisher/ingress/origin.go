@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
 )
 
 // guard protects against web pages of other sites, which reach the API through the browser of somebody who can.
@@ -16,7 +17,7 @@ func guard(allowHost func(host string) bool, refusals *refusals, next http.Handl
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refusals.add(r, auth.Caller{}, reasonCrossOrigin, nil)
-		problemCrossOrigin.write(w, "")
+		problem.CrossOrigin.Write(w, "")
 	}))
 	next = protection.Handler(next)
 	if allowHost == nil {
@@ -24,7 +25,7 @@ func guard(allowHost func(host string) bool, refusals *refusals, next http.Handl
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !allowHost(r.Host) {
-			problemMisdirected.write(w, "")
+			problem.Misdirected.Write(w, "")
 			return
 		}
 		next.ServeHTTP(w, r)

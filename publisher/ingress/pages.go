@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"net/http"
 	"slices"
+
+	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/site"
 )
 
 // contentSecurityPolicy allows the style sheet of the site and nothing else.
@@ -12,22 +15,22 @@ const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src dat
 // problems is GET /problems/{type}, a page about one type of problem, and GET /problems/, a list of all types.
 func problems(w http.ResponseWriter, r *http.Request) {
 	content := struct {
-		page
-		All []problemType
-		One *problemType
-	}{page: page{"Problems", "problems"}, All: problemTypes[:]}
+		site.Head
+		All []problem.Type
+		One *problem.Type
+	}{Head: site.Head{Title: "Problems", Page: "problems"}, All: problem.Types[:]}
 	if r.URL.Path != "/problems/" {
-		i := slices.IndexFunc(content.All, func(t problemType) bool { return t.Type == r.URL.Path })
+		i := slices.IndexFunc(content.All, func(t problem.Type) bool { return t.Type == r.URL.Path })
 		if i < 0 {
-			problemNotFound.write(w, "there is no such problem type; see /problems/ for the list")
+			problem.NotFound.Write(w, "there is no such problem type; see /problems/ for the list")
 			return
 		}
 		content.One = &content.All[i]
 		content.Title = content.One.Title
 	}
 	var body bytes.Buffer
-	if err := pages.ExecuteTemplate(&body, "problems.html", content); err != nil {
-		problemInternal.write(w, "")
+	if err := site.Render(&body, "problems.html", content); err != nil {
+		problem.Internal.Write(w, "")
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -10,6 +10,7 @@ import (
 
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/problem"
 
 	"github.com/rs/zerolog"
 )
@@ -24,7 +25,7 @@ func TestProblemPages(t *testing.T) {
 		return answer{w.Result(), w.Body.Bytes()}
 	}
 	list := string(get("/problems/").body)
-	for i, p := range ingress.ProblemTypes {
+	for i, p := range problem.Types {
 		if !strings.HasPrefix(p.Type, "/problems/") || p.Title == "" || http.StatusText(p.Status) == "" || p.Meaning == "" || p.Remedy == "" {
 			t.Errorf("problem type %d is incomplete: %+v", i, p)
 			continue
@@ -41,7 +42,7 @@ func TestProblemPages(t *testing.T) {
 			}
 		}
 	}
-	if n := len(ingress.ProblemTypes); n < 15 {
+	if n := len(problem.Types); n < 15 {
 		t.Errorf("%d types of problems", n)
 	}
 	if a := get("/"); a.StatusCode != http.StatusFound || a.Header.Get("Location") != "/docs" {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"clientele/publisher/ingress/problem"
 )
 
 // methods are the handlers of one path. HEAD is handled like GET, and any other method is answered with 405 and Allow. A caller
@@ -28,11 +30,11 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			allow = append(allow, http.MethodHead)
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))
-		problemMethod.write(w, "this path supports "+strings.Join(allow, ", "))
+		problem.Method.Write(w, "this path supports "+strings.Join(allow, ", "))
 		return
 	}
 	if !acceptsJSON(r.Header.Values("Accept")) {
-		problemAccept.write(w, "responses are application/json or application/problem+json")
+		problem.Accept.Write(w, "responses are application/json or application/problem+json")
 		return
 	}
 	handler(w, r)
@@ -62,15 +64,15 @@ var tooLargeDetail = "the body is limited to " + strconv.Itoa(maxBody) + " bytes
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		problemMediaType.write(w, "send the client as Content-Type: application/json")
+		problem.MediaType.Write(w, "send the client as Content-Type: application/json")
 		return nil, false
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		problemMediaType.write(w, "send the body uncompressed, without Content-Encoding")
+		problem.MediaType.Write(w, "send the body uncompressed, without Content-Encoding")
 		return nil, false
 	}
 	if r.ContentLength > maxBody {
-		problemTooLarge.write(w, tooLargeDetail)
+		problem.TooLarge.Write(w, tooLargeDetail)
 		return nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -79,11 +81,11 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	case err == nil:
 		return body, true
 	case tooLarge:
-		problemTooLarge.write(w, tooLargeDetail)
+		problem.TooLarge.Write(w, tooLargeDetail)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		problemTimeout.write(w, "the body did not arrive in time")
+		problem.Timeout.Write(w, "the body did not arrive in time")
 	default: // The caller has hung up, or the framing is not valid HTTP.
-		problemMalformed.write(w, "the body ended early")
+		problem.Malformed.Write(w, "the body ended early")
 	}
 	return nil, false
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // maxWait is the maximum number of seconds that a request waits for an outcome.
@@ -84,49 +82,6 @@ func (a *api) newWaiter(w http.ResponseWriter, r *http.Request, id uuid.UUID, re
 
 // waits reports whether the request waits for an outcome.
 func (w *waiter) waits() bool { return w.completed != nil }
-
-// waiting limits how many requests wait for an outcome: they occupy memory, but no slot of the middleware.
-type waiting struct {
-	slots    chan struct{} // nil for no limit
-	requests prometheus.Gauge
-	declined prometheus.Counter
-}
-
-func newWaiting(most int, metrics prometheus.Registerer) waiting {
-	w := waiting{
-		requests: promauto.With(metrics).NewGauge(prometheus.GaugeOpts{
-			Name: "clientele_http_waiting_requests", Help: "Requests that wait for the outcome of a command.",
-		}),
-		declined: promauto.With(metrics).NewCounter(prometheus.CounterOpts{
-			Name: "clientele_http_waits_declined_total", Help: "Requests that were answered at once, because too many others waited.",
-		}),
-	}
-	if most > 0 {
-		w.slots = make(chan struct{}, most)
-	}
-	return w
-}
-
-// enter reports whether one more request may wait. If so, call leave in the end.
-func (w waiting) enter() bool {
-	if w.slots != nil {
-		select {
-		case w.slots <- struct{}{}:
-		default:
-			w.declined.Inc()
-			return false
-		}
-	}
-	w.requests.Inc()
-	return true
-}
-
-func (w waiting) leave() {
-	w.requests.Dec()
-	if w.slots != nil {
-		<-w.slots
-	}
-}
 
 // next waits until it is time to look up the operation, and reports whether it is. The operation may have completed, or the wait
 // is over; then the look-up is the last one, and next returns false from now on. It also returns false after the caller hung up.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -19,7 +19,7 @@ import (
 )
 
 // Streams are the settings of the streams that Start creates.
-var Streams = publisher.StreamsConfig{Replicas: 1, LogMaxBytes: 1 << 30, EventRetention: time.Hour}
+var Streams = streams.Config{Replicas: 1, LogMaxBytes: 1 << 30, EventRetention: time.Hour}
 
 // Server is a NATS server on loopback that a test can stop and start.
 type Server struct {
@@ -45,7 +45,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publisher.MigrateStreams(context.Background(), js, Streams); err != nil {
+	if err := streams.Migrate(context.Background(), js, Streams); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -70,6 +70,25 @@ func (s *Server) Up(t testing.TB) {
 func (s *Server) Down() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
+}
+
+// Limit restarts the server with a limit for all its files, in bytes.
+func (s *Server) Limit(t testing.TB, maxStore int64) {
+	t.Helper()
+	s.Down()
+	s.opts.JetStreamMaxStore = maxStore
+	s.Up(t)
+}
+
+// LimitAccount sets the limit for the files of the account, in bytes.
+func (s *Server) LimitAccount(t testing.TB, maxStore int64) {
+	t.Helper()
+	limits := map[string]server.JetStreamAccountLimits{"": {
+		MaxMemory: -1, MaxStore: maxStore, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+	}}
+	if err := s.server.GlobalAccount().UpdateJetStreamLimits(limits); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Dir returns the directory of the server's files.

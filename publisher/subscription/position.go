@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,7 +53,7 @@ func next(ctx context.Context, js jetstream.JetStream, name string) (uint64, err
 func lastPosition(ctx context.Context, js jetstream.JetStream, name string) (*jetstream.RawStreamMsg, error) {
 	stream, err := js.Stream(ctx, domain.StreamSubscriptions)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, &publisher.MissingStreamError{Stream: domain.StreamSubscriptions}
+		return nil, &streams.MissingError{Stream: domain.StreamSubscriptions}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up stream %s: %w", domain.StreamSubscriptions, err)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -146,7 +146,7 @@ func wrap(err error, action, name string) error {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return &MissingError{name}
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return &publisher.MissingStreamError{Stream: domain.StreamEvents}
+		return &streams.MissingError{Stream: domain.StreamEvents}
 	default:
 		return fmt.Errorf("%s consumer %s of stream %s: %w", action, name, domain.StreamEvents, err)
 	}
@@ -157,7 +157,7 @@ func List(ctx context.Context, js jetstream.JetStream) iter.Seq2[State, error] {
 	return func(yield func(State, error) bool) {
 		stream, err := js.Stream(ctx, domain.StreamEvents)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			err = &publisher.MissingStreamError{Stream: domain.StreamEvents}
+			err = &streams.MissingError{Stream: domain.StreamEvents}
 		}
 		if err != nil {
 			yield(State{}, fmt.Errorf("list the consumers: %w", err))

@@ -12,6 +12,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -121,7 +122,7 @@ func again(event *jetstream.RawStreamMsg) *nats.Msg {
 func forget(ctx context.Context, js jetstream.JetStream, subjects ...string) error {
 	stream, err := js.Stream(ctx, domain.StreamSubscriptions)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return &publisher.MissingStreamError{Stream: domain.StreamSubscriptions}
+		return &streams.MissingError{Stream: domain.StreamSubscriptions}
 	}
 	for i := 0; err == nil && i < len(subjects); i++ {
 		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subjects[i]))

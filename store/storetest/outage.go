@@ -61,6 +61,16 @@ func (s *PostgresServer) Resume() {
 // The standby is removed after the test.
 func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 	t.Helper()
+	standby := s.AsynchronousStandby(t)
+	if err := s.synchronise(); err != nil {
+		t.Fatal(err)
+	}
+	return standby
+}
+
+// AsynchronousStandby starts a hot standby of the server, for which commits do not wait. It is removed after the test.
+func (s *PostgresServer) AsynchronousStandby(t testing.TB) *PostgresServer {
+	t.Helper()
 	standby, err := s.copied()
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +80,6 @@ func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 			t.Error(err)
 		}
 	})
-	if err := s.synchronise(); err != nil {
-		t.Fatal(err)
-	}
 	return standby
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 )
 
 // Options say what a process runs, and on what.
@@ -23,7 +23,7 @@ type Options struct {
 	Backends BackendOptions
 	// SetUp has the process create and migrate streams, consumer and database when it starts. If it is nil, they must be at this
 	// version.
-	SetUp *publisher.StreamsConfig
+	SetUp *streams.Config
 	// Audit says where reads, refusals and migrations are recorded.
 	Audit AuditOptions
 

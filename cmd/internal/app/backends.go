@@ -116,6 +116,7 @@ func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role 
 	}
 	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
 	p.Watch(ctx, "embedded NATS", server.Health)
+	p.Metrics.MustRegister(server.Disk())
 	conn, err := connect(ctx, p, server.ClientURL(), role, server.Option())
 	return conn, server, err
 }

@@ -5,8 +5,8 @@ import (
 
 	"clientele/cmd/internal/refusal"
 	"clientele/consumer"
-	"clientele/publisher"
 	"clientele/publisher/audit"
+	"clientele/publisher/streams"
 	"clientele/publisher/subscription"
 	"clientele/store"
 )
@@ -22,8 +22,8 @@ func Permanent(err error) bool {
 // WrongSetup reports whether a server responds but is not set up for this program.
 func WrongSetup(err error) bool {
 	_, schema := errors.AsType[*store.SchemaError](err)
-	_, refusedStream := errors.AsType[*publisher.RefusedStreamError](err)
-	_, missingStream := errors.AsType[*publisher.MissingStreamError](err)
+	_, refusedStream := errors.AsType[*streams.RefusedError](err)
+	_, missingStream := errors.AsType[*streams.MissingError](err)
 	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
 	_, missingSubscription := errors.AsType[*subscription.MissingError](err)
 	_, lost := errors.AsType[*LostError](err)

@@ -10,7 +10,7 @@ import (
 	"clientele/cmd/internal/backup"
 	"clientele/cmd/internal/process"
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go"
@@ -46,7 +46,7 @@ func runJob(ctx context.Context, o ProcessOptions, f func(context.Context, *proc
 type MigrateOptions struct {
 	Process  ProcessOptions
 	Backends BackendOptions
-	Streams  publisher.StreamsConfig
+	Streams  streams.Config
 	Audit    AuditOptions
 	// Timeout is how long to wait for servers that cannot be reached. It bounds the migration as well.
 	Timeout time.Duration
@@ -167,7 +167,7 @@ func (o CopyOptions) restore(ctx context.Context, p *process.Process, conn *nats
 	if err != nil {
 		return m, err
 	}
-	if err := publisher.CreateAuditStream(ctx, js, publisher.StreamsConfig{Replicas: o.Replicas}); err != nil {
+	if err := streams.CreateAudit(ctx, js, streams.Config{Replicas: o.Replicas}); err != nil {
 		return m, err
 	}
 	trail, err := o.Audit.Open(ctx, conn)
@@ -179,7 +179,7 @@ func (o CopyOptions) restore(ctx context.Context, p *process.Process, conn *nats
 		if err != nil {
 			return err
 		}
-		return migrate(ctx, p, &backends{conn: conn, db: db}, publisher.StreamsConfig{}, o.Audit)
+		return migrate(ctx, p, &backends{conn: conn, db: db}, streams.Config{}, o.Audit)
 	})
 	return m, err
 }

@@ -9,8 +9,8 @@ import (
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/audit"
+	"clientele/publisher/streams"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,7 +36,7 @@ func bounded(f func(context.Context) error) func(context.Context) error {
 // migrate brings the streams, the consumer and the database to this version, and waits for servers that cannot be reached. The
 // database is last: if it has a schema, the streams have existed. Except for an audit stream that is missing, nothing changes before
 // the migration is recorded.
-func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher.StreamsConfig, o AuditOptions) error {
+func migrate(ctx context.Context, p *process.Process, b *backends, cfg streams.Config, o AuditOptions) error {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher
 	cfg.Created = func(stream string) { p.Log.Info().Str("stream", stream).Msg("created an empty stream") }
 	var trail *audit.Recorder
 	err = await(ctx, p, "the audit trail", func(ctx context.Context) error {
-		if err := publisher.CreateAuditStream(ctx, js, cfg); err != nil {
+		if err := streams.CreateAudit(ctx, js, cfg); err != nil {
 			return err
 		}
 		trail, err = o.Open(ctx, b.conn)
@@ -62,9 +62,9 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg publisher
 }
 
 // migrateAll brings the streams, the consumer and, last, the database to this version.
-func migrateAll(ctx context.Context, p *process.Process, js jetstream.JetStream, db store.Store, cfg publisher.StreamsConfig) error {
+func migrateAll(ctx context.Context, p *process.Process, js jetstream.JetStream, db store.Store, cfg streams.Config) error {
 	err := await(ctx, p, "the streams", func(ctx context.Context) error {
-		if err := publisher.MigrateStreams(ctx, js, cfg); err != nil {
+		if err := streams.Migrate(ctx, js, cfg); err != nil {
 			return err
 		}
 		_, missing := errors.AsType[*consumer.MissingConsumerError](consumer.Ready(ctx, js))
@@ -99,7 +99,7 @@ func refuseNewer(ctx context.Context, db store.Store) error {
 }
 
 // setUp migrates for a process that does so at every start. If that would recreate something that was lost, it returns a *LostError.
-func setUp(ctx context.Context, p *process.Process, b *backends, cfg publisher.StreamsConfig, o AuditOptions) error {
+func setUp(ctx context.Context, p *process.Process, b *backends, cfg streams.Config, o AuditOptions) error {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func setUp(ctx context.Context, p *process.Process, b *backends, cfg publisher.S
 
 func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) error {
 	// The log is first: another process that sets up at this moment creates its schema before its first command.
-	used, err := publisher.LogIsUsed(ctx, js)
+	used, err := streams.LogIsUsed(ctx, js)
 	if err != nil {
 		return err
 	}
@@ -127,8 +127,8 @@ func refuseLoss(ctx context.Context, js jetstream.JetStream, db store.Store) err
 	case schema != nil && schema.Have == 0:
 		return nil
 	}
-	err = cmp.Or(publisher.StreamsReady(ctx, js), consumer.Ready(ctx, js))
-	_, stream := errors.AsType[*publisher.MissingStreamError](err)
+	err = cmp.Or(streams.Ready(ctx, js), consumer.Ready(ctx, js))
+	_, stream := errors.AsType[*streams.MissingError](err)
 	_, worker := errors.AsType[*consumer.MissingConsumerError](err)
 	if stream || worker {
 		return &LostError{err}

@@ -6,6 +6,7 @@ import (
 
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
+	"clientele/consumer/redo"
 	"clientele/publisher"
 )
 
@@ -60,8 +61,13 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 	if err != nil {
 		return nil, err
 	}
+	follower, err := redo.NewFollower(redo.FollowerConfig{Conn: b.conn, Store: b.db, Log: p.Log, Metrics: p.Metrics})
+	if err != nil {
+		return nil, err
+	}
 	p.Metrics.MustRegister(worker)
 	p.Go(ctx, "worker", worker.Run)
+	p.Go(ctx, "follower", follower.Run)
 	return []process.Check{
 		{Name: "outcome streams", Probe: outcomes.Ready},
 		{Name: "consumer", Probe: worker.Ready},

@@ -19,6 +19,7 @@ import (
 	"clientele/publisher"
 	"clientele/publisher/audit"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 	"clientele/store"
 	"clientele/store/sqlite"
 	"clientele/store/storetest"
@@ -396,7 +397,7 @@ func TestAuditTrail(t *testing.T) {
 		return actions
 	}
 	record(from, domain.AuditErase, 600) // more than a batch
-	if err := publisher.MigrateStreams(t.Context(), from.js, publisher.StreamsConfig{AuditRetention: 48 * time.Hour}); err != nil {
+	if err := streams.Migrate(t.Context(), from.js, streams.Config{AuditRetention: 48 * time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	dir, _ := create(t, from)

@@ -29,7 +29,7 @@ func Create(ctx context.Context, cfg Config) (m Manifest, err error) {
 	m = Manifest{Format: format, ID: rand.Text(), Clientele: cfg.Version, Began: time.Now().UTC()}
 	since := m.Began.Add(-clockSkew)
 	published := map[string]bool{}
-	for _, name := range streams {
+	for _, name := range streamNames {
 		s, err := snapshot(ctx, cfg, &m, name)
 		if err != nil {
 			return m, fmt.Errorf("copy stream %s: %w", name, err)

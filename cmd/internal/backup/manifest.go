@@ -64,9 +64,9 @@ type Stream struct {
 	Consumers int `json:"consumers"`
 }
 
-// streams are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last two. An event that a
+// streamNames are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last two. An event that a
 // consumer no longer delivers was recorded before: so subscriptions are copied after the events and their consumers.
-var streams = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamSubscriptions, domain.StreamAudit}
+var streamNames = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamSubscriptions, domain.StreamAudit}
 
 // ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
 // format.
@@ -88,7 +88,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		return m, fmt.Errorf("%s was created by clientele %s in format %d, but this program reads formats %d to %d: restore it with that version",
 			dir, m.Clientele, m.Format, oldestFormat, format)
 	}
-	want := len(streams)
+	want := len(streamNames)
 	if m.Format < allStreams {
 		want -= 2
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // markRestore is the key in a stream's metadata for the id of the backup while the stream is restored. done follows the id once
-// the stream is complete. publisher.MigrateStreams removes it afterwards.
+// the stream is complete. streams.Migrate removes it afterwards.
 const (
 	markRestore = "clientele-restore"
 	done        = " done"

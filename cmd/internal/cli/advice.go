@@ -11,6 +11,7 @@ import (
 	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
 	"clientele/publisher/audit"
+	"clientele/publisher/streams"
 	"clientele/publisher/subscription"
 	"clientele/store"
 
@@ -128,8 +129,8 @@ func setupAdvice(err error) string {
 	if schema, ok := errors.AsType[*store.SchemaError](err); ok && schema.Have > schema.Want {
 		return err.Error() + ": run a newer clientele"
 	}
-	if stream, ok := errors.AsType[*publisher.RefusedStreamError](err); ok {
-		return fmt.Sprintf("NATS refuses stream %s (check --log-max-bytes and --replicas): %v", stream.Stream, stream.Err)
+	if stream, ok := errors.AsType[*streams.RefusedError](err); ok {
+		return fmt.Sprintf("NATS refuses stream %s (check --log-max-bytes, --event-max-bytes and --replicas): %v", stream.Stream, stream.Err)
 	}
 	if lost, ok := errors.AsType[*app.LostError](err); ok {
 		return lost.Error() + ": the others exist, so it was lost. Restore it, or create it empty: run clientele migrate " +

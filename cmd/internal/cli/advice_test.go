@@ -19,6 +19,7 @@ import (
 	"clientele/consumer"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/storetest"
@@ -66,15 +67,15 @@ func TestAdviceOnTheSetup(t *testing.T) {
 	}{
 		{&store.SchemaError{Have: 1, Want: 2}, "the database has schema version 1, this program needs 2: run clientele migrate"},
 		{&store.SchemaError{Have: 2, Want: 1}, "the database has schema version 2, newer than this program's 1: run a newer clientele"},
-		{&publisher.MissingStreamError{Stream: "S"}, "stream S is missing: run clientele migrate"},
+		{&streams.MissingError{Stream: "S"}, "stream S is missing: run clientele migrate"},
 		{&consumer.MissingConsumerError{}, "consumer worker of stream CLIENT_COMMANDS is missing: run clientele migrate"},
 		{&publisher.MissingConsumerError{}, "consumer worker is missing, so it is unknown which commands have completed: run clientele migrate"},
 		{
-			&publisher.RefusedStreamError{Stream: "S", Err: errors.New("too large")},
-			"NATS refuses stream S (check --log-max-bytes and --replicas): too large",
+			&streams.RefusedError{Stream: "S", Err: errors.New("too large")},
+			"NATS refuses stream S (check --log-max-bytes, --event-max-bytes and --replicas): too large",
 		},
 		{
-			&app.LostError{Err: &publisher.MissingStreamError{Stream: "S"}}, "stream S is missing: the others exist, so it was lost. " +
+			&app.LostError{Err: &streams.MissingError{Stream: "S"}}, "stream S is missing: the others exist, so it was lost. " +
 				"Restore it, or create it empty: run clientele migrate with the same --data-dir, --nats-url and --database-url",
 		},
 	} {

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/backup"
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/repair"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -142,7 +144,7 @@ func (p *copyProgress) draw(part string, done, total int64) {
 		}
 		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.w), progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetDescription(fmt.Sprintf("%-24s", part)), progressbar.OptionSetWidth(30),
-			progressbar.OptionShowBytes(!isClients(part)), progressbar.OptionShowCount(), progressbar.OptionUseANSICodes(true))
+			progressbar.OptionShowBytes(!isCounted(part)), progressbar.OptionShowCount(), progressbar.OptionUseANSICodes(true))
 	}
 	_ = p.bar.Set64(done)
 }
@@ -161,11 +163,14 @@ func (p *copyProgress) end() {
 	p.finish()
 }
 
-func isClients(part string) bool { return part == backup.Clients || part == "check "+backup.Clients }
+// isCounted reports whether the progress of a part is a number of things, not of bytes.
+func isCounted(part string) bool {
+	return slices.Contains([]string{backup.Clients, "check " + backup.Clients, repair.PartEvents, repair.PartCommands}, part)
+}
 
 func amount(part string, done, total int64) string {
 	switch {
-	case isClients(part):
+	case isCounted(part):
 		return fmt.Sprintf("%d of %d", done, total)
 	case total == 0:
 		return megabytes(done)

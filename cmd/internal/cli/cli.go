@@ -34,6 +34,7 @@ type cli struct {
 	Export     exportCmd     `cmd:"" group:"look" help:"Print everything about a client as one JSON document."`
 	Backup     backupCmd     `cmd:"" group:"look" help:"Copy the streams and the clients into a directory."`
 	Restore    restoreCmd    `cmd:"" group:"look" help:"Restore a backup into empty servers or an empty data directory."`
+	Redo       redoCmd       `cmd:"" group:"look" help:"Store clients and publish events again that were lost after a failover or a restore."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele. It creates clients and does not delete them."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print shell completion code for bash, zsh or fish."`

@@ -59,6 +59,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"directory locked", serve("--data-dir=" + locked), 1, "--data-dir: " + locked + " is in use by another clientele: stop it, or choose another directory"},
 		{"directory is a file", serve("--data-dir=" + file), 1, "--data-dir: create the directory: mkdir " + file + ": not a directory: choose another directory"},
 		{"log larger than the disk", serve("--log-max-bytes=999999999999999"), 1, "--log-max-bytes"},
+		{"events larger than the disk", serve("--event-max-bytes=999999999999999"), 1, "--event-max-bytes"},
 		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url: must be a URL such as nats://host:4222"},
 		{"NATS credentials", external("--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-creds"},
 		{"database URL", external("--nats-url=nats://x", "--database-url=mysql://u:secret@x/x"), 1, "--database-url"},
@@ -117,6 +118,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"audit log", serve("--audit-log=/nonexistent/audit.log"), 1, "write the audit log: open /nonexistent/audit.log: no such file or directory: check the file of --audit-log"},
 		{"audit of whom", []string{"audit", "ls", "--client=Jane"}, 2, "--client: the id is not a UUID"},
 		{"log size", []string{"serve", "--log-max-bytes=1"}, 2, "--log-max-bytes must be at least"},
+		{"size of events", []string{"serve", "--event-max-bytes=1"}, 2, "--event-max-bytes must be at least 8388608, or -1 for no limit"},
 		{"replicas", []string{"serve", "--replicas=2"}, 2, "--replicas"},
 		{"level", []string{"serve", "--log-level=loud"}, 2, "--log-level"},
 

@@ -13,6 +13,7 @@ import (
 	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -126,6 +127,7 @@ func (f *tokenFlags) validate() error { return onlyOne("token", f.Token, f.Token
 // streamFlags are settings of the streams. Without a flag, an existing stream keeps its setting and a new one has the default.
 type streamFlags struct {
 	EventRetention time.Duration `placeholder:"DURATION" help:"How long events are kept (unchanged; 720h, 30 days, for a new stream)."`
+	EventMaxBytes  int64         `placeholder:"BYTES" help:"Size above which the oldest events are dropped early; -1: no limit (unchanged; -1 for a new stream)."`
 	AuditRetention time.Duration `placeholder:"DURATION" help:"How long records of the audit trail are kept (unchanged; 9600h, 400 days, for a new stream)."`
 	LogMaxBytes    int64         `placeholder:"BYTES" help:"Size at which the command log refuses commands (unchanged; 2 GiB for a new stream)."`
 	Replicas       int           `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (unchanged; 1 for a new stream)."`
@@ -137,11 +139,15 @@ func (f streamFlags) validate() error {
 	if f.LogMaxBytes != 0 && f.LogMaxBytes < 1<<20 {
 		return errors.New("--log-max-bytes must be at least 1048576")
 	}
-	if f.EventRetention != 0 && f.EventRetention < publisher.MinEventRetention {
-		return fmt.Errorf("--event-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
+	// A block of the stream's files has up to 8 MiB.
+	if f.EventMaxBytes != 0 && f.EventMaxBytes != -1 && f.EventMaxBytes < 8<<20 {
+		return errors.New("--event-max-bytes must be at least 8388608, or -1 for no limit")
 	}
-	if f.AuditRetention != 0 && f.AuditRetention < publisher.MinEventRetention {
-		return fmt.Errorf("--audit-retention must be at least %.0fm", publisher.MinEventRetention.Minutes())
+	if f.EventRetention != 0 && f.EventRetention < streams.MinEventRetention {
+		return fmt.Errorf("--event-retention must be at least %.0fm", streams.MinEventRetention.Minutes())
+	}
+	if f.AuditRetention != 0 && f.AuditRetention < streams.MinEventRetention {
+		return fmt.Errorf("--audit-retention must be at least %.0fm", streams.MinEventRetention.Minutes())
 	}
 	if !slices.Contains([]int{0, 1, 3, 5}, f.Replicas) {
 		return errors.New("--replicas must be 1, 3 or 5")
@@ -149,8 +155,11 @@ func (f streamFlags) validate() error {
 	return nil
 }
 
-func (f streamFlags) options() publisher.StreamsConfig {
-	return publisher.StreamsConfig{Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes, EventRetention: f.EventRetention, AuditRetention: f.AuditRetention}
+func (f streamFlags) options() streams.Config {
+	return streams.Config{
+		Replicas: f.Replicas, LogMaxBytes: f.LogMaxBytes,
+		EventRetention: f.EventRetention, EventMaxBytes: f.EventMaxBytes, AuditRetention: f.AuditRetention,
+	}
 }
 
 type workerFlags struct {

@@ -235,7 +235,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, trail *audit.R
 	case e.ctx.Err() != nil && done+skipped < selected.total:
 		return fmt.Errorf("interrupted: %s; run this again for the rest", progress)
 	case domain.CodeOf(stopped) == domain.CodeLogFull:
-		return fmt.Errorf("the command log is full: %s; let the workers catch up or raise --log-max-bytes, then run this again", progress)
+		return fmt.Errorf("the command log is full: %s; let the workers catch up, or raise --log-max-bytes or the storage limit of NATS, then run this again", progress)
 	case stopped != nil:
 		return fmt.Errorf("%s; run this again for the rest: %w", progress, stopped)
 	case skipped > 0:

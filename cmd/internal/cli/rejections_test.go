@@ -17,6 +17,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
@@ -404,14 +405,14 @@ func TestRejectionsAreRetriedOnAFullLog(t *testing.T) {
 		t.Helper()
 		cfg := publishertest.Streams
 		cfg.LogMaxBytes = bytes
-		if err := publisher.MigrateStreams(t.Context(), r.js, cfg); err != nil {
+		if err := streams.Migrate(t.Context(), r.js, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
 	size(1500)
 	status, stdout, stderr := r.run("retry", "--all", "--yes")
 	if status != cli.ExitError || stdout != "invalid: 3\nretried 1, skipped 0\n" || stderr != "clientele: the command log is full: retried 1 of 3, "+
-		"the others are unchanged; let the workers catch up or raise --log-max-bytes, then run this again\n" {
+		"the others are unchanged; let the workers catch up, or raise --log-max-bytes or the storage limit of NATS, then run this again\n" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
 	size(1 << 20)

@@ -11,7 +11,7 @@ import (
 
 	"clientele/cmd/internal/embedded"
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,7 +67,7 @@ func TestAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := publisher.MigrateStreams(t.Context(), js, publisher.StreamsConfig{}); err != nil {
+	if err := streams.Migrate(t.Context(), js, streams.Config{}); err != nil {
 		t.Fatalf("the process itself: %v", err)
 	}
 	if err := s.StageInMemory(); err != nil {

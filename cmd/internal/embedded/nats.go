@@ -13,11 +13,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -216,24 +216,8 @@ func listenable(address string) (host string, port int, err error) {
 	return host, int(number), probe.Close()
 }
 
-// minFree is the free disk space in bytes that a start requires. With less, the first write would fail and stop the server.
-const minFree = 1 << 20
-
-// diskSize creates the directory if it does not exist, and returns the size of its disk in bytes. A full disk is an error.
-func diskSize(dir string) (int64, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
-	}
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		return 0, fmt.Errorf("size of the disk: %w", err)
-	}
-	block := int64(stat.Bsize) //nolint:unconvert // uint32 on macOS
-	if int64(stat.Bavail)*block < minFree {
-		return 0, fmt.Errorf("the disk of %s is full: free space and restart", dir)
-	}
-	return int64(stat.Blocks) * block, nil
-}
+// Disk collects the metrics of the disk. The memory of the server is that of this process.
+func (n *NATS) Disk() prometheus.Collector { return diskCollector(n.dir) }
 
 // Stop stops the server and returns when its files are closed. Close the connections first.
 func (n *NATS) Stop() {

@@ -24,6 +24,7 @@ import (
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 	"clientele/store/sqlite"
 
 	"github.com/nats-io/nats.go"
@@ -105,7 +106,7 @@ func embeddedService(b *testing.B, p *process.Process, publishBatch int, cfg con
 	p.OnStop("database", func(context.Context) error { return db.Close() })
 	js, err := jetstream.New(nc)
 	must(err)
-	must(publisher.MigrateStreams(ctx, js, publisher.StreamsConfig{EventRetention: time.Hour}))
+	must(streams.Migrate(ctx, js, streams.Config{EventRetention: time.Hour}))
 	must(consumer.Migrate(ctx, js))
 	must(server.StageInMemory())
 	_, _, err = db.Migrate(ctx)

@@ -14,6 +14,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,7 +25,7 @@ import (
 func (r *benchReport) measureStreams(t *testing.T, command domain.CreateClient) {
 	server := testcluster.StartNATSServer(t)
 	js := testcluster.JetStream(t, server.URL)
-	if err := publisher.MigrateStreams(t.Context(), js, publishertest.Streams); err != nil {
+	if err := streams.Migrate(t.Context(), js, publishertest.Streams); err != nil {
 		t.Fatal(err)
 	}
 	publishertest.StageInMemory(t, server.Data)

@@ -14,8 +14,8 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/consumer"
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 	"clientele/publisher/subscription"
 
 	"github.com/nats-io/nats.go"
@@ -47,6 +47,7 @@ var rights = map[string][]string{
 	"worker": {
 		"client.created",
 		"client.rejected.*",
+		"$JS.API.STREAM.INFO.CLIENT_AUDIT",
 		"$JS.API.STREAM.INFO.CLIENT_COMMANDS",
 		"$JS.API.STREAM.INFO.CLIENT_EVENTS",
 		"$JS.API.STREAM.INFO.CLIENT_REJECTIONS",
@@ -54,6 +55,7 @@ var rights = map[string][]string{
 		"$JS.API.CONSUMER.MSG.NEXT.CLIENT_COMMANDS.worker",
 		"$JS.ACK.CLIENT_COMMANDS.worker.>",
 		"$JS.API.DIRECT.GET.CLIENT_COMMANDS",
+		"$JS.API.DIRECT.GET.CLIENT_EVENTS",
 		"$JS.API.STREAM.PURGE.CLIENT_COMMANDS",
 	},
 	"mailer": {
@@ -123,7 +125,7 @@ func startBroker(t *testing.T, main, all map[string]string) *broker {
 	if b.js, err = jetstream.New(b.admin); err != nil {
 		t.Fatal(err)
 	}
-	if err := publisher.MigrateStreams(t.Context(), b.js, publisher.StreamsConfig{}); err != nil {
+	if err := streams.Migrate(t.Context(), b.js, streams.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := consumer.Migrate(t.Context(), b.js); err != nil {

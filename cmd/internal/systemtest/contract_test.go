@@ -13,7 +13,7 @@ import (
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
-	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/site"
 	"clientele/publisher/publishertest"
 	"clientele/publisher/subscription"
 
@@ -36,7 +36,7 @@ func asyncExamples(t *testing.T) map[string][]asyncExample {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(ingress.AsyncAPI, &doc); err != nil {
+	if err := yaml.Unmarshal(site.AsyncAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
 	examples := map[string][]asyncExample{}
@@ -65,7 +65,7 @@ func closeSchema(schema any) {
 func asyncSchemas(t *testing.T) func(name string) *jsonschema.Schema {
 	t.Helper()
 	var doc map[string]any
-	if err := yaml.Unmarshal(ingress.AsyncAPI, &doc); err != nil {
+	if err := yaml.Unmarshal(site.AsyncAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
 	for name, schema := range doc["components"].(map[string]any)["schemas"].(map[string]any) {

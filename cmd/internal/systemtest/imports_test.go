@@ -47,19 +47,19 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/", "net/http", "github.com/nats-io/", "github.com/jackc/"}
 	case strings.HasPrefix(pkg, "clientele/store"):
 		return []string{"clientele/publisher", "clientele/consumer", "clientele/cmd"}
-	case pkg == "clientele/publisher/ingress":
+	case strings.HasPrefix(pkg, "clientele/publisher/ingress"):
 		return []string{"clientele/store", "clientele/consumer", "clientele/cmd", "github.com/nats-io/"}
 	case strings.HasPrefix(pkg, "clientele/publisher/example/"): // what a user copies stands alone
 		return []string{"clientele/"}
 	case strings.HasPrefix(pkg, "clientele/publisher"):
 		return []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
-	case pkg == "clientele/consumer":
+	case strings.HasPrefix(pkg, "clientele/consumer"):
 		return []string{"clientele/store", "clientele/publisher", "clientele/cmd"}
 	case pkg == "clientele/cmd/internal/cli":
 		return nil
 	case pkg == "clientele/cmd/internal/app":
 		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/importer", "clientele/cmd/internal/loadtest", "github.com/alecthomas/kong"}
-	case pkg == "clientele/cmd/internal/backup": // copies the data of all of them
+	case pkg == "clientele/cmd/internal/backup", pkg == "clientele/cmd/internal/repair": // they read the data of all of them
 		return []string{"clientele/cmd"}
 	case pkg == "clientele/cmd/internal/importer":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli", "github.com/nats-io/"}

@@ -14,8 +14,8 @@ import (
 	"clientele/cmd/internal/embedded"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
 
 	"github.com/rs/zerolog"
 )
@@ -167,7 +167,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testcluster.Clientele(t, "serve", "--data-dir", dir, "--event-retention=1h")
-	const want = "clientele: the database has schema version 999, newer than this program's 4: run a newer clientele\n"
+	const want = "clientele: the database has schema version 999, newer than this program's 5: run a newer clientele\n"
 	if status := again.Wait(); status != cli.ExitError || !strings.HasSuffix(again.Output(), want) {
 		t.Errorf("exit status %d: %s", status, again.Output())
 	}
@@ -181,7 +181,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if age := events.CachedInfo().Config.MaxAge; age != publisher.DefaultEventRetention {
+	if age := events.CachedInfo().Config.MaxAge; age != streams.DefaultEventRetention {
 		t.Errorf("events are kept for %s now", age)
 	}
 }

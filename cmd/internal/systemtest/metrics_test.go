@@ -60,9 +60,18 @@ func TestMetrics(t *testing.T) {
 		"clientele_worker_ack_pending_commands":                       0,
 		"clientele_log_max_bytes":                                     2 << 30,
 		"clientele_ready":                                             1,
+		`clientele_stream_max_bytes{stream="CLIENT_COMMANDS"}`:        2 << 30,
+		`clientele_stream_max_bytes{stream="CLIENT_EVENTS"}`:          -1, // absent
 		`clientele_stream_last_sequence{stream="CLIENT_COMMANDS"}`:    4,
 		`clientele_stream_missing_messages{stream="CLIENT_COMMANDS"}`: 0,
 	})
+	for _, name := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit} {
+		stream, err := s.JetStream.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is(worker, map[string]float64{`clientele_stream_bytes{stream="` + name + `"}`: float64(stream.CachedInfo().State.Bytes)})
+	}
 	s.NATS.Kill()
 	is(worker, map[string]float64{"clientele_ready": 0})
 	blocks, err := filepath.Glob(filepath.Join(s.NATS.Data, "jetstream/*/streams", domain.StreamCommands, "msgs/*.blk"))
@@ -102,8 +111,10 @@ func TestDashboardAndAlerts(t *testing.T) {
 	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "forward", "http://127.0.0.1:1", "--nats-url", s.NATS.URL,
 		"--admin-listen=127.0.0.1:0", "--log-format=json")
 	forward.Ready()
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
+	serve.Ready()
 	shown := testcluster.Get(t, forward.Admin()+"/metrics").Body + testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body +
-		testcluster.Get(t, keyed.Admin()+"/metrics").Body
+		testcluster.Get(t, keyed.Admin()+"/metrics").Body + testcluster.Get(t, serve.Admin()+"/metrics").Body
 	have := map[string]bool{"up": true} // from Prometheus
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)`).FindAllStringSubmatch(shown, -1) {
 		have[match[1]] = true

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"clientele/cmd/internal/testcluster"
-	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/site"
 )
 
 const example = "../../../publisher/example"
@@ -46,7 +46,7 @@ func TestNode(t *testing.T) {
 	t.Run("contracts", func(t *testing.T) {
 		t.Parallel()
 		dir := npmPackages(t, "testdata/node")
-		for name, contract := range map[string][]byte{"openapi.yaml": ingress.OpenAPI, "asyncapi.yaml": ingress.AsyncAPI} {
+		for name, contract := range map[string][]byte{"openapi.yaml": site.OpenAPI, "asyncapi.yaml": site.AsyncAPI} {
 			if err := os.WriteFile(filepath.Join(dir, name), contract, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -286,7 +286,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "trim the log", true, request("$JS.API.STREAM.PURGE."+domain.StreamCommands, `{"seq":1}`)},
 		{"worker", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
 		{"worker", "publish an erasure", false, request(domain.SubjectErased, "x")},
-		{"worker", "read events", false, request("$JS.API.DIRECT.GET."+domain.StreamEvents, `{"seq":1}`)},
+		{"worker", "read events", true, request("$JS.API.DIRECT.GET."+domain.StreamEvents, `{"seq":1}`)},
 		{"worker", "create a consumer", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
 		{"worker", "purge the events", false, request("$JS.API.STREAM.PURGE."+domain.StreamEvents, "")},
 		{"worker", "purge the rejections", false, request("$JS.API.STREAM.PURGE."+domain.StreamRejections, "")},

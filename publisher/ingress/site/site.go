@@ -1,4 +1,5 @@
-package ingress
+// Package site has the contracts of the API and of the events, and the pages that show them.
+package site
 
 import (
 	"bytes"
@@ -9,40 +10,44 @@ import (
 	"html/template"
 	"io"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 )
 
 // The contracts of the API and of the events.
 var (
-	//go:embed site/openapi.yaml
+	//go:embed openapi.yaml
 	OpenAPI []byte
-	//go:embed site/asyncapi.yaml
+	//go:embed asyncapi.yaml
 	AsyncAPI []byte
 )
 
-//go:embed site/page.html site/docs.html site/problems.html site/docs.css site/docs.js site/redoc.standalone.js.gz
-var site embed.FS
+//go:embed page.html docs.html problems.html docs.css docs.js redoc.standalone.js.gz
+var files embed.FS
 
-var pages = template.Must(template.ParseFS(site, "site/*.html"))
+var pages = template.Must(template.ParseFS(files, "*.html"))
 
-// page has what every page needs: its title, and its name for the navigation.
-type page struct{ Title, Page string }
+// Head has what every page needs: its title, and its name for the navigation.
+type Head struct{ Title, Page string }
+
+// Render writes a page of this name, such as problems.html, with its content: a Head, or a struct that embeds one.
+func Render(w io.Writer, name string, content any) error {
+	return pages.ExecuteTemplate(w, name, content)
+}
 
 // docsSecurityPolicy lets the page load from and connect to its own server only. Redoc writes styles into the page, which requires
 // 'unsafe-inline'.
 const docsSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// servePages adds the contracts and the pages that show them.
-func servePages(handle func(route string, handler http.Handler)) {
+// Serve adds the contracts and the pages that show them.
+func Serve(handle func(route string, handler http.Handler)) {
 	handle("GET /openapi.yaml", content("application/yaml", OpenAPI))
 	handle("GET /asyncapi.yaml", content("application/yaml", AsyncAPI))
 	handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
-	for route, page := range map[string]page{"GET /docs": {"API", "api"}, "GET /docs/events": {"Events", "events"}} {
+	for route, page := range map[string]Head{"GET /docs": {"API", "api"}, "GET /docs/events": {"Events", "events"}} {
 		var html bytes.Buffer
-		if err := pages.ExecuteTemplate(&html, "docs.html", page); err != nil {
+		if err := Render(&html, "docs.html", page); err != nil {
 			panic(err) // the template is invalid
 		}
 		served := content("text/html; charset=utf-8", html.Bytes())
@@ -59,7 +64,7 @@ func servePages(handle func(route string, handler http.Handler)) {
 }
 
 func file(name string) []byte {
-	b, err := site.ReadFile(path.Join("site", name))
+	b, err := files.ReadFile(name)
 	if err != nil {
 		panic(err) // the file is not embedded
 	}
@@ -94,8 +99,7 @@ func redoc() http.Handler {
 		}
 		plain, err := gzip.NewReader(bytes.NewReader(compressed))
 		if err != nil {
-			problemInternal.write(w, "")
-			return
+			panic(err) // the embedded file is not compressed
 		}
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")

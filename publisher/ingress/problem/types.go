@@ -1,39 +1,39 @@
-package ingress
+package problem
 
 import "net/http"
 
-// problemID identifies a type of problem.
-type problemID int
+// ID identifies a type of problem.
+type ID int
 
 // The types of problems, in the order of their list.
 const (
-	problemMalformed problemID = iota
-	problemInvalid
-	problemKeyReused
-	problemErased
-	problemIdempotencyKey
-	problemUnauthorized
-	problemForbidden
-	problemCrossOrigin
-	problemNotFound
-	problemMethod
-	problemAccept
-	problemTimeout
-	problemTooLarge
-	problemMediaType
-	problemMisdirected
-	problemTooMany
-	problemBusy
-	problemUnavailable
-	problemLogFull
-	problemUnknown
-	problemInternal
+	Malformed ID = iota
+	Invalid
+	KeyReused
+	Erased
+	IdempotencyKey
+	Unauthorized
+	Forbidden
+	CrossOrigin
+	NotFound
+	Method
+	Accept
+	Timeout
+	TooLarge
+	MediaType
+	Misdirected
+	TooMany
+	Busy
+	Unavailable
+	LogFull
+	Unknown
+	Internal
 
-	problemCount
+	count
 )
 
-// problemType has what all problems of one type share, and the text of their page.
-type problemType struct {
+// Type has what all problems of one type share, and the text of their page.
+type Type struct {
 	Type   string // a relative URI reference: the path of the page
 	Title  string
 	Status int
@@ -42,15 +42,16 @@ type problemType struct {
 	Meaning, Remedy string
 }
 
-var problemTypes = [problemCount]problemType{
-	problemMalformed: {
+// Types are all types of problems, by their ID.
+var Types = [count]Type{
+	Malformed: {
 		Type:    "/problems/malformed-json",
 		Title:   "The body is not valid JSON",
 		Status:  http.StatusBadRequest,
 		Meaning: "The body is not one JSON object in UTF-8, or a member is repeated.",
 		Remedy:  "Correct the body and send it again. offset is the position of the error in bytes, starting at 0, and pointer names the member.",
 	},
-	problemInvalid: {
+	Invalid: {
 		Type:    "/problems/invalid",
 		Title:   "The client is not valid",
 		Status:  http.StatusUnprocessableEntity,
@@ -58,7 +59,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "The body is valid JSON, but at least one member breaks a rule. errors lists each one with its JSON Pointer and the rule.",
 		Remedy:  "Nothing was stored. Correct every listed member and send the request again.",
 	},
-	problemKeyReused: {
+	KeyReused: {
 		Type:    "/problems/idempotency-key-reused",
 		Title:   "The idempotency key was used for another request",
 		Status:  http.StatusUnprocessableEntity,
@@ -66,7 +67,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "An earlier request with this Idempotency-Key had a different body.",
 		Remedy:  "To retry, send the original body. To create another client, use a new key.",
 	},
-	problemErased: {
+	Erased: {
 		Type:    "/problems/erased",
 		Title:   "The client was erased",
 		Status:  http.StatusGone,
@@ -74,14 +75,14 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "An earlier request with this Idempotency-Key created a client that was erased since. Its id is never used again.",
 		Remedy:  "If the person may be stored again, send the request with a new key.",
 	},
-	problemIdempotencyKey: {
+	IdempotencyKey: {
 		Type:    "/problems/invalid-idempotency-key",
 		Title:   "The Idempotency-Key header is not valid",
 		Status:  http.StatusBadRequest,
 		Meaning: "The Idempotency-Key header is empty, longer than 255 characters, repeated, or contains characters that are not allowed.",
 		Remedy:  "Send one key of up to 255 printable ASCII characters.",
 	},
-	problemUnauthorized: {
+	Unauthorized: {
 		Type:    "/problems/unauthorized",
 		Title:   "Authentication required",
 		Status:  http.StatusUnauthorized,
@@ -89,14 +90,14 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "The request has no token, or the token is invalid, expired or revoked.",
 		Remedy:  "Send Authorization: Bearer with an API key or a token from the OpenID Connect issuer. The operators of the service issue API keys.",
 	},
-	problemForbidden: {
+	Forbidden: {
 		Type:    "/problems/forbidden",
 		Title:   "Permission denied",
 		Status:  http.StatusForbidden,
 		Meaning: "The token is valid but lacks the scope that this request requires.",
 		Remedy:  "Ask the operators for a key with this scope.",
 	},
-	problemCrossOrigin: {
+	CrossOrigin: {
 		Type:    "/problems/cross-origin",
 		Title:   "Cross-origin request refused",
 		Status:  http.StatusForbidden,
@@ -104,49 +105,49 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "A browser sent the request for a page of another site: its Sec-Fetch-Site or Origin header says so. Nothing was changed.",
 		Remedy:  "Call the API from your server. Browsers can only call it from its own pages.",
 	},
-	problemNotFound: {
+	NotFound: {
 		Type:    "/problems/not-found",
 		Title:   "Not found",
 		Status:  http.StatusNotFound,
 		Meaning: "There is no path, client or operation at this address. Rejected operations are deleted after 90 days. Operations of other callers are found with the scope clients:read only.",
 		Remedy:  "Check the address. A client exists once its operation has succeeded.",
 	},
-	problemMethod: {
+	Method: {
 		Type:    "/problems/method-not-allowed",
 		Title:   "Method not allowed",
 		Status:  http.StatusMethodNotAllowed,
 		Meaning: "The path does not support this method.",
 		Remedy:  "Use one of the methods in the Allow header.",
 	},
-	problemAccept: {
+	Accept: {
 		Type:    "/problems/not-acceptable",
 		Title:   "Not acceptable",
 		Status:  http.StatusNotAcceptable,
 		Meaning: "The Accept header excludes JSON, the only format of the API.",
 		Remedy:  "Send Accept: application/json, or omit the header.",
 	},
-	problemTimeout: {
+	Timeout: {
 		Type:    "/problems/timeout",
 		Title:   "Request timeout",
 		Status:  http.StatusRequestTimeout,
 		Meaning: "The body did not arrive in time.",
 		Remedy:  "Send the request again.",
 	},
-	problemTooLarge: {
+	TooLarge: {
 		Type:    "/problems/too-large",
 		Title:   "The body is too large",
 		Status:  http.StatusRequestEntityTooLarge,
 		Meaning: "The body is larger than 64 KiB.",
 		Remedy:  "Send one client per request.",
 	},
-	problemMediaType: {
+	MediaType: {
 		Type:    "/problems/unsupported-media-type",
 		Title:   "Unsupported media type",
 		Status:  http.StatusUnsupportedMediaType,
 		Meaning: "The Content-Type is not application/json, or the body is compressed.",
 		Remedy:  "Send Content-Type: application/json and omit Content-Encoding.",
 	},
-	problemMisdirected: {
+	Misdirected: {
 		Type:    "/problems/misdirected-request",
 		Title:   "Misdirected request",
 		Status:  http.StatusMisdirectedRequest,
@@ -154,7 +155,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "The host in the URL, or the Host header, is not one that this service answers for. Nothing was changed.",
 		Remedy:  "Use the URL that the operators gave you. Operators can allow further hosts.",
 	},
-	problemTooMany: {
+	TooMany: {
 		Type:    "/problems/too-many-requests",
 		Title:   "Too many requests",
 		Status:  http.StatusTooManyRequests,
@@ -162,7 +163,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "You exceeded your rate limit.",
 		Remedy:  "Wait for Retry-After seconds. The RateLimit-Policy header of each response contains your limit, and RateLimit contains the remaining requests.",
 	},
-	problemBusy: {
+	Busy: {
 		Type:    "/problems/busy",
 		Title:   "Too many requests in progress",
 		Status:  http.StatusServiceUnavailable,
@@ -170,7 +171,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "The service is processing as many requests as it allows at once. Nothing was changed.",
 		Remedy:  "Wait for Retry-After seconds and send the request again.",
 	},
-	problemUnavailable: {
+	Unavailable: {
 		Type:    "/problems/unavailable",
 		Title:   "Service unavailable",
 		Status:  http.StatusServiceUnavailable,
@@ -178,7 +179,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "A system that the service depends on is unavailable. Nothing was changed.",
 		Remedy:  "Wait for Retry-After seconds and send the request again.",
 	},
-	problemLogFull: {
+	LogFull: {
 		Type:    "/problems/log-full",
 		Title:   "The service is overloaded",
 		Status:  http.StatusServiceUnavailable,
@@ -186,7 +187,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "Clients arrive faster than they are processed, and the command log is full. This one was not accepted.",
 		Remedy:  "Wait for at least Retry-After seconds and send the request again.",
 	},
-	problemUnknown: {
+	Unknown: {
 		Type:    "/problems/outcome-unknown",
 		Title:   "The command may or may not have been accepted",
 		Status:  http.StatusServiceUnavailable,
@@ -194,7 +195,7 @@ var problemTypes = [problemCount]problemType{
 		Meaning: "The command log did not acknowledge the command in time, so the outcome is unknown.",
 		Remedy:  "Check the URL in operation, or send the same request again with the same Idempotency-Key. A retry with the same key never creates a second client; without a key, it can.",
 	},
-	problemInternal: {
+	Internal: {
 		Type:    "/problems/internal",
 		Title:   "Internal error",
 		Status:  http.StatusInternalServerError,

@@ -1,4 +1,5 @@
-package ingress
+// Package problem has the problem documents of the API (RFC 9457), and the texts of their pages.
+package problem
 
 import (
 	"net/http"
@@ -8,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// problem is a problem document (RFC 9457).
-type problem struct {
+// Document is a problem document (RFC 9457).
+type Document struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
@@ -24,51 +25,53 @@ type problem struct {
 	Operation string `json:"operation,omitzero"`
 }
 
-// problemOf returns the type of problem for an error's code.
-func problemOf(err error) problemID {
+// Of returns the type of problem for an error's code.
+func Of(err error) ID {
 	switch domain.CodeOf(err) {
 	case domain.CodeMalformed:
-		return problemMalformed
+		return Malformed
 	case domain.CodeInvalid:
-		return problemInvalid
+		return Invalid
 	case domain.CodeKeyReused:
-		return problemKeyReused
+		return KeyReused
 	case domain.CodeErased:
-		return problemErased
+		return Erased
 	case domain.CodeUnavailable:
-		return problemUnavailable
+		return Unavailable
 	case domain.CodeLogFull:
-		return problemLogFull
+		return LogFull
 	case domain.CodeUnknown:
-		return problemUnknown
+		return Unknown
 	default:
-		return problemInternal
+		return Internal
 	}
 }
 
-// document returns a problem of this type with its default detail.
-func (id problemID) document() problem {
-	t := problemTypes[id]
-	return problem{Type: t.Type, Title: t.Title, Status: t.Status, Detail: t.Detail}
+// Document returns a problem of this type with its default detail.
+func (id ID) Document() Document {
+	t := Types[id]
+	return Document{Type: t.Type, Title: t.Title, Status: t.Status, Detail: t.Detail}
 }
 
-// write answers with a problem of this type. If detail is empty, it writes the default detail.
-func (id problemID) write(w http.ResponseWriter, detail string) {
-	p := id.document()
+// Write answers with a problem of this type. If detail is empty, it writes the default detail.
+func (id ID) Write(w http.ResponseWriter, detail string) {
+	p := id.Document()
 	if detail != "" {
 		p.Detail = detail
 	}
-	p.write(w)
+	p.Write(w)
 }
 
-func (p problem) write(w http.ResponseWriter) {
+// Write answers with the document.
+func (p Document) Write(w http.ResponseWriter) {
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}
-	writeJSON(w, p.Status, "application/problem+json", p)
+	WriteJSON(w, p.Status, "application/problem+json", p)
 }
 
-func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
+// WriteJSON answers with a value as JSON, which no cache may store.
+func WriteJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		http.Error(w, "cannot encode the response", http.StatusInternalServerError)

@@ -1,42 +1,5 @@
-// Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. It defines the
-// streams; package audit writes CLIENT_AUDIT, and package subscription CLIENT_SUBSCRIPTIONS.
-//
-// # Subjects
-//
-// Each subject, its stream and its messages. ID is the id of the command, of its operation and of the client.
-//
-//	client.create.ID        CLIENT_COMMANDS    create this client: the normalised request; one for each id
-//	client.sync.ID          CLIENT_COMMANDS    "sync": its acknowledgement means that every earlier message is on disk
-//	client.created          CLIENT_EVENTS      a client exists: its record; at least one for each client
-//	client.erased           CLIENT_EVENTS      erase your copy of a client: {"id": ID}
-//	client.rejected.ID      CLIENT_REJECTIONS  the command will not create a client: the command and the reason
-//	operation.completed.ID  none               empty: notifies waiting callers that the outcome is on disk
-//	client.audit.ACTION     CLIENT_AUDIT       somebody acted on clients or was refused: a domain.AuditRecord
-//	client.undelivered.NAME.SEQUENCE
-//	                        CLIENT_SUBSCRIPTIONS
-//	                                           the subscriber NAME has not accepted the event with this sequence: the reason
-//	client.position.NAME    CLIENT_SUBSCRIPTIONS
-//	                                           the subscriber NAME has accepted the events up to this sequence
-//	client.replay.…         none               client.created again, for the current subscribers of this subject
-//
-// # Headers
-//
-// NATS header names are case-sensitive.
-//
-//	of a command: Clientele-Fingerprint   SHA-256 of the body, hexadecimal
-//	              Clientele-Caller        name of the key, or subject of the token, that sent it
-//	              Clientele-Key-Id        id of the API key, if the caller used one
-//	              Clientele-Accepted-At   when the ingress accepted the request (RFC 3339)
-//	              Clientele-Rules         version of the rules under which it was accepted; absent means 1
-//	of an event:  ce-specversion, ce-id, ce-type, ce-source, ce-subject, ce-time, ce-datacontenttype, ce-dataschema:
-//	              CloudEvents 1.0.2 in binary mode; ce-id is the same for duplicates, ce-subject is the client's id
-//	              Nats-Msg-Id             the ce-id, with which the stream drops duplicates; absent from replayed events
-//	of both:      traceparent             the trace, if there is one (W3C Trace Context)
-//	of a record:  Nats-Msg-Id             its id
-//	of all but commands: Content-Type     application/json
-//
-// README.md describes how to subscribe, and example has programs that do. The bodies' JSON Schemas are in ingress/site/asyncapi.yaml.
-package publisher
+// Package streams creates the streams, changes their settings, and opens them.
+package streams
 
 import (
 	"cmp"
@@ -77,32 +40,35 @@ var marks = map[string]string{"clientele-audit": domain.StreamAudit, "clientele-
 // MinEventRetention is the shortest retention of events: NATS refuses one shorter than the deduplication period.
 const MinEventRetention = deduplication
 
-// StreamsConfig has the settings of the streams. A zero value keeps the setting of an existing stream, and means the default for
+// Config has the settings of the streams. A zero value keeps the setting of an existing stream, and means the default for
 // a new one.
-type StreamsConfig struct {
+type Config struct {
 	// Replicas is the number of servers that keep each message: 1, 3 or 5.
 	Replicas int
 	// LogMaxBytes is the size in bytes at which the command log refuses new commands.
 	LogMaxBytes int64
 	// EventRetention is how long client.created events are kept.
 	EventRetention time.Duration
+	// EventMaxBytes is the size in bytes above which the oldest events are dropped before their retention ends, or -1 for no limit.
+	EventMaxBytes int64
 	// AuditRetention is how long audit records are kept.
 	AuditRetention time.Duration
 	// Created, if not nil, is called with the name of each new stream.
 	Created func(stream string)
 }
 
-// The defaults of StreamsConfig.
+// The defaults of Config.
 const (
 	DefaultReplicas       = 1
 	DefaultLogMaxBytes    = 2 << 30
 	DefaultEventRetention = 30 * 24 * time.Hour
+	DefaultEventMaxBytes  = -1 // a default that drops events could take them from a subscriber that is behind
 	DefaultAuditRetention = 400 * 24 * time.Hour
 )
 
-// MigrateStreams creates the streams, or changes existing ones to these settings. It keeps their messages, except events
-// older than a shorter retention. An error is a *RefusedStreamError if the server refuses the settings.
-func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
+// Migrate creates the streams, or changes existing ones to these settings. It keeps their messages, except events
+// older than a shorter retention or above a smaller limit. An error is a *RefusedError if the server refuses the settings.
+func Migrate(ctx context.Context, js jetstream.JetStream, cfg Config) error {
 	for _, stream := range []jetstream.StreamConfig{
 		// The first two, because the log is marked once they exist.
 		auditStream(cfg),
@@ -139,6 +105,8 @@ func MigrateStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConf
 			Retention:   jetstream.LimitsPolicy,
 			Replicas:    cfg.Replicas,
 			MaxAge:      cfg.EventRetention,
+			MaxBytes:    cfg.EventMaxBytes,
+			Discard:     jetstream.DiscardOld, // a stream that refused events would stop the workers, and then the API
 			Duplicates:  deduplication,
 		},
 		{
@@ -167,11 +135,11 @@ func marked() map[string]string {
 	return metadata
 }
 
-// CreateAuditStream creates the audit stream if it is missing, so that the migration of the others can be recorded before it begins.
-// Its errors are those of MigrateStreams.
-func CreateAuditStream(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) error {
-	err := streamsReady(ctx, js, domain.StreamAudit)
-	if _, missing := errors.AsType[*MissingStreamError](err); missing {
+// CreateAudit creates the audit stream if it is missing, so that the migration of the others can be recorded before it begins.
+// Its errors are those of Migrate.
+func CreateAudit(ctx context.Context, js jetstream.JetStream, cfg Config) error {
+	err := Exist(ctx, js, domain.StreamAudit)
+	if _, missing := errors.AsType[*MissingError](err); missing {
 		return migrateStream(ctx, js, cfg, auditStream(cfg))
 	}
 	return err
@@ -179,7 +147,7 @@ func CreateAuditStream(ctx context.Context, js jetstream.JetStream, cfg StreamsC
 
 // auditStream returns the settings of the audit stream. It is append-only: the server refuses to delete or purge its messages, and
 // to change that.
-func auditStream(cfg StreamsConfig) jetstream.StreamConfig {
+func auditStream(cfg Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        domain.StreamAudit,
 		Description: "Clientele: who read, changed and erased clients, and who was refused; append-only",
@@ -196,7 +164,7 @@ func auditStream(cfg StreamsConfig) jetstream.StreamConfig {
 
 // migrateStream creates the stream, or changes an existing one. A stream that another program creates at the same time is changed like
 // an existing one: creating it again would replace the secret that ingresses already use.
-func migrateStream(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, stream jetstream.StreamConfig) error {
+func migrateStream(ctx context.Context, js jetstream.JetStream, cfg Config, stream jetstream.StreamConfig) error {
 	stream.Storage = jetstream.FileStorage
 	stream.AllowDirect = true
 	stream.AllowAtomicPublish = true
@@ -226,7 +194,7 @@ func streamError(name string, err error) error {
 		return nil
 	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.Code != http.StatusServiceUnavailable {
-		return &RefusedStreamError{Stream: name, Err: err}
+		return &RefusedError{Stream: name, Err: err}
 	}
 	return fmt.Errorf("stream %s: %w", name, err)
 }
@@ -236,8 +204,8 @@ func streamError(name string, err error) error {
 // both, and every ingress reads the settings of the log.
 const metadataSecret = "clientele-id-secret"
 
-// secretOf returns the secret of the installation, or "" if version 0.1 created its log.
-func secretOf(log jetstream.StreamConfig) string { return log.Metadata[metadataSecret] }
+// SecretOf returns the secret of the installation, or "" if version 0.1 created its log.
+func SecretOf(log jetstream.StreamConfig) string { return log.Metadata[metadataSecret] }
 
 // newSecret returns 256 random bits in base64.
 func newSecret() string {
@@ -256,11 +224,12 @@ func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.Stre
 		current.Metadata = map[string]string{metadataSecret: newSecret()}
 	case domain.StreamEvents:
 		current.MaxAge = DefaultEventRetention
+		current.MaxBytes = DefaultEventMaxBytes
 	case domain.StreamAudit:
 		current.MaxAge = DefaultAuditRetention
 	}
-	s, err := openStream(ctx, js, stream.Name)
-	if _, missing := errors.AsType[*MissingStreamError](err); err != nil && !missing {
+	s, err := Open(ctx, js, stream.Name)
+	if _, missing := errors.AsType[*MissingError](err); err != nil && !missing {
 		return stream, false, err
 	}
 	if exists = err == nil; exists {
@@ -269,38 +238,38 @@ func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.Stre
 	stream.Replicas = cmp.Or(stream.Replicas, current.Replicas)
 	stream.MaxBytes = cmp.Or(stream.MaxBytes, current.MaxBytes)
 	stream.MaxAge = cmp.Or(stream.MaxAge, current.MaxAge)
-	if secret := secretOf(current); secret != "" {
+	if secret := SecretOf(current); secret != "" {
 		stream.Metadata = maps.Clone(stream.Metadata) // complete may run again
 		stream.Metadata[metadataSecret] = secret
 	}
 	return stream, exists, nil
 }
 
-// RefusedStreamError means that the server refuses the settings of a stream: it is larger than the disk, has more replicas than
+// RefusedError means that the server refuses the settings of a stream: it is larger than the disk, has more replicas than
 // there are servers, or requires a change that NATS does not support.
-type RefusedStreamError struct {
+type RefusedError struct {
 	Stream string
 	Err    error
 }
 
-func (e *RefusedStreamError) Error() string {
+func (e *RefusedError) Error() string {
 	return fmt.Sprintf("NATS refuses stream %s: %v", e.Stream, e.Err)
 }
 
-func (e *RefusedStreamError) Unwrap() error { return e.Err }
+func (e *RefusedError) Unwrap() error { return e.Err }
 
-// MissingStreamError means that the server answers, but does not have the stream.
-type MissingStreamError struct{ Stream string }
+// MissingError means that the server answers, but does not have the stream.
+type MissingError struct{ Stream string }
 
-func (e *MissingStreamError) Error() string {
+func (e *MissingError) Error() string {
 	return "stream " + e.Stream + " is missing"
 }
 
-// openStream returns a handle on a stream, or a *MissingStreamError.
-func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
+// Open returns a handle on a stream, or a *MissingError.
+func Open(ctx context.Context, js jetstream.JetStream, name string) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, &MissingStreamError{Stream: name}
+		return nil, &MissingError{Stream: name}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up stream %s: %w", name, err)
@@ -308,22 +277,23 @@ func openStream(ctx context.Context, js jetstream.JetStream, name string) (jetst
 	return stream, nil
 }
 
-// StreamsReady returns nil if the server answers and has the streams that it once had, or a *MissingStreamError if one is missing. An
+// Ready returns nil if the server answers and has the streams that it once had, or a *MissingError if one is missing. An
 // installation of a version without one lacks none.
-func StreamsReady(ctx context.Context, js jetstream.JetStream) error {
-	if err := streamsReady(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections); err != nil {
+func Ready(ctx context.Context, js jetstream.JetStream) error {
+	if err := Exist(ctx, js, domain.StreamCommands, domain.StreamEvents, domain.StreamRejections); err != nil {
 		return err
 	}
-	commands, err := openStream(ctx, js, domain.StreamCommands)
+	commands, err := Open(ctx, js, domain.StreamCommands)
 	for mark, name := range marks {
 		if err == nil && commands.CachedInfo().Config.Metadata[mark] != "" {
-			err = streamsReady(ctx, js, name)
+			err = Exist(ctx, js, name)
 		}
 	}
 	return err
 }
 
-func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) error {
+// Exist returns nil if the server answers and has the streams with these names, or a *MissingError.
+func Exist(ctx context.Context, js jetstream.JetStream, names ...string) error {
 	if nc := js.Conn(); !nc.IsConnected() {
 		if refused := nc.LastError(); refused != nil {
 			return fmt.Errorf("NATS cannot be reached: %w", refused)
@@ -331,7 +301,7 @@ func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) 
 		return errors.New("NATS cannot be reached")
 	}
 	for _, name := range names {
-		if _, err := openStream(ctx, js, name); err != nil {
+		if _, err := Open(ctx, js, name); err != nil {
 			return err
 		}
 	}
@@ -340,8 +310,8 @@ func streamsReady(ctx context.Context, js jetstream.JetStream, names ...string) 
 
 // LogIsUsed reports whether the server has a command log that ever had a command.
 func LogIsUsed(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	stream, err := openStream(ctx, js, domain.StreamCommands)
-	if _, missing := errors.AsType[*MissingStreamError](err); missing {
+	stream, err := Open(ctx, js, domain.StreamCommands)
+	if _, missing := errors.AsType[*MissingError](err); missing {
 		return false, nil
 	}
 	if err != nil {

@@ -1,0 +1,149 @@
+package redo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/rs/zerolog"
+)
+
+// positionInterval is how often a worker looks whether its database has lost clients.
+const positionInterval = time.Second
+
+// lookUpTimeout bounds the look-up of the end of the stream.
+const lookUpTimeout = 2 * time.Second
+
+// Follower keeps the position of the database on the events stream, and stores clients again that the database has lost. Run one
+// beside each worker.
+//
+// A worker stores a client before it publishes its event. So if the last event has the sequence n, the database has all clients up
+// to n, and the follower stores n as the position in that same database. A database that loses its last transactions loses the later
+// positions with them. Another server behind the connection, or a position that went back, means that the events after the position
+// have to be checked.
+type Follower struct {
+	js       jetstream.JetStream
+	store    Store
+	log      zerolog.Logger
+	restored prometheus.Counter
+
+	known domain.Position // the last one that this follower stored or found; zero at first
+}
+
+// FollowerConfig configures NewFollower.
+type FollowerConfig struct {
+	Conn  *nats.Conn
+	Store Store
+	Log   zerolog.Logger
+	// Metrics is where the follower registers its metrics, or nil.
+	Metrics prometheus.Registerer
+}
+
+// NewFollower returns a follower of the stream that the connection leads to.
+func NewFollower(cfg FollowerConfig) (*Follower, error) {
+	js, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return nil, err
+	}
+	return &Follower{js: js, store: cfg.Store, log: cfg.Log, restored: promauto.With(cfg.Metrics).NewCounter(prometheus.CounterOpts{
+		Name: "clientele_redo_clients_total", Help: "Clients that the database had lost, and that were stored again from their events.",
+	})}, nil
+}
+
+// Run follows the stream until the context ends.
+func (f *Follower) Run(ctx context.Context) {
+	ticker := time.NewTicker(positionInterval)
+	defer ticker.Stop()
+	for {
+		if err := f.Follow(ctx); err != nil && ctx.Err() == nil {
+			f.log.Warn().Err(err).Msg("cannot check whether the database lost clients; trying again")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Follow compares the position with the stream once. The order matters: the end of the stream is read before the server behind the
+// connection, which SetPosition compares again.
+func (f *Follower) Follow(ctx context.Context) error {
+	if !f.js.Conn().IsConnected() {
+		return nil // the worker reports it
+	}
+	stream, end, err := f.end(ctx)
+	if err != nil {
+		return err
+	}
+	stored, server, err := f.store.Position(ctx)
+	if err != nil {
+		return err
+	}
+	next := domain.Position{Stream: stream, Sequence: end, Server: server}
+	if stored == next {
+		f.known = next
+		return nil
+	}
+	if from := f.lastSafe(stored, next); from < end {
+		if err := f.redo(ctx, from, end); err != nil {
+			return err
+		}
+	}
+	if same, err := f.store.SetPosition(ctx, next); err != nil || !same {
+		return err
+	}
+	f.known = next
+	return nil
+}
+
+// end returns the identity of the events stream and the sequence of its last event.
+func (f *Follower) end(ctx context.Context) (identity string, last int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	stream, err := f.js.Stream(ctx, domain.StreamEvents)
+	if err != nil {
+		return "", 0, fmt.Errorf("look up stream %s: %w", domain.StreamEvents, err)
+	}
+	info := stream.CachedInfo()
+	return info.Created.UTC().Format(time.RFC3339Nano), int64(info.State.LastSeq), nil
+}
+
+// lastSafe returns the sequence up to which the database has the client of each event. It is next.Sequence if nothing can be lost.
+func (f *Follower) lastSafe(stored, next domain.Position) int64 {
+	switch {
+	case stored.Sequence == domain.PositionEnd:
+		return next.Sequence
+	case stored.Stream != next.Stream:
+		return 0
+	case f.known.Server == next.Server && f.known.Stream == next.Stream && f.known.Sequence <= stored.Sequence:
+		return next.Sequence // this worker has watched the database since the position
+	case f.known.Stream == next.Stream:
+		return min(f.known.Sequence, stored.Sequence)
+	}
+	return stored.Sequence
+}
+
+// redo stores the lost clients of the events after one sequence up to another.
+func (f *Follower) redo(ctx context.Context, after, last int64) error {
+	began := time.Now()
+	done, err := Redo{JS: f.js, Store: f.store}.Run(ctx, uint64(after)+1, uint64(last))
+	f.restored.Add(float64(done.Restored))
+	if err != nil {
+		return err
+	}
+	if done.Restored > 0 || done.Unreadable > 0 {
+		f.log.Error().Int("clients", done.Restored).Int("unreadable", done.Unreadable).Int("events", done.Events).
+			Dur("duration", time.Since(began)).Msg("the database had lost clients; stored them again from their events")
+	}
+	for _, id := range done.Erased {
+		f.log.Error().Stringer("id", id).Msg("the database has lost an erasure; erase this client again")
+	}
+	return nil
+}

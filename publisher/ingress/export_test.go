@@ -1,4 +1,0 @@
-package ingress
-
-// ProblemTypes are all types of problems.
-var ProblemTypes = problemTypes[:]
