@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
@@ -64,27 +65,27 @@ func (o *APIOptions) validate() error {
 	issuer, err := url.Parse(o.OIDCIssuer)
 	switch {
 	case (o.TLSCert == "") != (o.TLSKey == ""):
-		return optionError(errPair, TLSCert, TLSKey)
+		return option.Wrap(option.ErrPair, option.TLSCert, option.TLSKey)
 	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):
-		return optionError(errPair, OIDCIssuer, OIDCAudience)
+		return option.Wrap(option.ErrPair, option.OIDCIssuer, option.OIDCAudience)
 	case o.OIDCIssuer != "" && (err != nil || issuer.Scheme != "https" && !process.IsLoopback(issuer.Host)):
-		return invalid("must be an HTTPS URL, such as https://issuer.example.com", OIDCIssuer)
+		return option.Invalid("must be an HTTPS URL, such as https://issuer.example.com", option.OIDCIssuer)
 	case o.KeysGrace < 0:
-		return invalid("must not be negative", KeysGrace)
+		return option.Invalid("must not be negative", option.KeysGrace)
 	case o.RateLimit < 0:
-		return invalid("must not be negative", RateLimit)
+		return option.Invalid("must not be negative", option.RateLimit)
 	case o.MaxRequests < 1:
-		return invalid("must be at least 1", MaxRequests)
+		return option.Invalid("must be at least 1", option.MaxRequests)
 	case o.MaxWaiting < 0:
-		return invalid("must not be negative", MaxWaiting)
+		return option.Invalid("must not be negative", option.MaxWaiting)
 	case o.MaxConnections < 1:
-		return invalid("must be at least 1", MaxConnections)
+		return option.Invalid("must be at least 1", option.MaxConnections)
 	case o.ConnectionsPerAddress < 0:
-		return invalid("must not be negative", ConnectionsPerAddress)
+		return option.Invalid("must not be negative", option.ConnectionsPerAddress)
 	case o.NoAuth && o.Authenticated():
-		return invalid("conflicts with API keys and with an issuer", NoAuth)
-	case !o.NoAuth && !o.Authenticated() && !process.IsLoopback(o.Listen) && isAddress(o.Listen):
-		return &OptionError{[]Option{Listen}, &OpenAPIError{o.Listen}}
+		return option.Invalid("conflicts with API keys and with an issuer", option.NoAuth)
+	case !o.NoAuth && !o.Authenticated() && !process.IsLoopback(o.Listen) && option.IsAddress(o.Listen):
+		return option.Wrap(&OpenAPIError{o.Listen}, option.Listen)
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 		}),
 	})
 	if err != nil {
-		return "", nil, listenError(err, Listen, o.Listen)
+		return "", nil, option.ListenError(err, option.Listen, o.Listen)
 	}
 	apiURL = "http://" + address
 	if certificate != nil {
@@ -167,7 +168,7 @@ func (o *APIOptions) certificate(ctx context.Context, p *process.Process) (*tls.
 		return nil, nil //nolint:nilnil // as documented
 	}
 	certificate, err := p.Certificate(ctx, o.TLSCert, o.TLSKey)
-	return certificate, optionError(err, TLSCert, TLSKey)
+	return certificate, option.Wrap(err, option.TLSCert, option.TLSKey)
 }
 
 // authenticator returns what decides which callers may use the API, and what it needs to be ready.
@@ -183,7 +184,7 @@ func (o *APIOptions) authenticator(ctx context.Context, p *process.Process, trai
 	if o.KeysFile != "" {
 		chain.Keys = auth.NewKeyring(auth.KeyringConfig{Path: o.KeysFile, Grace: o.KeysGrace, Changed: recordKeys(trail), Metrics: p.Metrics})
 		if err := p.Reload(ctx, "the API keys", chain.Keys.Load); err != nil {
-			return nil, nil, optionError(err, KeysFile)
+			return nil, nil, option.Wrap(err, option.KeysFile)
 		}
 		checks = append(checks, process.Check{Name: "API keys", Probe: chain.Keys.Ready})
 	}
@@ -196,7 +197,7 @@ func (o *APIOptions) authenticator(ctx context.Context, p *process.Process, trai
 			return err
 		}, refusal.Untrusted)
 		if refusal.Untrusted(err) {
-			err = optionError(fmt.Errorf("%w: add its certificate authority to those of the system", err), OIDCIssuer)
+			err = option.Wrap(fmt.Errorf("%w: add its certificate authority to those of the system", err), option.OIDCIssuer)
 		}
 		if err != nil {
 			return nil, nil, err

@@ -1,7 +1,7 @@
 // Package app composes the processes of Clientele: the API, the worker, the forwarder and the back ends they use. It also runs the
 // jobs that open the same back ends and end: migrate, backup and restore.
 //
-// It knows no flags. An invalid option is an *OptionError, which names the option; package cli turns options into flags, and errors
+// It knows no flags. An invalid option is an *option.Error, which names the option; package cli turns options into flags, and errors
 // into advice for an operator.
 package app
 
@@ -9,7 +9,9 @@ import (
 	"context"
 
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/served"
 	"clientele/consumer"
+	"clientele/publisher/audit"
 	"clientele/publisher/streams"
 )
 
@@ -25,7 +27,7 @@ type Options struct {
 	// version.
 	SetUp *streams.Config
 	// Audit says where reads, refusals and migrations are recorded.
-	Audit AuditOptions
+	Audit audit.Operator
 
 	// The parts of the process: nil leaves a part out. A forwarder needs no database.
 	API     *APIOptions
@@ -36,7 +38,7 @@ type Options struct {
 // database reports whether the process needs the database.
 func (o Options) database() bool { return o.API != nil || o.Worker != nil }
 
-// Validate returns an *OptionError for the first option that is not valid. Files and servers are checked at the start.
+// Validate returns an *option.Error for the first option that is not valid. Files and servers are checked at the start.
 func (o Options) Validate() error {
 	if err := o.Process.validate(); err != nil {
 		return err
@@ -57,7 +59,7 @@ type App struct {
 	apiURL, adminAddress, natsURL, natsURLFile string
 }
 
-// New returns an App that has started nothing. An option that is not valid is an *OptionError.
+// New returns an App that has started nothing. An option that is not valid is an *option.Error.
 func New(o Options) (*App, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -92,7 +94,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.natsURL = b.natsURL
 	if b.server != nil {
-		if a.natsURLFile, err = writeLocalURL(p, a.options.Backends.Database.DataDir, b.server.LocalURL()); err != nil {
+		if a.natsURLFile, err = served.Write(p, a.options.Backends.Database.DataDir, b.server.LocalURL()); err != nil {
 			return err
 		}
 	}
@@ -120,7 +122,7 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		}
 	}
 	if o.API != nil {
-		trail, err := o.Audit.openCollector(ctx, p, b, o.Role)
+		trail, err := openCollector(ctx, p, b, audit.File(o.Audit.File), o.Role)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"clientele/cmd/internal/embedded"
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/store"
 	"clientele/store/postgres"
@@ -80,10 +81,10 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 func lock(p *process.Process, dir string) error {
 	unlock, err := process.LockDir(dir)
 	if _, inUse := errors.AsType[*process.InUseError](err); inUse {
-		return optionError(fmt.Errorf("%w: stop it, or choose another directory", err), DataDir)
+		return option.Wrap(fmt.Errorf("%w: stop it, or choose another directory", err), option.DataDir)
 	}
 	if err != nil {
-		return optionError(fmt.Errorf("%w: choose another directory", err), DataDir)
+		return option.Wrap(fmt.Errorf("%w: choose another directory", err), option.DataDir)
 	}
 	p.OnStop("data directory", func(context.Context) error { unlock(); return nil })
 	return nil
@@ -93,7 +94,7 @@ func lock(p *process.Process, dir string) error {
 func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role string) (*nats.Conn, *embedded.NATS, error) {
 	key, err := o.Embedded.encryptionKey()
 	if err != nil {
-		return nil, nil, optionError(err, NATSEncryptionKeyFile)
+		return nil, nil, option.Wrap(err, option.NATSEncryptionKeyFile)
 	}
 	server, err := embedded.StartNATS(embedded.NATSConfig{
 		Dir:           filepath.Join(o.Database.DataDir, "nats"),
@@ -103,13 +104,13 @@ func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role 
 		Log:           p.Log,
 	})
 	if errors.Is(err, embedded.ErrNoUsers) {
-		return nil, nil, optionError(err, NATSListen, NATSConfig)
+		return nil, nil, option.Wrap(err, option.NATSListen, option.NATSConfig)
 	}
 	if listen, ok := errors.AsType[*embedded.ListenError](err); ok {
-		return nil, nil, listenError(listen.Err, NATSListen, o.Embedded.Listen)
+		return nil, nil, option.ListenError(listen.Err, option.NATSListen, o.Embedded.Listen)
 	}
 	if config, ok := errors.AsType[*embedded.ConfigError](err); ok {
-		return nil, nil, optionError(config, NATSConfig)
+		return nil, nil, option.Wrap(config, option.NATSConfig)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -154,7 +155,7 @@ func (o StoreOptions) open(ctx context.Context, p *process.Process) (store.Store
 	if o.URL != "" {
 		db, err := postgres.Open(ctx, postgres.Config{URL: o.URL, Log: p.Log})
 		if err != nil {
-			return nil, optionError(err, DatabaseURL)
+			return nil, option.Wrap(err, option.DatabaseURL)
 		}
 		p.OnStop("database", func(context.Context) error { return db.Close() })
 		return db, nil
@@ -185,7 +186,7 @@ func (o StoreOptions) OpenClients(ctx context.Context) (store.Store, error) {
 func (o StoreOptions) openExisting(ctx context.Context) (store.Store, error) {
 	if o.URL != "" {
 		db, err := postgres.Open(ctx, postgres.Config{URL: o.URL})
-		return db, optionError(err, DatabaseURL)
+		return db, option.Wrap(err, option.DatabaseURL)
 	}
 	if _, err := os.Stat(o.path()); errors.Is(err, fs.ErrNotExist) {
 		return nil, &MissingDatabaseError{o.path()}

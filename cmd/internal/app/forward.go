@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/webhook"
 	"clientele/publisher/subscription"
@@ -40,13 +41,13 @@ func (o *ForwardOptions) validate() error {
 	to, err := url.Parse(o.URL)
 	switch {
 	case err != nil || to.Host == "" || to.Scheme != "http" && to.Scheme != "https":
-		return invalid("must be an HTTP or HTTPS URL, such as https://crm.example.com/clients", ForwardURL)
+		return option.Invalid("must be an HTTP or HTTPS URL, such as https://crm.example.com/clients", option.ForwardURL)
 	case to.Scheme == "http" && !o.PlainHTTP && !process.IsLoopback(to.Host):
-		return &OptionError{[]Option{ForwardURL}, &PlainHTTPError{to.Host}}
+		return option.Wrap(&PlainHTTPError{to.Host}, option.ForwardURL)
 	case o.InFlight < 1 || o.InFlight > 1000:
-		return invalid("must be from 1 to 1000", InFlight)
+		return option.Invalid("must be from 1 to 1000", option.InFlight)
 	case o.GiveUpAfter < 0:
-		return invalid("must not be negative", GiveUpAfter)
+		return option.Invalid("must not be negative", option.GiveUpAfter)
 	}
 	return nil
 }

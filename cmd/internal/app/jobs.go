@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"clientele/cmd/internal/backup"
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/served"
 	"clientele/domain"
+	"clientele/publisher/audit"
 	"clientele/publisher/streams"
 	"clientele/store"
 
@@ -47,7 +50,7 @@ type MigrateOptions struct {
 	Process  ProcessOptions
 	Backends BackendOptions
 	Streams  streams.Config
-	Audit    AuditOptions
+	Audit    audit.Operator
 	// Timeout is how long to wait for servers that cannot be reached. It bounds the migration as well.
 	Timeout time.Duration
 }
@@ -65,7 +68,7 @@ func (e *TimeoutError) Unwrap() error { return e.Err }
 func Migrate(ctx context.Context, o MigrateOptions) error {
 	if dir := o.Backends.Database.DataDir; dir != "" {
 		if _, err := os.Stat(dir); err != nil {
-			return optionError(err, DataDir)
+			return option.Wrap(err, option.DataDir)
 		}
 	}
 	return runJob(ctx, o.Process, func(ctx context.Context, p *process.Process) error {
@@ -92,7 +95,7 @@ func Migrate(ctx context.Context, o MigrateOptions) error {
 type CopyOptions struct {
 	Process  ProcessOptions
 	Backends BackendOptions
-	Audit    AuditOptions
+	Audit    audit.Operator
 	// Dir is the directory of the backup.
 	Dir string
 	// Replicas is how many NATS servers keep each restored message; 0 keeps the number of the backup.
@@ -110,11 +113,11 @@ func Backup(ctx context.Context, o CopyOptions) (m backup.Manifest, err error) {
 		dir := o.Backends.Database.DataDir
 		if o.Backends.NATS.inside() {
 			if _, err := os.Stat(dir); err != nil {
-				return optionError(err, DataDir)
+				return option.Wrap(err, option.DataDir)
 			}
 		}
 		conn, err := o.openNATS(ctx, p)
-		if _, running := errors.AsType[*process.InUseError](err); running && isServed(dir) {
+		if _, running := errors.AsType[*process.InUseError](err); running && served.Runs(dir) {
 			o.Backends.NATS.Local = dir
 			conn, err = o.openNATS(ctx, p)
 		}

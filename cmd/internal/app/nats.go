@@ -12,8 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/refusal"
+	"clientele/cmd/internal/served"
 
 	"github.com/nats-io/nats.go"
 )
@@ -52,7 +54,7 @@ func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) 
 	case Permanent(err):
 		return nil, fmt.Errorf("NATS at %s: %w", redact(servers), err)
 	default:
-		return nil, optionError(fmt.Errorf("cannot reach NATS at %s: %w", redact(servers), err), NATSURL)
+		return nil, option.Wrap(fmt.Errorf("cannot reach NATS at %s: %w", redact(servers), err), option.NATSURL)
 	}
 }
 
@@ -121,7 +123,7 @@ func (o NATSOptions) options(role string) (servers string, options []nats.Option
 	servers, options = o.URL, []nats.Option{nats.CustomInboxPrefix("_INBOX_" + role)}
 	if servers == "" {
 		var credential nats.Option
-		if servers, credential, err = local(o.Local); err != nil {
+		if servers, credential, err = served.Credential(o.Local); err != nil {
 			return "", nil, err
 		}
 		options = append(options, credential)
@@ -129,27 +131,27 @@ func (o NATSOptions) options(role string) (servers string, options []nats.Option
 	for server := range strings.SplitSeq(servers, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return "", nil, invalid("must be a URL such as nats://host:4222", NATSURL)
+			return "", nil, option.Invalid("must be a URL such as nats://host:4222", option.NATSURL)
 		}
 	}
 	if o.Creds != "" {
 		if _, err := os.Stat(o.Creds); err != nil {
-			return "", nil, optionError(err, NATSCreds)
+			return "", nil, option.Wrap(err, option.NATSCreds)
 		}
 		options = append(options, nats.UserCredentials(o.Creds))
 	}
 	if o.CA != "" {
 		if _, err := os.ReadFile(o.CA); err != nil {
-			return "", nil, optionError(err, NATSCA)
+			return "", nil, option.Wrap(err, option.NATSCA)
 		}
 		options = append(options, nats.RootCAs(o.CA))
 	}
 	if (o.Cert == "") != (o.Key == "") {
-		return "", nil, optionError(errPair, NATSCert, NATSKey)
+		return "", nil, option.Wrap(option.ErrPair, option.NATSCert, option.NATSKey)
 	}
 	if o.Cert != "" {
 		if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
-			return "", nil, optionError(err, NATSCert, NATSKey)
+			return "", nil, option.Wrap(err, option.NATSCert, option.NATSKey)
 		}
 		options = append(options, nats.ClientCert(o.Cert, o.Key)) // read again for each connection
 	}

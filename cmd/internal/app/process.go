@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 
 	"github.com/rs/zerolog"
@@ -32,11 +33,11 @@ type ProcessOptions struct {
 
 func (o ProcessOptions) validate() error {
 	if o.StopTimeout < 0 {
-		return invalid("must not be negative", StopTimeout)
+		return option.Invalid("must not be negative", option.StopTimeout)
 	}
 	for _, host := range o.AllowedHosts {
 		if !process.IsHost(host) {
-			return invalid("must be a host name without a port, such as clients.example.com", AllowedHosts)
+			return option.Invalid("must be a host name without a port, such as clients.example.com", option.AllowedHosts)
 		}
 	}
 	return nil
@@ -68,7 +69,7 @@ func (o ProcessOptions) start(ctx context.Context, p *process.Process) (admin *p
 		Handler: admin.Handler(process.AdminConfig{AllowHost: process.HostsOf(o.AdminListen, o.AllowedHosts).Allow, Profiles: o.Profiles}),
 	})
 	if err != nil {
-		return nil, "", listenError(err, AdminListen, o.AdminListen)
+		return nil, "", option.ListenError(err, option.AdminListen, o.AdminListen)
 	}
 	return admin, address, nil
 }

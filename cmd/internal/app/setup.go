@@ -36,7 +36,7 @@ func bounded(f func(context.Context) error) func(context.Context) error {
 // migrate brings the streams, the consumer and the database to this version, and waits for servers that cannot be reached. The
 // database is last: if it has a schema, the streams have existed. Except for an audit stream that is missing, nothing changes before
 // the migration is recorded.
-func migrate(ctx context.Context, p *process.Process, b *backends, cfg streams.Config, o AuditOptions) error {
+func migrate(ctx context.Context, p *process.Process, b *backends, cfg streams.Config, o audit.Operator) error {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func refuseNewer(ctx context.Context, db store.Store) error {
 }
 
 // setUp migrates for a process that does so at every start. If that would recreate something that was lost, it returns a *LostError.
-func setUp(ctx context.Context, p *process.Process, b *backends, cfg streams.Config, o AuditOptions) error {
+func setUp(ctx context.Context, p *process.Process, b *backends, cfg streams.Config, o audit.Operator) error {
 	js, err := jetstream.New(b.conn)
 	if err != nil {
 		return err

@@ -10,11 +10,11 @@ import (
 )
 
 // openCollector opens the audit trail for a process that serves the API.
-func (o AuditOptions) openCollector(ctx context.Context, p *process.Process, b *backends, role string) (*audit.Collector, error) {
-	actor := domain.AuditActor{Kind: domain.AuditProcess, Name: role, Host: hostName()}
+func openCollector(ctx context.Context, p *process.Process, b *backends, file audit.File, role string) (*audit.Collector, error) {
+	actor := domain.AuditActor{Kind: domain.AuditProcess, Name: role, Host: audit.HostName()}
 	var recorder *audit.Recorder
 	err := await(ctx, p, "the audit trail", func(ctx context.Context) (err error) {
-		recorder, err = audit.Open(ctx, audit.Config{Conn: b.conn, File: audit.File(o.File), Actor: actor, Metrics: p.Metrics})
+		recorder, err = audit.Open(ctx, audit.Config{Conn: b.conn, File: file, Actor: actor, Metrics: p.Metrics})
 		return err
 	})
 	if err != nil {

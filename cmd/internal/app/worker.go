@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/consumer"
 	"clientele/consumer/redo"
@@ -25,11 +26,11 @@ func (o *WorkerOptions) validate() error {
 	case o == nil:
 		return nil
 	case o.History < 0:
-		return invalid("must not be negative", History)
+		return option.Invalid("must not be negative", option.History)
 	case o.BatchSize < 1 || o.BatchSize > 1000:
-		return invalid("must be from 1 to 1000", BatchSize)
+		return option.Invalid("must be from 1 to 1000", option.BatchSize)
 	case o.Concurrency < 1 || o.Concurrency > 64:
-		return invalid("must be from 1 to 64", Concurrency)
+		return option.Invalid("must be from 1 to 64", option.Concurrency)
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/refusal"
+	"clientele/cmd/internal/served"
 	"clientele/publisher"
 	"clientele/publisher/audit"
 	"clientele/publisher/streams"
@@ -46,39 +48,39 @@ func advise(err error) error {
 }
 
 // flagOf has the flag of each option.
-var flagOf = map[app.Option]string{
-	app.AdminListen:           "--admin-listen",
-	app.AllowedHosts:          "--allowed-host",
-	app.BatchSize:             "--batch-size",
-	app.Concurrency:           "--concurrency",
-	app.ConnectionsPerAddress: "--max-connections-per-address",
-	app.DataDir:               "--data-dir",
-	app.DatabaseURL:           "--database-url",
-	app.ForwardURL:            "URL",
-	app.History:               "--history",
-	app.GiveUpAfter:           "--give-up-after",
-	app.InFlight:              "--in-flight",
-	app.KeysFile:              "--keys-file",
-	app.KeysGrace:             "--keys-grace",
-	app.Listen:                "--listen",
-	app.MaxConnections:        "--max-connections",
-	app.MaxRequests:           "--max-requests",
-	app.MaxWaiting:            "--max-waiting",
-	app.NATSCA:                "--nats-ca",
-	app.NATSCert:              "--nats-cert",
-	app.NATSConfig:            "--nats-config",
-	app.NATSCreds:             "--nats-creds",
-	app.NATSEncryptionKeyFile: "--nats-encryption-key-file",
-	app.NATSKey:               "--nats-key",
-	app.NATSListen:            "--nats-listen",
-	app.NATSURL:               "--nats-url",
-	app.NoAuth:                "--insecure-no-auth",
-	app.OIDCAudience:          "--oidc-audience",
-	app.OIDCIssuer:            "--oidc-issuer",
-	app.RateLimit:             "--rate-limit",
-	app.StopTimeout:           "--shutdown-timeout",
-	app.TLSCert:               "--tls-cert",
-	app.TLSKey:                "--tls-key",
+var flagOf = map[option.Name]string{
+	option.AdminListen:           "--admin-listen",
+	option.AllowedHosts:          "--allowed-host",
+	option.BatchSize:             "--batch-size",
+	option.Concurrency:           "--concurrency",
+	option.ConnectionsPerAddress: "--max-connections-per-address",
+	option.DataDir:               "--data-dir",
+	option.DatabaseURL:           "--database-url",
+	option.ForwardURL:            "URL",
+	option.GiveUpAfter:           "--give-up-after",
+	option.History:               "--history",
+	option.InFlight:              "--in-flight",
+	option.KeysFile:              "--keys-file",
+	option.KeysGrace:             "--keys-grace",
+	option.Listen:                "--listen",
+	option.MaxConnections:        "--max-connections",
+	option.MaxRequests:           "--max-requests",
+	option.MaxWaiting:            "--max-waiting",
+	option.NATSCA:                "--nats-ca",
+	option.NATSCert:              "--nats-cert",
+	option.NATSConfig:            "--nats-config",
+	option.NATSCreds:             "--nats-creds",
+	option.NATSEncryptionKeyFile: "--nats-encryption-key-file",
+	option.NATSKey:               "--nats-key",
+	option.NATSListen:            "--nats-listen",
+	option.NATSURL:               "--nats-url",
+	option.NoAuth:                "--insecure-no-auth",
+	option.OIDCAudience:          "--oidc-audience",
+	option.OIDCIssuer:            "--oidc-issuer",
+	option.RateLimit:             "--rate-limit",
+	option.StopTimeout:           "--shutdown-timeout",
+	option.TLSCert:               "--tls-cert",
+	option.TLSKey:                "--tls-key",
 }
 
 // optionAdvice names the flags of an option that is not valid.
@@ -92,13 +94,13 @@ func optionAdvice(err error) string {
 	if missing, ok := errors.AsType[*app.MissingDatabaseError](err); ok {
 		return missing.Error() + ": pass the --data-dir of the clientele serve that has the clients, or --database-url"
 	}
-	if stopped, ok := errors.AsType[*app.NotServedError](err); ok {
+	if stopped, ok := errors.AsType[*served.MissingError](err); ok {
 		return stopped.Error() + ": start clientele serve, pass the --data-dir of one that runs, or pass --nats-url"
 	}
 	if _, ok := errors.AsType[*audit.FileError](err); ok {
 		return err.Error() + ": check the file of --audit-log"
 	}
-	option, ok := errors.AsType[*app.OptionError](err)
+	option, ok := errors.AsType[*option.Error](err)
 	if !ok {
 		return ""
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"clientele/cmd/internal/app"
 	"clientele/domain"
 	"clientele/publisher/audit"
 	"clientele/publisher/ingress/auth"
@@ -23,8 +22,8 @@ type auditLogFlag struct {
 	AuditLog string `type:"path" predictor:"file" placeholder:"FILE" help:"File to which each record of the audit trail is appended as a line of JSON. If it cannot be written, nothing is done."`
 }
 
-func (f auditLogFlag) auditOptions() app.AuditOptions {
-	return app.AuditOptions{File: f.AuditLog, Operator: loginName()}
+func (f auditLogFlag) operator() audit.Operator {
+	return audit.Operator{File: f.AuditLog, Name: loginName()}
 }
 
 // auditFlags are the flags of an operator's commands that are recorded on the audit trail.
@@ -33,13 +32,13 @@ type auditFlags struct {
 	auditLogFlag `embed:""`
 }
 
-func (f auditFlags) auditOptions() app.AuditOptions {
-	return app.AuditOptions{File: f.AuditLog, Operator: cmp.Or(string(f.Operator), loginName())}
+func (f auditFlags) operator() audit.Operator {
+	return audit.Operator{File: f.AuditLog, Name: cmp.Or(string(f.Operator), loginName())}
 }
 
 // recorder returns what records the actions of the operator who uses this connection.
 func (f auditFlags) recorder(ctx context.Context, nc *nats.Conn) (*audit.Recorder, error) {
-	return f.auditOptions().Open(ctx, nc)
+	return f.operator().Open(ctx, nc)
 }
 
 // record records an action, such as a read, before it is carried out.
@@ -66,7 +65,7 @@ func (f auditFlags) recordInFile(record domain.AuditRecord) error {
 	if err != nil {
 		return err
 	}
-	record.ID, record.Time, record.Actor = id, domain.Timestamp(time.Now()), f.auditOptions().Actor(nil)
+	record.ID, record.Time, record.Actor = id, domain.Timestamp(time.Now()), f.operator().Actor(nil)
 	if err := audit.File(f.AuditLog).Append(record); err != nil {
 		return &audit.NotRecordedError{Err: err}
 	}

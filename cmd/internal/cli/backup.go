@@ -79,7 +79,7 @@ func (c *copyFlags) options(e env) (app.CopyOptions, *copyProgress) {
 			Database: app.StoreOptions{URL: c.url(), DataDir: c.dir()},
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
-		Audit:    c.auditOptions(),
+		Audit:    c.operator(),
 		Dir:      c.Dir,
 		Progress: progress.show,
 		Lacking:  e.fail,

@@ -70,7 +70,7 @@ func (c *eraseCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	x := eraser{clients: clients, streams: streams, trail: trail, reason: c.Reason, operator: c.auditOptions().Operator}
+	x := eraser{clients: clients, streams: streams, trail: trail, reason: c.Reason, operator: c.operator().Name}
 	switch {
 	case c.LegalHold.isSet():
 		return x.recorded(e, c.LegalHold.action(), ids, func() ([]uuid.UUID, error) { return x.hold(e, c.LegalHold, ids) })

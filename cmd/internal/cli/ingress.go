@@ -30,7 +30,7 @@ func (c *ingressCmd) Validate() error {
 func (c *ingressCmd) options() app.Options {
 	return app.Options{
 		Role: "ingress", Process: c.processFlags.options(), Backends: c.externalFlags.options(), API: c.listenFlags.options(),
-		Audit: c.auditOptions(),
+		Audit: c.operator(),
 	}
 }
 

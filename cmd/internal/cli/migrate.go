@@ -54,7 +54,7 @@ func (c *migrateCmd) Run(e env) error {
 			Embedded: app.EmbeddedOptions{Listen: "127.0.0.1:0", EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		Streams: c.streamFlags.options(),
-		Audit:   c.auditOptions(),
+		Audit:   c.operator(),
 		Timeout: c.Timeout,
 	})
 	if errors.Is(err, app.ErrInterrupted) {

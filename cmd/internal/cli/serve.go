@@ -49,7 +49,7 @@ func (c *serveCmd) options() app.Options {
 			Embedded: app.EmbeddedOptions{Listen: c.NatsListen, ConfigFile: c.NatsConfig, EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
 		SetUp:  &streams,
-		Audit:  c.auditOptions(),
+		Audit:  c.operator(),
 		API:    c.listenFlags.options(),
 		Worker: c.workerFlags.options(),
 	}

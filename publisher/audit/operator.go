@@ -1,4 +1,4 @@
-package app
+package audit
 
 import (
 	"cmp"
@@ -7,28 +7,27 @@ import (
 	"os"
 
 	"clientele/domain"
-	"clientele/publisher/audit"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 )
 
-// AuditOptions say where actions are recorded besides the stream, and who acts.
-type AuditOptions struct {
+// Operator is a person who acts, and where that is recorded besides the stream.
+type Operator struct {
 	// File is the audit log, or "".
 	File string
-	// Operator is the name of the person who acts.
-	Operator string
+	// Name is the name of the person.
+	Name string
 }
 
 // Open returns a recorder of an operator's actions through a connection.
-func (o AuditOptions) Open(ctx context.Context, nc *nats.Conn) (*audit.Recorder, error) {
-	return audit.Open(ctx, audit.Config{Conn: nc, File: audit.File(o.File), Actor: o.Actor(nc)})
+func (o Operator) Open(ctx context.Context, nc *nats.Conn) (*Recorder, error) {
+	return Open(ctx, Config{Conn: nc, File: File(o.File), Actor: o.Actor(nc)})
 }
 
 // Actor returns the operator. The connection, unless it is nil, has the operator's credential.
-func (o AuditOptions) Actor(nc *nats.Conn) domain.AuditActor {
-	actor := domain.AuditActor{Kind: domain.AuditOperator, Name: o.Operator, Host: hostName()}
+func (o Operator) Actor(nc *nats.Conn) domain.AuditActor {
+	actor := domain.AuditActor{Kind: domain.AuditOperator, Name: o.Name, Host: HostName()}
 	if nc != nil {
 		actor.Credential = userOf(nc)
 	}
@@ -63,7 +62,8 @@ func userOfJWT(nc *nats.Conn) string {
 	return cmp.Or(claims.Name, claims.Subject)
 }
 
-func hostName() string {
+// HostName returns the name of this machine, or "" if it is unknown.
+func HostName() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return ""
