@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -225,7 +226,7 @@ func (s *PostgresServer) chown() error {
 // startOnFreePort starts the server on a free port.
 func (s *PostgresServer) startOnFreePort() (err error) {
 	for range portAttempts {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = FreePort(); err != nil {
 			return err
 		}
 		if err = s.start(); err == nil {
@@ -416,11 +417,16 @@ func majorVersion(bin string) int {
 	return version
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// FreePort returns a port of 127.0.0.1 that nothing listens on. It is below the ephemeral ports, so that no connection takes it before
+// the caller does.
+func FreePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 10_000 + rand.N(20_000) //nolint:gosec // it is no secret
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"clientele/publisher/publishertest"
+	"clientele/store/storetest"
 )
 
 // IsReady reports whether /readyz of the process answers 200.
@@ -233,12 +235,11 @@ func ClienteleOf(t testing.TB, program string, environment []string, command str
 // FreeAddress returns an address that nothing listens on, for a process that must keep its address after a restart.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // PID returns the process id.
