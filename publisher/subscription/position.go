@@ -18,8 +18,8 @@ type position struct {
 	Accepted uint64 `json:"accepted"`
 }
 
-// SavePosition records how far a subscriber is. If its consumer is lost, Create continues there.
-func SavePosition(ctx context.Context, js jetstream.JetStream, consumer *jetstream.ConsumerInfo) error {
+// savePosition records how far a subscriber is. If its consumer is lost, Create continues there.
+func savePosition(ctx context.Context, js jetstream.JetStream, consumer *jetstream.ConsumerInfo) error {
 	body, err := json.Marshal(position{Accepted: consumer.AckFloor.Stream})
 	if err == nil {
 		_, err = js.Publish(ctx, domain.SubjectPosition+consumer.Name, body)

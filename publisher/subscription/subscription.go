@@ -83,7 +83,7 @@ func Create(ctx context.Context, js jetstream.JetStream, cfg Config) (jetstream.
 	if err != nil {
 		return nil, wrap(err, "create", cfg.Name)
 	}
-	return consumer, SavePosition(ctx, js, consumer.CachedInfo())
+	return consumer, savePosition(ctx, js, consumer.CachedInfo())
 }
 
 // begin sets the first event of a consumer.

@@ -422,7 +422,7 @@ func majorVersion(bin string) int {
 func FreePort() (int, error) {
 	var err error
 	for range 100 {
-		port := 10_000 + rand.N(20_000) //nolint:gosec // it is no secret
+		port := 10_000 + rand.N(20_000)
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()

@@ -74,7 +74,9 @@ func (o *ForwardOptions) start(ctx context.Context, p *process.Process, b *backe
 		return check, err
 	}
 	forwarder := o.forwarder(p, js) //nolint:contextcheck // a record outlives the signal to stop, too
-	p.Go(ctx, "position", func(ctx context.Context) { o.savePositions(ctx, p, js) })
+	p.Go(ctx, "position", func(ctx context.Context) {
+		subscription.SavePositions(ctx, js, o.Name, func(err error) { p.Log.Warn().Err(p.Explain(err)).Msg("cannot record the position") })
+	})
 	slots := make(chan struct{}, o.InFlight)
 	consuming, err := consumer.Consume(func(msg jetstream.Msg) { //nolint:contextcheck // an attempt outlives the signal to stop
 		slots <- struct{}{}
@@ -121,48 +123,6 @@ func (o *ForwardOptions) forwarder(p *process.Process, js jetstream.JetStream) *
 			})
 		},
 	})
-}
-
-// positionInterval is how old a recorded position may be. A new consumer repeats the events of this time.
-const positionInterval = time.Minute
-
-// savePositions records how far the receiver is until the context ends, and once more then.
-func (o *ForwardOptions) savePositions(ctx context.Context, p *process.Process, js jetstream.JetStream) {
-	ticker := time.NewTicker(positionInterval)
-	defer ticker.Stop()
-	saved, err := o.savePosition(context.WithoutCancel(ctx), js, -1)
-	for running := true; ; {
-		if err != nil {
-			p.Log.Warn().Err(p.Explain(err)).Msg("cannot record the position")
-		}
-		if !running {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			running = false
-		case <-ticker.C:
-		}
-		saved, err = o.savePosition(context.WithoutCancel(ctx), js, saved)
-	}
-}
-
-// savePosition records the position, unless it is the saved one, and returns it.
-func (o *ForwardOptions) savePosition(ctx context.Context, js jetstream.JetStream, saved int64) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	consumer, err := subscription.Open(ctx, js, o.Name)
-	if err != nil {
-		return saved, err
-	}
-	info := consumer.CachedInfo()
-	if accepted := int64(info.AckFloor.Stream); accepted != saved {
-		if err := subscription.SavePosition(ctx, js, info); err != nil {
-			return saved, err
-		}
-		return accepted, nil
-	}
-	return saved, nil
 }
 
 // subscription returns the durable consumer. If it is missing and the NATS user may create consumers, subscription creates it.
