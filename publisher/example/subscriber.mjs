@@ -11,6 +11,7 @@ const welcomed = process.env.WELCOMED ?? 'welcomed.txt'
 appendFileSync(welcomed, '')
 const seen = new Set(readFileSync(welcomed, 'utf8').split('\n').filter(Boolean).map((line) => line.split(' ')[0]))
 
+// welcome gets the id of the client. With --event-fields id-only an event has no body: get the record from the API.
 function welcome(event, client) {
   appendFileSync(welcomed, `${event} welcomed client ${client}\n`, { flush: true })
   console.log(`welcomed client ${client}`) // the id only: logs are no place for personal data
@@ -25,8 +26,7 @@ const consumer = await jetstream(nc).consumers.get('CLIENT_EVENTS', 'welcomer')
 for await (const event of await consumer.consume()) {
   const id = event.headers.get('ce-id')
   if (!seen.has(id)) {
-    // event.json() is the record. Without a body, with --event-fields id-only, get the client from the API.
-    welcome(id, event.headers.get('ce-subject'))
+    welcome(id, event.headers.get('ce-subject')) // event.json() is the record
     seen.add(id)
   }
   event.ack() // otherwise it is delivered again
