@@ -90,14 +90,18 @@ func TestPowerLoss(t *testing.T) {
 		(&run{violations: violations}).fail(t)
 	})
 	for _, c := range []struct {
-		name  string
-		patch patch
+		name    string
+		patches []patch
 	}{
-		{"log not synced", patch{"cmd/internal/embedded/nats.go", "opts.SyncAlways = true", "opts.SyncAlways = false"}},
-		{"database not synced", patch{"store/sqlite/sqlite.go", "_synchronous=FULL", "_synchronous=OFF"}},
+		{"log not synced", []patch{{"cmd/internal/embedded/nats.go", "opts.SyncAlways = true", "opts.SyncAlways = false"}}},
+		// The follower would store the lost clients again.
+		{"database not synced", []patch{
+			{"store/sqlite/sqlite.go", "_synchronous=FULL", "_synchronous=OFF"},
+			{"cmd/internal/app/worker.go", `p.Go(ctx, "follower", follower.Run)`, `_ = follower`},
+		}},
 	} {
 		t.Run("control: "+c.name, func(t *testing.T) {
-			h, violations := losePower(t, build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patch), 1)
+			h, violations := losePower(t, build(t, "clientele-control-"+strings.ReplaceAll(c.name, " ", "-"), c.patches...), 1)
 			if len(violations) == 0 {
 				t.Fatal("the suite does not detect it")
 			}
