@@ -40,7 +40,7 @@ func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) 
 	}
 	nc, err := nats.Connect(servers, append(options,
 		nats.Name("clientele"),
-		nats.Timeout(2*time.Second),
+		nats.Timeout(5*time.Second),
 		nats.NoReconnect(),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
 			if right := refusal.LackingRight(nc, role, err); right != nil {

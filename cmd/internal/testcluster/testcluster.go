@@ -32,7 +32,7 @@ func Main(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(Programs) }()
 	// Tests wait for processes more than they compute, so more of them than processors run at once. The command line is read
 	// later and overrides this.
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	return storetest.Main(m)
