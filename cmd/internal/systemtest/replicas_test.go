@@ -11,9 +11,12 @@ import (
 
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/leader"
 	"clientele/publisher/publishertest"
 	"clientele/store/storetest"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -187,15 +190,7 @@ func TestAServerIsBehindWithRejections(t *testing.T) {
 	worker := s.connect("worker", 3)
 	for range 15 {
 		id := publishertest.NewID(t).String()
-		body, err := domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: time.Now()}.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), testcluster.Patience)
-		defer cancel()
-		if ack, err := worker.RequestWithContext(ctx, domain.SubjectRejected+id, body); err != nil || strings.Contains(string(ack.Data), "error") {
-			t.Fatal(err, ack)
-		}
+		s.reject(worker, domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: time.Now()})
 		if r := testcluster.Get(t, ingress.API()+"/api/v2/operations/"+id); r.Status != http.StatusOK || r.Object(t)["status"] != "rejected" {
 			t.Fatalf("the operation of a rejected command: %d %s", r.Status, r.Body)
 		}
@@ -266,5 +261,63 @@ func TestAFullLogOfThreeServers(t *testing.T) {
 	full("")
 	if r := testcluster.Post(t, ingress.API(), testcluster.Jane, accepted[0]); r.Status != http.StatusUnprocessableEntity {
 		t.Errorf("another request under a used key: %d %s", r.Status, r.Body)
+	}
+}
+
+// A rejected command that is still in progress is neither retried nor dropped, whatever server answers.
+func TestAnOperatorWhileAServerIsBehind(t *testing.T) {
+	t.Parallel()
+	s := startReplicas(t)
+	behind := s.follower()
+	ingress, operator, worker := s.clientele("ingress", 3), s.connect("operator", 3), s.connect("worker", 3)
+	rejections, err := publisher.OpenRejections(t.Context(), operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := s.js.Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := publisher.OpenAdmin(t.Context(), operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.isolate(behind)
+	for range 15 {
+		id := path.Base(testcluster.Accepted(t, ingress.API(), testcluster.Jane, ""))
+		if pending, err := admin.Pending(t.Context(), uuid.MustParse(id)); err != nil || !pending {
+			t.Errorf("pending: %v, %v", pending, err)
+		}
+		command, err := leader.Last(t.Context(), s.js, commands, domain.SubjectCreate+id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.reject(worker, domain.Rejection{ID: id, Reason: domain.CodeInvalid, RejectedAt: time.Now(), Command: domain.RejectedCommand{
+			Sequence: command.Sequence, Headers: command.Header, Body: command.Data,
+		}})
+		rejection, err := rejections.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, act := range map[string]func(context.Context, publisher.StoredRejection) error{"retry": rejections.Retry, "drop": rejections.Drop} {
+			if err := act(t.Context(), rejection); err == nil || !strings.Contains(err.Error(), "in progress") || strings.Contains(err.Error(), "later") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// reject publishes a rejection as a worker does.
+func (s *replicas) reject(worker *nats.Conn, rejection domain.Rejection) {
+	s.t.Helper()
+	body, err := rejection.JSON()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), testcluster.Patience)
+	defer cancel()
+	ack, err := worker.RequestWithContext(ctx, domain.SubjectRejected+rejection.ID, body)
+	if err != nil || strings.Contains(string(ack.Data), "error") {
+		s.t.Fatal(err, ack)
 	}
 }
