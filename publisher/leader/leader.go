@@ -23,6 +23,7 @@ const timeout = 5 * time.Second
 type selection struct {
 	Seq     uint64 `json:"seq,omitzero"`
 	LastFor string `json:"last_by_subj,omitzero"`
+	NextFor string `json:"next_by_subj,omitzero"`
 }
 
 // Last returns the last message with this subject, or an error with domain.CodeNotFound. A request to the leader cannot contain a subject
@@ -41,6 +42,12 @@ func Last(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, 
 // Get returns the message with this sequence, or an error with domain.CodeNotFound.
 func Get(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, sequence uint64) (*jetstream.RawStreamMsg, error) {
 	return read(ctx, js, stream, selection{Seq: sequence})
+}
+
+// Next returns the first message with this subject, which may have wildcards, from a sequence on that is at least 1, or an error with
+// domain.CodeNotFound.
+func Next(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, subject string, from uint64) (*jetstream.RawStreamMsg, error) {
+	return read(ctx, js, stream, selection{Seq: from, NextFor: subject})
 }
 
 // read requests a message. nats.go has no such read for a stream that allows direct gets.
