@@ -89,7 +89,7 @@ func (a *answers) check(t *testing.T, js jetstream.JetStream) {
 // Whatever happens to the servers, each answer is true: an accepted command is on the log at the end, and a refused one is not.
 func TestAnswersAreTrueOnThreeServers(t *testing.T) {
 	t.Parallel()
-	s := startReplicas(t)
+	s := startReplicas(t, 3)
 	all := fmt.Sprint(s.url("ingress", 0), ",", s.url("ingress", 1), ",", s.url("ingress", 2))
 	var told answers
 	var callers sync.WaitGroup

@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -33,7 +34,7 @@ type replicas struct {
 
 var names = []string{"nats-1", "nats-2", "nats-3", "nats-4"}
 
-func startReplicas(t *testing.T, migrate ...string) *replicas {
+func startReplicas(t *testing.T, copies int, migrate ...string) *replicas {
 	t.Helper()
 	s := &replicas{t: t, links: map[[2]int]*testcluster.Proxy{}, database: storetest.Postgres(t)}
 	var addresses []string
@@ -64,7 +65,7 @@ func startReplicas(t *testing.T, migrate ...string) *replicas {
 		return err == nil
 	})
 	publishertest.Eventually(t, "a migration", func() bool {
-		return testcluster.Clientele(t, "migrate", append(s.flags("operator", 3), append([]string{"--replicas=3"}, migrate...)...)...).Wait() == 0
+		return testcluster.Clientele(t, "migrate", append(s.flags("operator", 3), append(migrate, fmt.Sprint("--replicas=", copies))...)...).Wait() == 0
 	})
 	return s
 }
@@ -159,7 +160,7 @@ func (s *replicas) between(server int, f func(*testcluster.Proxy)) {
 // retry is accepted.
 func TestAServerIsBehind(t *testing.T) {
 	t.Parallel()
-	s := startReplicas(t)
+	s := startReplicas(t, 3)
 	behind := s.follower()
 	ingress := s.clientele("ingress", 3)
 	s.isolate(behind)
@@ -183,7 +184,7 @@ func TestAServerIsBehind(t *testing.T) {
 // A rejection is found when its command is no longer on the log, whatever server answers.
 func TestAServerIsBehindWithRejections(t *testing.T) {
 	t.Parallel()
-	s := startReplicas(t)
+	s := startReplicas(t, 3)
 	behind := s.follower()
 	ingress := s.clientele("ingress", 3)
 	s.isolate(behind)
@@ -201,7 +202,7 @@ func TestAServerIsBehindWithRejections(t *testing.T) {
 // say that an operation does not exist.
 func TestAServerIsCutOff(t *testing.T) {
 	t.Parallel()
-	s := startReplicas(t)
+	s := startReplicas(t, 3)
 	cut := s.follower()
 	inside, outside := s.clientele("ingress", 3), s.clientele("ingress", cut)
 	known := testcluster.Accepted(t, outside.API(), testcluster.Jane, "")
@@ -233,7 +234,7 @@ func TestAServerIsCutOff(t *testing.T) {
 // A full log refuses new commands. The retry of a command that it has is accepted, whatever server answers.
 func TestAFullLogOfThreeServers(t *testing.T) {
 	t.Parallel()
-	s := startReplicas(t, "--log-max-bytes=1048576")
+	s := startReplicas(t, 3, "--log-max-bytes=1048576")
 	behind := s.follower()
 	ingress := s.clientele("ingress", 3)
 	s.isolate(behind)
@@ -267,7 +268,7 @@ func TestAFullLogOfThreeServers(t *testing.T) {
 // A rejected command that is still in progress is neither retried nor dropped, whatever server answers.
 func TestAnOperatorWhileAServerIsBehind(t *testing.T) {
 	t.Parallel()
-	s := startReplicas(t)
+	s := startReplicas(t, 3)
 	behind := s.follower()
 	ingress, operator, worker := s.clientele("ingress", 3), s.connect("operator", 3), s.connect("worker", 3)
 	rejections, err := publisher.OpenRejections(t.Context(), operator)
@@ -320,4 +321,23 @@ func (s *replicas) reject(worker *nats.Conn, rejection domain.Rejection) {
 	if err != nil || strings.Contains(string(ack.Data), "error") {
 		s.t.Fatal(err, ack)
 	}
+}
+
+// On a cluster, streams on one server are reported at the start.
+func TestStreamsOnOneServerOfACluster(t *testing.T) {
+	t.Parallel()
+	s := startReplicas(t, 1)
+	const warning = "the streams are on one server of the NATS cluster"
+	for _, role := range []string{"ingress", "worker"} {
+		s.clientele(role, 3).Says(warning)
+	}
+	migrate := testcluster.Clientele(t, "migrate", append(s.flags("operator", 3), "--replicas=3")...)
+	if status := migrate.Wait(); status != 0 || strings.Contains(migrate.Output(), warning) {
+		t.Errorf("%d: %s", status, migrate.Output())
+	}
+	publishertest.Eventually(t, "three servers with the streams", func() bool {
+		ingress := s.clientele("ingress", 3)
+		defer ingress.Stop()
+		return !strings.Contains(ingress.Output(), warning)
+	})
 }
