@@ -20,6 +20,10 @@ const positionInterval = time.Second
 // lookUpTimeout bounds the look-up of the end of the stream.
 const lookUpTimeout = 2 * time.Second
 
+// settleTime is how long a follower checks every event after it has noticed another server. A batch that was stored on the former one
+// is published within that time, unless NATS is unavailable.
+const settleTime = time.Minute
+
 // Follower keeps the position of the database on the events stream, and stores clients again that the database has lost. Run one
 // beside each worker.
 //
@@ -27,6 +31,10 @@ const lookUpTimeout = 2 * time.Second
 // to n, and the follower stores n as the position in that same database. A database that loses its last transactions loses the later
 // positions with them. Another server behind the connection, or a position that went back, means that the events after the position
 // have to be checked.
+//
+// Workers may notice another server at different times. The first one checks the events after the position that the server had, and
+// the followers there go on. A worker that stays connected to the former server stores its clients only there. So when it arrives, it
+// checks all events since the server took over.
 type Follower struct {
 	js       jetstream.JetStream
 	store    Store
@@ -34,6 +42,7 @@ type Follower struct {
 	restored prometheus.Counter
 
 	known domain.Position // the last one that this follower stored or found; zero at first
+	moved time.Time       // when this follower last noticed another server; zero at first
 }
 
 // FollowerConfig configures NewFollower.
@@ -87,7 +96,11 @@ func (f *Follower) Follow(ctx context.Context) error {
 		return err
 	}
 	next := domain.Position{Stream: stream, Sequence: end, Server: server}
-	if stored == next {
+	next.Since = since(stored, next)
+	if f.known.Server != "" && f.known.Server != server {
+		f.moved = time.Now()
+	}
+	if stored == next && time.Since(f.moved) >= settleTime {
 		f.known = next
 		return nil
 	}
@@ -101,6 +114,19 @@ func (f *Follower) Follow(ctx context.Context) error {
 	}
 	f.known = next
 	return nil
+}
+
+// since returns domain.Position.Since of the next position.
+func since(stored, next domain.Position) int64 {
+	switch {
+	case stored.Sequence == domain.PositionEnd:
+		return next.Sequence
+	case stored.Stream != next.Stream:
+		return 0
+	case stored.Server == next.Server:
+		return stored.Since
+	}
+	return stored.Sequence
 }
 
 // end returns the identity of the events stream and the sequence of its last event.
@@ -122,12 +148,16 @@ func (f *Follower) lastSafe(stored, next domain.Position) int64 {
 		return next.Sequence
 	case stored.Stream != next.Stream:
 		return 0
-	case f.known.Server == next.Server && f.known.Stream == next.Stream && f.known.Sequence <= stored.Sequence:
-		return next.Sequence // this worker has watched the database since the position
-	case f.known.Stream == next.Stream:
-		return min(f.known.Sequence, stored.Sequence)
+	case f.known.Stream != next.Stream:
+		return stored.Sequence
+	case f.known.Server != next.Server: // this worker stored clients on the former server until now
+		return min(f.known.Sequence, stored.Sequence, next.Since)
+	case f.known.Sequence > stored.Sequence: // the position went back
+		return stored.Sequence
+	case time.Since(f.moved) < settleTime:
+		return f.known.Sequence
 	}
-	return stored.Sequence
+	return next.Sequence // this worker has watched the database since the position
 }
 
 // redo stores the lost clients of the events after one sequence up to another.
