@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"clientele/consumer/direct"
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go"
@@ -127,6 +128,23 @@ func since(stored, next domain.Position) int64 {
 		return stored.Since
 	}
 	return stored.Sequence
+}
+
+// maxRestored is the number of events that Restore reads. It takes a tenth of a second.
+const maxRestored = 5000
+
+// Restore stores the lost clients of the first 5,000 events that were published since then.
+func (f *Follower) Restore(ctx context.Context, since time.Time) error {
+	stream, err := f.js.Stream(ctx, domain.StreamEvents)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", domain.StreamEvents, err)
+	}
+	info := stream.CachedInfo()
+	first, err := direct.FirstSince(ctx, f.js, info, since)
+	if err != nil || first > info.State.LastSeq {
+		return err
+	}
+	return f.redo(ctx, int64(first)-1, int64(min(first-1+maxRestored, info.State.LastSeq)))
 }
 
 // end returns the identity of the events stream and the sequence of its last event.
