@@ -88,7 +88,11 @@ func (t trimmer) plan(ctx context.Context) (stream jetstream.Stream, keep uint64
 	if log.State.Msgs == 0 || finished <= log.State.FirstSeq {
 		return stream, 0, nil
 	}
-	young, err := direct.FirstSince(ctx, t.js, domain.StreamCommands, time.Now().Add(-t.history))
+	since := time.Now().Add(-t.history)
+	young, err := direct.FirstSince(ctx, t.js, domain.StreamCommands, since)
+	if young > log.State.LastSeq && log.State.LastTime.After(since) {
+		young = 0 // Any server answers. This one is behind: it lacks the young commands, which would all be removed.
+	}
 	return stream, min(finished, max(young, firstWithin(log))), err
 }
 
