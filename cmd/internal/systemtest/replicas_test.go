@@ -46,9 +46,9 @@ func startReplicas(t *testing.T, copies int, migrate ...string) *replicas {
 	for i, address := range addresses {
 		var routes []string
 		for j := range 3 {
-			switch {
-			case i == j:
-			case i == 3:
+			switch i {
+			case j:
+			case 3:
 				routes = append(routes, "nats://"+addresses[j])
 			default:
 				s.links[[2]int{i, j}] = testcluster.NewProxy(t, "nats://"+addresses[j])
