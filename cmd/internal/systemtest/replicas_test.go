@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/testcluster"
+	"clientele/consumer"
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/leader"
@@ -20,6 +21,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 )
 
 // replicas is three nats-servers that keep the streams, and a fourth server without streams. A proxy is between each pair of the three,
@@ -44,9 +46,9 @@ func startReplicas(t *testing.T, copies int, migrate ...string) *replicas {
 	for i, address := range addresses {
 		var routes []string
 		for j := range 3 {
-			switch {
-			case i == j:
-			case i == 3:
+			switch i {
+			case j:
+			case 3:
 				routes = append(routes, "nats://"+addresses[j])
 			default:
 				s.links[[2]int{i, j}] = testcluster.NewProxy(t, "nats://"+addresses[j])
@@ -125,11 +127,22 @@ func (s *replicas) leader(stream string) (leader int) {
 	return leader
 }
 
-// follower returns a server that leads neither commands nor rejections.
-func (s *replicas) follower() int {
+// follower returns a server that leads neither commands, nor rejections, nor the consumer of the workers.
+func (s *replicas) follower() (follower int) {
 	s.t.Helper()
-	leaders := []int{s.leader(domain.StreamCommands), s.leader(domain.StreamRejections)}
-	return slices.IndexFunc(names, func(name string) bool { return !slices.Contains(leaders, slices.Index(names, name)) })
+	publishertest.Eventually(s.t, "a server that leads nothing", func() bool {
+		consumer, err := s.js.Consumer(s.t.Context(), domain.StreamCommands, domain.ConsumerWorker)
+		if err != nil || consumer.CachedInfo().Cluster.Leader == "" {
+			return false
+		}
+		leaders := []string{names[s.leader(domain.StreamCommands)], names[s.leader(domain.StreamRejections)], consumer.CachedInfo().Cluster.Leader}
+		follower = slices.IndexFunc(names, func(name string) bool { return !slices.Contains(leaders, name) })
+		if follower > 2 { // each of the three leads something
+			_, err = s.js.Conn().Request("$JS.API.CONSUMER.LEADER.STEPDOWN."+domain.StreamCommands+"."+domain.ConsumerWorker, nil, time.Second)
+		}
+		return err == nil && follower <= 2
+	})
+	return follower
 }
 
 // isolate cuts a server off from the two others. It waits until the server answers look-ups, which a follower does from 2 s after it has
@@ -340,4 +353,33 @@ func TestStreamsOnOneServerOfACluster(t *testing.T) {
 		defer ingress.Stop()
 		return !strings.Contains(ingress.Output(), warning)
 	})
+}
+
+// The history stays on the log, whatever server answers where it begins.
+func TestTrimWhileAServerIsBehind(t *testing.T) {
+	t.Parallel()
+	s := startReplicas(t, 3)
+	behind := s.follower()
+	ingress := s.clientele("ingress", 3)
+	s.isolate(behind)
+	s.clientele("worker", 3)
+	for range 10 {
+		testcluster.Succeeded(t, ingress.API(), testcluster.Accepted(t, ingress.API(), testcluster.Jane, ""))
+	}
+	worker, err := consumer.New(t.Context(), consumer.Config{Conn: s.connect("worker", 3), History: time.Hour, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 15 {
+		if err := worker.Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := s.js.Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := log.CachedInfo().State.Msgs; n != 10 {
+		t.Errorf("%d of 10 commands are on the log", n)
+	}
 }
