@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -196,6 +197,45 @@ func (l *Log) publishSync(ctx context.Context, header nats.Header) error {
 		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
 		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: header, Data: []byte("sync")}
 	})
+}
+
+// FindLatest is Find, except that domain.CodeNotFound means that during the call the log did not have the command. It waits for a
+// replica that is behind. With several replicas, a command that is not on the log costs a write.
+//
+// After any other error, the log may have the command.
+func (l *Log) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
+	return latest(ctx, l.commands,
+		func() (domain.LoggedCommand, error) { return l.Find(ctx, id) },
+		func() (bool, error) { return l.leaderHas(ctx, id) })
+}
+
+// leaderHas reports whether the log has the command. An ingress has no right to read from the leader, so it publishes. The answer false is a message on the log, so that it is true even if the server
+// that was the leader is cut off from the others: it can no longer store one.
+func (l *Log) leaderHas(ctx context.Context, id uuid.UUID) (bool, error) {
+	err := l.publishSync(ctx, nats.Header{
+		jetstream.ExpectedLastSubjSeqHeader:     {"0"},
+		jetstream.ExpectedLastSubjSeqSubjHeader: {domain.SubjectCreate + id.String()},
+	})
+	api, answered := errors.AsType[*jetstream.APIError](err)
+	// The second code also means that the message is being replicated, or that another request asks the same.
+	if answered && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return true, nil
+	}
+	return false, err
+}
+
+// RejectionLatest is Rejection, except that domain.CodeNotFound means that the leader does not have the rejection. It waits for a
+// replica that is behind.
+func (l *Log) RejectionLatest(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
+	return latest(ctx, l.rejections,
+		func() (domain.Rejection, error) { return l.Rejection(ctx, id) },
+		func() (bool, error) {
+			info, err := l.rejections.Info(ctx, jetstream.WithSubjectFilter(domain.SubjectRejected+id.String()))
+			if err != nil {
+				return false, fmt.Errorf("ask the leader of %s: %w", domain.StreamRejections, err)
+			}
+			return len(info.State.Subjects) > 0, nil
+		})
 }
 
 // Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
