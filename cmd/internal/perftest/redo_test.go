@@ -10,7 +10,10 @@ import (
 
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
+	"clientele/publisher"
 	"clientele/store/storetest"
+
+	"github.com/google/uuid"
 )
 
 // redo measures clientele redo with an empty database.
@@ -18,13 +21,7 @@ func (g *growth) redo(t *testing.T) {
 	fmt.Fprint(g.table, "\nredo\tclients/s\ts\tmemory at most, MB\t\n")
 	n := int(1_000_000 * g.scale)
 	s := testcluster.New(t)
-	worker := s.Clientele("worker")
-	testcluster.Fill(t, s.JetStream.Conn(), n)
-	if !testcluster.Within(30*time.Minute, s.Drained) {
-		t.Fatal("the log is not drained")
-	}
-	worker.Stop()
-	s.Exec(s.Session(), `TRUNCATE clients`)
+	fillEvents(t, s, n)
 	for range 2 { // the second one finds nothing to do
 		began := time.Now()
 		redo := testcluster.Start(t, testcluster.Program(t, "clientele"), append([]string{"redo"}, s.Flags...)...)
@@ -37,6 +34,29 @@ func (g *growth) redo(t *testing.T) {
 		}
 		usage := redo.Cmd.ProcessState.SysUsage().(*syscall.Rusage)
 		fmt.Fprintf(g.table, "%d\t%.0f\t%.1f\t%.0f\t\n", n, float64(n)/took.Seconds(), took.Seconds(), float64(usage.Maxrss)/1024)
+	}
+}
+
+// fillEvents publishes the events of clients that the database lacks.
+func fillEvents(t *testing.T, s *testcluster.Cluster, n int) {
+	t.Helper()
+	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), s.JetStream.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := benchCommand(t).Client(time.Now())
+	events := make([]domain.Event, 500)
+	for ; n > 0; n -= len(events) {
+		events = events[:min(n, len(events))]
+		for i := range events {
+			client.ID = uuid.New()
+			if events[i], err = domain.NewEvent(client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !testcluster.Within(time.Minute, func() bool { return outcomes.PublishEvents(events) == nil }) {
+			t.Fatal("cannot publish events")
+		}
 	}
 }
 
