@@ -97,6 +97,9 @@ func (f *Follower) Follow(ctx context.Context) error {
 		return err
 	}
 	next := domain.Position{Stream: stream, Sequence: end, Server: server}
+	if stored.Sequence == domain.PositionEnd {
+		stored.Stream, stored.Sequence = stream, f.endOfFilled(next)
+	}
 	next.Since = since(stored, next)
 	if f.known.Server != "" && f.known.Server != server {
 		f.moved = time.Now()
@@ -117,11 +120,17 @@ func (f *Follower) Follow(ctx context.Context) error {
 	return nil
 }
 
+// endOfFilled returns the sequence that domain.PositionEnd stands for. A standby can still have it while its primary had a position.
+func (f *Follower) endOfFilled(next domain.Position) int64 {
+	if f.known.Stream == next.Stream {
+		return f.known.Sequence
+	}
+	return next.Sequence
+}
+
 // since returns domain.Position.Since of the next position.
 func since(stored, next domain.Position) int64 {
 	switch {
-	case stored.Sequence == domain.PositionEnd:
-		return next.Sequence
 	case stored.Stream != next.Stream:
 		return 0
 	case stored.Server == next.Server:
@@ -162,8 +171,6 @@ func (f *Follower) end(ctx context.Context) (identity string, last int64, err er
 // lastSafe returns the sequence up to which the database has the client of each event. It is next.Sequence if nothing can be lost.
 func (f *Follower) lastSafe(stored, next domain.Position) int64 {
 	switch {
-	case stored.Sequence == domain.PositionEnd:
-		return next.Sequence
 	case stored.Stream != next.Stream:
 		return 0
 	case f.known.Stream != next.Stream:

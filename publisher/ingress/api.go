@@ -24,15 +24,20 @@ type Log interface {
 	// Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
 	// you call stop.
 	Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error)
-	// Find returns the command with this id, or an error with domain.CodeNotFound.
+	// Find returns the command with this id, or an error with domain.CodeNotFound. Another server may already have the command.
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
+	// FindLatest is Find, but with domain.CodeNotFound no server has the command. It may wait until the context ends.
+	FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// Completed reports whether the outcome of the command at this sequence is on disk, unless it was lost since. It may report false for
 	// a second after that.
 	Completed(ctx context.Context, sequence uint64) bool
 	// ProcessAgain asks a worker to process a completed command again, and reports whether it did: it limits the rate.
 	ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error)
-	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound. Another server may already
+	// have the rejection.
 	Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
+	// RejectionLatest is Rejection, but with domain.CodeNotFound no server has the rejection. It may wait until the context ends.
+	RejectionLatest(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
 }
 
 // Clients are the clients in the store.

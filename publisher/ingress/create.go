@@ -99,7 +99,7 @@ func (a accepted) again(command domain.CreateClient) bool {
 func (a *api) repair(ctx context.Context, caller auth.Caller, o operation) {
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
-	_, _, _ = a.lookUpAcrossRetry(ctx, caller, o) // the command is accepted in any case
+	_, _, _ = a.lookUpTwice(ctx, caller, o) // the command is accepted in any case
 }
 
 // accept puts the command on the log. If the store already has its client, it returns the client instead. The operation is set even
@@ -137,7 +137,7 @@ func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter wai
 	o := operation{command.ID, a.requestOf(command.ID, command.Fingerprint)}
 	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
-		op, client, err := a.lookUpAcrossRetry(r.Context(), caller, o)
+		op, client, err := a.lookUpTwice(r.Context(), caller, o)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true

@@ -94,6 +94,25 @@ func TestAWorkerStaysWithTheFormerPrimary(t *testing.T) {
 	publishertest.Eventually(t, "its client is stored again", func() bool { return s.Rows() == len(operations)+1 })
 }
 
+// A standby still has the position that the migration of a filled database wrote, while the workers have stored clients on its primary.
+func TestAFailoverRightAfterAMigration(t *testing.T) {
+	t.Parallel()
+	primary := storetest.StartPostgres(t)
+	standby := primary.AsynchronousStandby(t)
+	s := testcluster.NewOn(t, primary.URLWith(standby))
+	s.Exec(s.Session(), `UPDATE redo_position SET sequence = -1`)
+	standby.CatchUp(t, primary)
+	standby.Disconnect(t)
+	ingress, _ := s.Clientele("ingress"), s.Clientele("worker")
+	positionIs(t, primary.URL(), 0)
+	operations := testcluster.PostTwenty(t, ingress.API())
+	s.Settled(ingress.API(), operations)
+	primary.Stop(t, true)
+	standby.Promote(t)
+	publishertest.Eventually(t, "every client is stored again", func() bool { return s.Rows() == len(operations) })
+	s.SameEvents(ingress.API(), operations)
+}
+
 // follower returns a function that has a follower on this database compare the position with the stream once.
 func follower(t *testing.T, s *testcluster.Cluster, url string) (follow func()) {
 	t.Helper()
