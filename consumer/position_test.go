@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"reflect"
 	"testing"
+	"time"
 
 	"clientele/consumer"
 	"clientele/consumer/redo"
@@ -18,12 +19,14 @@ import (
 // follow compares the position with the stream once, as a new follower, and returns what that logs.
 func (s *system) follow() string {
 	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // it waits for nothing
+	defer cancel()
 	var log bytes.Buffer
 	f, err := redo.NewFollower(redo.FollowerConfig{Conn: s.nc, Store: s.store, Log: zerolog.New(&log)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := f.Follow(context.Background()); err != nil {
+	if err := f.Follow(ctx); err != nil {
 		s.t.Fatal(err)
 	}
 	return log.String()
@@ -90,6 +93,30 @@ func TestALostClientIsStoredAgain(t *testing.T) {
 		}
 		if said := s.follow(); said != "" {
 			t.Errorf("%s: the second time it says %s", name, said)
+		}
+	}
+}
+
+// Without its command, a lost client has no caller. Redo does not wait for commands that the log no longer has.
+func TestALostClientWhoseCommandIsTrimmed(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	commands := s.publishCommands(2)
+	stop := s.run(consumer.Config{})
+	s.drained()
+	stop()
+	s.follow()
+	for name, trim := range map[string]func(){
+		"the others are there": func() { s.purgeBelow(domain.StreamCommands, 2) },
+		"the log is empty":     func() { s.purge(domain.StreamCommands) },
+	} {
+		trim()
+		s.lose(commands[0].ID)
+		s.exec(`UPDATE redo_position SET sequence = 0`)
+		s.follow()
+		client, err := s.store.Get(t.Context(), commands[0].ID)
+		if err != nil || client.Caller != "" || client.Fingerprint != commands[0].Fingerprint {
+			t.Errorf("%s: %+v, %v", name, client, err)
 		}
 	}
 }

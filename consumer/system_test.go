@@ -158,6 +158,15 @@ func (s *system) purge(stream string) {
 	}
 }
 
+// purgeBelow removes the messages below a sequence.
+func (s *system) purgeBelow(stream string, sequence uint64) {
+	s.t.Helper()
+	found := s.stream(stream)
+	if err := found.Purge(context.Background(), jetstream.WithPurgeSequence(sequence)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // renew recreates a stream. After a purge, it would still remember message ids.
 func (s *system) renew(stream string) {
 	s.t.Helper()

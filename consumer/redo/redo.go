@@ -148,7 +148,7 @@ func (r Redo) addCallers(ctx context.Context, clients []domain.Client, done *Res
 		}
 		first := log.CachedInfo().State.FirstTime
 		trimmed := func(_ string, client *domain.Client) bool { return client.AcceptedAt.Before(first) }
-		if maps.DeleteFunc(missing, trimmed); len(missing) > 0 && !done.waited {
+		if maps.DeleteFunc(missing, trimmed); len(missing) > 0 && log.CachedInfo().State.Msgs > 0 && !done.waited {
 			return errMissing
 		}
 		return nil

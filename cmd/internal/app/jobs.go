@@ -100,6 +100,8 @@ type CopyOptions struct {
 	Dir string
 	// Replicas is how many NATS servers keep each restored message; 0 keeps the number of the backup.
 	Replicas int
+	// DatabaseOnly restores the database beside streams that were kept.
+	DatabaseOnly bool
 	// Progress is called from time to time with the part that is copied.
 	Progress func(part string, done, total int64)
 	// Lacking is called with a *refusal.PermissionError when NATS refuses a right. It must end the context.
@@ -178,7 +180,7 @@ func (o CopyOptions) restore(ctx context.Context, p *process.Process, conn *nats
 		return m, err
 	}
 	err = trail.Act(ctx, domain.AuditRecord{Action: domain.AuditRestore}, func(*domain.AuditRecord) error {
-		m, err = backup.Restore(ctx, backup.RestoreConfig{Config: o.config(conn, db), Replicas: o.Replicas})
+		m, err = backup.Restore(ctx, backup.RestoreConfig{Config: o.config(conn, db), Replicas: o.Replicas, DatabaseOnly: o.DatabaseOnly})
 		if err != nil {
 			return err
 		}

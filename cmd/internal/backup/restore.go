@@ -9,6 +9,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/streams"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,6 +28,8 @@ type RestoreConfig struct {
 
 	// Replicas is the number of NATS servers that keep each message; 0 means the number in the backup.
 	Replicas int
+	// DatabaseOnly restores the clients and the marks only. The streams must be those of which the backup is a copy.
+	DatabaseOnly bool
 }
 
 // Restore restores a backup into empty servers and verifies the result. After an interruption, call it again with the same
@@ -48,6 +51,12 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 		return m, err
 	}
 	r := restore{RestoreConfig: cfg, m: m, js: js}
+	if cfg.DatabaseOnly {
+		if err := r.sameStreams(ctx); err != nil {
+			return m, &RefusedError{err}
+		}
+		return m, r.clients(ctx)
+	}
 	var missing []string // streams to restore
 	for _, s := range slices.Backward(m.Streams) {
 		if s.Name == domain.StreamAudit {
@@ -91,6 +100,32 @@ type restore struct {
 
 	m  Manifest
 	js jetstream.JetStream
+}
+
+// sameStreams returns an error unless the streams of commands and events are those that were copied, with all messages since.
+func (r restore) sameStreams(ctx context.Context) error {
+	for _, want := range r.m.Streams {
+		if want.Name != domain.StreamCommands && want.Name != domain.StreamEvents {
+			continue
+		}
+		stream, err := r.js.Stream(ctx, want.Name)
+		if err != nil {
+			return fmt.Errorf("look up stream %s: %w; without it, restore everything", want.Name, err)
+		}
+		copied, err := openCopy(r.Config, want.Name)
+		if err != nil {
+			return err
+		}
+		info := stream.CachedInfo()
+		if streams.SecretOf(info.Config) != streams.SecretOf(jetstream.StreamConfig{Metadata: copied.config.Metadata}) {
+			return fmt.Errorf("stream %s belongs to another installation: restore into the NATS of the backup, or everything", want.Name)
+		}
+		if info.State.LastSeq < want.LastSeq {
+			return fmt.Errorf("stream %s has fewer messages than the backup, up to sequence %d instead of %d: restore everything into an empty NATS",
+				want.Name, info.State.LastSeq, want.LastSeq)
+		}
+	}
+	return nil
 }
 
 // inspect reports whether an earlier run has restored the stream. A stream in use is an error.

@@ -14,6 +14,8 @@ import (
 type restoreCmd struct {
 	Replicas int `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5; by default as in the backup."`
 
+	DatabaseOnly bool `help:"Restore only the database, beside the streams that the backup is a copy of. Run redo afterwards."`
+
 	copyFlags `embed:""`
 }
 
@@ -27,6 +29,11 @@ func (*restoreCmd) Help() string {
   # Into a data directory for clientele serve
   clientele restore backup-monday --data-dir clientele-data
 
+  # Only the database was lost: nothing accepted since the backup is lost
+  clientele restore backup-monday --database-only --nats-url nats://… --database-url postgres://…
+  clientele redo --nats-url nats://… --database-url postgres://…
+  clientele erase --reapply --yes --nats-url nats://… --database-url postgres://…
+
 The backup is checked before anything is written, and nothing is overwritten: streams with messages and a database with clients
 are refused. After an interruption, run it again. A backup of serve can be restored into servers, and vice versa.
 
@@ -38,6 +45,9 @@ their ids, such as from your audit log.`
 func (c *restoreCmd) Validate() error {
 	if !slices.Contains([]int{0, 1, 3, 5}, c.Replicas) {
 		return errors.New("--replicas must be 1, 3 or 5")
+	}
+	if c.DatabaseOnly && c.Replicas != 0 {
+		return errors.New("--database-only does not create streams: leave out --replicas")
 	}
 	return c.databaseFlags.Validate()
 }
@@ -52,7 +62,7 @@ func (c *restoreCmd) Run(e env) error {
 	}
 	began := time.Now()
 	o, progress := c.options(e)
-	o.Replicas = c.Replicas
+	o.Replicas, o.DatabaseOnly = c.Replicas, c.DatabaseOnly
 	m, opened, err := app.Restore(e.ctx, o)
 	progress.end()
 	_, refused := errors.AsType[*backup.RefusedError](err)
@@ -65,6 +75,11 @@ func (c *restoreCmd) Run(e env) error {
 		return fmt.Errorf("%w; the restore is not complete: remove the cause, and run it again with the same backup", err)
 	case err != nil:
 		return err
+	}
+	if c.DatabaseOnly {
+		fmt.Fprintf(e.stdout, "restored the database of %s with %s; run clientele redo, then clientele erase --reapply\n",
+			m.Began.Format(time.RFC3339), countOf(m.Rows, "client"))
+		return nil
 	}
 	summarize(e.stdout, m)
 	fmt.Fprintf(e.stdout, "restored the backup of %s in %s", m.Began.Format(time.RFC3339), time.Since(began).Round(100*time.Millisecond))

@@ -62,7 +62,7 @@ type job struct {
 	js         jetstream.JetStream
 	admin      *publisher.Admin
 	rejections *publisher.Rejections
-	seen       map[uuid.UUID]bool // the clients that have an event
+	seen       map[uuid.UUID]bool // the clients that have an event, or must not have one
 	kept       time.Time          // events of clients created since then have not expired
 }
 
@@ -132,6 +132,9 @@ func (j *job) events(ctx context.Context) error {
 	}
 	done, err := lost.Run(ctx, first, last)
 	j.Events, j.FromEvents, j.Unreadable, j.Erased = done.Events, done.Restored, done.Unreadable, done.Erased
+	for _, id := range j.Erased {
+		j.seen[id] = true // its events are erased
+	}
 	return err
 }
 

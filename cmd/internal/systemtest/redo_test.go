@@ -2,12 +2,16 @@ package systemtest
 
 import (
 	"context"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // The database and the events stream lose what they had. redo stores and publishes it again, except for an erased client.
@@ -67,6 +71,103 @@ func TestRedo(t *testing.T) {
 	if r := testcluster.Get(t, ingress.API()+"/api/v2/clients/"+erased); r.Status != 404 {
 		t.Errorf("the erased client: %d %s", r.Status, r.Body)
 	}
+}
+
+// The database is lost, and NATS is not. A backup of the day before and the streams together have every client that was accepted.
+func TestARestoredDatabaseLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	run := func(args ...string) string {
+		t.Helper()
+		status, stdout, stderr := testcluster.RunLine(t, append(args, s.Flags...)...)
+		if status != cli.ExitOK {
+			t.Fatalf("%v: %d %s%s", args, status, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	operations := testcluster.PostTwenty(t, ingress.API())
+	s.Settled(ingress.API(), operations)
+	dir := filepath.Join(t.TempDir(), "backup")
+	run("backup", dir)
+	operations = append(operations, testcluster.PostTwenty(t, ingress.API())...)
+	operations = append(operations, testcluster.Accepted(t, ingress.API(), testcluster.Jane, "a key"))
+	s.Settled(ingress.API(), operations)
+	for _, erased := range []string{idOf(operations[0]), idOf(operations[20])} {
+		run("erase", erased, "--yes")
+	}
+	operations = append(operations[1:20:20], operations[21:]...)
+	want := table(t, s)
+	ingress.Stop()
+	worker.Stop()
+	recreateDatabase(t, s)
+
+	other := testcluster.New(t)
+	status, _, stderr := testcluster.RunLine(t, append([]string{"restore", dir, "--database-only", "--database-url", s.Database}, other.Flags[:2]...)...)
+	if status != cli.ExitError || !strings.Contains(stderr, "belongs to another installation") {
+		t.Errorf("into another installation: %d %s", status, stderr)
+	}
+	run("restore", dir, "--database-only")
+	if n := s.Rows(); n != 20 {
+		t.Errorf("the restored database has %d clients, want 20", n)
+	}
+	said := run("redo")
+	for _, erased := range []string{"clients stored again from their events: 20\n", "events published: 0\n", "was erased, but the database has lost that"} {
+		if !strings.Contains(said, erased) {
+			t.Errorf("redo does not say %q: %s", erased, said)
+		}
+	}
+	run("erase", "--reapply", "--yes")
+	if got := table(t, s); !slices.Equal(got, want) {
+		t.Errorf("the clients are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	status, _, stderr = testcluster.RunLine(t, append([]string{"restore", dir, "--database-only"}, s.Flags...)...)
+	if status != cli.ExitError || !strings.Contains(stderr, "restore into an empty database") {
+		t.Errorf("once more: %d %s", status, stderr)
+	}
+
+	ingress, _ = s.Clientele("ingress"), s.Clientele("worker")
+	s.SameEvents(ingress.API(), operations)
+	for id, events := range testcluster.Events(t, s.NATS.URL) {
+		if len(events) != 1 && events[0].Subject != domain.SubjectErased {
+			t.Errorf("client %s has %d events", id, len(events))
+		}
+	}
+	if again := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "a key"); idOf(again) != idOf(operations[len(operations)-1]) {
+		t.Errorf("a retry has the id %s", again)
+	}
+}
+
+// table returns all rows of clients and the hashes of the erased ones, with every column.
+func table(t *testing.T, s *testcluster.Cluster) []string {
+	t.Helper()
+	rows, err := s.Session().Query(context.Background(), `SELECT c::text FROM clients c UNION ALL SELECT hash::text FROM erasures ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(all) == 0 {
+		t.Fatal(err, len(all))
+	}
+	return all
+}
+
+// recreateDatabase drops the database, and creates it empty.
+func recreateDatabase(t *testing.T, s *testcluster.Cluster) {
+	t.Helper()
+	config, err := pgx.ParseConfig(s.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := pgx.Identifier{config.Database}.Sanitize()
+	config.Database = "postgres"
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	s.Exec(conn, `DROP DATABASE `+name+` WITH (FORCE)`)
+	s.Exec(conn, `CREATE DATABASE `+name)
 }
 
 func idOf(operation string) string { return operation[strings.LastIndex(operation, "/")+1:] }
