@@ -10,6 +10,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/leader"
+	"clientele/publisher/reader"
 	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
@@ -155,7 +156,7 @@ func (a *Admin) latest(ctx context.Context, id uuid.UUID, f func(jetstream.Strea
 // scan calls f with the client id and the sequence of each event with these subjects, nil for all, from a sequence of the stream up
 // to its end. It returns the sequence after that end. The stream has no subject for each client, so scan reads headers.
 func (a *Admin) scan(ctx context.Context, first uint64, subjects []string, f func(id string, sequence uint64) error) (next uint64, err error) {
-	r, err := ReadEvents(ctx, a.js, EventsConfig{First: first, UpToNow: true, Subjects: subjects, HeadersOnly: true})
+	r, err := reader.Open(ctx, a.js, reader.Config{First: first, UpToNow: true, Subjects: subjects, HeadersOnly: true})
 	if err != nil {
 		return 0, err
 	}
@@ -163,7 +164,7 @@ func (a *Admin) scan(ctx context.Context, first uint64, subjects []string, f fun
 	for {
 		msg, err := r.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return r.last + 1, nil
+			return r.Last() + 1, nil
 		}
 		if err != nil {
 			return 0, err

@@ -27,6 +27,3 @@ func (r *Rejections) Republish(rejection StoredRejection) error { return r.repub
 func (r *Rejections) Remove(ctx context.Context, rejection StoredRejection) error {
 	return r.remove(ctx, rejection)
 }
-
-// ReadUpTo sets the sequence of the last event, as if the server of the consumer had received fewer events than the leader.
-func (r *EventReader) ReadUpTo(last uint64) { r.last = last }

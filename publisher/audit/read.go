@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/reader"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,18 +40,18 @@ const clockSkew = time.Hour
 // Read returns the records, oldest first. It stops after an error, which is a *streams.MissingError if the stream is missing.
 func Read(ctx context.Context, js jetstream.JetStream, f Filter) iter.Seq2[domain.AuditRecord, error] {
 	return func(yield func(domain.AuditRecord, error) bool) {
-		cfg := publisher.EventsConfig{Stream: domain.StreamAudit, Next: f.Follow && f.Since.IsZero(), UpToNow: !f.Follow}
+		cfg := reader.Config{Stream: domain.StreamAudit, Next: f.Follow && f.Since.IsZero(), UpToNow: !f.Follow}
 		if !f.Since.IsZero() {
 			cfg.Since = f.Since.Add(-clockSkew)
 		}
-		reader, err := publisher.ReadEvents(ctx, js, cfg)
+		records, err := reader.Open(ctx, js, cfg)
 		if err != nil {
 			yield(domain.AuditRecord{}, err)
 			return
 		}
-		defer reader.Close()
+		defer records.Close()
 		for {
-			msg, err := reader.Next(ctx)
+			msg, err := records.Next(ctx)
 			if errors.Is(err, io.EOF) {
 				return
 			}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/reader"
 	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
@@ -58,7 +58,7 @@ func ListUndelivered(ctx context.Context, js jetstream.JetStream, name string) i
 		filter = domain.SubjectUndelivered + name + ".*"
 	}
 	return func(yield func(Undelivered, error) bool) {
-		records, err := publisher.ReadEvents(ctx, js, publisher.EventsConfig{
+		records, err := reader.Open(ctx, js, reader.Config{
 			Stream: domain.StreamSubscriptions, Subjects: []string{filter}, UpToNow: true,
 		})
 		if err != nil {

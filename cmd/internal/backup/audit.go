@@ -9,6 +9,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/reader"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -41,7 +42,7 @@ func restoreAudit(ctx context.Context, cfg Config, js jetstream.JetStream, m Man
 
 // recorded returns the ids of the records on the audit stream.
 func recorded(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
-	records, err := publisher.ReadEvents(ctx, js, publisher.EventsConfig{Stream: domain.StreamAudit, UpToNow: true, HeadersOnly: true})
+	records, err := reader.Open(ctx, js, reader.Config{Stream: domain.StreamAudit, UpToNow: true, HeadersOnly: true})
 	if err != nil {
 		return nil, err
 	}

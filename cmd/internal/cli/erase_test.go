@@ -16,6 +16,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/reader"
 	"clientele/store"
 	"clientele/store/sqlite"
 	"clientele/store/storetest"
@@ -143,7 +144,7 @@ func (r registry) run(t *testing.T, want int, args ...string) (stdout, stderr st
 // erasedOf returns the client ids of the client.erased events.
 func (r registry) erasedOf(t *testing.T) (ids []string) {
 	t.Helper()
-	events, err := publisher.ReadEvents(t.Context(), r.js, publisher.EventsConfig{UpToNow: true, Subjects: []string{domain.SubjectErased}})
+	events, err := reader.Open(t.Context(), r.js, reader.Config{UpToNow: true, Subjects: []string{domain.SubjectErased}})
 	if err != nil {
 		t.Fatal(err)
 	}

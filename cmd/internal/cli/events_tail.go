@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"clientele/domain"
-	"clientele/publisher"
+	"clientele/publisher/reader"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -52,7 +52,7 @@ func (c *eventsTailCmd) Run(e env) error {
 			return err
 		}
 	}
-	events, err := publisher.ReadEvents(e.ctx, js, publisher.EventsConfig{
+	events, err := reader.Open(e.ctx, js, reader.Config{
 		Since: c.Since.past(), Next: !c.Since.isSet(), UpToNow: c.NoFollow, HeadersOnly: !c.JSON,
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"clientele/publisher"
+	"clientele/publisher/reader"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,7 +53,7 @@ func Follow(ctx context.Context, nc *nats.Conn, ledger *Ledger) (stop func(), er
 	if err != nil {
 		return nil, err
 	}
-	events, err := publisher.ReadEvents(ctx, js, publisher.EventsConfig{Next: true, HeadersOnly: true})
+	events, err := reader.Open(ctx, js, reader.Config{Next: true, HeadersOnly: true})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package publisher_test
+package reader_test
 
 import (
 	"errors"
@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/reader"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -16,12 +16,20 @@ import (
 // of five, one of which is no longer on the stream.
 func TestEventsThatTheServerHasNotReceived(t *testing.T) {
 	t.Parallel()
-	s := newSystem(t)
-	post := func() { s.post(eventOf(publishertest.NewID(t))) }
+	js, err := jetstream.New(publishertest.Start(t).Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func() {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), domain.SubjectCreated, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for range 3 {
 		post()
 	}
-	r, err := publisher.ReadEvents(t.Context(), s.js, publisher.EventsConfig{UpToNow: true, Subjects: []string{domain.SubjectCreated}})
+	r, err := reader.Open(t.Context(), js, reader.Config{UpToNow: true, Subjects: []string{domain.SubjectCreated}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +50,7 @@ func TestEventsThatTheServerHasNotReceived(t *testing.T) {
 	post() // The third is already delivered, as the last one.
 	post()
 	next(3)
-	events, err := s.js.Stream(t.Context(), domain.StreamEvents)
+	events, err := js.Stream(t.Context(), domain.StreamEvents)
 	if err != nil {
 		t.Fatal(err)
 	}

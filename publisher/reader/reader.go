@@ -1,4 +1,5 @@
-package publisher
+// Package reader reads the events of a stream, or the records of the audit trail.
+package reader
 
 import (
 	"cmp"
@@ -14,17 +15,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// EventsConfig configures ReadEvents.
-type EventsConfig struct {
+// Config configures Open.
+type Config struct {
 	// Stream is the stream to read, in place of that of the events.
 	Stream string
 	// Since is the time of the first event; the zero time means the oldest event.
 	Since time.Time
 	// First is the sequence of the first event, in place of Since; 0 means Since.
 	First uint64
-	// Next begins with the first event that is stored after ReadEvents, whatever Since and First are.
+	// Next begins with the first event that is stored after Open, whatever Since and First are.
 	Next bool
-	// UpToNow ends with the last event that was stored before ReadEvents.
+	// UpToNow ends with the last event that was stored before Open.
 	UpToNow bool
 	// Subjects are the subjects to read; nil means all of the stream.
 	Subjects []string
@@ -32,8 +33,8 @@ type EventsConfig struct {
 	HeadersOnly bool
 }
 
-// EventReader reads the events in the order of the stream.
-type EventReader struct {
+// Reader reads the events in the order of the stream.
+type Reader struct {
 	js       jetstream.JetStream
 	stream   jetstream.Stream
 	name     string
@@ -41,19 +42,19 @@ type EventReader struct {
 	msgs     jetstream.MessagesContext
 	remove   func() // deletes the consumer, which the server would keep for minutes
 	upToNow  bool
-	last     uint64 // sequence of the last event that was stored before ReadEvents
+	last     uint64 // sequence of the last event that was stored before Open
 	end      bool
 	behind   bool // the server of the consumer has to receive events that the leader has
 }
 
-// ReadEvents returns a reader, or a *streams.MissingError. The caller closes it.
-func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (*EventReader, error) {
+// Open returns a reader, or a *streams.MissingError. The caller closes it.
+func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Reader, error) {
 	name := cmp.Or(cfg.Stream, domain.StreamEvents)
 	stream, err := streams.Open(ctx, js, name)
 	if err != nil {
 		return nil, err
 	}
-	r := &EventReader{
+	r := &Reader{
 		js: js, stream: stream, name: name, subjects: cfg.Subjects, upToNow: cfg.UpToNow, last: stream.CachedInfo().State.LastSeq,
 	}
 	if len(r.subjects) == 0 {
@@ -98,7 +99,7 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 const behindTimeout = 10 * time.Second
 
 // Next waits for the next event. It returns io.EOF after the last one, if the configuration says UpToNow.
-func (r *EventReader) Next(ctx context.Context) (jetstream.Msg, error) {
+func (r *Reader) Next(ctx context.Context) (jetstream.Msg, error) {
 	if r.end {
 		return nil, io.EOF
 	}
@@ -123,7 +124,7 @@ func (r *EventReader) Next(ctx context.Context) (jetstream.Msg, error) {
 
 // passed notes whether an event was the last one. The consumer is on one server of the stream, which can be behind: if it has no more
 // events, the leader is asked.
-func (r *EventReader) passed(ctx context.Context, sequence, pending uint64) error {
+func (r *Reader) passed(ctx context.Context, sequence, pending uint64) error {
 	r.end, r.behind = r.upToNow && sequence >= r.last, false
 	if !r.upToNow || r.end || pending > 0 {
 		return nil
@@ -139,8 +140,11 @@ func (r *EventReader) passed(ctx context.Context, sequence, pending uint64) erro
 	return nil
 }
 
+// Last returns the sequence of the last event that was stored before Open.
+func (r *Reader) Last() uint64 { return r.last }
+
 // Close releases the reader.
-func (r *EventReader) Close() {
+func (r *Reader) Close() {
 	r.msgs.Stop()
 	r.remove()
 }

@@ -1,0 +1,4 @@
+package reader
+
+// ReadUpTo sets the sequence of the last event, as if the server of the consumer had received fewer events than the leader.
+func (r *Reader) ReadUpTo(last uint64) { r.last = last }
