@@ -53,14 +53,17 @@ type Config struct {
 	EventMaxBytes int64
 	// AuditRetention is how long audit records are kept.
 	AuditRetention time.Duration
+	// Memory is the memory of the server in bytes, which bounds the size of a new log if LogMaxBytes is 0; 0 means that it is not known.
+	Memory int64
 	// Created, if not nil, is called with the name of each new stream.
 	Created func(stream string)
+	// Outgrows, if not nil, is called with a *MemoryError if a full command log needs more memory.
+	Outgrows func(error)
 }
 
-// The defaults of Config.
+// The defaults of Config, beside DefaultLogMaxBytes.
 const (
 	DefaultReplicas       = 1
-	DefaultLogMaxBytes    = 2 << 30
 	DefaultEventRetention = 30 * 24 * time.Hour
 	DefaultEventMaxBytes  = -1 // a default that drops events could take them from a subscriber that is behind
 	DefaultAuditRetention = 400 * 24 * time.Hour
@@ -169,9 +172,14 @@ func migrateStream(ctx context.Context, js jetstream.JetStream, cfg Config, stre
 	stream.AllowDirect = true
 	stream.AllowAtomicPublish = true
 	for {
-		settings, exists, err := complete(ctx, js, stream)
+		settings, exists, err := complete(ctx, js, cfg, stream)
 		if err != nil {
 			return err
+		}
+		if stream.Name == domain.StreamCommands && cfg.Outgrows != nil {
+			if err := CheckMemory(settings.MaxBytes, cfg.Memory); err != nil {
+				cfg.Outgrows(err)
+			}
 		}
 		if exists {
 			_, err = js.UpdateStream(ctx, settings)
@@ -216,11 +224,11 @@ func newSecret() string {
 
 // complete returns the settings with the zero ones set to those of the existing stream, or else to the defaults. It reports whether
 // the stream exists.
-func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.StreamConfig) (_ jetstream.StreamConfig, exists bool, err error) {
+func complete(ctx context.Context, js jetstream.JetStream, cfg Config, stream jetstream.StreamConfig) (_ jetstream.StreamConfig, exists bool, err error) {
 	current := jetstream.StreamConfig{Replicas: DefaultReplicas}
 	switch stream.Name {
 	case domain.StreamCommands:
-		current.MaxBytes = DefaultLogMaxBytes
+		current.MaxBytes = defaultLog(cfg.Memory)
 		current.Metadata = map[string]string{metadataSecret: newSecret()}
 	case domain.StreamEvents:
 		current.MaxAge = DefaultEventRetention
