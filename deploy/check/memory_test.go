@@ -21,7 +21,9 @@ func TestMemoryOfNATS(t *testing.T) {
 		Container struct {
 			Env   map[string]any
 			Merge struct {
-				Resources struct{ Limits struct{ Memory resource.Quantity } }
+				Resources struct {
+					Limits struct{ Memory resource.Quantity }
+				}
 			}
 		}
 	}
