@@ -67,7 +67,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	if err := removeUntrustedIndexes(cfg.Dir); err != nil {
+	if err := errors.Join(removeLeftovers(cfg.Dir), removeUntrustedIndexes(cfg.Dir)); err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	opts, err := cfg.access(host)
