@@ -81,14 +81,8 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 }
 
 func lock(ctx context.Context, p *process.Process, path string) (*datadir.Dir, error) {
-	dir, err := datadir.Open(path)
-	if err != nil {
-		return nil, option.Wrap(err, option.DataDir)
-	}
-	p.OnStop("data directory", func(context.Context) error { dir.Close(); return nil })
-	p.Metrics.MustRegister(dir)
-	p.Go(ctx, "disk", func(ctx context.Context) { dir.Run(ctx, p.Log) })
-	return dir, nil
+	dir, err := datadir.Start(ctx, p, path)
+	return dir, option.Wrap(err, option.DataDir)
 }
 
 // startNATS starts the embedded NATS and connects to it.

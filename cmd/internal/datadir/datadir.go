@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"clientele/cmd/internal/process"
+
 	"github.com/rs/zerolog"
 )
 
@@ -69,6 +71,18 @@ func Open(path string) (*Dir, error) {
 		d.Close()
 		return nil, err
 	}
+	return d, nil
+}
+
+// Start opens the directory for a process, watches its disk, and closes it when the process stops. Its errors are those of Open.
+func Start(ctx context.Context, p *process.Process, path string) (*Dir, error) {
+	d, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	p.OnStop("data directory", func(context.Context) error { d.Close(); return nil })
+	p.Metrics.MustRegister(d)
+	p.Go(ctx, "disk", func(ctx context.Context) { d.Run(ctx, p.Log) })
 	return d, nil
 }
 
