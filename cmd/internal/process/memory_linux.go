@@ -8,5 +8,5 @@ func machineMemory() int64 {
 	if syscall.Sysinfo(&info) != nil {
 		return 0
 	}
-	return int64(info.Totalram) * int64(info.Unit) //nolint:unconvert // uint32 on 32-bit machines
+	return int64(info.Totalram) * int64(info.Unit)
 }
