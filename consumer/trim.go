@@ -30,7 +30,8 @@ const (
 type trimmer struct {
 	js      jetstream.JetStream
 	history time.Duration
-	step    uint64 // trimStep
+	full    func() bool // Config.Full
+	step    uint64      // trimStep
 	log     zerolog.Logger
 	trimmed prometheus.Counter
 }
@@ -87,6 +88,9 @@ func (t trimmer) plan(ctx context.Context) (stream jetstream.Stream, keep uint64
 	finished := consumer.CachedInfo().AckFloor.Stream + 1
 	if log.State.Msgs == 0 || finished <= log.State.FirstSeq {
 		return stream, 0, nil
+	}
+	if t.full != nil && t.full() {
+		return stream, finished, nil
 	}
 	young, err := direct.FirstSince(ctx, t.js, log, time.Now().Add(-t.history))
 	return stream, min(finished, max(young, firstWithin(log))), err

@@ -37,6 +37,8 @@ type Config struct {
 	Concurrency int
 	// History is how long a finished command stays on the log after it was accepted. Trim describes the exception.
 	History time.Duration
+	// Full reports whether the disk of the log is almost full: Trim then removes every finished command; nil means that it never is.
+	Full func() bool
 	// Metrics is where the worker registers its metrics, or nil.
 	Metrics prometheus.Registerer
 	// Traces receives spans of each batch and of each command; nil means none.
@@ -85,7 +87,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	metrics, tracing := newMetrics(cfg.Metrics), newTracing(cfg.Traces)
 	w := &Worker{
 		collector: newCollector(js), cfg: cfg, consumer: consumer,
-		trimmer: trimmer{js: js, history: cfg.History, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
+		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
 	}
 	w.inFlight.ackWait = consumer.CachedInfo().Config.AckWait
 	w.repeater = repeater{js: js, restore: cfg.Restore, timeout: w.interval(), log: cfg.Log, total: metrics.repeated}
@@ -102,7 +104,7 @@ func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 
 // Trim removes commands from the log that are finished and older than the history. A command is finished if it is at or below
 // the ack floor: its outcome is on disk. When the log is a quarter full, Trim also removes the oldest of the history, until a fifth
-// is used. It removes 20,000 at a time, because the log stores nothing meanwhile. Run calls it every 10 s. Several workers may call
+// is used, and all of it while the disk is almost full. It removes 20,000 at a time, because the log stores nothing meanwhile. Run calls it every 10 s. Several workers may call
 // it at once.
 func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 

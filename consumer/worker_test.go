@@ -460,6 +460,28 @@ func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 	}
 }
 
+// A full disk leaves only commands without an outcome.
+func TestTrimWhileTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	stop := s.run(consumer.Config{History: time.Hour})
+	s.publishCommands(20)
+	s.drained()
+	stop()
+	s.publishCommands(5)
+	for _, c := range []struct {
+		full bool
+		left uint64
+	}{{false, 25}, {true, 5}} {
+		if err := s.worker(consumer.Config{History: time.Hour, Full: func() bool { return c.full }}).Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if state := s.stream(domain.StreamCommands).CachedInfo().State; state.Msgs != c.left {
+			t.Errorf("full: %t: %d commands left, want %d", c.full, state.Msgs, c.left)
+		}
+	}
+}
+
 func TestAMissingConsumer(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

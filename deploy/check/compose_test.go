@@ -70,7 +70,7 @@ func TestCompose(t *testing.T) {
 	}
 	networks := map[string]string{
 		"ingress": "api database monitoring nats", "worker": "database monitoring nats", "migrate": "database nats",
-		"roles": "database", "rights": "database", "nats": "nats", "postgres": "database",
+		"roles": "database", "rights": "database", "nats": "monitoring nats", "nats-exporter": "", "postgres": "database",
 		"prometheus": "monitoring", "grafana": "monitoring", "jaeger": "monitoring",
 	}
 	if got, want := project.ServiceNames(), slices.Sorted(maps.Keys(networks)); !slices.Equal(got, want) {
@@ -78,6 +78,7 @@ func TestCompose(t *testing.T) {
 	}
 	after := map[string]string{
 		"roles": "postgres", "migrate": "nats roles", "rights": "migrate", "ingress": "rights", "worker": "rights",
+		"nats-exporter": "nats", // whose network it has
 	}
 	if !project.Networks["database"].Internal {
 		t.Error("the network of the database is not internal")
@@ -142,7 +143,7 @@ func TestComposeHasNoDefaultPasswords(t *testing.T) {
 		"rights":     roles,
 		"nats":       "NATS_INGRESS_PASSWORD NATS_MAILER_PASSWORD NATS_OPERATOR_PASSWORD NATS_WORKER_PASSWORD",
 		"postgres":   "POSTGRES_PASSWORD",
-		"prometheus": "", "grafana": "", "jaeger": "",
+		"prometheus": "", "grafana": "", "jaeger": "", "nats-exporter": "",
 	} {
 		found := map[string]bool{}
 		for _, value := range project.Services[name].Environment {

@@ -50,6 +50,7 @@ var open = map[string]string{
 	"migrate nats":           "4222",
 	"subscriber nats":        "4222",
 	"nats nats":              "6222",
+	"prometheus nats":        "7777",
 	"ingress postgres":       "5432",
 	"worker postgres":        "5432",
 	"migrate postgres":       "5432",
@@ -67,7 +68,7 @@ func connections(t *testing.T, policies []networkingv1.NetworkPolicy, scaling bo
 	for fromName, from := range peers {
 		for _, toName := range []string{"ingress", "worker", "migrate", "nats", "postgres", "neighbour"} {
 			var ports []string
-			for _, port := range []int32{4222, 5432, 6222, 8000, 8080, 8222, 9090, 9187} {
+			for _, port := range []int32{4222, 5432, 6222, 7777, 8000, 8080, 8222, 9090, 9187} {
 				in := allowed(t, policies, networkingv1.PolicyTypeIngress, peers[toName], from, port)
 				out := allowed(t, policies, networkingv1.PolicyTypeEgress, from, peers[toName], port)
 				if in && out {

@@ -67,6 +67,7 @@ type api struct {
 
 	waiting  waiting
 	stopping <-chan struct{}
+	full     func() bool // Config.Full
 }
 
 func clientPath(id uuid.UUID) string { return "/api/v2/clients/" + id.String() }

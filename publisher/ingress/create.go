@@ -119,9 +119,24 @@ func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed boo
 			result.operation.request = a.requestOf(command.ID, command.Fingerprint)
 		}
 	}
-	var err error
-	result.at, err = a.log.Append(ctx, command)
+	err := a.room(ctx, command.ID, keyed)
+	if err == nil {
+		result.at, err = a.log.Append(ctx, command)
+	}
 	return result, err
+}
+
+// room returns an error with domain.CodeLogFull if the disk has no room for the command. One that the log already has needs none.
+func (a *api) room(ctx context.Context, id uuid.UUID, keyed bool) error {
+	if a.full == nil || !a.full() {
+		return nil
+	}
+	if keyed {
+		if _, err := a.log.Find(ctx, id); domain.CodeOf(err) != domain.CodeNotFound {
+			return err
+		}
+	}
+	return domain.Errorf(domain.CodeLogFull, "the disk is almost full")
 }
 
 // replayed returns the client of an earlier request under the same key, or an error with domain.CodeNotFound.

@@ -27,6 +27,8 @@ type Config struct {
 	// MaxWaiting is how many requests may wait for an outcome at once; further ones are answered at once, as if they did not prefer
 	// to wait. 0 means no limit.
 	MaxWaiting int
+	// Full reports whether the disk of the log has no room for new commands, which then receive 503; nil means that it always has.
+	Full func() bool
 	// AllowHost reports whether the API answers requests with this Host header; nil allows every host.
 	AllowHost func(host string) bool
 	// Audit records reads and refusals; nil records nothing, for tests.
@@ -45,6 +47,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	cfg.Audit = cmp.Or[Audit](cfg.Audit, noAudit{})
 	a := &api{
 		log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, waiting: newWaiting(cfg.MaxWaiting, cfg.Metrics), stopping: cfg.Stopping,
+		full: cfg.Full,
 	}
 	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {

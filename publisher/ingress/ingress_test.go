@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type harness struct {
 	log    *publisher.Log
 	store  store.Store
 	api    *httptest.Server
+	full   atomic.Bool // the disk
 }
 
 func newHarness(t *testing.T) *harness {
@@ -61,9 +63,12 @@ func newHarnessWith(t *testing.T, authenticator auth.Authenticator) *harness {
 	if _, _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{Authenticator: authenticator, Logger: zerolog.Nop()})))
-	t.Cleanup(api.Close)
-	return &harness{t, server, log, db, api}
+	h := &harness{t: t, server: server, log: log, store: db}
+	h.api = httptest.NewServer(byContract(t, ingress.NewHandler(log, db, ingress.Config{
+		Authenticator: authenticator, Logger: zerolog.Nop(), Full: h.full.Load,
+	})))
+	t.Cleanup(h.api.Close)
+	return h
 }
 
 // answer is a response and its body.
@@ -525,5 +530,29 @@ func TestAnUnknownOutcomeNamesTheOperation(t *testing.T) {
 	p := a.problem(t, http.StatusServiceUnavailable, "outcome-unknown")
 	if p["operation"] != "/api/v2/operations/"+h.log.KeyedID("anonymous", "key").String() {
 		t.Errorf("problem: %s", a.body)
+	}
+}
+
+// A full disk refuses new commands, and tells a retry of an accepted one the truth.
+func TestTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	first := h.post(jane, "Idempotency-Key", "accepted")
+	if first.StatusCode != http.StatusAccepted {
+		t.Fatalf("%d: %s", first.StatusCode, first.body)
+	}
+	h.full.Store(true)
+	for _, headers := range [][]string{nil, {"Idempotency-Key", "new"}} {
+		a := h.post(jane, headers...)
+		if a.StatusCode != http.StatusServiceUnavailable || a.object(t)["type"] != "/problems/log-full" || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%v: %d: %s", headers, a.StatusCode, a.body)
+		}
+	}
+	if again := h.post(jane, "Idempotency-Key", "accepted"); again.StatusCode != http.StatusAccepted || !bytes.Equal(again.body, first.body) {
+		t.Errorf("a retry: %d: %s, want %s", again.StatusCode, again.body, first.body)
+	}
+	h.full.Store(false)
+	if a := h.post(jane, "Idempotency-Key", "new"); a.StatusCode != http.StatusAccepted {
+		t.Errorf("with room again: %d: %s", a.StatusCode, a.body)
 	}
 }

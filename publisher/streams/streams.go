@@ -54,14 +54,17 @@ type Config struct {
 	EventMaxBytes int64
 	// AuditRetention is how long audit records are kept.
 	AuditRetention time.Duration
+	// Memory is the memory of the server in bytes, which bounds the size of a new log if LogMaxBytes is 0; 0 means that it is not known.
+	Memory int64
 	// Created, if not nil, is called with the name of each new stream.
 	Created func(stream string)
+	// Outgrows, if not nil, is called with a *MemoryError if a full command log needs more memory.
+	Outgrows func(error)
 }
 
-// The defaults of Config.
+// The defaults of Config, beside DefaultLogMaxBytes.
 const (
 	DefaultReplicas       = 1
-	DefaultLogMaxBytes    = 2 << 30
 	DefaultEventRetention = 30 * 24 * time.Hour
 	DefaultEventMaxBytes  = -1 // a default that drops events could take them from a subscriber that is behind
 	DefaultAuditRetention = 400 * 24 * time.Hour
@@ -147,7 +150,8 @@ func CreateAudit(ctx context.Context, js jetstream.JetStream, cfg Config) error 
 }
 
 // auditStream returns the settings of the audit stream. It is append-only: the server refuses to delete or purge its messages, and
-// to change that.
+// to change that. It is compressed to a third; an existing one from the next start of the server. The others are not: the server would
+// leave copies of their blocks on disk that no erasure reaches (RESULTS.md).
 func auditStream(cfg Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        domain.StreamAudit,
@@ -158,6 +162,7 @@ func auditStream(cfg Config) jetstream.StreamConfig {
 		MaxAge:      cfg.AuditRetention,
 		MaxMsgSize:  maxMessageSize,
 		Duplicates:  deduplication,
+		Compression: jetstream.S2Compression,
 		DenyDelete:  true,
 		DenyPurge:   true,
 	}
@@ -170,9 +175,14 @@ func migrateStream(ctx context.Context, js jetstream.JetStream, cfg Config, stre
 	stream.AllowDirect = true
 	stream.AllowAtomicPublish = true
 	for {
-		settings, exists, err := complete(ctx, js, stream)
+		settings, exists, err := complete(ctx, js, cfg, stream)
 		if err != nil {
 			return err
+		}
+		if stream.Name == domain.StreamCommands && cfg.Outgrows != nil {
+			if err := CheckMemory(settings.MaxBytes, cfg.Memory); err != nil {
+				cfg.Outgrows(err)
+			}
 		}
 		if exists {
 			_, err = js.UpdateStream(ctx, settings)
@@ -217,11 +227,11 @@ func newSecret() string {
 
 // complete returns the settings with the zero ones set to those of the existing stream, or else to the defaults. It reports whether
 // the stream exists.
-func complete(ctx context.Context, js jetstream.JetStream, stream jetstream.StreamConfig) (_ jetstream.StreamConfig, exists bool, err error) {
+func complete(ctx context.Context, js jetstream.JetStream, cfg Config, stream jetstream.StreamConfig) (_ jetstream.StreamConfig, exists bool, err error) {
 	current := jetstream.StreamConfig{Replicas: DefaultReplicas}
 	switch stream.Name {
 	case domain.StreamCommands:
-		current.MaxBytes = DefaultLogMaxBytes
+		current.MaxBytes = defaultLog(cfg.Memory)
 		current.Metadata = map[string]string{metadataSecret: newSecret()}
 	case domain.StreamEvents:
 		current.MaxAge = DefaultEventRetention

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"clientele/cmd/internal/datadir"
 	"clientele/cmd/internal/embedded"
 	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
@@ -47,6 +48,7 @@ type EmbeddedOptions struct {
 
 // backends are open.
 type backends struct {
+	dir     *datadir.Dir // nil for servers outside
 	conn    *nats.Conn
 	natsURL string         // at which subscribers reach NATS
 	server  *embedded.NATS // nil for NATS servers outside
@@ -55,13 +57,13 @@ type backends struct {
 
 // open connects to NATS, and to the database if it is wanted, and starts those of them that are in the data directory.
 func (o BackendOptions) open(ctx context.Context, p *process.Process, role string, database bool) (*backends, error) {
+	b := &backends{}
+	var err error
 	if o.NATS.inside() || database && o.Database.URL == "" {
-		if err := lock(p, o.Database.DataDir); err != nil {
+		if b.dir, err = lock(ctx, p, o.Database.DataDir); err != nil {
 			return nil, err
 		}
 	}
-	b := &backends{}
-	var err error
 	if database {
 		if b.db, err = o.Database.open(ctx, p); err != nil {
 			return nil, err
@@ -78,16 +80,9 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 	return b, err
 }
 
-func lock(p *process.Process, dir string) error {
-	unlock, err := process.LockDir(dir)
-	if _, inUse := errors.AsType[*process.InUseError](err); inUse {
-		return option.Wrap(fmt.Errorf("%w: stop it, or choose another directory", err), option.DataDir)
-	}
-	if err != nil {
-		return option.Wrap(fmt.Errorf("%w: choose another directory", err), option.DataDir)
-	}
-	p.OnStop("data directory", func(context.Context) error { unlock(); return nil })
-	return nil
+func lock(ctx context.Context, p *process.Process, path string) (*datadir.Dir, error) {
+	dir, err := datadir.Start(ctx, p, path)
+	return dir, option.Wrap(err, option.DataDir)
 }
 
 // startNATS starts the embedded NATS and connects to it.
@@ -117,7 +112,6 @@ func (o BackendOptions) startNATS(ctx context.Context, p *process.Process, role 
 	}
 	p.OnStop("embedded NATS", func(context.Context) error { server.Stop(); return nil })
 	p.Watch(ctx, "embedded NATS", server.Health)
-	p.Metrics.MustRegister(server.Disk())
 	conn, err := connect(ctx, p, server.ClientURL(), role, server.Option())
 	return conn, server, err
 }

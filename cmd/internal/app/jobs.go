@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/backup"
+	"clientele/cmd/internal/datadir"
 	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/served"
@@ -119,7 +120,7 @@ func Backup(ctx context.Context, o CopyOptions) (m backup.Manifest, err error) {
 			}
 		}
 		conn, err := o.openNATS(ctx, p)
-		if _, running := errors.AsType[*process.InUseError](err); running && served.Runs(dir) {
+		if _, running := errors.AsType[*datadir.InUseError](err); running && served.Runs(dir) {
 			o.Backends.NATS.Local = dir
 			conn, err = o.openNATS(ctx, p)
 		}
@@ -147,7 +148,7 @@ func Backup(ctx context.Context, o CopyOptions) (m backup.Manifest, err error) {
 func Restore(ctx context.Context, o CopyOptions) (m backup.Manifest, opened bool, err error) {
 	err = runJob(ctx, o.Process, func(ctx context.Context, p *process.Process) error {
 		if !o.Backends.NATS.inside() && o.Backends.Database.URL == "" {
-			if err := lock(p, o.Backends.Database.DataDir); err != nil {
+			if _, err := lock(ctx, p, o.Backends.Database.DataDir); err != nil {
 				return err
 			}
 		}
@@ -192,7 +193,7 @@ func (o CopyOptions) restore(ctx context.Context, p *process.Process, conn *nats
 // openNATS connects to NATS servers, or starts NATS in the data directory.
 func (o CopyOptions) openNATS(ctx context.Context, p *process.Process) (*nats.Conn, error) {
 	if o.Backends.NATS.inside() {
-		if err := lock(p, o.Backends.Database.DataDir); err != nil {
+		if _, err := lock(ctx, p, o.Backends.Database.DataDir); err != nil {
 			return nil, err
 		}
 		conn, _, err := o.Backends.startNATS(ctx, p, "serve")

@@ -45,6 +45,9 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg streams.C
 		return err
 	}
 	cfg.Created = func(stream string) { p.Log.Info().Str("stream", stream).Msg("created an empty stream") }
+	cfg.Outgrows = func(err error) {
+		p.Log.Warn().Err(err).Msg("the command log can outgrow the memory: set --log-max-bytes")
+	}
 	var trail *audit.Recorder
 	err = await(ctx, p, "the audit trail", func(ctx context.Context) error {
 		if err := streams.CreateAudit(ctx, js, cfg); err != nil {

@@ -59,6 +59,7 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 			BatchSize:   o.BatchSize,
 			Concurrency: o.Concurrency,
 			History:     o.History,
+			Full:        b.dir.Full,
 			Metrics:     p.Metrics,
 			Traces:      p.Traces,
 		})

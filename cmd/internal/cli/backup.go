@@ -10,7 +10,7 @@ import (
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/backup"
-	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/datadir"
 	"clientele/cmd/internal/repair"
 
 	"github.com/schollz/progressbar/v3"
@@ -56,7 +56,7 @@ func (c *backupCmd) Run(e env) error {
 	o, progress := c.options(e)
 	m, err := app.Backup(e.ctx, o)
 	progress.end()
-	_, locked := errors.AsType[*process.InUseError](err)
+	_, locked := errors.AsType[*datadir.InUseError](err)
 	switch {
 	case errors.Is(err, app.ErrInterrupted):
 		return errors.New("interrupted: the backup is not complete")

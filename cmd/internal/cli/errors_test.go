@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/datadir"
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
 )
@@ -20,11 +20,11 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 	defer taken.Close()
 	locked := t.TempDir()
-	unlock, err := process.LockDir(locked)
+	dir, err := datadir.Open(locked)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlock()
+	defer dir.Close()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"no NATS port", serve("--nats-listen=127.0.0.1:nats-port"), 1, "--nats-listen"},
 		{"directory locked", serve("--data-dir=" + locked), 1, "--data-dir: " + locked + " is in use by another clientele: stop it, or choose another directory"},
 		{"directory is a file", serve("--data-dir=" + file), 1, "--data-dir: create the directory: mkdir " + file + ": not a directory: choose another directory"},
-		{"log larger than the disk", serve("--log-max-bytes=999999999999999"), 1, "--log-max-bytes"},
+		{"log larger than the memory", serve("--log-max-bytes=999999999999999"), 2, "--log-max-bytes: a full log of 999999999999999 bytes needs"},
 		{"events larger than the disk", serve("--event-max-bytes=999999999999999"), 1, "--event-max-bytes"},
 		{"NATS URL", external("--nats-url=http://x", "--database-url=postgres://x/x"), 1, "--nats-url: must be a URL such as nats://host:4222"},
 		{"NATS credentials", external("--nats-url=nats://127.0.0.1:1", "--nats-creds=/nonexistent", "--database-url=postgres://x/x"), 1, "--nats-creds"},

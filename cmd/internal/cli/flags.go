@@ -129,7 +129,7 @@ type streamFlags struct {
 	EventRetention time.Duration `placeholder:"DURATION" help:"How long events are kept (unchanged; 720h, 30 days, for a new stream)."`
 	EventMaxBytes  int64         `placeholder:"BYTES" help:"Size above which the oldest events are dropped early; -1: no limit (unchanged; -1 for a new stream)."`
 	AuditRetention time.Duration `placeholder:"DURATION" help:"How long records of the audit trail are kept (unchanged; 9600h, 400 days, for a new stream)."`
-	LogMaxBytes    int64         `placeholder:"BYTES" help:"Size at which the command log refuses commands (unchanged; 2 GiB for a new stream)."`
+	LogMaxBytes    int64         `placeholder:"BYTES" help:"Size at which the command log refuses commands (unchanged; 2 GiB for a new stream). serve needs as much memory plus 256 MiB, and creates a smaller one if it has less."`
 	Replicas       int           `placeholder:"N" help:"NATS servers that keep each message: 1, 3 or 5 (unchanged; 1 for a new stream)."`
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/process"
+	"clientele/publisher/streams"
 )
 
 type serveCmd struct {
@@ -57,7 +59,14 @@ func (c *serveCmd) options() app.Options {
 
 // Run runs ingress and worker until the context ends.
 func (c *serveCmd) Run(e env) error {
-	return run(e, c.logFlags, c.options(), func(a *app.App) {
+	o := c.options()
+	if c.NatsURL == "" {
+		o.SetUp.Memory = process.Memory(e.getenv("GOMEMLIMIT") != "")
+		if err := streams.CheckMemory(c.LogMaxBytes, o.SetUp.Memory); err != nil {
+			return &usageError{"--log-max-bytes: " + err.Error()}
+		}
+	}
+	return run(e, c.logFlags, o, func(a *app.App) {
 		authorization := ""
 		if c.listenFlags.options().Authenticated() {
 			authorization = authorizationLine

@@ -15,9 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"clientele/cmd/internal/datadir"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -59,11 +60,14 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, &ListenError{err}
 	}
-	size, err := diskSize(cfg.Dir)
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("embedded NATS: %w", err)
+	}
+	_, size, err := datadir.Disk(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	if err := removeUntrustedIndexes(cfg.Dir); err != nil {
+	if err := errors.Join(removeLeftovers(cfg.Dir), removeUntrustedIndexes(cfg.Dir)); err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	opts, err := cfg.access(host)
@@ -215,9 +219,6 @@ func listenable(address string) (host string, port int, err error) {
 	}
 	return host, int(number), probe.Close()
 }
-
-// Disk collects the metrics of the disk. The memory of the server is that of this process.
-func (n *NATS) Disk() prometheus.Collector { return diskCollector(n.dir) }
 
 // Stop stops the server and returns when its files are closed. Close the connections first.
 func (n *NATS) Stop() {

@@ -65,6 +65,40 @@ func TestAStreamThatEndsInZeros(t *testing.T) {
 	}
 }
 
+// A process that ends while it rewrites a block, to erase a message, leaves a copy of the block.
+func TestAnInterruptedRewrite(t *testing.T) {
+	dir := t.TempDir()
+	first, js := start(t, dir)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "s", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	js.Conn().Close()
+	first.Stop()
+	block := filepath.Join(dir, "jetstream", "$G", "streams", "S", "msgs", "1.blk")
+	content, err := os.ReadFile(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(block+".tmp", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	_, js = start(t, dir)
+	if _, err := os.Stat(block + ".tmp"); !os.IsNotExist(err) {
+		t.Errorf("the copy still exists (%v)", err)
+	}
+	s, err := js.Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := s.GetMsg(t.Context(), 1); err != nil || string(msg.Data) != "kept" {
+		t.Errorf("%v, %v", msg, err)
+	}
+}
+
 func TestEveryWriteIsSynced(t *testing.T) {
 	s, err := embedded.StartNATS(embedded.NATSConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
 	if err != nil {

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/datadir"
 	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
 
 	"golang.org/x/sys/unix"
 )
@@ -154,63 +156,187 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 	return h, s.checkAll(h)
 }
 
-// TestDisk fills the disk of a running serve, or makes every call on it fail. serve must end with a line that says why. After the
-// repair, it processes everything that was accepted.
+// TestDisk makes every call on the disk of a running serve fail. serve must end with a line that says why. After the repair, it
+// processes everything that was accepted.
 func TestDisk(t *testing.T) {
-	program := build(t, "clientele-faults")
-	for _, c := range []struct {
-		name         string
-		fail, repair func(d *disk)
-	}{
-		{
-			"full",
-			func(d *disk) { fillDisk(d.t, filepath.Join(d.path, "ballast")) },
-			func(d *disk) { _ = os.Remove(filepath.Join(d.path, "ballast")) },
-		},
-		{"failing", func(d *disk) { d.die(keepUnsynced) }, (*disk).repair},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			d := newDisk(t, 256)
-			h := newHistory(1)
-			s := newEmbedded(t, program, d.path, "--log-max-bytes=67108864")
-			if err := s.open(h); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(context.Background())
-			wait := h.callers(ctx, s.apis, callers)
-			<-time.After(2 * time.Second)
-			c.fail(d)
-			failed := time.Now()
-			p := s.members[0].proc
-			if !testcluster.Within(time.Minute, p.Ended) {
-				t.Fatal("serve does not end")
-			}
-			ended := time.Since(failed)
-			cancel()
-			wait()
-			s.close()
-			last := lastLine(p.Output())
-			t.Logf("ended after %.1f s: %s", ended.Seconds(), last)
-			if p.Wait() != cli.ExitError || !strings.HasPrefix(last, "clientele: ") {
-				t.Errorf("exit status %d, last line %q", p.Wait(), last)
-			}
-			again := s.members[0].start()
-			if status := again.Wait(); status != cli.ExitError {
-				t.Errorf("started without its disk: exit status %d", status)
-			}
-			t.Log("without its disk: " + lastLine(again.Output()))
-			c.repair(d)
-			if err := s.open(h); err != nil {
-				t.Fatal(err)
-			}
-			violations := s.checkAll(h)
-			(&run{violations: violations}).fail(t)
-			s.members[0].proc.Signal(syscall.SIGTERM)
-			s.members[0].proc.Wait()
-			s.close()
-			t.Logf("%d requests accepted, %d violations", h.answers[accepted202], len(violations))
-		})
+	s, h := newDiskSystem(t)
+	stop := s.load(h)
+	<-time.After(2 * time.Second)
+	s.disk.die(keepUnsynced)
+	failed := time.Now()
+	p := s.members[0].proc
+	if !testcluster.Within(time.Minute, p.Ended) {
+		t.Fatal("serve does not end")
 	}
+	ended := time.Since(failed)
+	stop()
+	s.close()
+	last := lastLine(p.Output())
+	t.Logf("ended after %.1f s: %s", ended.Seconds(), last)
+	if p.Wait() != cli.ExitError || !strings.HasPrefix(last, "clientele: ") {
+		t.Errorf("exit status %d, last line %q", p.Wait(), last)
+	}
+	again := s.members[0].start()
+	if status := again.Wait(); status != cli.ExitError {
+		t.Errorf("started without its disk: exit status %d", status)
+	}
+	t.Log("without its disk: " + lastLine(again.Output()))
+	s.disk.repair()
+	s.mustOpen(h)
+	s.finish(h)
+}
+
+// TestDiskIsFull fills the disk of a serve under load. serve must go on, and refuse new commands until the disk has room.
+func TestDiskIsFull(t *testing.T) {
+	s, h := newDiskSystem(t)
+	stop := s.load(h)
+	for range 3 {
+		s.becomes(h, accepted202, h.count(accepted202)+callers)
+		s.fillDisk(16 << 20)
+		s.becomes(h, refused503, h.count(refused503)+callers)
+		if !s.drained() {
+			t.Error("with an almost full disk, commands are not processed")
+		}
+		s.fillDisk(0)
+		s.becomes(h, refused503, h.count(refused503)+callers)
+		s.freeDisk()
+	}
+	s.becomes(h, accepted202, h.count(accepted202)+callers)
+	stop()
+	if s.members[0].proc.Ended() {
+		t.Fatal("serve has ended")
+	}
+	s.finish(h)
+}
+
+// TestDiskIsFullAtTheStart starts serve and migrate on a full disk, with commands on the log. serve refuses new ones, finishes those that
+// it has accepted, and removes what is finished. It accepts commands again when the disk has room.
+func TestDiskIsFullAtTheStart(t *testing.T) {
+	s, h := newDiskSystem(t)
+	stop := s.load(h)
+	s.becomes(h, accepted202, 500)
+	s.members[0].proc.Signal(syscall.SIGSTOP) // with commands in progress
+	s.fillDisk(0)
+	s.members[0].proc.Kill()
+	stop()
+	s.close()
+	migrate := testcluster.Start(t, s.program, "migrate", "--data-dir="+s.dir, "--event-max-bytes=67108864")
+	if status := migrate.Wait(); status != cli.ExitOK {
+		t.Errorf("migrate: exit status %d: %s", status, lastLine(migrate.Output()))
+	}
+	s.free("after migrate")
+	s.mustOpen(h)
+	claim := h.claim("", false)
+	refused := func(when string) {
+		t.Helper()
+		if a, _, reply := h.post(s.apis[0], claim); a != refused503 || !strings.Contains(reply, "/problems/log-full") {
+			t.Errorf("%s, a new command is answered with %s", when, reply)
+		}
+	}
+	refused("with a full disk")
+	if !s.drained() {
+		t.Error("with a full disk, commands are not processed")
+	}
+	for _, v := range s.checkOperations(h) {
+		t.Error(v)
+	}
+	if !testcluster.Within(time.Minute, func() bool {
+		log, err := s.js.Stream(t.Context(), domain.StreamCommands)
+		return err == nil && log.CachedInfo().State.Msgs == 0
+	}) {
+		t.Error("with a full disk, finished commands are not removed")
+	}
+	s.free("when all is finished")
+	refused("when all is finished")
+	s.freeDisk()
+	s.becomes(h, accepted202, h.count(accepted202), func() { h.send(s.apis[0], claim) })
+	if !testcluster.Within(time.Minute, func() bool { _, err := os.Stat(filepath.Join(s.dir, "reserve")); return err == nil }) {
+		t.Error("the reserve does not exist again")
+	}
+	s.fillDisk(16 << 20)
+	claim = h.claim("", false)
+	refused("with an almost full disk")
+	s.freeDisk()
+	s.finish(h)
+}
+
+func newDiskSystem(t *testing.T) (*diskSystem, *history) {
+	t.Helper()
+	d := newDisk(t, 512)
+	h := newHistory(1)
+	s := &diskSystem{newEmbedded(t, build(t, "clientele-faults"), d.path, "--log-max-bytes=67108864", "--history=1h"), d}
+	s.mustOpen(h)
+	return s, h
+}
+
+// diskSystem is a serve on a disk.
+type diskSystem struct {
+	*system
+
+	disk *disk
+}
+
+func (s *diskSystem) mustOpen(h *history) {
+	s.t.Helper()
+	if err := s.open(h); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// load posts until stop is called.
+func (s *diskSystem) load(h *history) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	wait := h.callers(ctx, s.apis, callers)
+	return func() { cancel(); wait() }
+}
+
+// becomes waits until more than n requests have this answer, and calls each function meanwhile.
+func (s *diskSystem) becomes(h *history, a answer, n int, each ...func()) {
+	s.t.Helper()
+	if !testcluster.Within(20*time.Second, func() bool {
+		for _, f := range each {
+			f()
+		}
+		return h.count(a) > n
+	}) {
+		s.t.Fatalf("%q is not the answer of %d requests", a, n)
+	}
+}
+
+func (s *diskSystem) ballast() string { return filepath.Join(s.disk.path, "ballast") }
+
+// fillDisk writes a file until this many bytes are free.
+func (s *diskSystem) fillDisk(left int64) {
+	s.t.Helper()
+	fillDisk(s.t, s.ballast(), left)
+	s.free("filled")
+}
+
+// freeDisk removes the file of fillDisk.
+func (s *diskSystem) freeDisk() {
+	s.t.Helper()
+	if err := os.Remove(s.ballast()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// free prints how much space is free.
+func (s *diskSystem) free(when string) {
+	n, _, err := datadir.Disk(s.dir)
+	s.t.Logf("%s: %.1f MiB are free (%v)", when, float64(n)/(1<<20), err)
+}
+
+// finish checks all outcomes, and stops the system.
+func (s *diskSystem) finish(h *history) {
+	s.t.Helper()
+	violations := s.checkAll(h)
+	for _, v := range violations[:min(len(violations), 20)] {
+		s.t.Error(v)
+	}
+	s.members[0].proc.Signal(syscall.SIGTERM)
+	s.members[0].proc.Wait()
+	s.close()
+	s.t.Logf("answers %v, %d violations", h.answers, len(violations))
 }
 
 func lastLine(output string) string {
@@ -218,14 +344,24 @@ func lastLine(output string) string {
 	return lines[len(lines)-1]
 }
 
-// fillDisk writes a file until the disk is full.
-func fillDisk(t testing.TB, path string) {
+// fillDisk writes a file until this many bytes are free on its disk.
+func fillDisk(t testing.TB, path string, left int64) {
 	t.Helper()
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	if left > 0 {
+		free, _, err := datadir.Disk(filepath.Dir(path))
+		if err == nil {
+			err = unix.Fallocate(int(f.Fd()), 0, 0, free-left)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	for size := 1 << 20; size > 0; {
 		if _, err := f.Write(make([]byte, size)); err != nil {
 			size /= 2

@@ -115,6 +115,13 @@ func (h *history) some(rng *rand.Rand) *claim {
 	return nil
 }
 
+// count returns how many requests were answered so.
+func (h *history) count(a answer) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.answers[a]
+}
+
 // send posts a claim and records the answer.
 func (h *history) send(api string, c *claim) answer {
 	a, id, reply := h.post(api, c)

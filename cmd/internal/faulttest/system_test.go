@@ -77,7 +77,7 @@ func newEmbedded(t testing.TB, program, dir string, flags ...string) *system {
 	s := &system{t: t, program: program, dir: dir}
 	api, natsListen := testcluster.FreeAddress(t), testcluster.FreeAddress(t)
 	s.natsURL = "nats://" + natsListen
-	s.join("serve", "serve", append(flags, "--listen="+api, "--nats-listen="+natsListen, "--data-dir="+dir, "--history=10s")...)
+	s.join("serve", "serve", append([]string{"--listen=" + api, "--nats-listen=" + natsListen, "--data-dir=" + dir, "--history=10s"}, flags...)...)
 	s.apis = []string{"http://" + api}
 	return s
 }

@@ -123,10 +123,18 @@ func TestDashboardAndAlerts(t *testing.T) {
 		}
 	}
 
+	// The exporter of NATS names metrics by the members of /varz.
+	var varz map[string]any
+	monitor := "http://" + s.NATS.Says(`Starting http monitor on (\S+)`)
+	if err := json.Unmarshal([]byte(testcluster.Get(t, monitor+"/varz").Body), &varz); err != nil {
+		t.Fatal(err)
+	}
+	addNumbers(have, "nats_varz", varz)
+
 	var dashboard struct {
 		Panels []struct{ Targets []struct{ Expr string } }
 	}
-	var rules struct {
+	type rules struct {
 		Groups []struct {
 			Rules []struct {
 				Alert, Expr, For    string
@@ -145,14 +153,16 @@ func TestDashboardAndAlerts(t *testing.T) {
 		}
 	}
 	read("../../../deploy/grafana/clientele.json", json.Unmarshal, &dashboard)
-	read("../../../deploy/prometheus/clientele.rules.yml", yaml.Unmarshal, &rules)
+	var ours, nats rules
+	read("../../../deploy/prometheus/clientele.rules.yml", yaml.Unmarshal, &ours)
+	read("../../../deploy/prometheus/nats.rules.yml", yaml.Unmarshal, &nats)
 	var queries []string
 	for _, p := range dashboard.Panels {
 		for _, target := range p.Targets {
 			queries = append(queries, strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"))
 		}
 	}
-	for _, g := range rules.Groups {
+	for _, g := range append(ours.Groups, nats.Groups...) {
 		for _, r := range g.Rules {
 			queries = append(queries, r.Expr)
 			if r.Alert == "" || r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
@@ -182,5 +192,17 @@ func TestDashboardAndAlerts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// addNumbers adds the name of each number in the object, with the names of the objects around it.
+func addNumbers(names map[string]bool, prefix string, object map[string]any) {
+	for name, value := range object {
+		switch value := value.(type) {
+		case float64:
+			names[prefix+"_"+name] = true
+		case map[string]any:
+			addNumbers(names, prefix+"_"+name, value)
+		}
 	}
 }

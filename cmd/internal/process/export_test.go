@@ -1,0 +1,4 @@
+package process
+
+// GroupMemory is groupMemory.
+var GroupMemory = groupMemory
