@@ -135,7 +135,7 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 			return h, append(violations, "serve does not start again: "+err.Error())
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		wait := h.callers(ctx, s.apis, callers)
+		wait := h.callers(ctx, s.apis, s.callers)
 		<-time.After(3*time.Second + time.Duration(rng.IntN(3000))*time.Millisecond)
 		// The power is lost under load, and before the process closes the database, which would sync it. The process is stopped
 		// first, because a machine without power sends no answers, and ext4 lets an fsync succeed that is under way at a shutdown.
@@ -177,7 +177,7 @@ func TestDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(context.Background())
-			wait := h.callers(ctx, s.apis, callers)
+			wait := h.callers(ctx, s.apis, s.callers)
 			<-time.After(2 * time.Second)
 			c.fail(d)
 			failed := time.Now()

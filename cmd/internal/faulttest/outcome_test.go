@@ -27,6 +27,7 @@ type outcome struct {
 	rejected   []*jetstream.RawStreamMsg
 	kept       int // events on the stream
 	repeated   int // events that a subscriber received again
+	readBack   int // accepted commands that were on the log
 }
 
 // read reads the outcome.
@@ -35,11 +36,11 @@ func (s *system) read() (*outcome, error) {
 		rows: map[uuid.UUID]*domain.Client{}, events: map[string][]*jetstream.RawStreamMsg{}, rejections: map[string]domain.Rejection{},
 	}
 	var err error
-	if o.commands, err = s.stream(domain.StreamCommands); err != nil {
+	if o.commands, err = messages(s.js, domain.StreamCommands); err != nil {
 		return nil, err
 	}
 	o.commands = slices.DeleteFunc(o.commands, func(msg *jetstream.RawStreamMsg) bool { return strings.HasPrefix(msg.Subject, domain.SubjectSync) })
-	events, err := s.stream(domain.StreamEvents)
+	events, err := messages(s.js, domain.StreamEvents)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (s *system) read() (*outcome, error) {
 		id := msg.Header.Get("ce-subject")
 		o.events[id] = append(o.events[id], msg)
 	}
-	if o.rejected, err = s.stream(domain.StreamRejections); err != nil {
+	if o.rejected, err = messages(s.js, domain.StreamRejections); err != nil {
 		return nil, err
 	}
 	for _, msg := range o.rejected {
@@ -72,18 +73,18 @@ func (s *system) read() (*outcome, error) {
 	return o, nil
 }
 
-// stream returns all messages of a stream.
-func (s *system) stream(name string) ([]*jetstream.RawStreamMsg, error) {
+// messages returns all messages of a stream.
+func messages(js jetstream.JetStream, name string) ([]*jetstream.RawStreamMsg, error) {
 	const page = 1000
 	ctx := context.Background()
-	stream, err := s.js.Stream(ctx, name)
+	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}
 	var all []*jetstream.RawStreamMsg
 	last := stream.CachedInfo().State.LastSeq
 	for next := uint64(1); next <= last; {
-		msgs, err := jetstreamext.GetBatch(ctx, s.js, name, page, jetstreamext.GetBatchSeq(next))
+		msgs, err := jetstreamext.GetBatch(ctx, js, name, page, jetstreamext.GetBatchSeq(next))
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func (s *system) stream(name string) ([]*jetstream.RawStreamMsg, error) {
 func (s *system) ids() ([]uuid.UUID, error) {
 	driver, source := "sqlite", filepath.Join(s.dir, "clientele.db")
 	if s.postgres != nil {
-		driver, source = "pgx", s.postgres.URL()
+		driver, source = "pgx", s.databaseURL
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
