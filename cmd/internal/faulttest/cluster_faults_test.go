@@ -141,12 +141,18 @@ func diskFaults() []fault {
 			s.wipe(s.leader(domain.StreamCommands, rng))
 			return time.Now()
 		}),
-		always("flip a bit on a follower", func(s *system, rng *rand.Rand) time.Time {
+		// nats-server does not repair the message from the other replicas, so the fault ends as it does for an operator.
+		always("flip a bit on a follower, then wipe its disk", func(s *system, rng *rand.Rand) time.Time {
 			stream := streams[rng.IntN(len(streams))]
 			number := (s.leader(stream, rng) + 1 + rng.IntN(2)) % len(s.servers)
 			s.terminate(number)
 			s.flip(number, stream, rng)
 			s.servers[number].Restart(s.t)
+			if !s.replicated() {
+				s.violations = append(s.violations, "6: a nats-server with a flipped bit does not catch up")
+			}
+			<-time.After(aWhile(rng))
+			s.wipe(number)
 			return time.Now()
 		}),
 	}
