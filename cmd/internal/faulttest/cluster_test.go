@@ -19,6 +19,7 @@ import (
 	"clientele/store/storetest"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // cluster is the part of a system that has three nats-servers and two PostgreSQL servers, each on its own host.
@@ -135,18 +136,21 @@ func (s *system) current(name string) bool {
 
 // awaitRows waits until every event has a row, which a failover may have lost.
 func (s *system) awaitRows(violation violationFunc) {
-	var missing []string
+	var missing []*jetstream.RawStreamMsg
 	if !testcluster.Within(time.Minute, func() bool {
 		var err error
 		missing, err = s.missingRows()
 		return err == nil && len(missing) == 0
 	}) {
-		violation("10: %d events have no row, such as that of %v", len(missing), missing[:min(1, len(missing))])
+		violation("10: %d events have no row", len(missing))
+	}
+	for _, event := range missing {
+		violation("10: client %s has no row, and an event at %d, published at %s", event.Header.Get("ce-subject"), event.Sequence, event.Time)
 	}
 }
 
-// missingRows returns the ids of the clients that have an event and no row.
-func (s *system) missingRows() ([]string, error) {
+// missingRows returns the events whose clients have no row.
+func (s *system) missingRows() ([]*jetstream.RawStreamMsg, error) {
 	events, err := messages(s.js, domain.StreamEvents)
 	if err != nil {
 		return nil, err
@@ -159,11 +163,10 @@ func (s *system) missingRows() ([]string, error) {
 	for _, id := range ids {
 		rows[id] = true
 	}
-	var missing []string
+	var missing []*jetstream.RawStreamMsg
 	for _, event := range events {
-		id, err := uuid.Parse(event.Header.Get("ce-subject"))
-		if err != nil || !rows[id] {
-			missing = append(missing, event.Header.Get("ce-subject"))
+		if id, err := uuid.Parse(event.Header.Get("ce-subject")); err != nil || !rows[id] {
+			missing = append(missing, event)
 		}
 	}
 	return missing, nil

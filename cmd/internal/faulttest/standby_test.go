@@ -57,7 +57,7 @@ func (s *system) failOver(rng *rand.Rand, fail func(primary *testcluster.Host)) 
 	c.slowest = max(c.slowest, time.Since(promoted))
 	lost := s.restored() - before
 	c.lost += lost
-	s.t.Logf("promoted a standby: %d rows were lost, and back %.1f s later", lost, time.Since(promoted).Seconds())
+	s.t.Logf("promoted a standby at %s: %d rows were lost, and back %.1f s later", promoted.UTC().Format(time.TimeOnly), lost, time.Since(promoted).Seconds())
 
 	old.Stop(s.t, true)
 	if !c.synchronous {
