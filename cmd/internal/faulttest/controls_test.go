@@ -94,6 +94,13 @@ var controls = []struct {
 		[]string{"kill postgres and promote its standby"},
 		"10: ",
 	},
+	{
+		"keeps one replica",
+		"synchronous",
+		[]patch{{"publisher/streams/streams.go", "stream.Replicas = cmp.Or(stream.Replicas, current.Replicas)", "stream.Replicas = 1"}},
+		[]string{"wipe the disk of the leader of the log"},
+		"9: the log had",
+	},
 }
 
 // TestControls checks that the suite detects each control. Most use separate processes, because acks of a killed worker survive there.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"clientele/domain"
 
@@ -73,10 +74,12 @@ func (s *system) read() (*outcome, error) {
 	return o, nil
 }
 
-// messages returns all messages of a stream.
+// messages returns all messages of a stream that its leader has now. A replica that is behind may answer, so it asks until it has the
+// last one.
 func messages(js jetstream.JetStream, name string) ([]*jetstream.RawStreamMsg, error) {
 	const page = 1000
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
@@ -90,13 +93,19 @@ func messages(js jetstream.JetStream, name string) ([]*jetstream.RawStreamMsg, e
 		}
 		for msg, err := range msgs {
 			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return all, nil
+				break
 			}
 			if err != nil {
 				return nil, err
 			}
 			all = append(all, msg)
 			next = msg.Sequence + 1
+		}
+		if next <= last {
+			info, err := stream.Info(ctx)
+			if err != nil || info.State.Msgs == 0 || info.State.FirstSeq > last {
+				return all, err // the rest was trimmed
+			}
 		}
 	}
 	return all, nil

@@ -2,11 +2,11 @@ package testcluster
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"clientele/store/storetest"
@@ -21,10 +21,15 @@ type Network struct {
 	hosts  []*Host
 }
 
+var networks atomic.Int64
+
 // NewNetwork creates a network without hosts. It is removed after the test.
 func NewNetwork(t testing.TB) *Network {
 	t.Helper()
-	n := &Network{t: t, prefix: fmt.Sprintf("cl%08x", rand.Uint32()), subnet: fmt.Sprintf("10.%d.%d", 200+rand.IntN(50), rand.IntN(256))}
+	// A name of a link has at most 15 characters. 198.18.0.0/15 is for measurements between networks (RFC 2544).
+	number := int(networks.Add(1))
+	block := (os.Getpid()*8 + number) % 512
+	n := &Network{t: t, prefix: fmt.Sprintf("cl%d-%d", os.Getpid(), number), subnet: fmt.Sprintf("198.%d.%d", 18+block/256, block%256)}
 	t.Cleanup(func() { n.ip("link", "delete", n.prefix) })
 	n.ip("link", "add", n.prefix, "type", "bridge")
 	n.ip("address", "add", n.subnet+".1/24", "dev", n.prefix)
