@@ -44,7 +44,7 @@ func (s *system) check(h *history) (*outcome, []string) {
 	o.checkCommands(violation)
 	o.checkSecrets(s.written(), violation)
 	o.readBack = s.journal.check(h, o, violation)
-	return o, append(append(violations, h.violations...), s.violations...)
+	return o, append(violations, h.violations...)
 }
 
 // violationFunc records a violation.

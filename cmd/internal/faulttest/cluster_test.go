@@ -134,10 +134,13 @@ func (s *system) current(name string) bool {
 	return true
 }
 
+// restoreTime bounds the time until rows are back that a failover lost.
+const restoreTime = 40 * time.Second
+
 // awaitRows waits until every event has a row, which a failover may have lost.
 func (s *system) awaitRows(violation violationFunc) {
 	var missing []*jetstream.RawStreamMsg
-	if !testcluster.Within(time.Minute, func() bool {
+	if !testcluster.Within(restoreTime, func() bool {
 		var err error
 		missing, err = s.missingRows()
 		return err == nil && len(missing) == 0

@@ -97,9 +97,9 @@ var controls = []struct {
 	{
 		"keeps one replica",
 		"synchronous",
-		[]patch{{"publisher/streams/streams.go", "stream.Replicas = cmp.Or(stream.Replicas, current.Replicas)", "stream.Replicas = 1"}},
+		[]patch{{"publisher/streams/streams.go", "cmp.Or(stream.Replicas, current.Replicas)", "min(1, cmp.Or(stream.Replicas, current.Replicas))"}},
 		[]string{"wipe the disk of the leader of the log"},
-		"9: the log had",
+		"9: the log",
 	},
 }
 

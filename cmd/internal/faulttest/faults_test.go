@@ -64,9 +64,12 @@ func runFaults(s *system, name string, seed uint64, d time.Duration, faults []fa
 		recovered := s.recovered(r.history)
 		took := time.Since(healed)
 		if !recovered || !s.replicated() {
+			s.violations = append(s.violations, "6: no recovery from "+kind)
+		}
+		if len(s.violations) > 0 {
 			cancel()
 			wait()
-			r.violations = append(append(r.violations, "6: no recovery from "+kind), s.violations...)
+			r.violations = append(r.violations, s.violations...)
 			return r // the other checks need a system that works
 		}
 		r.slowest[kind] = max(r.slowest[kind], took)

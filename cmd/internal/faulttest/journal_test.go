@@ -90,6 +90,9 @@ func (j *journal) read(ctx context.Context) {
 // check checks that the log has every accepted command, or had it until it was trimmed, in an order that the callers can have seen: a
 // command that was accepted before another was sent precedes it. It returns the number of those that it found. The journal is stopped.
 func (j *journal) check(h *history, o *outcome, violation violationFunc) (found int) {
+	if o.last+1 < j.next {
+		violation("9: the log had %d, and ends at %d", j.next-1, o.last)
+	}
 	for _, msg := range o.commands {
 		if was, ok := j.commands[msg.Sequence]; ok && was.subject != msg.Subject {
 			violation("9: the log had %s at %d, and has %s", was.subject, msg.Sequence, msg.Subject)

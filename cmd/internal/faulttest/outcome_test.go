@@ -26,9 +26,10 @@ type outcome struct {
 	rejections map[string]domain.Rejection          // by command id
 	commands   []*jetstream.RawStreamMsg
 	rejected   []*jetstream.RawStreamMsg
-	kept       int // events on the stream
-	repeated   int // events that a subscriber received again
-	readBack   int // accepted commands that were on the log
+	last       uint64 // sequence of the log
+	kept       int    // events on the stream
+	repeated   int    // events that a subscriber received again
+	readBack   int    // accepted commands that were on the log
 }
 
 // read reads the outcome.
@@ -43,6 +44,9 @@ func (s *system) read() (*outcome, error) {
 	o.commands = slices.DeleteFunc(o.commands, func(msg *jetstream.RawStreamMsg) bool { return strings.HasPrefix(msg.Subject, domain.SubjectSync) })
 	events, err := messages(s.js, domain.StreamEvents)
 	if err != nil {
+		return nil, err
+	}
+	if o.last, _, err = s.progress(); err != nil {
 		return nil, err
 	}
 	o.kept = len(events)

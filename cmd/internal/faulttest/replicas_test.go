@@ -22,7 +22,7 @@ func (s *system) checkReplicas(violation violationFunc) {
 		return
 	}
 	var states []map[string]state
-	if !s.replicated() || !testcluster.Within(time.Minute, func() bool {
+	if !s.replicated() || !testcluster.Within(20*time.Second, func() bool {
 		states = s.states()
 		return states != nil && equal(states[0], states[1]) && equal(states[0], states[2])
 	}) {
