@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"clientele/domain"
 	"clientele/publisher/audit"
@@ -77,38 +76,10 @@ func (c *auditLsCmd) Run(e env) error {
 		return err
 	}
 	defer js.Conn().Close()
-	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	n := 0
-	for r, err := range audit.Read(e.ctx, js, filter) {
-		if err == nil {
-			err = c.print(e, table, n, r)
-		}
-		if err != nil {
-			return err
-		}
-		n++
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(e.stderr, countOf(n, "record"))
-	return err
-}
-
-func (c *auditLsCmd) print(e env, table *tabwriter.Writer, row int, r domain.AuditRecord) error {
-	if c.JSON {
-		return printAuditJSON(e.stdout, r)
-	}
-	if row%tableRows == 0 {
-		if err := table.Flush(); err != nil {
-			return err
-		}
-	}
-	if row == 0 {
-		fmt.Fprintln(table, "TIME\tACTION\tRESULT\tACTOR\tCLIENT\tTARGET\tADDRESS\tCOUNT")
-	}
-	_, err := fmt.Fprintln(table, strings.Join(auditColumns(r), "\t"))
-	return err
+	return list[domain.AuditRecord]{
+		unit: "record", header: []string{"TIME", "ACTION", "RESULT", "ACTOR", "CLIENT", "TARGET", "ADDRESS", "COUNT"},
+		columns: auditColumns, json: func(r domain.AuditRecord) error { return printAuditJSON(e.stdout, r) },
+	}.write(e, audit.Read(e.ctx, js, filter), c.JSON)
 }
 
 type auditTailCmd struct{ auditFilterFlags }

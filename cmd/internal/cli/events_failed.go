@@ -3,7 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"clientele/domain"
@@ -49,41 +49,17 @@ func (c *eventsFailedLsCmd) Run(e env) error {
 		return err
 	}
 	defer js.Conn().Close()
-	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	n := 0
-	for u, err := range subscription.ListUndelivered(e.ctx, js, c.Name) {
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			err = printUndeliveredJSON(e, u)
-		} else {
-			err = printUndelivered(table, n, u)
-		}
-		if err != nil {
-			return err
-		}
-		n++
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(e.stderr, countOf(n, "event"))
-	return err
+	return list[subscription.Undelivered]{
+		unit: "event", header: []string{"NAME", "EVENT", "CLIENT", "ATTEMPTS", "GIVEN UP AT", "REASON"},
+		columns: undeliveredColumns, json: func(u subscription.Undelivered) error { return printUndeliveredJSON(e, u) },
+	}.write(e, subscription.ListUndelivered(e.ctx, js, c.Name), c.JSON)
 }
 
-func printUndelivered(table *tabwriter.Writer, row int, u subscription.Undelivered) error {
-	if row%tableRows == 0 {
-		if err := table.Flush(); err != nil {
-			return err
-		}
+func undeliveredColumns(u subscription.Undelivered) []string {
+	return []string{
+		display(u.Name), strconv.FormatUint(u.Sequence, 10), display(u.ClientID), strconv.FormatUint(u.Attempts, 10),
+		u.Time.UTC().Format(time.RFC3339), display(u.Reason),
 	}
-	if row == 0 {
-		fmt.Fprintln(table, "NAME\tEVENT\tCLIENT\tATTEMPTS\tGIVEN UP AT\tREASON")
-	}
-	_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%d\t%s\t%s\n", display(u.Name), u.Sequence, display(u.ClientID), u.Attempts,
-		u.Time.UTC().Format(time.RFC3339), display(u.Reason))
-	return err
 }
 
 func printUndeliveredJSON(e env, u subscription.Undelivered) error {

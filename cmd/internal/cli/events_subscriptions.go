@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"clientele/domain"
@@ -185,39 +185,20 @@ func (c *eventsLsCmd) Run(e env) error {
 		return err
 	}
 	defer js.Conn().Close()
-	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	n := 0
-	for s, err := range subscription.List(e.ctx, js) {
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			err = printSubscriptionJSON(e, s)
-		} else {
-			err = printSubscription(table, n, s)
-		}
-		if err != nil {
-			return err
-		}
-		n++
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(e.stderr, countOf(n, "consumer"))
-	return err
+	return list[subscription.State]{
+		unit: "consumer", header: []string{"NAME", "FIELDS", "PENDING", "UNACKNOWLEDGED", "LAST DELIVERY"},
+		columns: subscriptionColumns, json: func(s subscription.State) error { return printSubscriptionJSON(e, s) },
+	}.write(e, subscription.List(e.ctx, js), c.JSON)
 }
 
-func printSubscription(table *tabwriter.Writer, row int, s subscription.State) error {
-	if row == 0 {
-		fmt.Fprintln(table, "NAME\tFIELDS\tPENDING\tUNACKNOWLEDGED\tLAST DELIVERY")
-	}
+func subscriptionColumns(s subscription.State) []string {
 	delivered := "-"
 	if !s.Delivered.IsZero() {
 		delivered = s.Delivered.UTC().Format(time.RFC3339)
 	}
-	_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", display(s.Name), eventFields(s), s.Pending, s.AckPending, delivered)
-	return err
+	return []string{
+		display(s.Name), eventFields(s), strconv.FormatUint(s.Pending, 10), strconv.Itoa(s.AckPending), delivered,
+	}
 }
 
 func printSubscriptionJSON(e env, s subscription.State) error {

@@ -2,20 +2,16 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher"
 )
 
-const (
-	// tableRows is how many rows are aligned and kept in memory.
-	tableRows = 256
-	// maxWrong is how many errors a row lists.
-	maxWrong = 5
-)
+// maxWrong is how many errors a row lists.
+const maxWrong = 5
 
 type rejectionsLsCmd struct {
 	filterFlags   `embed:""`
@@ -42,42 +38,16 @@ func (c *rejectionsLsCmd) Run(e env) error {
 		return err
 	}
 	defer nc.Close()
-
-	table := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	n := 0
-	for r, err := range rejections.All(e.ctx, c.filter()) {
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			err = c.printJSON(e, r)
-		} else {
-			err = printRow(table, n, r)
-		}
-		if err != nil {
-			return err
-		}
-		n++
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(e.stderr, countOf(n, "rejection"))
-	return err
+	return list[publisher.StoredRejection]{
+		unit: "rejection", header: []string{"ID", "REASON", "REJECTED AT", "DELIVERIES", "WRONG"},
+		columns: rejectionColumns, json: func(r publisher.StoredRejection) error { return printRejectionJSON(e, r) },
+	}.write(e, rejections.All(e.ctx, c.filter()), c.JSON)
 }
 
-func printRow(table *tabwriter.Writer, row int, r publisher.StoredRejection) error {
-	if row%tableRows == 0 {
-		if err := table.Flush(); err != nil {
-			return err
-		}
+func rejectionColumns(r publisher.StoredRejection) []string {
+	return []string{
+		display(r.ID), display(string(r.Reason)), r.RejectedAt.UTC().Format(time.RFC3339), strconv.FormatUint(r.Deliveries, 10), wrong(r.Errors),
 	}
-	if row == 0 {
-		fmt.Fprintln(table, "ID\tREASON\tREJECTED AT\tDELIVERIES\tWRONG")
-	}
-	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", display(r.ID), display(string(r.Reason)),
-		r.RejectedAt.UTC().Format(time.RFC3339), r.Deliveries, wrong(r.Errors))
-	return err
 }
 
 // wrong returns a short list: the members that break a rule, or the detail about the whole command.
@@ -103,8 +73,8 @@ func wrong(violations []domain.Violation) string {
 	return strings.Join(shown, ", ")
 }
 
-// printJSON prints the rejection in one line.
-func (c *rejectionsLsCmd) printJSON(e env, r publisher.StoredRejection) error {
+// printRejectionJSON prints the rejection on one line.
+func printRejectionJSON(e env, r publisher.StoredRejection) error {
 	type violation struct {
 		Pointer string `json:"pointer"`
 		Detail  string `json:"detail,omitzero"` // about the whole command
