@@ -389,7 +389,9 @@ func (s *PostgresServer) url(database string) string {
 }
 
 // address returns HOST:PORT.
-func (s *PostgresServer) address() string { return net.JoinHostPort(s.host.Address, strconv.Itoa(s.port)) }
+func (s *PostgresServer) address() string {
+	return net.JoinHostPort(s.host.Address, strconv.Itoa(s.port))
+}
 
 func (s *PostgresServer) logFile() string { return filepath.Join(s.dir, "log") }
 
