@@ -193,21 +193,21 @@ func (s *system) flip(number int, stream string, rng *rand.Rand) {
 // leaderFaults make another server lead.
 func leaderFaults() []fault {
 	var faults []fault
-	for name, subject := range map[string]string{
-		"the leader of the log":        "STREAM.LEADER.STEPDOWN." + domain.StreamCommands,
-		"the leader of the events":     "STREAM.LEADER.STEPDOWN." + domain.StreamEvents,
-		"the leader of the rejections": "STREAM.LEADER.STEPDOWN." + domain.StreamRejections,
-		"the leader of the consumer":   "CONSUMER.LEADER.STEPDOWN." + domain.StreamCommands + "." + domain.ConsumerWorker,
+	for _, leader := range []struct{ name, subject string }{
+		{"the leader of the log", "STREAM.LEADER.STEPDOWN." + domain.StreamCommands},
+		{"the leader of the events", "STREAM.LEADER.STEPDOWN." + domain.StreamEvents},
+		{"the leader of the rejections", "STREAM.LEADER.STEPDOWN." + domain.StreamRejections},
+		{"the leader of the consumer", "CONSUMER.LEADER.STEPDOWN." + domain.StreamCommands + "." + domain.ConsumerWorker},
 	} {
-		faults = append(faults, always("step down "+name, func(s *system, rng *rand.Rand) time.Time {
+		faults = append(faults, always("step down "+leader.name, func(s *system, rng *rand.Rand) time.Time {
 			for range 1 + rng.IntN(5) {
-				s.stepDown(subject)
+				s.stepDown(leader.subject)
 				<-time.After(time.Duration(rng.IntN(1500)) * time.Millisecond)
 			}
 			return time.Now()
 		}))
 	}
-	return sorted(faults)
+	return faults
 }
 
 // stepDown asks a leader to step down. While there is none, the server refuses.

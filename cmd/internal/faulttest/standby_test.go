@@ -5,8 +5,6 @@ package faulttest
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"time"
 
 	"clientele/cmd/internal/testcluster"
@@ -69,10 +67,4 @@ func (s *system) failOver(rng *rand.Rand, fail func(primary *testcluster.Host)) 
 		next.Synchronise(s.t)
 	}
 	return time.Now()
-}
-
-// sorted sorts faults by kind, so that a seed draws the same ones.
-func sorted(faults []fault) []fault {
-	slices.SortFunc(faults, func(a, b fault) int { return strings.Compare(a.kind, b.kind) })
-	return faults
 }
