@@ -90,7 +90,7 @@ faults: ## Inject random faults and check that nothing is lost; FAULTS_MINUTES=4
 	.ci/install postgres
 	FAULTS_MINUTES=$(FAULTS_MINUTES) FAULTS_RUNS=$(FAULTS_RUNS) FAULTS_SEED=$(FAULTS_SEED) \
 		FAULTS_STAGES="$(FAULTS_STAGES)" FAULTS_KIND="$(FAULTS_KIND)" \
-		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestCrash|TestNATSHangs' ./cmd/internal/faulttest
+		go test -tags faults -count=1 -timeout 0 -v -run 'TestFaults|TestControls|TestJournal|TestCrash|TestNATSHangs' ./cmd/internal/faulttest
 
 # The number of commands at each step of an upgrade.
 UPGRADE_COMMANDS := 100

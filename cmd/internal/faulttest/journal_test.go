@@ -4,9 +4,11 @@ package faulttest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"clientele/domain"
@@ -121,4 +123,52 @@ func (j *journal) check(h *history, o *outcome, violation violationFunc) (found 
 		}
 	}
 	return found
+}
+
+// TestJournal checks that the journal finds commands in the wrong order, and changes of the log.
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	at := func(second int) time.Time { return time.Unix(int64(second), 0) }
+	a, b := uuid.UUID{1}, uuid.UUID{2}
+	logged := func(id uuid.UUID, second int) entry { return entry{domain.SubjectCreate + id.String(), at(second)} }
+	for name, c := range map[string]struct {
+		spans map[uuid.UUID]*span
+		log   map[uint64]entry
+		last  uint64
+		found int
+		want  string
+	}{
+		"in order": {
+			map[uuid.UUID]*span{a: {at(1), at(3)}, b: {at(4), at(6)}},
+			map[uint64]entry{1: logged(a, 2), 2: logged(b, 5)}, 2, 2, "",
+		},
+		"at the same time": {
+			map[uuid.UUID]*span{a: {at(1), at(5)}, b: {at(2), at(6)}},
+			map[uint64]entry{1: logged(b, 4), 2: logged(a, 4)}, 2, 2, "",
+		},
+		"out of order": {
+			map[uuid.UUID]*span{a: {at(1), at(3)}, b: {at(4), at(6)}},
+			map[uint64]entry{1: logged(b, 5), 2: logged(a, 2)}, 2, 2, "was sent after",
+		},
+		"put on the log again": {
+			map[uuid.UUID]*span{a: {at(1), at(3)}, b: {at(4), at(6)}},
+			map[uint64]entry{1: logged(b, 5), 2: logged(a, 7)}, 2, 1, "",
+		},
+		"the end is lost": {
+			map[uuid.UUID]*span{a: {at(1), at(3)}},
+			map[uint64]entry{1: logged(a, 2)}, 0, 1, "ends at 0",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := &journal{commands: c.log, next: uint64(len(c.log)) + 1}
+			var violations []string
+			found := j.check(&history{spans: c.spans}, &outcome{last: c.last}, func(format string, args ...any) {
+				violations = append(violations, fmt.Sprintf(format, args...))
+			})
+			if all := strings.Join(violations, "\n"); found != c.found || (all == "") != (c.want == "") || !strings.Contains(all, c.want) {
+				t.Errorf("found %d and %q, want %d and %q", found, all, c.found, c.want)
+			}
+		})
+	}
 }
