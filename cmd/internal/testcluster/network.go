@@ -26,6 +26,9 @@ var networks atomic.Int64
 // NewNetwork creates a network without hosts. It is removed after the test.
 func NewNetwork(t testing.TB) *Network {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("hosts are network namespaces, which require root on Linux")
+	}
 	// A name of a link has at most 15 characters. 198.18.0.0/15 is for measurements between networks (RFC 2544).
 	number := int(networks.Add(1))
 	block := (os.Getpid()*8 + number) % 512
