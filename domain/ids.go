@@ -55,6 +55,9 @@ func KeyedID(secret, caller, key string) uuid.UUID {
 	return id
 }
 
+// IsKeyed reports whether the id may belong to an idempotency key, so that other requests may have the same.
+func IsKeyed(id uuid.UUID) bool { return id.Version() != 7 }
+
 // ParseID parses an id in the form of RFC 9562, section 4: 36 characters, in either case. It refuses other forms, such as
 // braces or no hyphens. The error does not quote s.
 func ParseID(s string) (uuid.UUID, error) {

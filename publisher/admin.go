@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/leader"
 	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
@@ -34,6 +35,9 @@ func OpenAdmin(ctx context.Context, nc *nats.Conn) (*Admin, error) {
 	if a.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
 	}
+	a.last = func(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
+		return leader.Last(ctx, js, stream, subject)
+	}
 	a.events, err = streams.Open(ctx, js, domain.StreamEvents)
 	return a, err
 }
@@ -43,7 +47,7 @@ func (a *Admin) JetStream() jetstream.JetStream { return a.js }
 
 // Pending reports whether a worker may still process the command with this id: it is on the log and not known to be finished.
 func (a *Admin) Pending(ctx context.Context, id uuid.UUID) (bool, error) {
-	command, err := last(ctx, a.commands, domain.SubjectCreate+id.String())
+	command, err := a.last(ctx, a.commands, domain.SubjectCreate+id.String())
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return false, nil
 	}
@@ -113,7 +117,7 @@ func (a *Admin) eraseLatest(ctx context.Context, id uuid.UUID, erased *Erased) e
 		} else {
 			erased.Rejections++
 		}
-		return remove(ctx, stream, msg.Sequence)
+		return leader.Remove(ctx, a.js, stream, msg.Sequence)
 	})
 }
 
@@ -122,7 +126,7 @@ func (a *Admin) eraseEvents(ctx context.Context, erased map[string]*Erased, firs
 	return a.scan(ctx, first, []string{domain.SubjectCreated}, func(id string, sequence uint64) error {
 		if client := erased[id]; client != nil {
 			client.Events++
-			return remove(ctx, a.events, sequence)
+			return leader.Remove(ctx, a.js, a.events, sequence)
 		}
 		return nil
 	})
@@ -134,7 +138,7 @@ func (a *Admin) latest(ctx context.Context, id uuid.UUID, f func(jetstream.Strea
 		stream jetstream.Stream
 		prefix string
 	}{{a.commands, domain.SubjectCreate}, {a.rejections, domain.SubjectRejected}} {
-		msg, err := last(ctx, one.stream, one.prefix+id.String())
+		msg, err := a.last(ctx, one.stream, one.prefix+id.String())
 		if domain.CodeOf(err) == domain.CodeNotFound {
 			continue
 		}
@@ -187,8 +191,8 @@ func (a *Admin) Messages(ctx context.Context, id uuid.UUID) (msgs []*jetstream.R
 		if client != id.String() {
 			return nil
 		}
-		msg, err := a.events.GetMsg(ctx, sequence)
-		if errors.Is(err, jetstream.ErrMsgNotFound) { // it was erased or has expired since
+		msg, err := leader.Get(ctx, a.js, a.events, sequence)
+		if domain.CodeOf(err) == domain.CodeNotFound { // it was erased or has expired since
 			return nil
 		}
 		msgs = append(msgs, msg)
@@ -217,21 +221,6 @@ func (a *Admin) EachClient(ctx context.Context, subject string, f func(uuid.UUID
 	}
 	for full := range info.State.Subjects {
 		_ = each(strings.TrimPrefix(full, subject), 0)
-	}
-	return nil
-}
-
-// remove deletes one message and overwrites it on disk. A message that is already deleted is no error.
-func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
-	err := stream.SecureDeleteMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
-		// The server's error does not tell whether the message exists.
-		if _, lookUp := stream.GetMsg(ctx, sequence); errors.Is(lookUp, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("delete message %d of stream %s: %w", sequence, stream.CachedInfo().Config.Name, err)
 	}
 	return nil
 }

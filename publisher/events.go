@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/leader"
 	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,12 +34,16 @@ type EventsConfig struct {
 
 // EventReader reads the events in the order of the stream.
 type EventReader struct {
-	stream  string
-	msgs    jetstream.MessagesContext
-	remove  func() // deletes the consumer, which the server would keep for minutes
-	upToNow bool
-	last    uint64 // sequence of the last event that was stored before ReadEvents
-	end     bool
+	js       jetstream.JetStream
+	stream   jetstream.Stream
+	name     string
+	subjects []string
+	msgs     jetstream.MessagesContext
+	remove   func() // deletes the consumer, which the server would keep for minutes
+	upToNow  bool
+	last     uint64 // sequence of the last event that was stored before ReadEvents
+	end      bool
+	behind   bool // the server of the consumer has to receive events that the leader has
 }
 
 // ReadEvents returns a reader, or a *streams.MissingError. The caller closes it.
@@ -48,7 +53,12 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 	if err != nil {
 		return nil, err
 	}
-	r := &EventReader{stream: name, upToNow: cfg.UpToNow, last: stream.CachedInfo().State.LastSeq}
+	r := &EventReader{
+		js: js, stream: stream, name: name, subjects: cfg.Subjects, upToNow: cfg.UpToNow, last: stream.CachedInfo().State.LastSeq,
+	}
+	if len(r.subjects) == 0 {
+		r.subjects = []string{">"}
+	}
 	ordered := jetstream.OrderedConsumerConfig{FilterSubjects: cfg.Subjects, HeadersOnly: cfg.HeadersOnly}
 	switch {
 	case cfg.Next:
@@ -69,8 +79,12 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 		_ = js.DeleteConsumer(ctx, name, consumer.CachedInfo().Name)
 	}
 	info, err := consumer.Info(ctx)
+	if err == nil && cfg.Since.IsZero() {
+		err = r.passed(ctx, max(cfg.First, 1)-1, info.NumPending)
+	} else {
+		r.end = cfg.UpToNow && err == nil && info.NumPending == 0
+	}
 	if err == nil {
-		r.end = cfg.UpToNow && info.NumPending == 0
 		r.msgs, err = consumer.Messages()
 	}
 	if err != nil {
@@ -80,21 +94,49 @@ func ReadEvents(ctx context.Context, js jetstream.JetStream, cfg EventsConfig) (
 	return r, nil
 }
 
+// behindTimeout bounds the wait for an event that the leader has.
+const behindTimeout = 10 * time.Second
+
 // Next waits for the next event. It returns io.EOF after the last one, if the configuration says UpToNow.
 func (r *EventReader) Next(ctx context.Context) (jetstream.Msg, error) {
 	if r.end {
 		return nil, io.EOF
 	}
+	if r.behind {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, behindTimeout)
+		defer cancel()
+	}
 	msg, err := r.msgs.Next(jetstream.NextContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", r.stream, err)
+		return nil, fmt.Errorf("read stream %s: %w", r.name, err)
 	}
 	meta, err := msg.Metadata()
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", r.stream, err)
+	if err == nil {
+		err = r.passed(ctx, meta.Sequence.Stream, meta.NumPending)
 	}
-	r.end = r.upToNow && (meta.NumPending == 0 || meta.Sequence.Stream >= r.last)
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", r.name, err)
+	}
 	return msg, nil
+}
+
+// passed notes whether an event was the last one. The consumer is on one server of the stream, which can be behind: if it has no more
+// events, the leader is asked.
+func (r *EventReader) passed(ctx context.Context, sequence, pending uint64) error {
+	r.end, r.behind = r.upToNow && sequence >= r.last, false
+	if !r.upToNow || r.end || pending > 0 {
+		return nil
+	}
+	for _, subject := range r.subjects {
+		next, err := leader.Next(ctx, r.js, r.stream, subject, sequence+1)
+		if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
+			return err
+		}
+		r.behind = r.behind || err == nil && next.Sequence <= r.last
+	}
+	r.end = !r.behind
+	return nil
 }
 
 // Close releases the reader.

@@ -123,11 +123,10 @@ func (l *Log) Append(ctx context.Context, command domain.CreateClient) (accepted
 		)
 	}
 	parent := traceparent.Inject(ctx)
+	acceptedAt = command.AcceptedAt
 	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, parent) })
-	if errors.Is(err, errDuplicate) {
-		acceptedAt, err = l.original(ctx, command)
-	} else {
-		acceptedAt = command.AcceptedAt
+	if errors.Is(err, errDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
+		acceptedAt, err = l.original(ctx, command, err)
 	}
 	if err != nil {
 		span.SetStatus(codes.Error, string(domain.CodeOf(err)))
@@ -154,14 +153,14 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 	}
 }
 
-// original compares a refused command with the one on the log and syncs the latter: the server also returns messages that it
-// has not synced yet.
-func (l *Log) original(ctx context.Context, command domain.CreateClient) (acceptedAt time.Time, err error) {
-	logged, err := l.Find(ctx, command.ID)
+// original compares a refused command with the one on the log. A server checks some of its limits first, so a full log also refuses
+// a command that it has.
+func (l *Log) original(ctx context.Context, command domain.CreateClient, refusal error) (acceptedAt time.Time, err error) {
+	logged, err := l.FindLatest(ctx, command.ID)
 	switch {
-	case domain.CodeOf(err) == domain.CodeNotFound: // removed meanwhile
-		return time.Time{}, domain.Errorf(domain.CodeUnavailable, "the log has just removed a command with this id")
-	case err != nil:
+	case domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || isStreamFull(err)):
+		return time.Time{}, refusal
+	case err != nil: // a command that is no longer on the log has an outcome
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
 	case logged.Fingerprint != command.Fingerprint:
 		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
@@ -172,16 +171,24 @@ func (l *Log) original(ctx context.Context, command domain.CreateClient) (accept
 	return logged.AcceptedAt, nil
 }
 
-// sync returns when every message now on the log is on disk. The server syncs its files in order, so the acknowledgement of
-// a new message is enough.
+// sync returns when every message that the log returned before is on disk. One server also returns messages that it has not synced. It
+// syncs its files in order, so the acknowledgement of a new message is enough. Replicas return only what a majority has synced.
 func (l *Log) sync(ctx context.Context) error {
+	if isReplicated(l.commands) {
+		return nil
+	}
+	return l.publishSync(ctx, nats.Header{})
+}
+
+// publishSync publishes a message that workers skip.
+func (l *Log) publishSync(ctx context.Context, header nats.Header) error {
 	id, err := domain.NewID()
 	if err != nil {
 		return err
 	}
 	return l.publish(ctx, id, func() *nats.Msg {
 		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
-		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte("sync")}
+		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: header, Data: []byte("sync")}
 	})
 }
 

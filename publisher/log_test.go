@@ -402,6 +402,80 @@ func TestAFullServer(t *testing.T) {
 	}
 }
 
+// The server checks its own limit and the account's before it compares subjects, so it refuses the retry of a command that is on the log
+// as it refuses a new one. A retry on a log that is full is not refused as if the command had not been accepted.
+func TestARetryOnAFullServer(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]func(*publishertest.Server, testing.TB, int64){
+		"server":  (*publishertest.Server).Limit,
+		"account": (*publishertest.Server).LimitAccount,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := publishertest.Start(t)
+			nc := server.Connect(t)
+			log := openLog(t, nc, 0)
+			js, err := jetstream.New(nc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			small := publishertest.Streams
+			small.LogMaxBytes = 256 << 10
+			if err := streams.Migrate(t.Context(), js, small); err != nil {
+				t.Fatal(err)
+			}
+			command := publishertest.Command(t, log.KeyedID("caller", "key"), "Smith")
+			if _, err := log.Append(t.Context(), command); err != nil {
+				t.Fatal(err)
+			}
+			limit(server, t, 512<<10)
+			for _, size := range []int{16 << 10, 1} {
+				publishertest.Eventually(t, "the server is full of events", func() bool {
+					_, err := js.Publish(t.Context(), domain.SubjectCreated, make([]byte, size))
+					_, refused := errors.AsType[*jetstream.APIError](err)
+					return refused
+				})
+			}
+			for _, try := range []struct {
+				key, name string
+				code      domain.Code
+			}{{"key", "Smith", domain.CodeUnknown}, {"key", "Jones", domain.CodeKeyReused}, {"new", "Smith", domain.CodeLogFull}} {
+				_, err := log.Append(t.Context(), publishertest.Command(t, log.KeyedID("caller", try.key), try.name))
+				if domain.CodeOf(err) != try.code {
+					t.Errorf("%s under %s: %v, want %s", try.name, try.key, err, try.code)
+				}
+			}
+		})
+	}
+}
+
+// A command that the log refuses as a duplicate and then removes has an outcome, which may be a client.
+func TestARemovedDuplicateIsUnknown(t *testing.T) {
+	t.Parallel()
+	nc := publishertest.Start(t).Connect(t)
+	log := openLog(t, nc, 0)
+	command := publishertest.Command(t, log.KeyedID("caller", "key"), "Smith")
+	if _, err := log.Append(t.Context(), command); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := js.Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = log.Original(t.Context(), command, func() {
+		if err := commands.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if domain.CodeOf(err) != domain.CodeUnknown {
+		t.Errorf("%v, want %s", err, domain.CodeUnknown)
+	}
+}
+
 func TestAMissingStream(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)

@@ -16,9 +16,12 @@ import (
 type lookup struct {
 	commands   jetstream.Stream
 	rejections jetstream.Stream
+	// last returns the last message with a subject, or an error with domain.CodeNotFound.
+	last func(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error)
 }
 
 func openLookup(ctx context.Context, js jetstream.JetStream) (l lookup, err error) {
+	l.last = last
 	if l.commands, err = streams.Open(ctx, js, domain.StreamCommands); err != nil {
 		return lookup{}, err
 	}
@@ -28,7 +31,7 @@ func openLookup(ctx context.Context, js jetstream.JetStream) (l lookup, err erro
 
 // Find returns the command with this id, or an error with domain.CodeNotFound if it is not on the log.
 func (l lookup) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
-	msg, err := last(ctx, l.commands, domain.SubjectCreate+id.String())
+	msg, err := l.last(ctx, l.commands, domain.SubjectCreate+id.String())
 	if err != nil {
 		return domain.LoggedCommand{}, err
 	}
@@ -43,14 +46,14 @@ func logged(msg *jetstream.RawStreamMsg) domain.LoggedCommand {
 
 // Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
 func (l lookup) Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
-	msg, err := last(ctx, l.rejections, domain.SubjectRejected+id.String())
+	msg, err := l.last(ctx, l.rejections, domain.SubjectRejected+id.String())
 	if err != nil {
 		return domain.Rejection{}, err
 	}
 	return domain.ParseRejection(msg.Data)
 }
 
-// last returns the last message with this subject, or an error with domain.CodeNotFound.
+// last returns the last message with this subject, or an error with domain.CodeNotFound. Any replica answers, and can be behind.
 func last(ctx context.Context, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
 	msg, err := stream.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -150,10 +150,16 @@ func publishError(err error) error {
 	case api.Description == "maximum messages per subject exceeded":
 		return errDuplicate
 	case api.Description == "maximum bytes exceeded":
-		return domain.Errorf(domain.CodeLogFull, "the stream is full")
+		return domain.Errorf(domain.CodeLogFull, "the stream is full: %w", err)
 	default: // A failed write may still have reached the disk.
 		return domain.Errorf(domain.CodeUnknown, "publish: %w", err)
 	}
+}
+
+// isStreamFull reports whether a message was refused because the stream has reached its own limit.
+func isStreamFull(err error) bool {
+	api, answered := errors.AsType[*jetstream.APIError](err)
+	return answered && api.ErrorCode == codeStoreFailed && domain.CodeOf(err) == domain.CodeLogFull
 }
 
 // The server's codes for a refused message. It checks its limits before it stores or replicates a message.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/leader"
 	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
@@ -173,7 +174,7 @@ func (r *Rejections) Get(ctx context.Context, id string) (StoredRejection, error
 		}
 		return StoredRejection{}, notFound
 	}
-	msg, err := last(ctx, r.rejections, domain.SubjectRejected+id)
+	msg, err := leader.Last(ctx, r.log.js, r.rejections, domain.SubjectRejected+id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return StoredRejection{}, notFound
 	}
@@ -236,7 +237,7 @@ func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error 
 // end in a literal asterisk, which a purge reads as every command.
 func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) error {
 	subject := domain.SubjectCreate + rejection.ID
-	msg, err := last(ctx, r.commands, subject)
+	msg, err := leader.Last(ctx, r.log.js, r.commands, subject)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return nil
 	}
@@ -255,7 +256,7 @@ func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) erro
 	case !done:
 		return errInProgress
 	}
-	return remove(ctx, r.commands, msg.Sequence)
+	return leader.Remove(ctx, r.log.js, r.commands, msg.Sequence)
 }
 
 // republish puts the rejected command on the log.
@@ -290,5 +291,5 @@ const codeTooLarge jetstream.ErrorCode = 10054
 
 // remove removes this rejection, but not a newer one with the same id.
 func (r *Rejections) remove(ctx context.Context, rejection StoredRejection) error {
-	return remove(ctx, r.rejections, rejection.Sequence)
+	return leader.Remove(ctx, r.log.js, r.rejections, rejection.Sequence)
 }

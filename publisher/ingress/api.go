@@ -24,10 +24,15 @@ type Log interface {
 	// Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
 	// you call stop.
 	Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error)
-	// Find returns the command with this id, or an error with domain.CodeNotFound.
+	// Find returns the command with this id, or an error with domain.CodeNotFound. Another server may already have the command.
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
-	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound.
+	// FindLatest is Find, but with domain.CodeNotFound no server has the command. It may wait until the context ends.
+	FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
+	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound. Another server may already
+	// have the rejection.
 	Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
+	// RejectionLatest is Rejection, but with domain.CodeNotFound no server has the rejection. It may wait until the context ends.
+	RejectionLatest(ctx context.Context, id uuid.UUID) (domain.Rejection, error)
 }
 
 // Clients are the clients in the store.

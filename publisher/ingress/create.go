@@ -122,7 +122,7 @@ func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter wai
 	o := operation{command.ID, a.requestOf(command.ID, command.Fingerprint)}
 	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
-		op, client, err := a.lookUpAcrossRetry(r.Context(), caller, o)
+		op, client, err := a.lookUpTwice(r.Context(), caller, o)
 		switch {
 		case err != nil && hungUp(w, r):
 			return true

@@ -27,9 +27,9 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	defer waiter.stop()
-	op, _, err := a.lookUpAcrossRetry(r.Context(), call.caller, o)
+	op, _, err := a.lookUpTwice(r.Context(), call.caller, o)
 	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
-		op, _, err = a.lookUpAcrossRetry(r.Context(), call.caller, o)
+		op, _, err = a.lookUpTwice(r.Context(), call.caller, o)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
@@ -52,16 +52,23 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, o.links()})
 }
 
-// lookUpAcrossRetry is lookUp for an operation that an operator's retry may be moving from the rejections back to the log. The
-// first look-up can miss it in both places: it reads the log before the move and the rejections after it.
-func (a *api) lookUpAcrossRetry(ctx context.Context, caller auth.Caller, o operation) (domain.Operation, *domain.Client, error) {
+// lookUpTwice is lookUp for an operation that the first look-up can miss. Of several NATS servers, one may answer that is behind the
+// others. And an operator's retry may be moving the command from the rejections back to the log: a look-up misses it in both places if
+// it reads the log before the move and the rejections after it.
+func (a *api) lookUpTwice(ctx context.Context, caller auth.Caller, o operation) (domain.Operation, *domain.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	op, client, err := a.lookUp(ctx, caller, o)
+	op, client, err := a.lookUp(ctx, caller, o, reads{a.log.Find, a.log.Rejection})
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		op, client, err = a.lookUp(ctx, caller, o)
+		op, client, err = a.lookUp(ctx, caller, o, reads{a.log.FindLatest, a.log.RejectionLatest})
 	}
 	return op, client, err
+}
+
+// reads are how a look-up reads the log and the rejections.
+type reads struct {
+	find      func(context.Context, uuid.UUID) (domain.LoggedCommand, error)
+	rejection func(context.Context, uuid.UUID) (domain.Rejection, error)
 }
 
 // known returns nil for the zero time, which means unknown.
@@ -85,10 +92,10 @@ func visible(caller auth.Caller, owner string, err error) error {
 // afterwards has its outcome by then, so the operation is found in any case.
 //
 // For a caller that may not see the operation, lookUp makes the same look-ups as for an unknown id, and returns the same error.
-func (a *api) lookUp(ctx context.Context, caller auth.Caller, o operation) (domain.Operation, *domain.Client, error) {
+func (a *api) lookUp(ctx context.Context, caller auth.Caller, o operation, read reads) (domain.Operation, *domain.Client, error) {
 	id := o.id
 	op := domain.Operation{ID: id, Status: domain.OperationPending}
-	command, err := a.log.Find(ctx, id)
+	command, err := read.find(ctx, id)
 	err = visible(caller, command.Caller, err)
 	pending := err == nil
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
@@ -107,7 +114,7 @@ func (a *api) lookUp(ctx context.Context, caller auth.Caller, o operation) (doma
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 		return op, nil, err
 	}
-	rejection, err := a.log.Rejection(ctx, id)
+	rejection, err := read.rejection(ctx, id)
 	err = visible(caller, rejection.Command.Caller(), err)
 	if err == nil && pending && !rejection.Command.Is(command) {
 		return op, nil, nil // it was rejected once, and is on the log again

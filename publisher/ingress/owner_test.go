@@ -189,6 +189,14 @@ func (pendingLog) Find(context.Context, uuid.UUID) (domain.LoggedCommand, error)
 	return domain.LoggedCommand{CommandHeader: domain.CommandHeader{Caller: "pipeline"}}, nil
 }
 
+func (l pendingLog) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
+	return l.Find(ctx, id)
+}
+
+func (l pendingLog) RejectionLatest(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
+	return l.Rejection(ctx, id)
+}
+
 func (pendingLog) Rejection(context.Context, uuid.UUID) (domain.Rejection, error) {
 	return domain.Rejection{}, domain.Errorf(domain.CodeNotFound, "none")
 }

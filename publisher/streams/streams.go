@@ -14,6 +14,7 @@ import (
 
 	"clientele/domain"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -290,6 +291,21 @@ func Ready(ctx context.Context, js jetstream.JetStream) error {
 		}
 	}
 	return err
+}
+
+// OnOneServer reports whether the server is one of a cluster and the command log is on one server only: without that server, no
+// command is accepted, and without its disk, accepted commands are lost. It returns false if the server does not answer.
+func OnOneServer(ctx context.Context, nc *nats.Conn) bool {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return false
+	}
+	log, err := Open(ctx, js, domain.StreamCommands)
+	if err != nil {
+		return false
+	}
+	info := log.CachedInfo()
+	return info.Cluster != nil && info.Cluster.Name != "" && info.Config.Replicas == 1
 }
 
 // Exist returns nil if the server answers and has the streams with these names, or a *MissingError.

@@ -135,6 +135,9 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 			return nil, err
 		}
 	}
+	if o.API != nil || o.Worker != nil {
+		warnOfOneServer(ctx, p, b)
+	}
 	if o.Forward != nil {
 		check, err := o.Forward.start(ctx, p, b)
 		if err != nil {

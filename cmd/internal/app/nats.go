@@ -38,7 +38,7 @@ func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(servers, append(options,
+	nc, err := refusal.Connect(servers, append(options,
 		nats.Name("clientele"),
 		nats.Timeout(5*time.Second),
 		nats.NoReconnect(),
@@ -98,7 +98,7 @@ func connect(ctx context.Context, p *process.Process, servers, role string, extr
 	}, extra...)
 	var nc *nats.Conn
 	err := p.Await(ctx, "NATS at "+redact(servers), func(context.Context) (err error) {
-		nc, err = nats.Connect(servers, options...)
+		nc, err = refusal.Connect(servers, options...)
 		return err
 	}, func(err error) bool { return Permanent(err) || errors.Is(err, os.ErrNotExist) })
 	if Permanent(err) {

@@ -57,8 +57,15 @@ func migrate(ctx context.Context, p *process.Process, b *backends, cfg streams.C
 		return err
 	}
 	return trail.Act(ctx, domain.AuditRecord{Action: domain.AuditMigrate}, func(*domain.AuditRecord) error {
+		defer warnOfOneServer(ctx, p, b)
 		return migrateAll(ctx, p, js, b.db, cfg)
 	})
+}
+
+func warnOfOneServer(ctx context.Context, p *process.Process, b *backends) {
+	if streams.OnOneServer(ctx, b.conn) {
+		p.Log.Warn().Msg("the streams are on one server of the NATS cluster: run clientele migrate --replicas 3 to keep them on three")
+	}
 }
 
 // migrateAll brings the streams, the consumer and, last, the database to this version.

@@ -176,7 +176,8 @@ var adviceOnRefusals = map[refusal.Reason]string{
 	refusal.NATSWithoutTLS:            "NATS has no TLS: use nats:// in --nats-url, without --nats-ca and --nats-cert",
 	refusal.NATSAccount: "the account of the NATS user does not reach the streams: use the user that deploy/nats/accounts.conf has for " +
 		"this command (--nats-url, --nats-creds), and import what the file imports",
-	refusal.NATSUser: "check the user and the password in --nats-url, or the file of --nats-creds",
+	refusal.NATSVersion: "upgrade every server of --nats-url",
+	refusal.NATSUser:    "check the user and the password in --nats-url, or the file of --nats-creds",
 }
 
 // refusalAdvice says what to do about a server that refuses this program.

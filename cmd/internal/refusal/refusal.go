@@ -30,6 +30,7 @@ const (
 	NATSWithoutTLS            Reason = "NATS without TLS"
 	NATSUser                  Reason = "NATS user"
 	NATSAccount               Reason = "NATS account"
+	NATSVersion               Reason = "NATS version"
 )
 
 // sqlReasons are the SQLSTATEs with which PostgreSQL refuses a program. A server that is starting (57P03) or has too many
@@ -47,7 +48,10 @@ func Of(err error) Reason {
 		return sqlReasons[server.Code]
 	}
 	_, database := errors.AsType[*pgconn.ConnectError](err)
+	_, old := errors.AsType[*OldServerError](err)
 	switch {
+	case old:
+		return NATSVersion
 	case database && Untrusted(err):
 		return DatabaseUntrusted
 	case database && certificateRefused(err):
