@@ -95,6 +95,13 @@ var controls = []struct {
 		"10: ",
 	},
 	{
+		"trusts a follower",
+		"synchronous",
+		[]patch{{"publisher/ingress/operation.go", "reads{a.log.FindLatest, a.log.RejectionLatest}", "reads{a.log.Find, a.log.Rejection}"}},
+		[]string{"clock step worker"},
+		"8: ",
+	},
+	{
 		"keeps one replica",
 		"synchronous",
 		[]patch{{"publisher/streams/streams.go", "cmp.Or(stream.Replicas, current.Replicas)", "min(1, cmp.Or(stream.Replicas, current.Replicas))"}},
