@@ -23,6 +23,7 @@ type metrics struct {
 	rejections   *prometheus.CounterVec
 	redeliveries prometheus.Counter
 	lapsed       prometheus.Counter
+	repeated     prometheus.Counter
 	newer        prometheus.Counter
 	retries      *prometheus.CounterVec
 	trimmed      prometheus.Counter
@@ -48,6 +49,10 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		}, []string{"reason"}),
 		redeliveries: with.NewCounter(prometheus.CounterOpts{
 			Name: "clientele_worker_redeliveries_total", Help: "Deliveries of commands that had been delivered before.",
+		}),
+		repeated: with.NewCounter(prometheus.CounterOpts{
+			Name: "clientele_worker_repeated_commands_total",
+			Help: "Completed commands that were processed again, because an ingress found that their outcomes are lost.",
 		}),
 		lapsed: with.NewCounter(prometheus.CounterOpts{
 			Name: "clientele_worker_lapsed_commands_total",

@@ -88,7 +88,7 @@ func (t trimmer) plan(ctx context.Context) (stream jetstream.Stream, keep uint64
 	if log.State.Msgs == 0 || finished <= log.State.FirstSeq {
 		return stream, 0, nil
 	}
-	young, err := direct.FirstSince(ctx, t.js, domain.StreamCommands, time.Now().Add(-t.history))
+	young, err := direct.FirstSince(ctx, t.js, log, time.Now().Add(-t.history))
 	return stream, min(finished, max(young, firstWithin(log))), err
 }
 

@@ -28,7 +28,9 @@ type Config struct {
 	Conn     *nats.Conn
 	Store    Store
 	Outcomes Outcomes
-	Log      zerolog.Logger
+	// Restore stores lost clients again from the events that were published since then; nil means none.
+	Restore func(ctx context.Context, since time.Time) error
+	Log     zerolog.Logger
 	// BatchSize is the largest number of commands in one transaction; 0 means DefaultBatchSize.
 	BatchSize int
 	// Concurrency is the maximum number of batches in progress at once; 0 means DefaultConcurrency.
@@ -56,6 +58,7 @@ type Worker struct {
 	consumer  jetstream.Consumer
 	processor processor
 	trimmer   trimmer
+	repeater  repeater
 	inFlight  inFlight
 	fetchMu   sync.Mutex // locked by the lane that fetches, see lane
 }
@@ -85,6 +88,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		trimmer: trimmer{js: js, history: cfg.History, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
 	}
 	w.inFlight.ackWait = consumer.CachedInfo().Config.AckWait
+	w.repeater = repeater{js: js, restore: cfg.Restore, timeout: w.interval(), log: cfg.Log, total: metrics.repeated}
 	w.processor = processor{
 		store: cfg.Store, outcomes: cfg.Outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
 		retrier: retrier{log: cfg.Log, metrics: metrics, tracer: tracing.tracer}, inFlight: &w.inFlight,
@@ -159,26 +163,26 @@ func (w *Worker) fetch() ([]jetstream.Msg, error) {
 	if !w.js.Conn().IsConnected() {
 		return nil, errUnreachable
 	}
-	msgs, err := collect(w.consumer.FetchNoWait(w.cfg.BatchSize))
+	msgs, err := w.collect(w.consumer.FetchNoWait(w.cfg.BatchSize))
 	if len(msgs) > 0 || err != nil {
 		return msgs, err
 	}
-	return collect(w.consumer.Fetch(1, jetstream.FetchMaxWait(w.interval())))
+	return w.collect(w.consumer.Fetch(1, jetstream.FetchMaxWait(w.interval())))
 }
 
-func collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
+func (w *Worker) collect(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	var msgs []jetstream.Msg
+	var msgs, syncs []jetstream.Msg
 	for msg := range batch.Messages() {
 		if strings.HasPrefix(msg.Subject(), domain.SubjectSync) {
-			_ = msg.Ack() // else the server delivers it again
+			syncs = append(syncs, msg)
 			continue
 		}
 		msgs = append(msgs, msg)
 	}
-	if len(msgs) > 0 {
+	if msgs = append(msgs, w.repeater.commands(syncs, msgs)...); len(msgs) > 0 {
 		return msgs, nil // a lasting error will occur again
 	}
 	return nil, batch.Error()

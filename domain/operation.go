@@ -10,6 +10,8 @@ import (
 type Operation struct {
 	ID     uuid.UUID
 	Status OperationStatus
+	// Sequence is that of the command on the log while the operation is pending.
+	Sequence uint64
 	// AcceptedAt is zero if it is no longer known.
 	AcceptedAt time.Time
 	// CompletedAt is zero while the operation is pending.

@@ -18,8 +18,9 @@ const (
 	StreamSubscriptions = "CLIENT_SUBSCRIPTIONS"
 )
 
-// The subjects. An id follows each one that ends in a dot. A sync is an empty message on the command log: its acknowledgement
-// means that every earlier message is on disk. Workers ignore it.
+// The subjects. An id follows each one that ends in a dot. A sync is a message on the command log: its acknowledgement means that
+// every earlier message is on disk. If its body is the id of a command, a worker processes that completed command again, because its
+// outcome was lost. Workers ignore other syncs.
 const (
 	SubjectCreate   = "client.create."
 	SubjectCreated  = "client.created"

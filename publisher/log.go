@@ -33,6 +33,7 @@ type Log struct {
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
 	tracer   trace.Tracer
+	lost     lostOutcomes
 	wake     chan struct{} // holds a token while the pool may have requests in it
 	done     chan struct{}
 
@@ -91,6 +92,11 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	l.duration = with.NewHistogram(prometheus.HistogramOpts{
 		Name: "clientele_log_publish_duration_seconds", Help: "Time until the log acknowledged or refused a batch.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+	})
+	l.lost.asked = map[uuid.UUID]time.Time{}
+	l.lost.total = with.NewCounter(prometheus.CounterOpts{
+		Name: "clientele_log_lost_outcomes_total",
+		Help: "Completed commands without an outcome that this ingress found, and asked a worker to process again.",
 	})
 	go l.run() //nolint:contextcheck // a batch has many requests, and no context of one may cancel it
 	return l, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"clientele/consumer/direct"
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +21,10 @@ const positionInterval = time.Second
 // lookUpTimeout bounds the look-up of the end of the stream.
 const lookUpTimeout = 2 * time.Second
 
+// settleTime is how long a follower checks every event after it has noticed another server. A batch that was stored on the former one
+// is published within that time, unless NATS is unavailable.
+const settleTime = time.Minute
+
 // Follower keeps the position of the database on the events stream, and stores clients again that the database has lost. Run one
 // beside each worker.
 //
@@ -27,6 +32,10 @@ const lookUpTimeout = 2 * time.Second
 // to n, and the follower stores n as the position in that same database. A database that loses its last transactions loses the later
 // positions with them. Another server behind the connection, or a position that went back, means that the events after the position
 // have to be checked.
+//
+// Workers may notice another server at different times. The first one checks the events after the position that the server had, and
+// the followers there go on. A worker that stays connected to the former server stores its clients only there. So when it arrives, it
+// checks all events since the server took over.
 type Follower struct {
 	js       jetstream.JetStream
 	store    Store
@@ -34,6 +43,7 @@ type Follower struct {
 	restored prometheus.Counter
 
 	known domain.Position // the last one that this follower stored or found; zero at first
+	moved time.Time       // when this follower last noticed another server; zero at first
 }
 
 // FollowerConfig configures NewFollower.
@@ -87,7 +97,14 @@ func (f *Follower) Follow(ctx context.Context) error {
 		return err
 	}
 	next := domain.Position{Stream: stream, Sequence: end, Server: server}
-	if stored == next {
+	if stored.Sequence == domain.PositionEnd {
+		stored.Stream, stored.Sequence = stream, f.endOfFilled(next)
+	}
+	next.Since = since(stored, next)
+	if f.known.Server != "" && f.known.Server != server {
+		f.moved = time.Now()
+	}
+	if stored == next && time.Since(f.moved) >= settleTime {
 		f.known = next
 		return nil
 	}
@@ -101,6 +118,42 @@ func (f *Follower) Follow(ctx context.Context) error {
 	}
 	f.known = next
 	return nil
+}
+
+// endOfFilled returns the sequence that domain.PositionEnd stands for. A standby can still have it while its primary had a position.
+func (f *Follower) endOfFilled(next domain.Position) int64 {
+	if f.known.Stream == next.Stream {
+		return f.known.Sequence
+	}
+	return next.Sequence
+}
+
+// since returns domain.Position.Since of the next position.
+func since(stored, next domain.Position) int64 {
+	switch {
+	case stored.Stream != next.Stream:
+		return 0
+	case stored.Server == next.Server:
+		return stored.Since
+	}
+	return stored.Sequence
+}
+
+// maxRestored is the number of events that Restore reads. It takes a tenth of a second.
+const maxRestored = 5000
+
+// Restore stores the lost clients of the first 5,000 events that were published since then.
+func (f *Follower) Restore(ctx context.Context, since time.Time) error {
+	stream, err := f.js.Stream(ctx, domain.StreamEvents)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", domain.StreamEvents, err)
+	}
+	info := stream.CachedInfo()
+	first, err := direct.FirstSince(ctx, f.js, info, since)
+	if err != nil || first > info.State.LastSeq {
+		return err
+	}
+	return f.redo(ctx, int64(first)-1, int64(min(first-1+maxRestored, info.State.LastSeq)))
 }
 
 // end returns the identity of the events stream and the sequence of its last event.
@@ -118,16 +171,18 @@ func (f *Follower) end(ctx context.Context) (identity string, last int64, err er
 // lastSafe returns the sequence up to which the database has the client of each event. It is next.Sequence if nothing can be lost.
 func (f *Follower) lastSafe(stored, next domain.Position) int64 {
 	switch {
-	case stored.Sequence == domain.PositionEnd:
-		return next.Sequence
 	case stored.Stream != next.Stream:
 		return 0
-	case f.known.Server == next.Server && f.known.Stream == next.Stream && f.known.Sequence <= stored.Sequence:
-		return next.Sequence // this worker has watched the database since the position
-	case f.known.Stream == next.Stream:
-		return min(f.known.Sequence, stored.Sequence)
+	case f.known.Stream != next.Stream:
+		return stored.Sequence
+	case f.known.Server != next.Server: // this worker stored clients on the former server until now
+		return min(f.known.Sequence, stored.Sequence, next.Since)
+	case f.known.Sequence > stored.Sequence: // the position went back
+		return stored.Sequence
+	case time.Since(f.moved) < settleTime:
+		return f.known.Sequence
 	}
-	return stored.Sequence
+	return next.Sequence // this worker has watched the database since the position
 }
 
 // redo stores the lost clients of the events after one sequence up to another.

@@ -3,6 +3,9 @@ package redo
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 
 	"clientele/consumer/direct"
 	"clientele/domain"
@@ -49,38 +52,30 @@ type Result struct {
 	Unreadable int
 	// Erased are the clients whose erasure was lost: client.erased was published, but they exist or have no tombstone.
 	Erased []uuid.UUID
+
+	waited bool // in vain, for a command
 }
 
-// Run reads the events from the sequence first to the sequence last. It is safe to repeat, and while workers run.
+// Run reads the events from the sequence first to the sequence last. It is safe to repeat, and while workers run. After an error it may
+// have read some of them.
 func (r Redo) Run(ctx context.Context, first, last uint64) (done Result, err error) {
-	begin := first
-	for first <= last {
-		msgs, err := direct.Read(ctx, r.JS, domain.StreamEvents, first)
-		if err != nil {
-			return done, err
+	err = direct.Range(ctx, r.JS, domain.StreamEvents, first, last, func(msgs []*jetstream.RawStreamMsg) error {
+		if err := r.batch(ctx, msgs, &done); err != nil {
+			return err
 		}
-		if len(msgs) == 0 {
-			break
-		}
-		if err := r.batch(ctx, msgs, last, &done); err != nil {
-			return done, err
-		}
-		first = msgs[len(msgs)-1].Sequence + 1
 		if r.Progress != nil {
-			r.Progress(min(first-begin, last+1-begin), last+1-begin)
+			r.Progress(msgs[len(msgs)-1].Sequence+1-first, last+1-first)
 		}
-	}
-	return done, nil
+		return nil
+	})
+	return done, err
 }
 
 // batch stores the lost clients of a batch of events.
-func (r Redo) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg, last uint64, done *Result) error {
+func (r Redo) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg, done *Result) error {
 	clients := make(map[uuid.UUID]domain.Client, len(msgs))
 	var ids, erased []uuid.UUID
 	for _, msg := range msgs {
-		if msg.Sequence > last {
-			break
-		}
 		if msg.Subject == domain.SubjectErased {
 			if id, err := domain.ParseID(msg.Header.Get("ce-subject")); err == nil {
 				erased = append(erased, id)
@@ -121,7 +116,7 @@ func (r Redo) restore(ctx context.Context, ids []uuid.UUID, clients map[uuid.UUI
 	for i, id := range free {
 		lost[i] = clients[id]
 	}
-	if err := r.addCallers(ctx, lost); err != nil {
+	if err := r.addCallers(ctx, lost, done); err != nil {
 		return err
 	}
 	results, err := r.Store.Create(ctx, lost)
@@ -133,20 +128,50 @@ func (r Redo) restore(ctx context.Context, ids []uuid.UUID, clients map[uuid.UUI
 	return err
 }
 
-// addCallers adds the callers of the clients whose commands are still on the log. Events do not name them to subscribers.
-func (r Redo) addCallers(ctx context.Context, clients []domain.Client) error {
-	subjects := make([]string, len(clients))
-	index := make(map[string]*domain.Client, len(clients))
-	for i := range clients {
-		subjects[i] = domain.SubjectCreate + clients[i].ID.String()
-		index[subjects[i]] = &clients[i]
+// errMissing means that no command of a lost client was found where it should be.
+var errMissing = errors.New("commands of lost clients are not on the log")
+
+// addCallers adds the callers of the clients whose commands are still on the log. Events do not name them to subscribers. It waits for a
+// server that lacks the last commands, but in vain only once: a command can also be erased, or from another log.
+func (r Redo) addCallers(ctx context.Context, clients []domain.Client, done *Result) error {
+	missing := make(map[string]*domain.Client, len(clients))
+	for i, client := range clients {
+		missing[domain.SubjectCreate+client.ID.String()] = &clients[i]
 	}
-	msgs, err := direct.Last(ctx, r.JS, domain.StreamCommands, subjects)
+	err := direct.Repeat(ctx, func() error {
+		log, err := r.JS.Stream(ctx, domain.StreamCommands)
+		if err != nil {
+			return err
+		}
+		if err := r.addCallersOf(ctx, missing); err != nil {
+			return err
+		}
+		first := log.CachedInfo().State.FirstTime
+		trimmed := func(_ string, client *domain.Client) bool { return client.AcceptedAt.Before(first) }
+		if maps.DeleteFunc(missing, trimmed); len(missing) > 0 && !done.waited {
+			return errMissing
+		}
+		return nil
+	})
+	if errors.Is(err, errMissing) {
+		done.waited = true
+		return nil
+	}
+	return err
+}
+
+// addCallersOf adds the callers of the clients whose commands the server that answers has, and removes them from the map.
+func (r Redo) addCallersOf(ctx context.Context, missing map[string]*domain.Client) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	msgs, err := direct.Last(ctx, r.JS, domain.StreamCommands, slices.Collect(maps.Keys(missing)))
 	for _, msg := range msgs {
 		header, err := domain.CommandMessage{Header: msg.Header}.DecodeHeader()
-		if client := index[msg.Subject]; err == nil && client != nil {
+		if client := missing[msg.Subject]; err == nil && client != nil {
 			client.Caller, client.KeyID = header.Caller, header.KeyID
 		}
+		delete(missing, msg.Subject)
 	}
 	return err
 }

@@ -28,6 +28,11 @@ type Log interface {
 	Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
 	// FindLatest is Find, but with domain.CodeNotFound no server has the command. It may wait until the context ends.
 	FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error)
+	// Completed reports whether the outcome of the command at this sequence is on disk, unless it was lost since. It may report false for
+	// a second after that.
+	Completed(ctx context.Context, sequence uint64) bool
+	// ProcessAgain asks a worker to process a completed command again, and reports whether it did: it limits the rate.
+	ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error)
 	// Rejection returns the rejection of the command with this id, or an error with domain.CodeNotFound. Another server may already
 	// have the rejection.
 	Rejection(ctx context.Context, id uuid.UUID) (domain.Rejection, error)

@@ -63,6 +63,9 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 			return
 		}
 	}
+	if accepted.again(command) {
+		a.repair(ctx, call.caller, accepted.operation)
+	}
 	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
 	problem.WriteJSON(w, http.StatusAccepted, "application/json", struct {
@@ -85,6 +88,18 @@ type accepted struct {
 	at        time.Time
 	operation operation
 	client    *domain.Client // nil if the command is on the log
+}
+
+// again reports whether the log has had the command, and the store had no client of it.
+func (a accepted) again(command domain.CreateClient) bool {
+	return a.client == nil && a.operation.request == "" && !a.at.Equal(command.AcceptedAt)
+}
+
+// repair looks up the operation of a retry, so that a worker processes its command again if its outcome is lost.
+func (a *api) repair(ctx context.Context, caller auth.Caller, o operation) {
+	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+	defer cancel()
+	_, _, _ = a.lookUpTwice(ctx, caller, o) // the command is accepted in any case
 }
 
 // accept puts the command on the log. If the store already has its client, it returns the client instead. The operation is set even

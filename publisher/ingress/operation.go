@@ -62,6 +62,9 @@ func (a *api) lookUpTwice(ctx context.Context, caller auth.Caller, o operation) 
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		op, client, err = a.lookUp(ctx, caller, o, reads{a.log.FindLatest, a.log.RejectionLatest})
 	}
+	if err == nil && op.Status == domain.OperationPending && a.log.Completed(ctx, op.Sequence) {
+		return a.lookUpCompleted(ctx, caller, o)
+	}
 	return op, client, err
 }
 
@@ -69,6 +72,22 @@ func (a *api) lookUpTwice(ctx context.Context, caller auth.Caller, o operation) 
 type reads struct {
 	find      func(context.Context, uuid.UUID) (domain.LoggedCommand, error)
 	rejection func(context.Context, uuid.UUID) (domain.Rejection, error)
+}
+
+// lookUpCompleted is lookUp for an operation whose command is completed. If it has no outcome, the database or NATS has lost that, and
+// lookUpCompleted asks a worker to process the command again.
+func (a *api) lookUpCompleted(ctx context.Context, caller auth.Caller, o operation) (domain.Operation, *domain.Client, error) {
+	op, client, err := a.lookUp(ctx, caller, o, reads{a.log.Find, a.log.RejectionLatest})
+	if err != nil || op.Status != domain.OperationPending {
+		return op, client, err
+	}
+	switch asked, err := a.log.ProcessAgain(ctx, o.id); {
+	case err != nil:
+		a.logger.Warn().Err(err).Stringer("id", o.id).Msg("the outcome of a completed command is lost; cannot ask a worker to process it again")
+	case asked:
+		a.logger.Warn().Stringer("id", o.id).Msg("the outcome of a completed command is lost; asked a worker to process it again")
+	}
+	return op, client, nil
 }
 
 // known returns nil for the zero time, which means unknown.
@@ -101,7 +120,7 @@ func (a *api) lookUp(ctx context.Context, caller auth.Caller, o operation, read 
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 		return op, nil, err
 	}
-	op.AcceptedAt = command.AcceptedAt
+	op.AcceptedAt, op.Sequence = command.AcceptedAt, command.Sequence
 
 	// A client outranks a rejection with its id, because the row existed before another command with this id was rejected. It does not
 	// for the request of that other command.

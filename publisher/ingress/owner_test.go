@@ -201,6 +201,8 @@ func (pendingLog) Rejection(context.Context, uuid.UUID) (domain.Rejection, error
 	return domain.Rejection{}, domain.Errorf(domain.CodeNotFound, "none")
 }
 
+func (pendingLog) Completed(context.Context, uint64) bool { return false }
+
 func (pendingLog) Watch(uuid.UUID) (<-chan struct{}, func(), error) {
 	return make(chan struct{}), func() {}, nil
 }

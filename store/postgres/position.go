@@ -17,17 +17,19 @@ const server = `(SELECT system_identifier || '/' || left(pg_walfile_name(pg_curr
 
 // Position implements store.Store.
 func (s *Store) Position(ctx context.Context) (p domain.Position, now string, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT stream, sequence, server, `+server+` FROM redo_position`).Scan(&p.Stream, &p.Sequence, &p.Server, &now)
+	var place string
+	err = s.pool.QueryRow(ctx, `SELECT stream, sequence, server, `+server+` FROM redo_position`).Scan(&p.Stream, &p.Sequence, &place, &now)
 	if err != nil {
 		return domain.Position{}, "", s.failure("read the position", err)
 	}
+	p.SetPlace(place)
 	return p, now, nil
 }
 
 // SetPosition implements store.Store. It compares the server in the statement that stores the position.
 func (s *Store) SetPosition(ctx context.Context, p domain.Position) (bool, error) {
-	done, err := s.pool.Exec(ctx, `UPDATE redo_position SET stream = $1, sequence = $2, server = $3 WHERE $3 = `+server,
-		p.Stream, p.Sequence, p.Server)
+	done, err := s.pool.Exec(ctx, `UPDATE redo_position SET stream = $1, sequence = $2, server = $3 WHERE $4 = `+server,
+		p.Stream, p.Sequence, p.Place(), p.Server)
 	if err != nil {
 		return false, s.failure("store the position", err)
 	}

@@ -29,7 +29,7 @@ const lifetimeJitter = 10 * time.Minute
 type Config struct {
 	// URL is a connection URL as in libpq; it may name several hosts. The defaults of its parameters are 5 s for
 	// connect_timeout, clientele for application_name, and read-write for target_session_attrs, which finds the primary among
-	// the hosts.
+	// the hosts. synchronous_commit is on, whatever the server's default; the URL may set it to remote_write or remote_apply.
 	URL string
 	// MaxConns is the maximum number of open connections. If it is 0, pool_max_conns in the URL applies, or else pgx's default:
 	// the number of CPUs, but at least 4.
@@ -91,12 +91,30 @@ func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "clientele"
 	}
+	if err := syncCommits(conn.RuntimeParams); err != nil {
+		return nil, err
+	}
 	// pgx has no validation for "any", which is also its default: only the URL tells whether "any" was chosen.
 	_, query, _ := strings.Cut(cfg.URL, "?")
 	if asked, _ := url.ParseQuery(query); conn.ValidateConnect == nil && !asked.Has("target_session_attrs") {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	return pc, nil
+}
+
+// syncCommits makes commits return when they are on disk, here and, if the server has synchronous standbys, there. The default of a
+// server, a role or a database can be weaker. Only the URL can choose remote_write, which a crash of PostgreSQL survives on both, or
+// remote_apply.
+func syncCommits(params map[string]string) error {
+	const name = "synchronous_commit"
+	switch params[name] {
+	case "":
+		params[name] = "on"
+	case "on", "remote_write", "remote_apply":
+	default:
+		return fmt.Errorf("URL: %s is too weak: a crash or a failover would lose clients; leave it out", name)
+	}
+	return nil
 }
 
 // reason returns pgx's reason for an invalid URL, without the parts that quote the URL: in a malformed URL, the password may be

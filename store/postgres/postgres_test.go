@@ -71,6 +71,12 @@ func TestOpenRefuses(t *testing.T) {
 		"an unknown exec mode": {
 			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?default_query_exec_mode=sekrit"}, "URL: ",
 		},
+		"commits that are not on disk": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?synchronous_commit=off"}, "URL: synchronous_commit is too weak",
+		},
+		"commits that are not on the standby": {
+			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db?synchronous_commit=local"}, "URL: synchronous_commit is too weak",
+		},
 		"less than no connections": {
 			postgres.Config{URL: "postgres://alice:sekrit@sekrit-host/db", MaxConns: -1}, "MaxConns: ",
 		},
@@ -102,6 +108,34 @@ func TestSettings(t *testing.T) {
 			WHERE datname = current_database() AND application_name = $1)`, want).Scan(&found)
 		if err != nil || !found {
 			t.Errorf("no connection of %q, %v", want, err)
+		}
+	}
+}
+
+// A database whose default is weaker does not weaken commits.
+func TestCommitsAreSynchronous(t *testing.T) {
+	url := storetest.Postgres(t)
+	migrated(t, url)
+	admin := connect(t, url)
+	for _, statement := range []string{
+		`ALTER DATABASE ` + pgx.Identifier{admin.Config().Database}.Sanitize() + ` SET synchronous_commit = off`,
+		`CREATE TABLE seen (value text)`,
+		`CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$`,
+		`CREATE TRIGGER see AFTER INSERT ON clients FOR EACH STATEMENT EXECUTE FUNCTION see()`,
+	} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query, want := range map[string]string{
+		"": "on", "&options=-csynchronous_commit%3Doff": "on", "&synchronous_commit=on": "on",
+		"&synchronous_commit=remote_write": "remote_write", "&synchronous_commit=remote_apply": "remote_apply",
+	} {
+		mustCreate(t, migrated(t, url+query), storetest.Clients(1))
+		var seen string
+		if err := admin.QueryRow(t.Context(), `DELETE FROM seen RETURNING value`).Scan(&seen); err != nil || seen != want {
+			t.Errorf("%q: synchronous_commit is %q (%v), want %q", query, seen, err, want)
 		}
 	}
 }

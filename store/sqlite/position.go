@@ -16,10 +16,12 @@ const server = "sqlite"
 func (s *Store) Position(ctx context.Context) (p domain.Position, now string, err error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
-	err = s.readers.QueryRowContext(ctx, `SELECT stream, sequence, server FROM redo_position`).Scan(&p.Stream, &p.Sequence, &p.Server)
+	var place string
+	err = s.readers.QueryRowContext(ctx, `SELECT stream, sequence, server FROM redo_position`).Scan(&p.Stream, &p.Sequence, &place)
 	if err != nil {
 		return domain.Position{}, "", fmt.Errorf("read the position: %w", err)
 	}
+	p.SetPlace(place)
 	return p, server, nil
 }
 
@@ -27,7 +29,7 @@ func (s *Store) Position(ctx context.Context) (p domain.Position, now string, er
 func (s *Store) SetPosition(ctx context.Context, p domain.Position) (bool, error) {
 	s.calls.RLock()
 	defer s.calls.RUnlock()
-	_, err := s.writer.ExecContext(ctx, `UPDATE redo_position SET stream = ?, sequence = ?, server = ?`, p.Stream, p.Sequence, p.Server)
+	_, err := s.writer.ExecContext(ctx, `UPDATE redo_position SET stream = ?, sequence = ?, server = ?`, p.Stream, p.Sequence, p.Place())
 	if err != nil {
 		return false, fmt.Errorf("store the position: %w", err)
 	}

@@ -17,7 +17,7 @@ func (s suite) position(t *testing.T) {
 	if err != nil || p != (domain.Position{}) || server == "" {
 		t.Fatalf("a new database has the position %+v on %q (%v), want none", p, server, err)
 	}
-	want := domain.Position{Stream: "a stream", Sequence: 7, Server: server}
+	want := domain.Position{Stream: "a stream", Sequence: 7, Server: server, Since: 5}
 	if done, err := st.SetPosition(t.Context(), want); err != nil || !done {
 		t.Fatalf("SetPosition returned %v, %v", done, err)
 	}

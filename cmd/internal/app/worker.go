@@ -40,9 +40,13 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 	if err := await(ctx, p, "the database", b.db.Writable); err != nil {
 		return nil, err
 	}
+	follower, err := redo.NewFollower(redo.FollowerConfig{Conn: b.conn, Store: b.db, Log: p.Log, Metrics: p.Metrics})
+	if err != nil {
+		return nil, err
+	}
 	var outcomes *publisher.OutcomePublisher
 	var worker *consumer.Worker
-	err := await(ctx, p, "the command log", func(ctx context.Context) (err error) {
+	err = await(ctx, p, "the command log", func(ctx context.Context) (err error) {
 		if outcomes, err = publisher.OpenOutcomePublisher(ctx, b.conn); err != nil {
 			return err
 		}
@@ -50,6 +54,7 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 			Conn:        b.conn,
 			Store:       b.db,
 			Outcomes:    outcomes,
+			Restore:     follower.Restore,
 			Log:         p.Log,
 			BatchSize:   o.BatchSize,
 			Concurrency: o.Concurrency,
@@ -59,10 +64,6 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 		})
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	follower, err := redo.NewFollower(redo.FollowerConfig{Conn: b.conn, Store: b.db, Log: p.Log, Metrics: p.Metrics})
 	if err != nil {
 		return nil, err
 	}

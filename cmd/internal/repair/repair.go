@@ -109,7 +109,7 @@ func (j *job) window(ctx context.Context, name string) (first, last uint64, maxA
 	info := stream.CachedInfo()
 	first = max(info.State.FirstSeq, 1)
 	if !j.Since.IsZero() {
-		if first, err = direct.FirstSince(ctx, j.js, name, j.Since); err != nil {
+		if first, err = direct.FirstSince(ctx, j.js, info, j.Since); err != nil {
 			return 0, 0, 0, err
 		}
 	}
@@ -147,18 +147,13 @@ func (j *job) commands(ctx context.Context) error {
 	}
 	last = min(last, floor)
 	progress := j.progress(PartCommands)
-	for begin := first; first <= last; {
-		msgs, err := direct.Read(ctx, j.js, domain.StreamCommands, first)
-		if err != nil || len(msgs) == 0 {
+	return direct.Range(ctx, j.js, domain.StreamCommands, first, last, func(msgs []*jetstream.RawStreamMsg) error {
+		if err := j.batch(ctx, msgs); err != nil {
 			return err
 		}
-		if err := j.batch(ctx, msgs, last); err != nil {
-			return err
-		}
-		first = msgs[len(msgs)-1].Sequence + 1
-		progress(min(first, last+1)-begin, last+1-begin)
-	}
-	return nil
+		progress(msgs[len(msgs)-1].Sequence+1-first, last+1-first)
+		return nil
+	})
 }
 
 // floor returns the sequence up to which the commands are completed.
@@ -171,13 +166,10 @@ func (j *job) floor(ctx context.Context) (uint64, error) {
 }
 
 // batch restores the clients of those commands that have neither a client nor a rejection.
-func (j *job) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg, last uint64) error {
+func (j *job) batch(ctx context.Context, msgs []*jetstream.RawStreamMsg) error {
 	commands := map[uuid.UUID]domain.CreateClient{}
 	var ids []uuid.UUID
 	for _, msg := range msgs {
-		if msg.Sequence > last {
-			break
-		}
 		command, err := domain.CommandMessage{Subject: msg.Subject, Header: msg.Header, Body: msg.Data}.Decode()
 		if err != nil || j.seen[command.ID] {
 			continue // a sync, or rejected, or its event is there
