@@ -140,23 +140,28 @@ func TestJournal(t *testing.T) {
 	}{
 		"in order": {
 			map[uuid.UUID]*span{a: {at(1), at(3)}, b: {at(4), at(6)}},
-			map[uint64]entry{1: logged(a, 2), 2: logged(b, 5)}, 2, 2, "",
+			map[uint64]entry{1: logged(a, 2), 2: logged(b, 5)},
+			2, 2, "",
 		},
 		"at the same time": {
 			map[uuid.UUID]*span{a: {at(1), at(5)}, b: {at(2), at(6)}},
-			map[uint64]entry{1: logged(b, 4), 2: logged(a, 4)}, 2, 2, "",
+			map[uint64]entry{1: logged(b, 4), 2: logged(a, 4)},
+			2, 2, "",
 		},
 		"out of order": {
 			map[uuid.UUID]*span{a: {at(1), at(3)}, b: {at(4), at(6)}},
-			map[uint64]entry{1: logged(b, 5), 2: logged(a, 2)}, 2, 2, "was sent after",
+			map[uint64]entry{1: logged(b, 5), 2: logged(a, 2)},
+			2, 2, "was sent after",
 		},
 		"put on the log again": {
 			map[uuid.UUID]*span{a: {at(1), at(3)}, b: {at(4), at(6)}},
-			map[uint64]entry{1: logged(b, 5), 2: logged(a, 7)}, 2, 1, "",
+			map[uint64]entry{1: logged(b, 5), 2: logged(a, 7)},
+			2, 1, "",
 		},
 		"the end is lost": {
 			map[uuid.UUID]*span{a: {at(1), at(3)}},
-			map[uint64]entry{1: logged(a, 2)}, 0, 1, "ends at 0",
+			map[uint64]entry{1: logged(a, 2)},
+			0, 1, "ends at 0",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
