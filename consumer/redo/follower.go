@@ -21,6 +21,9 @@ const positionInterval = time.Second
 // lookUpTimeout bounds the look-up of the end of the stream.
 const lookUpTimeout = 2 * time.Second
 
+// databaseTimeout bounds a look at the database. A primary that is cut off does not end its connections.
+const databaseTimeout = 5 * time.Second
+
 // settleTime is how long a follower checks every event after it has noticed another server. A batch that was stored on the former one
 // is published within that time, unless NATS is unavailable.
 const settleTime = time.Minute
@@ -92,7 +95,7 @@ func (f *Follower) Follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stored, server, err := f.store.Position(ctx)
+	stored, server, err := f.position(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,6 +116,8 @@ func (f *Follower) Follow(ctx context.Context) error {
 			return err
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
 	if same, err := f.store.SetPosition(ctx, next); err != nil || !same {
 		return err
 	}
@@ -154,6 +159,13 @@ func (f *Follower) Restore(ctx context.Context, since time.Time) error {
 		return err
 	}
 	return f.redo(ctx, int64(first)-1, int64(min(first-1+maxRestored, info.State.LastSeq)))
+}
+
+// position is Store.Position with a timeout.
+func (f *Follower) position(ctx context.Context) (stored domain.Position, server string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	return f.store.Position(ctx)
 }
 
 // end returns the identity of the events stream and the sequence of its last event.

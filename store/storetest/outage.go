@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -62,16 +63,20 @@ func (s *PostgresServer) Resume() {
 func (s *PostgresServer) Standby(t testing.TB) *PostgresServer {
 	t.Helper()
 	standby := s.AsynchronousStandby(t)
-	if err := s.synchronise(); err != nil {
-		t.Fatal(err)
-	}
+	s.Synchronise(t)
 	return standby
 }
 
 // AsynchronousStandby starts a hot standby of the server, for which commits do not wait. It is removed after the test.
 func (s *PostgresServer) AsynchronousStandby(t testing.TB) *PostgresServer {
 	t.Helper()
-	standby, err := s.copied()
+	return s.AsynchronousStandbyOn(t, s.host)
+}
+
+// AsynchronousStandbyOn is AsynchronousStandby on another host.
+func (s *PostgresServer) AsynchronousStandbyOn(t testing.TB, host Host) *PostgresServer {
+	t.Helper()
+	standby, err := s.copied(host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +88,13 @@ func (s *PostgresServer) AsynchronousStandby(t testing.TB) *PostgresServer {
 	return standby
 }
 
-// copied starts a copy of the server that replicates it.
-func (s *PostgresServer) copied() (*PostgresServer, error) {
+// copied starts a copy of the server on the host that replicates it.
+func (s *PostgresServer) copied(host Host) (*PostgresServer, error) {
 	dir, err := os.MkdirTemp("", "clientele-postgres-")
 	if err != nil {
 		return nil, err
 	}
-	standby := &PostgresServer{programs: s.programs, dir: dir, owner: s.owner, database: s.database}
+	standby := &PostgresServer{programs: s.programs, dir: dir, host: host, owner: s.owner, database: s.database}
 	if err := standby.follow(s); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -97,15 +102,43 @@ func (s *PostgresServer) copied() (*PostgresServer, error) {
 }
 
 func (s *PostgresServer) follow(primary *PostgresServer) error {
+	if err := s.copy(primary); err != nil {
+		return err
+	}
+	return s.startOnFreePort()
+}
+
+// copy makes the data directory, which must not exist, a copy of the primary's that replicates it.
+func (s *PostgresServer) copy(primary *PostgresServer) error {
 	if err := s.chown(); err != nil {
 		return err
 	}
-	backup := s.command("pg_basebackup", "--host=127.0.0.1", "--port="+strconv.Itoa(primary.port), "--username="+superuser,
+	backup := s.command("pg_basebackup", "--host="+primary.host.Address, "--port="+strconv.Itoa(primary.port), "--username="+superuser,
 		"--write-recovery-conf", "--checkpoint=fast", "--no-sync")
 	if out, err := backup.CombinedOutput(); err != nil {
 		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
 	}
-	return s.startOnFreePort()
+	return nil
+}
+
+// Rejoin starts a stopped server again, on a copy of the primary that replicates it. What only this server had is lost.
+func (s *PostgresServer) Rejoin(t testing.TB, primary *PostgresServer) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.copy(primary); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t)
+}
+
+// Synchronise makes commits wait for a standby, and returns when they do.
+func (s *PostgresServer) Synchronise(t testing.TB) {
+	t.Helper()
+	if err := s.synchronise(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // synchronise makes commits wait for the standby, and returns when they do.
@@ -139,5 +172,5 @@ func (s *PostgresServer) Promote(t testing.TB) {
 
 // URLWith returns a URL that names both servers, this one first.
 func (s *PostgresServer) URLWith(standby *PostgresServer) string {
-	return fmt.Sprintf("postgres://%s@127.0.0.1:%d,127.0.0.1:%d/%s?sslmode=disable", superuser, s.port, standby.port, s.database)
+	return fmt.Sprintf("postgres://%s@%s,%s/%s?sslmode=disable", superuser, s.address(), standby.address(), s.database)
 }

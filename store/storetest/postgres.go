@@ -86,7 +86,7 @@ func sharedServer() (*PostgresServer, error) {
 		return nil, errors.New("TestMain must call storetest.Main, which stops the PostgreSQL server")
 	}
 	if shared.server == nil {
-		server, err := newServer("")
+		server, err := newServer("", Host{})
 		if err != nil {
 			return nil, err
 		}
@@ -95,10 +95,19 @@ func sharedServer() (*PostgresServer, error) {
 	return shared.server, nil
 }
 
-// PostgresServer is a PostgreSQL server on a port of 127.0.0.1, with fsync on as in production.
+// Host is where a server runs. The zero value is this machine, at 127.0.0.1.
+type Host struct {
+	// Address is the IP address of the host. Every program in its network may connect to the server, as in a test.
+	Address string
+	// Enter moves the calling thread to the network of the host, for a process that the thread then starts.
+	Enter func() error
+}
+
+// PostgresServer is a PostgreSQL server on a port of its host, with fsync on as in production.
 type PostgresServer struct {
 	programs string // the directory with initdb and postgres
 	dir      string
+	host     Host
 	owner    *syscall.Credential // nil for this process's user
 	port     int
 	database string
@@ -118,7 +127,18 @@ func StartPostgres(t testing.TB) *PostgresServer {
 // StartPostgresIn is StartPostgres with the files of the server below a directory, which every user must be able to enter.
 func StartPostgresIn(t testing.TB, parent string) *PostgresServer {
 	t.Helper()
-	s, err := newServer(parent)
+	return startPostgres(t, parent, Host{})
+}
+
+// StartPostgresOn is StartPostgres on another host.
+func StartPostgresOn(t testing.TB, host Host) *PostgresServer {
+	t.Helper()
+	return startPostgres(t, "", host)
+}
+
+func startPostgres(t testing.TB, parent string, host Host) *PostgresServer {
+	t.Helper()
+	s, err := newServer(parent, host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,8 +203,8 @@ func (s *PostgresServer) Start(t testing.TB) {
 	}
 }
 
-// newServer initialises a data directory in parent, by default that for temporary files, and starts a server on it.
-func newServer(parent string) (*PostgresServer, error) {
+// newServer initialises a data directory in parent, by default that for temporary files, and starts a server of the host on it.
+func newServer(parent string, host Host) (*PostgresServer, error) {
 	programs, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -197,7 +217,8 @@ func newServer(parent string) (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &PostgresServer{programs: programs, dir: dir, owner: owner}
+	host.Address = cmp.Or(host.Address, "127.0.0.1")
+	s := &PostgresServer{programs: programs, dir: dir, host: host, owner: owner}
 	if err := s.initialise(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -212,7 +233,22 @@ func (s *PostgresServer) initialise() error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	if s.host.Enter != nil {
+		if err := s.trustNetwork(); err != nil {
+			return err
+		}
+	}
 	return s.startOnFreePort()
+}
+
+// trustNetwork lets every program in the network of the host connect.
+func (s *PostgresServer) trustNetwork() error {
+	hba, err := os.OpenFile(filepath.Join(s.dir, "data", "pg_hba.conf"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = hba.WriteString("host all all samenet trust\nhost replication all samenet trust\n")
+	return errors.Join(err, hba.Close())
 }
 
 // chown makes the owner of the server's processes the owner of its directory.
@@ -243,8 +279,8 @@ func (s *PostgresServer) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := s.command("postgres", "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories=", "-c", "max_connections=200")
+	cmd := s.command("postgres", "-p", strconv.Itoa(s.port), "-c", "listen_addresses="+s.host.Address,
+		"-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "wal_keep_size=256MB")
 	cmd.Stderr = log
 	endWithParent(cmd.SysProcAttr)
 	started := make(chan error)
@@ -252,9 +288,12 @@ func (s *PostgresServer) start() error {
 	go func() {
 		defer close(exited)
 		// The kernel stops the server when the thread that started it ends, so this thread lives as long as the server.
+		// It stays locked, and so ends with this goroutine, because it may be in another network.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		err := s.enter()
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // the exit status does not matter
@@ -269,6 +308,14 @@ func (s *PostgresServer) start() error {
 		return fmt.Errorf("%w\n%s", errors.Join(err, s.stop(syscall.SIGQUIT)), text)
 	}
 	return nil
+}
+
+// enter moves this thread to the network of the server's host.
+func (s *PostgresServer) enter() error {
+	if s.host.Enter == nil {
+		return nil
+	}
+	return s.host.Enter()
 }
 
 // answers returns nil as soon as the server accepts connections.
@@ -338,7 +385,12 @@ func (s *PostgresServer) maintain(f func(ctx context.Context, conn *pgx.Conn) er
 }
 
 func (s *PostgresServer) url(database string) string {
-	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", superuser, s.port, database)
+	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", superuser, s.address(), database)
+}
+
+// address returns HOST:PORT.
+func (s *PostgresServer) address() string {
+	return net.JoinHostPort(s.host.Address, strconv.Itoa(s.port))
 }
 
 func (s *PostgresServer) logFile() string { return filepath.Join(s.dir, "log") }

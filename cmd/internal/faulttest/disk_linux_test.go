@@ -137,7 +137,7 @@ func losePower(t *testing.T, program string, times int) (h *history, violations 
 			return h, append(violations, "serve does not start again: "+err.Error())
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		wait := h.callers(ctx, s.apis, callers)
+		wait := h.callers(ctx, s.apis, s.callers)
 		<-time.After(3*time.Second + time.Duration(rng.IntN(3000))*time.Millisecond)
 		// The power is lost under load, and before the process closes the database, which would sync it. The process is stopped
 		// first, because a machine without power sends no answers, and ext4 lets an fsync succeed that is under way at a shutdown.
@@ -191,17 +191,17 @@ func TestDiskIsFull(t *testing.T) {
 	s, h := newDiskSystem(t)
 	stop := s.load(h)
 	for range 3 {
-		s.becomes(h, accepted202, h.count(accepted202)+callers)
+		s.becomes(h, accepted202, h.count(accepted202)+s.callers)
 		s.fillDisk(16 << 20)
-		s.becomes(h, refused503, h.count(refused503)+callers)
+		s.becomes(h, refused503, h.count(refused503)+s.callers)
 		if !s.drained() {
 			t.Error("with an almost full disk, commands are not processed")
 		}
 		s.fillDisk(0)
-		s.becomes(h, refused503, h.count(refused503)+callers)
+		s.becomes(h, refused503, h.count(refused503)+s.callers)
 		s.freeDisk()
 	}
-	s.becomes(h, accepted202, h.count(accepted202)+callers)
+	s.becomes(h, accepted202, h.count(accepted202)+s.callers)
 	stop()
 	if s.members[0].proc.Ended() {
 		t.Fatal("serve has ended")
@@ -286,7 +286,7 @@ func (s *diskSystem) mustOpen(h *history) {
 // load posts until stop is called.
 func (s *diskSystem) load(h *history) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	wait := h.callers(ctx, s.apis, callers)
+	wait := h.callers(ctx, s.apis, s.callers)
 	return func() { cancel(); wait() }
 }
 

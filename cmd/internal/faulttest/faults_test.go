@@ -22,9 +22,6 @@ import (
 // A run of the suite starts a system and callers, and injects faults one after the other: each ends before the next begins. Then the
 // backlog drains and everything is checked. The seed of the run determines the faults and their order.
 
-// callers is the number of concurrent callers.
-const callers = 24
-
 // run is one run of the suite, and its report.
 type run struct {
 	name       string
@@ -34,6 +31,7 @@ type run struct {
 	injected   map[string]int
 	slowest    map[string]time.Duration // until a new client is accepted at every ingress and the backlog drains
 	looks      int                      // at commands below the ack floor, during the run
+	cluster    *cluster
 	violations []string
 }
 
@@ -46,9 +44,10 @@ func runFaults(s *system, name string, seed uint64, d time.Duration, faults []fa
 		r.violations = []string{err.Error()}
 		return r
 	}
+	r.cluster = s.cluster
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	wait := r.history.callers(ctx, s.apis, callers)
+	wait := r.history.callers(ctx, s.apis, s.callers)
 	rng := rand.New(rand.NewPCG(seed, 1<<33))
 	for ctx.Err() == nil {
 		f := faults[rng.IntN(len(faults))]
@@ -62,13 +61,17 @@ func runFaults(s *system, name string, seed uint64, d time.Duration, faults []fa
 		looks, violations := s.checkFloor()
 		r.looks += looks
 		r.violations = append(r.violations, violations...)
-		if !s.recovered(r.history) {
+		recovered := s.recovered(r.history)
+		took := time.Since(healed)
+		if !recovered || !s.replicated() {
+			s.violations = append(s.violations, "6: no recovery from "+kind)
+		}
+		if len(s.violations) > 0 {
 			cancel()
 			wait()
-			r.violations = append(r.violations, "6: no recovery from "+kind)
+			r.violations = append(r.violations, s.violations...)
 			return r // the other checks need a system that works
 		}
-		took := time.Since(healed)
 		r.slowest[kind] = max(r.slowest[kind], took)
 		s.t.Logf("%s: %s: lasted %.1f s, recovered %.1f s later", name, kind, healed.Sub(began).Seconds(), took.Seconds())
 	}
@@ -100,7 +103,8 @@ func report(runs ...*run) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	injected, slowest, answers := map[string]int{}, map[string]time.Duration{}, map[answer]int{}
-	var claims, clients, events, repeated, rejections, looks, violations int
+	var claims, clients, events, repeated, rejections, looks, lookUps, readBack, lost, violations int
+	var slowestRedo time.Duration
 	for _, r := range runs {
 		for kind, n := range r.injected {
 			injected[kind] += n
@@ -111,12 +115,18 @@ func report(runs ...*run) string {
 		}
 		claims += len(r.history.claims)
 		looks += r.looks
+		lookUps += r.history.lookUps
 		violations += len(r.violations)
 		if o := r.outcome; o != nil {
 			clients += len(o.rows)
 			events += o.kept
 			repeated += o.repeated
 			rejections += len(o.rejections)
+			readBack += o.readBack
+		}
+		if c := r.cluster; c != nil {
+			lost += c.lost
+			slowestRedo = max(slowestRedo, c.slowest)
 		}
 	}
 	fmt.Fprintf(w, "\nfault\tinjected\tslowest recovery\n")
@@ -127,37 +137,62 @@ func report(runs ...*run) string {
 	for _, a := range slices.Sorted(maps.Keys(answers)) {
 		fmt.Fprintf(w, "%s\t%d\n", a, answers[a])
 	}
-	fmt.Fprintf(w, "\nclients asked for\t%d\nclients\t%d\nevents on the stream\t%d\nevents published again\t%d\nrejections\t%d\ncommands looked up below the ack floor\t%d\nviolations\t%d\n",
-		claims, clients, events, repeated, rejections, looks, violations)
+	fmt.Fprintf(w, "\nclients asked for\t%d\nclients\t%d\nevents on the stream\t%d\nevents published again\t%d\nrejections\t%d\ncommands looked up below the ack floor\t%d\n",
+		claims, clients, events, repeated, rejections, looks)
+	fmt.Fprintf(w, "accepted operations looked up at the other ingress\t%d\naccepted commands read back in order\t%d\nrows lost by PostgreSQL, and restored\t%d\nslowest restoration\t%.1f s\nviolations\t%d\n",
+		lookUps, readBack, lost, slowestRedo.Seconds(), violations)
 	_ = w.Flush()
 	return b.String()
 }
 
-// TestFaults runs the suite FAULTS_RUNS times, for FAULTS_MINUTES in total. The first seed is FAULTS_SEED; runs alternate between
-// one process and separate processes.
+// stages are the systems that a run can have, and their faults.
+var stages = map[string]struct {
+	start  func(t testing.TB, program string) *system
+	faults func() []fault
+}{
+	"serve":        {func(t testing.TB, program string) *system { return newEmbedded(t, program, t.TempDir()) }, embeddedFaults},
+	"separate":     {newSeparate, separateFaults},
+	"synchronous":  {func(t testing.TB, program string) *system { return newCluster(t, program, true, 3) }, clusterFaults},
+	"asynchronous": {func(t testing.TB, program string) *system { return newCluster(t, program, false, 3) }, clusterFaults},
+}
+
+// chosenStages are those that FAULTS_STAGES names. The last two require root on Linux, for network namespaces.
+func chosenStages(t *testing.T) []string {
+	t.Helper()
+	chosen := strings.Fields(cmp.Or(os.Getenv("FAULTS_STAGES"), "serve separate synchronous asynchronous"))
+	for _, stage := range chosen {
+		if stages[stage].start == nil {
+			t.Fatalf("FAULTS_STAGES: there is no stage %q", stage)
+		}
+	}
+	return chosen
+}
+
+// TestFaults runs the suite FAULTS_RUNS times, for FAULTS_MINUTES in total. The first seed is FAULTS_SEED; runs alternate between the
+// stages.
 func TestFaults(t *testing.T) {
 	minutes, err := strconv.ParseFloat(cmp.Or(os.Getenv("FAULTS_MINUTES"), "4"), 64)
 	if err != nil || minutes <= 0 {
 		t.Fatal("FAULTS_MINUTES must be a number of minutes")
 	}
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("FAULTS_RUNS"), "2"))
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("FAULTS_RUNS"), "4"))
 	if err != nil || n < 1 {
 		t.Fatal("FAULTS_RUNS must be a number of runs")
 	}
-	seed := firstSeed(t)
+	seed, chosen := firstSeed(t), chosenStages(t)
 	d := time.Duration(minutes * float64(time.Minute) / float64(n))
 	var runs []*run
 	for i := range n {
 		seed := seed + uint64(i)
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			program := build(t, "clientele-faults")
-			var r *run
-			// The seed decides, so that FAULTS_SEED alone repeats a run.
-			if seed%2 == 0 {
-				r = runFaults(newEmbedded(t, program, t.TempDir()), "embedded", seed, d, embeddedFaults())
-			} else {
-				r = runFaults(newSeparate(t, program), "separate", seed, d, separateFaults())
+		// The seed decides, so that FAULTS_SEED and FAULTS_STAGES repeat a run.
+		name := chosen[seed%uint64(len(chosen))]
+		t.Run(fmt.Sprintf("%s seed %d", name, seed), func(t *testing.T) {
+			stage := stages[name]
+			faults := slices.DeleteFunc(stage.faults(), func(f fault) bool { return !strings.Contains(f.kind, os.Getenv("FAULTS_KIND")) })
+			if len(faults) == 0 {
+				t.Fatalf("no kind of fault contains FAULTS_KIND, %q", os.Getenv("FAULTS_KIND"))
 			}
+			r := runFaults(stage.start(t, build(t, "clientele-faults")), name, seed, d, faults)
 			runs = append(runs, r)
 			t.Logf("%s, seed %d:%s", r.name, seed, report(r))
 			r.fail(t)
@@ -175,14 +210,19 @@ func firstSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// fail fails the test with the violations.
+// fail fails the test with the violations, a few of each invariant.
 func (r *run) fail(t *testing.T) {
-	const most = 20
-	for i, v := range r.violations {
-		if i == most {
-			t.Errorf("and %d more", len(r.violations)-most)
-			break
+	const most = 5
+	count := map[string]int{}
+	for _, v := range r.violations {
+		number, _, _ := strings.Cut(v, ":")
+		if count[number]++; count[number] <= most {
+			t.Error(v)
 		}
-		t.Error(v)
+	}
+	for number, n := range count {
+		if n > most {
+			t.Errorf("%s: and %d more", number, n-most)
+		}
 	}
 }

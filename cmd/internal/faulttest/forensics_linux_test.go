@@ -221,14 +221,14 @@ func (s *scene) stoppedServer(t *testing.T) {
 	s.nats.Servers[2].Stop()
 	s.erase(t, one)
 	s.load(t, s.create(t, len(s.clients)), s.disks[:2])
-	s.nats.Restart(s.t, 2)
+	s.nats.Servers[2].Restart(s.t)
 	s.current(t)
 	s.search(t, "after nats-3 has caught up", one)[2].want(t, "streams")
 	s.nats.Servers[2].Stop()
 	if err := os.RemoveAll(filepath.Join(s.disks[2].path, "jetstream")); err != nil {
 		t.Fatal(err)
 	}
-	s.nats.Restart(s.t, 2)
+	s.nats.Servers[2].Restart(s.t)
 	s.current(t)
 	s.search(t, "after nats-3 has copied all", one)[2].want(t)
 	if s.disks[2].files(s.clients[4], nil).values["ZqFirst4"] == 0 {

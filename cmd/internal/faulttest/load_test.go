@@ -68,15 +68,21 @@ func (c *claim) body() string {
 type history struct {
 	seed   uint64
 	client http.Client
-	// keyedID is set when the system is open.
+	// Set when the system is open.
 	keyedID func(caller, key string) uuid.UUID
+	apis    []string
 
 	mu         sync.Mutex
 	claims     []*claim
 	byKey      map[string][]*claim
 	answers    map[answer]int
+	spans      map[uuid.UUID]*span
+	lookUps    int // of operations that were just accepted
 	violations []string
 }
+
+// span is the time in which a command was put on the log.
+type span struct{ sent, accepted time.Time }
 
 func newHistory(seed uint64) *history {
 	return &history{
@@ -84,6 +90,7 @@ func newHistory(seed uint64) *history {
 		client:  http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		byKey:   map[string][]*claim{},
 		answers: map[answer]int{},
+		spans:   map[uuid.UUID]*span{},
 	}
 }
 
@@ -124,7 +131,17 @@ func (h *history) count(a answer) int {
 
 // send posts a claim and records the answer.
 func (h *history) send(api string, c *claim) answer {
+	sent := time.Now()
+	h.mu.Lock()
+	if c.key != "" {
+		h.span(c.id, sent)
+	}
+	h.mu.Unlock()
 	a, id, reply := h.post(api, c)
+	if a == accepted202 {
+		h.accepted(id, sent)
+		h.lookUp(api, id)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.answers[a]++
@@ -149,6 +166,41 @@ func (h *history) send(api string, c *claim) answer {
 		c.id = id
 	}
 	return a
+}
+
+// span returns the span of a command, which was first sent at this time if it is new.
+func (h *history) span(id uuid.UUID, sent time.Time) *span {
+	if h.spans[id] == nil {
+		h.spans[id] = &span{sent: sent}
+	}
+	return h.spans[id]
+}
+
+func (h *history) accepted(id uuid.UUID, sent time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if span := h.span(id, sent); span.accepted.IsZero() {
+		span.accepted = time.Now()
+	}
+}
+
+// lookUp asks another ingress for an operation that was just accepted. If it cannot tell, that is no violation.
+func (h *history) lookUp(api string, id uuid.UUID) {
+	other := h.apis[(slices.Index(h.apis, api)+1)%len(h.apis)]
+	response, err := h.client.Get(other + "/api/v2/operations/" + id.String())
+	if err != nil {
+		return
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case response.StatusCode == http.StatusOK && err == nil:
+		h.lookUps++
+	case response.StatusCode == http.StatusNotFound:
+		h.violations = append(h.violations, fmt.Sprintf("8: operation %s was accepted, and then not found: %s", id, body))
+	}
 }
 
 func (h *history) post(api string, c *claim) (a answer, id uuid.UUID, reply string) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"clientele/domain"
 
@@ -25,8 +26,10 @@ type outcome struct {
 	rejections map[string]domain.Rejection          // by command id
 	commands   []*jetstream.RawStreamMsg
 	rejected   []*jetstream.RawStreamMsg
-	kept       int // events on the stream
-	repeated   int // events that a subscriber received again
+	last       uint64 // sequence of the log
+	kept       int    // events on the stream
+	repeated   int    // events that a subscriber received again
+	readBack   int    // accepted commands that were on the log
 }
 
 // read reads the outcome.
@@ -35,12 +38,15 @@ func (s *system) read() (*outcome, error) {
 		rows: map[uuid.UUID]*domain.Client{}, events: map[string][]*jetstream.RawStreamMsg{}, rejections: map[string]domain.Rejection{},
 	}
 	var err error
-	if o.commands, err = s.stream(domain.StreamCommands); err != nil {
+	if o.commands, err = messages(s.js, domain.StreamCommands); err != nil {
 		return nil, err
 	}
 	o.commands = slices.DeleteFunc(o.commands, func(msg *jetstream.RawStreamMsg) bool { return strings.HasPrefix(msg.Subject, domain.SubjectSync) })
-	events, err := s.stream(domain.StreamEvents)
+	events, err := messages(s.js, domain.StreamEvents)
 	if err != nil {
+		return nil, err
+	}
+	if o.last, _, err = s.progress(); err != nil {
 		return nil, err
 	}
 	o.kept = len(events)
@@ -48,7 +54,7 @@ func (s *system) read() (*outcome, error) {
 		id := msg.Header.Get("ce-subject")
 		o.events[id] = append(o.events[id], msg)
 	}
-	if o.rejected, err = s.stream(domain.StreamRejections); err != nil {
+	if o.rejected, err = messages(s.js, domain.StreamRejections); err != nil {
 		return nil, err
 	}
 	for _, msg := range o.rejected {
@@ -72,30 +78,38 @@ func (s *system) read() (*outcome, error) {
 	return o, nil
 }
 
-// stream returns all messages of a stream.
-func (s *system) stream(name string) ([]*jetstream.RawStreamMsg, error) {
+// messages returns all messages of a stream that its leader has now. A replica that is behind may answer, so it asks until it has the
+// last one.
+func messages(js jetstream.JetStream, name string) ([]*jetstream.RawStreamMsg, error) {
 	const page = 1000
-	ctx := context.Background()
-	stream, err := s.js.Stream(ctx, name)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}
 	var all []*jetstream.RawStreamMsg
 	last := stream.CachedInfo().State.LastSeq
 	for next := uint64(1); next <= last; {
-		msgs, err := jetstreamext.GetBatch(ctx, s.js, name, page, jetstreamext.GetBatchSeq(next))
+		msgs, err := jetstreamext.GetBatch(ctx, js, name, page, jetstreamext.GetBatchSeq(next))
 		if err != nil {
 			return nil, err
 		}
 		for msg, err := range msgs {
 			if errors.Is(err, jetstreamext.ErrNoMessages) {
-				return all, nil
+				break
 			}
 			if err != nil {
 				return nil, err
 			}
 			all = append(all, msg)
 			next = msg.Sequence + 1
+		}
+		if next <= last {
+			info, err := stream.Info(ctx)
+			if err != nil || info.State.Msgs == 0 || info.State.FirstSeq > last {
+				return all, err // the rest was trimmed
+			}
 		}
 	}
 	return all, nil
@@ -105,7 +119,7 @@ func (s *system) stream(name string) ([]*jetstream.RawStreamMsg, error) {
 func (s *system) ids() ([]uuid.UUID, error) {
 	driver, source := "sqlite", filepath.Join(s.dir, "clientele.db")
 	if s.postgres != nil {
-		driver, source = "pgx", s.postgres.URL()
+		driver, source = "pgx", s.databaseURL
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {

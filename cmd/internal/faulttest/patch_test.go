@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,8 @@ var points = []patch{
 	{"consumer/trim.go", "time.Now()", "faults.Now()"},
 	{"publisher/ingress/create.go", "time.Now()", "faults.Now()"},
 }
+
+var usesHooks = regexp.MustCompile(`\bfaults\.`)
 
 var builds sync.Map // of func() error, by name
 
@@ -78,7 +81,7 @@ func writeOverlay(dir string, patches []patch) (string, error) {
 		return "", err
 	}
 	for file, source := range sources {
-		if strings.Contains(source, "faults.") {
+		if usesHooks.MatchString(source) {
 			source = strings.Replace(source, "import (", "import (\n\t\"clientele/faults\"", 1)
 		}
 		patched := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))

@@ -105,15 +105,15 @@ func separateFaults() []fault {
 func natsFaults() []fault {
 	return []fault{
 		always("kill -9 nats-server", func(s *system, _ *rand.Rand) time.Time {
-			s.nats.Kill()
-			s.nats.Restart(s.t)
+			s.servers[0].Kill()
+			s.servers[0].Restart(s.t)
 			return time.Now()
 		}),
 		always("restart nats-server", func(s *system, rng *rand.Rand) time.Time {
-			s.nats.Signal(syscall.SIGTERM)
-			s.nats.Wait()
+			s.servers[0].Signal(syscall.SIGTERM)
+			s.servers[0].Wait()
 			<-time.After(time.Duration(rng.IntN(5)) * time.Second)
-			s.nats.Restart(s.t)
+			s.servers[0].Restart(s.t)
 			return time.Now()
 		}),
 		always("pause nats-server", func(s *system, rng *rand.Rand) time.Time {
@@ -121,7 +121,7 @@ func natsFaults() []fault {
 			if rng.IntN(8) == 0 {
 				d = 40 * time.Second
 			}
-			pause(d, s.nats.Cmd.Process.Pid)
+			pause(d, s.servers[0].Cmd.Process.Pid)
 			return time.Now()
 		}),
 		always("consumer deleted, then migrate", func(s *system, _ *rand.Rand) time.Time {
@@ -129,10 +129,7 @@ func natsFaults() []fault {
 				s.t.Error(err)
 			}
 			testcluster.Within(5*time.Second, func() bool { return !s.of("worker")[0].proc.IsReady() })
-			migrate := testcluster.Start(s.t, s.program, "migrate", "--nats-url", s.natsURL, "--database-url", s.postgres.URL())
-			if status := migrate.Wait(); status != 0 {
-				s.t.Errorf("migrate: exit status %d", status)
-			}
+			s.migrate()
 			return time.Now()
 		}),
 	}

@@ -33,16 +33,21 @@ type system struct {
 	dir     string // of the embedded NATS and SQLite
 	members []*member
 	apis    []string
+	callers int // that post at the same time
 
-	nats     *testcluster.NATSServer   // nil if it is in serve
-	postgres *storetest.PostgresServer // nil for SQLite
-	proxies  proxies                   // to nats and postgres
+	servers  []*testcluster.NATSServer // none if NATS is in serve
+	postgres *storetest.PostgresServer // the primary; nil for SQLite
+	proxies  proxies                   // of separate processes
+	cluster  *cluster                  // nil for other stages
 
-	natsURL string
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	clients store.Store
-	heard   *subscriber
+	natsURL     string
+	databaseURL string
+	nc          *nats.Conn
+	js          jetstream.JetStream
+	clients     store.Store
+	heard       *subscriber
+	journal     *journal
+	violations  []string // that faults found
 }
 
 // member is a process of Clientele. After its end it is started again at the same addresses.
@@ -50,6 +55,7 @@ type member struct {
 	t       testing.TB
 	name    string
 	program string
+	host    *testcluster.Host // nil for this machine
 	args    []string
 	clock   string // the file that steps its clock
 
@@ -63,7 +69,7 @@ func (m *member) start(environment ...string) *testcluster.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	environment = append(environment, "CLIENTELE_FAULTS_CLOCK="+m.clock)
-	m.proc = testcluster.StartWith(m.t, environment, m.program, m.args...)
+	m.proc = m.host.Start(m.t, environment, m.program, m.args...)
 	m.outputs = append(m.outputs, m.proc)
 	return m.proc
 }
@@ -74,10 +80,10 @@ func (m *member) role() string { return m.args[0] }
 // newEmbedded returns a system of one process with everything inside, on this data directory.
 func newEmbedded(t testing.TB, program, dir string, flags ...string) *system {
 	t.Helper()
-	s := &system{t: t, program: program, dir: dir}
+	s := &system{t: t, program: program, dir: dir, callers: 24}
 	api, natsListen := testcluster.FreeAddress(t), testcluster.FreeAddress(t)
 	s.natsURL = "nats://" + natsListen
-	s.join("serve", "serve", append([]string{"--listen=" + api, "--nats-listen=" + natsListen, "--data-dir=" + dir, "--history=10s"}, flags...)...)
+	s.join(nil, "serve", "serve", append([]string{"--listen=" + api, "--nats-listen=" + natsListen, "--data-dir=" + dir, "--history=10s"}, flags...)...)
 	s.apis = []string{"http://" + api}
 	return s
 }
@@ -85,22 +91,29 @@ func newEmbedded(t testing.TB, program, dir string, flags ...string) *system {
 // newSeparate returns a system of two ingresses and two workers, which reach a nats-server and PostgreSQL through proxies.
 func newSeparate(t testing.TB, program string) *system {
 	t.Helper()
-	s := &system{t: t, program: program, nats: testcluster.StartNATSServer(t), postgres: storetest.StartPostgres(t)}
-	s.natsURL = s.nats.URL
-	direct := []string{"--nats-url", s.nats.URL, "--database-url", s.postgres.URL()}
-	if status := testcluster.Start(t, program, append([]string{"migrate"}, direct...)...).Wait(); status != 0 {
-		t.Fatalf("migrate: exit status %d", status)
-	}
-	s.proxies = startProxies(t, s.nats.URL, s.postgres.URL())
+	server := testcluster.StartNATSServer(t)
+	s := &system{t: t, program: program, callers: 24, servers: []*testcluster.NATSServer{server}, postgres: storetest.StartPostgres(t)}
+	s.natsURL, s.databaseURL = server.URL, s.postgres.URL()
+	s.migrate()
+	s.proxies = startProxies(t, s.natsURL, s.databaseURL)
 	for i := range 2 {
 		api := testcluster.FreeAddress(t)
 		s.apis = append(s.apis, "http://"+api)
-		s.join(fmt.Sprint("ingress ", i), "ingress", "--listen="+api,
-			"--nats-url="+s.proxies.ingressNATS.Instead(s.nats.URL), "--database-url="+s.proxies.postgres.Instead(s.postgres.URL()))
-		s.join(fmt.Sprint("worker ", i), "worker", "--history=10s",
-			"--nats-url="+s.proxies.workerNATS.Instead(s.nats.URL), "--database-url="+s.proxies.postgres.Instead(s.postgres.URL()))
+		s.join(nil, fmt.Sprint("ingress ", i), "ingress", "--listen="+api,
+			"--nats-url="+s.proxies.ingressNATS.Instead(s.natsURL), "--database-url="+s.proxies.postgres.Instead(s.databaseURL))
+		s.join(nil, fmt.Sprint("worker ", i), "worker", "--history=10s",
+			"--nats-url="+s.proxies.workerNATS.Instead(s.natsURL), "--database-url="+s.proxies.postgres.Instead(s.databaseURL))
 	}
 	return s
+}
+
+// migrate runs migrate on the servers.
+func (s *system) migrate(flags ...string) {
+	s.t.Helper()
+	args := append([]string{"migrate", "--nats-url", s.natsURL, "--database-url", s.databaseURL}, flags...)
+	if status := testcluster.Start(s.t, s.program, args...).Wait(); status != 0 {
+		s.t.Fatalf("migrate: exit status %d", status)
+	}
 }
 
 // credential returns the user and the password of the latest start of serve.
@@ -118,10 +131,15 @@ func (s *system) credential() (user, password string) {
 	return u.User.Username(), password
 }
 
-func (s *system) join(name, role string, args ...string) {
+// join adds a member on a host.
+func (s *system) join(host *testcluster.Host, name, role string, args ...string) {
+	admin := "127.0.0.1:0"
+	if host != nil {
+		admin = host.Address + ":9090"
+	}
 	s.members = append(s.members, &member{
-		t: s.t, name: name, program: s.program,
-		args:  append([]string{role, "--log-format=json", "--admin-listen=127.0.0.1:0"}, args...),
+		t: s.t, name: name, program: s.program, host: host,
+		args:  append([]string{role, "--log-format=json", "--admin-listen=" + admin}, args...),
 		clock: filepath.Join(s.t.TempDir(), "clock"),
 	})
 }
@@ -137,7 +155,7 @@ func (s *system) open(h *history) error {
 	}
 	var err error
 	options := []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.PingInterval(2 * time.Second)}
-	if s.nats == nil {
+	if len(s.servers) == 0 {
 		options = append(options, nats.UserInfoHandler(s.credential), nats.IgnoreAuthErrorAbort())
 	}
 	if s.nc, err = nats.Connect(s.natsURL, options...); err != nil {
@@ -146,6 +164,7 @@ func (s *system) open(h *history) error {
 	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(2*time.Second)); err != nil {
 		return err
 	}
+	h.apis = s.apis
 	if h.keyedID, err = testcluster.KeyedIDs(s.nc); err != nil {
 		return err
 	}
@@ -154,16 +173,18 @@ func (s *system) open(h *history) error {
 		return err
 	}
 	if s.postgres != nil {
-		s.clients, err = postgres.Open(context.Background(), postgres.Config{URL: s.postgres.URL()})
+		s.clients, err = postgres.Open(context.Background(), postgres.Config{URL: s.databaseURL})
 	} else {
 		s.clients, err = sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(s.dir, "clientele.db")})
 	}
+	s.journal = newJournal(s.js)
 	s.t.Cleanup(s.close)
 	return err
 }
 
 // close closes the connections of open.
 func (s *system) close() {
+	s.journal.stop()
 	s.nc.Close()
 	if s.clients != nil {
 		_ = s.clients.Close()
@@ -263,8 +284,8 @@ func (s *system) written() string {
 			all.WriteString(p.Output())
 		}
 	}
-	if s.nats != nil {
-		for _, p := range append(s.nats.Before, s.nats.Process) {
+	for _, server := range s.servers {
+		for _, p := range append(server.Before, server.Process) {
 			all.WriteString(p.Output())
 		}
 	}

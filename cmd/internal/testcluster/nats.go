@@ -15,7 +15,10 @@ type NATSServer struct {
 	URL    string
 	Config string
 	Data   string     // its directory
+	Host   *Host      // nil for this machine
 	Before []*Process // earlier processes of the server, before each restart
+
+	environment []string
 }
 
 // StartNATSServer starts a nats-server with the files of deploy/nats, without accounts.
@@ -27,10 +30,24 @@ func StartNATSServer(t testing.TB) *NATSServer {
 // StartNATSServerWith starts a server with the files of deploy/nats after replacing text: main applies to nats.conf, all to every file.
 func StartNATSServerWith(t testing.TB, main, all map[string]string) *NATSServer {
 	t.Helper()
+	s := &NATSServer{}
+	s.configure(t, main, all)
+	s.start(t)
+	return s
+}
+
+// configure writes the files of deploy/nats with this text replaced.
+func (s *NATSServer) configure(t testing.TB, main, all map[string]string) {
+	t.Helper()
 	dir := t.TempDir()
-	ours := map[string]string{"/data": t.TempDir(), "127.0.0.1:8222": "127.0.0.1:-1", "0.0.0.0:4222": "127.0.0.1:-1"}
+	ours := map[string]string{"/data": t.TempDir()}
+	if s.Host == nil {
+		ours["0.0.0.0:4222"], ours["127.0.0.1:8222"] = "127.0.0.1:-1", "127.0.0.1:-1"
+	} else {
+		ours["127.0.0.1:8222"] = s.Host.Address + ":8222" // for the test, which is on another host
+	}
 	maps.Copy(ours, main)
-	s := &NATSServer{Config: filepath.Join(dir, "nats.conf"), Data: ours["/data"]}
+	s.Config, s.Data = filepath.Join(dir, "nats.conf"), ours["/data"]
 	for _, name := range []string{"nats.conf", "accounts.conf", "tls.conf", "cluster.conf"} {
 		deployed, err := os.ReadFile(filepath.Join("../../../deploy/nats", name))
 		if err != nil {
@@ -52,8 +69,6 @@ func StartNATSServerWith(t testing.TB, main, all map[string]string) *NATSServer 
 			t.Fatal(err)
 		}
 	}
-	s.start(t)
-	return s
 }
 
 func (s *NATSServer) start(t testing.TB, args ...string) {
@@ -61,8 +76,11 @@ func (s *NATSServer) start(t testing.TB, args ...string) {
 	if s.Process != nil {
 		s.Before = append(s.Before, s.Process)
 	}
-	s.Process = Start(t, Program(t, "nats-server"), append([]string{"--config", s.Config}, args...)...)
+	s.Process = startOn(t, s.Host, s.environment, Program(t, "nats-server"), append([]string{"--config", s.Config}, args...)...)
 	s.URL = "nats://" + s.Says(`Listening for client connections on (\S+)`)
+	if s.Host != nil {
+		s.URL = "nats://" + s.Host.Address + ":4222"
+	}
 	s.Says("Server is ready")
 }
 
@@ -82,36 +100,40 @@ type NATSCluster struct {
 // has its data in dirs[i], if dirs are given.
 func StartNATSCluster(t testing.TB, replaced map[string]string, dirs ...string) *NATSCluster {
 	t.Helper()
+	return StartNATSClusterOn(t, make([]*Host, 3), replaced, dirs...)
+}
+
+// StartNATSClusterOn is StartNATSCluster with server i on hosts[i].
+func StartNATSClusterOn(t testing.TB, hosts []*Host, replaced map[string]string, dirs ...string) *NATSCluster {
+	t.Helper()
 	c := &NATSCluster{}
 	var routes []string
-	for range 3 {
+	for _, host := range hosts {
 		address := FreeAddress(t)
+		if host != nil {
+			address = host.Address + ":6222"
+		}
 		c.Addresses = append(c.Addresses, address)
 		routes = append(routes, "tls://server:"+Password+"@"+address)
 	}
-	t.Setenv("NATS_CLUSTER_PASSWORD", Password)
-	t.Setenv("NATS_ROUTES", "["+strings.Join(routes, ", ")+"]")
-	for i, address := range c.Addresses {
-		c.name(t, i)
-		all := map[string]string{"0.0.0.0:6222": address}
+	for i, host := range hosts {
+		all := map[string]string{}
+		if host == nil {
+			all["0.0.0.0:6222"] = c.Addresses[i]
+		}
 		maps.Copy(all, replaced)
 		main := map[string]string{`include "accounts.conf"`: "", `# include "cluster.conf"`: `include "cluster.conf"`}
 		if len(dirs) > 0 {
 			main["/data"] = dirs[i]
 		}
-		c.Servers = append(c.Servers, StartNATSServerWith(t, main, all))
+		s := &NATSServer{Host: host, environment: []string{
+			fmt.Sprint("NATS_SERVER_NAME=nats-", i+1),
+			"NATS_CLUSTER_PASSWORD=" + Password,
+			"NATS_ROUTES=[" + strings.Join(routes, ", ") + "]",
+		}}
+		s.configure(t, main, all)
+		s.start(t)
+		c.Servers = append(c.Servers, s)
 	}
 	return c
-}
-
-// name sets the name of server i, which the server reads at its start.
-func (c *NATSCluster) name(t testing.TB, i int) {
-	t.Setenv("NATS_SERVER_NAME", fmt.Sprint("nats-", i+1))
-}
-
-// Restart starts server i again after its end, at the same address.
-func (c *NATSCluster) Restart(t testing.TB, i int) {
-	t.Helper()
-	c.name(t, i)
-	c.Servers[i].Restart(t)
 }

@@ -79,10 +79,16 @@ func Start(t testing.TB, path string, args ...string) *Process {
 // StartWith is Start with additional environment variables.
 func StartWith(t testing.TB, environment []string, path string, args ...string) *Process {
 	t.Helper()
+	return startOn(t, nil, environment, path, args...)
+}
+
+// startOn is StartWith on a host, or on this machine.
+func startOn(t testing.TB, host *Host, environment []string, path string, args ...string) *Process {
+	t.Helper()
 	p := &Process{T: t, Cmd: exec.Command(path, args...), Done: make(chan struct{})}
 	p.Cmd.Env = append(os.Environ(), environment...)
 	p.Cmd.Stdout, p.Cmd.Stderr = p, p
-	if err := p.Cmd.Start(); err != nil {
+	if err := host.run(p.Cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	go func() {

@@ -31,14 +31,14 @@ import (
 
 // Authority issues certificates for one test.
 type Authority struct {
-	t           *testing.T
+	t           testing.TB
 	Dir         string
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
 // NewAuthority returns a new certificate authority.
-func NewAuthority(t *testing.T) *Authority {
+func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, Dir: t.TempDir()}
 	a.key, a.certificate = a.sign(&x509.Certificate{
@@ -47,12 +47,16 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Issue writes a certificate for 127.0.0.1, valid for servers and clients, and returns its files.
-func (a *Authority) Issue(name string) (certificate, key string) {
+// Issue writes a certificate for 127.0.0.1 and these addresses, valid for servers and clients, and returns its files.
+func (a *Authority) Issue(name string, addresses ...string) (certificate, key string) {
 	a.t.Helper()
+	ips := []net.IP{net.IPv4(127, 0, 0, 1)}
+	for _, address := range addresses {
+		ips = append(ips, net.ParseIP(address))
+	}
 	a.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: ips,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, name)

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package testcluster
+
+import (
+	"errors"
+	"os"
+)
+
+func setNetwork(*os.File) error { return errors.ErrUnsupported }
