@@ -100,12 +100,6 @@ func (h *Host) JoinWith(peers ...*Host) {
 	}
 }
 
-// Start starts a program on the host, with additional environment variables.
-func (h *Host) Start(t testing.TB, environment []string, path string, args ...string) *Process {
-	t.Helper()
-	return startOn(t, h, environment, path, args...)
-}
-
 // ForPostgres returns the host for storetest.
 func (h *Host) ForPostgres() storetest.Host {
 	return storetest.Host{Address: h.Address, Enter: h.enter}

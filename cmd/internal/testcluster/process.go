@@ -82,6 +82,12 @@ func StartWith(t testing.TB, environment []string, path string, args ...string) 
 	return startOn(t, nil, environment, path, args...)
 }
 
+// Start starts a program on the host, with additional environment variables.
+func (h *Host) Start(t testing.TB, environment []string, path string, args ...string) *Process {
+	t.Helper()
+	return startOn(t, h, environment, path, args...)
+}
+
 // startOn is StartWith on a host, or on this machine.
 func startOn(t testing.TB, host *Host, environment []string, path string, args ...string) *Process {
 	t.Helper()
