@@ -8,7 +8,7 @@ import (
 	"clientele/domain"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -30,10 +30,8 @@ type lostOutcomes struct {
 	asked map[uuid.UUID]time.Time
 }
 
-// Completed reports whether the workers have completed the command at this sequence, so that its outcome is on disk unless it was lost
-// since. It reads the ack floor at most once a second. So it also returns false for a command that was completed since the last time.
-func (l *Log) Completed(ctx context.Context, sequence uint64) bool {
-	o := &l.lost
+// completed is Log.Completed.
+func (o *lostOutcomes) completed(ctx context.Context, commands jetstream.Stream, sequence uint64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if sequence <= o.floor || time.Since(o.read) < floorInterval {
@@ -41,29 +39,13 @@ func (l *Log) Completed(ctx context.Context, sequence uint64) bool {
 	}
 	o.read = time.Now()
 	o.mu.Unlock() // other requests need not wait
-	worker, err := l.commands.Consumer(ctx, domain.ConsumerWorker)
+	worker, err := commands.Consumer(ctx, domain.ConsumerWorker)
 	o.mu.Lock()
 	if err != nil {
 		return false
 	}
 	o.floor = worker.CachedInfo().AckFloor.Stream
 	return sequence <= o.floor
-}
-
-// ProcessAgain asks a worker to process a completed command again, and reports whether it did. It does not if it has asked for any
-// command within a second, or for this one within ten.
-func (l *Log) ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error) {
-	if !l.lost.due(command, time.Now()) {
-		return false, nil
-	}
-	id, err := domain.NewID()
-	if err != nil {
-		return false, err
-	}
-	l.lost.total.Inc()
-	return true, l.publish(ctx, id, func() *nats.Msg {
-		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte(command.String())}
-	})
 }
 
 // due reports whether a worker may be asked for this command now. If so, due records it.

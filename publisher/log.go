@@ -238,6 +238,28 @@ func (l *Log) RejectionLatest(ctx context.Context, id uuid.UUID) (domain.Rejecti
 		})
 }
 
+// Completed reports whether the workers have completed the command at this sequence, so that its outcome is on disk unless it was lost
+// since. It reads the ack floor at most once a second. So it also returns false for a command that was completed since the last time.
+func (l *Log) Completed(ctx context.Context, sequence uint64) bool {
+	return l.lost.completed(ctx, l.commands, sequence)
+}
+
+// ProcessAgain asks a worker to process a completed command again, and reports whether it did. It does not if it has asked for any
+// command within a second, or for this one within ten.
+func (l *Log) ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error) {
+	if !l.lost.due(command, time.Now()) {
+		return false, nil
+	}
+	id, err := domain.NewID()
+	if err != nil {
+		return false, err
+	}
+	l.lost.total.Inc()
+	return true, l.publish(ctx, id, func() *nats.Msg {
+		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte(command.String())}
+	})
+}
+
 // Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
 // you call stop. If you append the command after Watch returns, a lost connection is the only way to miss the notice.
 func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error) {

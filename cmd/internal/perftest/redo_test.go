@@ -25,6 +25,9 @@ func (g *growth) redo(t *testing.T) {
 	for range 2 { // the second one finds nothing to do
 		began := time.Now()
 		redo := testcluster.Start(t, testcluster.Program(t, "clientele"), append([]string{"redo"}, s.Flags...)...)
+		if !testcluster.Within(30*time.Minute, redo.Ended) {
+			t.Fatal("redo does not end")
+		}
 		if status := redo.Wait(); status != 0 {
 			t.Fatalf("redo: exit status %d", status)
 		}
