@@ -140,7 +140,7 @@ func (w *Worker) lane(ctx context.Context) {
 			return
 		}
 		since := time.Now()
-		msgs, err := w.fetch()
+		msgs, err := w.fetch() //nolint:contextcheck // a fetch is never cancelled, see there
 		full := len(msgs) == w.cfg.BatchSize
 		if full {
 			w.fetchMu.Unlock()

@@ -99,7 +99,9 @@ func (a accepted) again(command domain.CreateClient) bool {
 func (a *api) repair(ctx context.Context, caller auth.Caller, o operation) {
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
-	_, _, _ = a.lookUpTwice(ctx, caller, o) // the command is accepted in any case
+	if _, _, err := a.lookUpTwice(ctx, caller, o); err != nil {
+		return // the command is accepted in any case
+	}
 }
 
 // accept puts the command on the log. If the store already has its client, it returns the client instead. The operation is set even

@@ -185,7 +185,7 @@ func (c *replicated) leaveBehind(meanwhile func()) (behind jetstream.JetStream, 
 // monitor reads a page of the monitoring of a server.
 func (c *replicated) monitor(i int, path string, into any) {
 	c.t.Helper()
-	r, err := http.Get("http://" + c.nats.Servers[i].Says(`Starting http monitor on (\S+)`) + path) //nolint:noctx // a test
+	r, err := http.Get("http://" + c.nats.Servers[i].Says(`Starting http monitor on (\S+)`) + path)
 	if err != nil {
 		c.t.Fatal(err)
 	}
