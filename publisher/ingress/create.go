@@ -99,8 +99,8 @@ func (a accepted) again(command domain.CreateClient) bool {
 func (a *api) repair(ctx context.Context, caller auth.Caller, o operation) {
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
-	if _, _, err := a.lookUpTwice(ctx, caller, o); err != nil {
-		return // the command is accepted in any case
+	if _, _, err := a.lookUpTwice(ctx, caller, o); err != nil { // the command is accepted in any case
+		a.logger.Debug().Err(err).Stringer("id", o.id).Msg("cannot look up the operation of a retry")
 	}
 }
 
