@@ -125,10 +125,11 @@ func (f *Follower) Follow(ctx context.Context) error {
 	return nil
 }
 
-// endOfFilled returns the sequence that domain.PositionEnd stands for. A standby can still have it while its primary had a position.
+// endOfFilled returns the sequence that domain.PositionEnd stands for. A standby can still have it while its primary had a position: then
+// it lacks what was stored since the first one.
 func (f *Follower) endOfFilled(next domain.Position) int64 {
 	if f.known.Stream == next.Stream {
-		return f.known.Sequence
+		return f.known.Since
 	}
 	return next.Sequence
 }

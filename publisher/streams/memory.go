@@ -4,7 +4,7 @@ import "fmt"
 
 // nats-server keeps an index of the log in memory. A command has about 250 bytes of it, and 400 with room for the garbage collector
 // (nats-server 2.15.2). The smallest command has 404 bytes on disk, and callers choose how small theirs are. So a full log can need as
-// much memory as it has bytes. TestMemoryOfAFullLog measures it.
+// much memory as it has bytes. RESULTS.md of perftest has the measurements.
 const (
 	// DefaultLogMaxBytes is the size of a new log whose index fits into the memory.
 	DefaultLogMaxBytes = 2 << 30

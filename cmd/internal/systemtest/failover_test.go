@@ -107,6 +107,7 @@ func TestAFailoverRightAfterAMigration(t *testing.T) {
 	positionIs(t, primary.URL(), 0)
 	operations := testcluster.PostTwenty(t, ingress.API())
 	s.Settled(ingress.API(), operations)
+	positionIs(t, primary.URL(), 20)
 	primary.Stop(t, true)
 	standby.Promote(t)
 	publishertest.Eventually(t, "every client is stored again", func() bool { return s.Rows() == len(operations) })

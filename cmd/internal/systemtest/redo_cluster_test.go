@@ -28,7 +28,8 @@ import (
 
 // A server of three lacks the last messages, and answers reads of a stream without the others. Redo does not take its answer for the end
 // of the stream: it fails, or waits until the server has the rest.
-func TestRedoReadsFromAServerThatIsBehind(t *testing.T) { //nolint:paralleltest // the cluster sets environment variables
+func TestRedoReadsFromAServerThatIsBehind(t *testing.T) {
+	t.Parallel()
 	c := newReplicated(t)
 	// The log begins before the commands.
 	c.append(c.leader, []domain.CreateClient{publishertest.Command(t, publishertest.NewID(t), "Smith")})

@@ -116,7 +116,11 @@ func Succeeded(t testing.TB, api, operation string) (record string) {
 		return last.Status == http.StatusOK && last.Object(t)["status"] == "succeeded"
 	})
 	links := last.Object(t)["links"].(map[string]any)
-	client := Get(t, api+links["client"].(string))
+	var client Reply
+	publishertest.Eventually(t, "the client can be read", func() bool {
+		client = Get(t, api+links["client"].(string))
+		return client.Status != http.StatusServiceUnavailable // while the audit trail has no leader
+	})
 	if client.Status != http.StatusOK {
 		t.Fatalf("%d: %s", client.Status, client.Body)
 	}
