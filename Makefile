@@ -22,7 +22,7 @@ setup: ## Install what the tests need: PostgreSQL, a C compiler, Chromium; asks 
 .PHONY: test
 test: ## Run all tests with the race detector; make setup installs what they need
 	.ci/install cc postgres
-	CGO_ENABLED=1 go test -race -timeout 15m -parallel 3 ./...
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check style and documents, see .golangci.yml and .ci/check-docs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -195,7 +196,7 @@ func (l *Log) publishSync(ctx context.Context, header nats.Header) error {
 	}
 	return l.publish(ctx, id, func() *nats.Msg {
 		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
-		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: header, Data: []byte("sync")}
+		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: maps.Clone(header), Data: []byte("sync")}
 	})
 }
 
