@@ -24,6 +24,11 @@ test: ## Run all tests with the race detector; make setup installs what they nee
 	.ci/install cc postgres
 	CGO_ENABLED=1 go test -race -timeout 15m ./...
 
+.PHONY: race
+race: ## Run all tests with the race detector in the processes that they start, too; takes twice as long
+	.ci/install cc postgres
+	CGO_ENABLED=1 go test -race -tags processes -timeout 30m ./...
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check style and documents, see .golangci.yml and .ci/check-docs
 	.ci/check-docs

@@ -15,7 +15,7 @@ import (
 	"clientele/store/storetest"
 )
 
-// buildFlags build the program with the race detector if the tests have it.
+// buildFlags build the program with the race detector in make race.
 var buildFlags []string
 
 // Programs is the directory of the programs that tests build.
