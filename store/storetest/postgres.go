@@ -279,8 +279,11 @@ func (s *PostgresServer) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := s.command("postgres", "-p", strconv.Itoa(s.port), "-c", "listen_addresses="+s.host.Address,
-		"-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "wal_keep_size=256MB")
+	args := []string{"-p", strconv.Itoa(s.port), "-c", "listen_addresses=" + s.host.Address, "-c", "unix_socket_directories=", "-c", "max_connections=200"}
+	if s.host.Enter != nil {
+		args = append(args, "-c", "wal_keep_size=256MB") // for a standby that was cut off; elsewhere erased data must not be kept
+	}
+	cmd := s.command("postgres", args...)
 	cmd.Stderr = log
 	endWithParent(cmd.SysProcAttr)
 	started := make(chan error)
