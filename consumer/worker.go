@@ -104,8 +104,8 @@ func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 
 // Trim removes commands from the log that are finished and older than the history. A command is finished if it is at or below
 // the ack floor: its outcome is on disk. When the log is a quarter full, Trim also removes the oldest of the history, until a fifth
-// is used, and all of it while the disk is almost full. It removes 20,000 at a time, because the log stores nothing meanwhile. Run calls it every 10 s. Several workers may call
-// it at once.
+// is used, and all of it while the disk is almost full. It removes 20,000 at a time, because the log stores nothing meanwhile. Run
+// calls it every 10 s. Several workers may call it at once.
 func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 
 // Run processes commands until the context ends; then it finishes its batches and returns. It gives up a batch only if the

@@ -210,8 +210,9 @@ func (l *Log) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedComman
 		func() (bool, error) { return l.leaderHas(ctx, id) })
 }
 
-// leaderHas reports whether the log has the command. An ingress has no right to read from the leader, so it publishes. The answer false is a message on the log, so that it is true even if the server
-// that was the leader is cut off from the others: it can no longer store one.
+// leaderHas reports whether the log has the command. An ingress has no right to read from the leader, so it publishes. The answer false
+// is a message on the log, so that it is true even if the server that was the leader is cut off from the others: it can no longer store
+// one.
 func (l *Log) leaderHas(ctx context.Context, id uuid.UUID) (bool, error) {
 	err := l.publishSync(ctx, nats.Header{
 		jetstream.ExpectedLastSubjSeqHeader:     {"0"},

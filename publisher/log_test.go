@@ -359,13 +359,29 @@ func TestAFullLog(t *testing.T) {
 	}
 }
 
+// serverLimits limit the storage of a server or of its account, in bytes.
+var serverLimits = map[string]func(*publishertest.Server, testing.TB, int64){
+	"server":  (*publishertest.Server).Limit,
+	"account": (*publishertest.Server).LimitAccount,
+}
+
+// fillServer sets a limit and publishes events up to it.
+func fillServer(t *testing.T, js jetstream.JetStream, limit func()) {
+	t.Helper()
+	limit()
+	for _, size := range []int{16 << 10, 1} {
+		publishertest.Eventually(t, "the server is full of events", func() bool {
+			_, err := js.Publish(t.Context(), domain.SubjectCreated, make([]byte, size))
+			_, refused := errors.AsType[*jetstream.APIError](err)
+			return refused
+		})
+	}
+}
+
 // The server's limit and the account's are for all streams, so the log can be far from its own.
 func TestAFullServer(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]func(*publishertest.Server, testing.TB, int64){
-		"server":  (*publishertest.Server).Limit,
-		"account": (*publishertest.Server).LimitAccount,
-	} {
+	for name, limit := range serverLimits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := publishertest.Start(t)
@@ -379,14 +395,7 @@ func TestAFullServer(t *testing.T) {
 			if err := streams.Migrate(t.Context(), js, small); err != nil {
 				t.Fatal(err)
 			}
-			limit(server, t, 512<<10)
-			for _, size := range []int{16 << 10, 1} {
-				publishertest.Eventually(t, "the server is full of events", func() bool {
-					_, err := js.Publish(t.Context(), domain.SubjectCreated, make([]byte, size))
-					_, refused := errors.AsType[*jetstream.APIError](err)
-					return refused
-				})
-			}
+			fillServer(t, js, func() { limit(server, t, 512<<10) })
 			log := openLog(t, nc, 0)
 			for _, n := range []int{1, 200} { // a single publish, and atomic batches
 				for i, err := range appendAll(log, smiths(t, n)) {
@@ -406,10 +415,7 @@ func TestAFullServer(t *testing.T) {
 // as it refuses a new one. A retry on a log that is full is not refused as if the command had not been accepted.
 func TestARetryOnAFullServer(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]func(*publishertest.Server, testing.TB, int64){
-		"server":  (*publishertest.Server).Limit,
-		"account": (*publishertest.Server).LimitAccount,
-	} {
+	for name, limit := range serverLimits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := publishertest.Start(t)
@@ -428,14 +434,7 @@ func TestARetryOnAFullServer(t *testing.T) {
 			if _, err := log.Append(t.Context(), command); err != nil {
 				t.Fatal(err)
 			}
-			limit(server, t, 512<<10)
-			for _, size := range []int{16 << 10, 1} {
-				publishertest.Eventually(t, "the server is full of events", func() bool {
-					_, err := js.Publish(t.Context(), domain.SubjectCreated, make([]byte, size))
-					_, refused := errors.AsType[*jetstream.APIError](err)
-					return refused
-				})
-			}
+			fillServer(t, js, func() { limit(server, t, 512<<10) })
 			for _, try := range []struct {
 				key, name string
 				code      domain.Code

@@ -105,9 +105,9 @@ func removed(ctx context.Context, js jetstream.JetStream, name string, first, la
 	if err != nil {
 		return fmt.Errorf("look up the removed messages of stream %s: %w", name, err)
 	}
-	deleted := info.State.Deleted
+	deleted := slices.Sorted(slices.Values(info.State.Deleted))
 	for sequence := max(first, info.State.FirstSeq); sequence <= last; sequence++ {
-		if !slices.Contains(deleted, sequence) {
+		if _, found := slices.BinarySearch(deleted, sequence); !found {
 			return fmt.Errorf("read stream %s: the server that answered does not have message %d yet", name, sequence)
 		}
 	}

@@ -121,7 +121,7 @@ func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed boo
 			result.operation.request = a.requestOf(command.ID, command.Fingerprint)
 		}
 	}
-	err := a.room(ctx, command.ID, keyed)
+	err := a.room(ctx, command.ID)
 	if err == nil {
 		result.at, err = a.log.Append(ctx, command)
 	}
@@ -129,11 +129,11 @@ func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed boo
 }
 
 // room returns an error with domain.CodeLogFull if the disk has no room for the command. One that the log already has needs none.
-func (a *api) room(ctx context.Context, id uuid.UUID, keyed bool) error {
+func (a *api) room(ctx context.Context, id uuid.UUID) error {
 	if a.full == nil || !a.full() {
 		return nil
 	}
-	if keyed {
+	if domain.IsKeyed(id) {
 		if _, err := a.log.Find(ctx, id); domain.CodeOf(err) != domain.CodeNotFound {
 			return err
 		}

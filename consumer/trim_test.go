@@ -1,0 +1,87 @@
+package consumer_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"clientele/consumer"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
+)
+
+func TestTrim(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	stop := s.run(consumer.Config{History: time.Hour})
+	s.publishCommands(20)
+	s.drained()
+	stop()
+	s.publishCommands(5) // these stay open
+	left := func() int { return len(s.messages(domain.StreamCommands)) }
+
+	if err := s.worker(consumer.Config{History: time.Hour}).Trim(context.Background()); err != nil || left() != 25 {
+		t.Errorf("within the history: %d commands left (%v), want 25", left(), err)
+	}
+	if err := s.worker(consumer.Config{}).Trim(context.Background()); err != nil || left() != 5 {
+		t.Errorf("past the history: %d commands left (%v), want 5", left(), err)
+	}
+}
+
+func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	stop := s.run(consumer.Config{History: time.Hour})
+	s.publishCommands(40)
+	s.drained()
+	stop()
+	small := publishertest.Streams
+	small.LogMaxBytes = 2 * int64(s.stream(domain.StreamCommands).CachedInfo().State.Bytes) // it is half full
+	if err := streams.Migrate(t.Context(), s.js, small); err != nil {
+		t.Fatal(err)
+	}
+	purges, err := s.nc.SubscribeSync("$JS.API.STREAM.PURGE." + domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.worker(consumer.Config{History: time.Hour})
+	w.TrimSteps(10)
+	for range 2 { // the second finds nothing to do
+		if err := w.Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		state := s.stream(domain.StreamCommands).CachedInfo().State
+		if share := 100 * state.Bytes / uint64(small.LogMaxBytes); share < 15 || share > 20 {
+			t.Errorf("the log is %d %% full, want at most 20 and not much less", share)
+		}
+		if state.LastSeq != 40 || state.NumDeleted != 0 {
+			t.Errorf("the last command is %d and %d are missing, want the newest", state.LastSeq, state.NumDeleted)
+		}
+	}
+	if n, _, err := purges.Pending(); err != nil || n != 3 {
+		t.Errorf("%d purges (%v), want 3: of 24 commands, 10 at a time", n, err)
+	}
+}
+
+// A full disk leaves only commands without an outcome.
+func TestTrimWhileTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	stop := s.run(consumer.Config{History: time.Hour})
+	s.publishCommands(20)
+	s.drained()
+	stop()
+	s.publishCommands(5)
+	for _, c := range []struct {
+		full bool
+		left uint64
+	}{{false, 25}, {true, 5}} {
+		if err := s.worker(consumer.Config{History: time.Hour, Full: func() bool { return c.full }}).Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if state := s.stream(domain.StreamCommands).CachedInfo().State; state.Msgs != c.left {
+			t.Errorf("full: %t: %d commands left, want %d", c.full, state.Msgs, c.left)
+		}
+	}
+}
