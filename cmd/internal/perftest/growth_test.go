@@ -65,14 +65,14 @@ func TestGrowth(t *testing.T) {
 // setups has a function that starts each set-up.
 var setups = []struct {
 	name  string
-	start func(*testing.T, func(store.Store)) running
+	start start
 }{{setupSeparate, startSeparate}, {setupEmbedded, startEmbedded}}
 
 // load measures single requests on an idle service, and half of the maximum rate.
 func (g *growth) load(t *testing.T) {
 	fmt.Fprint(g.table, "\nload\tset-up\tclients/s\tanswer p50, ms\tp99\tanswer to event p50, ms\tp99\t\n")
 	for _, setup := range setups {
-		r := setup.start(t, nil)
+		r := setup.start(t, testcluster.Program(t, "clientele"), nil)
 		note := func(name string, b loadtest.Result) {
 			fmt.Fprintf(g.table, "%s\t%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t\n",
 				name, setup.name, b.CompletedRate, b.Accept.P50, b.Accept.P99, b.Event.P50, b.Event.P99)
@@ -127,7 +127,7 @@ func (g *growth) rows(t *testing.T) {
 	fmt.Fprint(g.table, "\nrows\tset-up\tclients/s\t\n")
 	for _, size := range []float64{0, 1_000_000, 5_000_000} {
 		for _, setup := range setups {
-			r := setup.start(t, func(s store.Store) { fillRows(t, s, int(size*g.scale)) })
+			r := setup.start(t, testcluster.Program(t, "clientele"), func(s store.Store) { fillRows(t, s, int(size*g.scale)) })
 			b := runBench(t, r.api, r.nats, growthConnections, "--keys", "--duration="+g.length.String())
 			fmt.Fprintf(g.table, "%.0f\t%s\t%.0f\t\n", size*g.scale, setup.name, b.CompletedRate)
 			r.stop()
@@ -206,7 +206,7 @@ func (g *growth) waiters(t *testing.T) {
 // steady drives each set-up at half of its maximum rate, and prints the memory of its processes.
 func (g *growth) steady(t *testing.T) {
 	for _, setup := range setups {
-		r := setup.start(t, nil)
+		r := setup.start(t, testcluster.Program(t, "clientele"), nil)
 		most := runBench(t, r.api, r.nats, growthConnections, "--duration="+g.length.String())
 		rate := most.CompletedRate / 2
 		fmt.Fprintf(g.table, "\n%s, %.0f clients/s\tafter\tmemory, MB\t\n", setup.name, rate)

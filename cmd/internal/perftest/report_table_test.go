@@ -28,12 +28,12 @@ func (r *benchReport) print(w io.Writer, facts string) error {
 	fmt.Fprint(t, "connections\tset-up\tanswered\tcomplete\t× yardstick\t% of limit\tp50\tp99\tp50\tp99\t\n")
 	for _, connections := range connectionCounts {
 		yardstick := median(r.runs[trial{setupYardstick, connections}], complete)
-		for _, setup := range []string{setupYardstick, setupSeparate, setupEmbedded} {
+		for _, setup := range []string{setupYardstick, setupSeparate, setupEmbedded, setupReplicated} {
 			results := r.runs[trial{setup, connections}]
 			of := func(value func(loadtest.Result) float64) float64 { return median(results, value) }
 			fmt.Fprintf(t, "%d\t%s\t%.0f\t%.0f\t%.2f\t", connections, setup,
 				of(func(b loadtest.Result) float64 { return b.AcceptedRate }), of(complete), of(complete)/yardstick)
-			if setup != setupYardstick {
+			if stagesOf[setup] != nil {
 				fmt.Fprintf(t, "%.0f", 100*of(complete)/r.limit(setup))
 			}
 			fmt.Fprintf(t, "\t%.1f\t%.1f\t",

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
@@ -16,11 +15,6 @@ import (
 
 	"clientele/cmd/internal/loadtest"
 	"clientele/cmd/internal/testcluster"
-	"clientele/publisher/publishertest"
-	"clientele/store"
-	"clientele/store/postgres"
-	"clientele/store/sqlite"
-	"clientele/store/storetest"
 
 	"github.com/go-json-experiment/json"
 )
@@ -30,9 +24,10 @@ var connectionCounts = []int{16, 64, 256, 1024}
 
 // The set-ups that the report compares, in the order of the report.
 const (
-	setupYardstick = "yardstick"
-	setupSeparate  = "separate"
-	setupEmbedded  = "embedded"
+	setupYardstick  = "yardstick"
+	setupSeparate   = "separate"
+	setupEmbedded   = "embedded"
+	setupReplicated = "replicated"
 )
 
 // benchReport collects the results of its rounds.
@@ -79,6 +74,7 @@ func TestReport(t *testing.T) {
 			{setupYardstick, r.yardstick},
 			{setupSeparate, r.separate},
 			{setupEmbedded, r.embedded},
+			{setupReplicated, r.replicated},
 		} {
 			if !t.Run(fmt.Sprintf("%d/%s", round+1, part.name), part.measure) {
 				t.FailNow()
@@ -92,71 +88,23 @@ func TestReport(t *testing.T) {
 
 // separate is an ingress, a worker, nats-server and PostgreSQL, each a process.
 func (r *benchReport) separate(t *testing.T) {
-	h := startSeparate(t, nil)
+	h := startSeparate(t, testcluster.Program(t, "clientele"), nil)
 	r.endToEnd(t, setupSeparate, h.api, h.nats)
 	h.stop()
 }
 
 // embedded is serve, with NATS and SQLite inside.
 func (r *benchReport) embedded(t *testing.T) {
-	h := startEmbedded(t, nil)
+	h := startEmbedded(t, testcluster.Program(t, "clientele"), nil)
 	r.endToEnd(t, setupEmbedded, h.api, h.nats)
 	h.stop()
 }
 
-// running is a Clientele that runs in its own processes.
-type running struct {
-	api, nats string
-	processes map[string]*testcluster.Process
-}
-
-func (r running) stop() {
-	for _, role := range []string{"ingress", "worker", "serve"} {
-		if p := r.processes[role]; p != nil {
-			p.Stop()
-		}
-	}
-}
-
-// startSeparate starts separate processes. Before that, it calls prepare with the migrated store, unless prepare is nil.
-func startSeparate(t *testing.T, prepare func(store.Store)) running {
-	server, database := testcluster.StartNATSServer(t), storetest.StartPostgres(t).URL()
-	flags := []string{"--nats-url", server.URL, "--database-url", database}
-	if status := testcluster.Clientele(t, "migrate", flags...).Wait(); status != 0 {
-		t.Fatalf("migrate: exit status %d", status)
-	}
-	publishertest.StageInMemory(t, server.Data)
-	if prepare != nil {
-		clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
-		if err != nil {
-			t.Fatal(err)
-		}
-		prepare(clients)
-		_ = clients.Close()
-	}
-	worker, ingress := testcluster.Clientele(t, "worker", flags...), testcluster.Clientele(t, "ingress", flags...)
-	worker.Ready()
-	ingress.Ready()
-	return running{ingress.API(), server.URL, map[string]*testcluster.Process{"ingress": ingress, "worker": worker, "nats-server": server.Process}}
-}
-
-// startEmbedded starts serve. Before that, it calls prepare with the migrated store, unless prepare is nil.
-func startEmbedded(t *testing.T, prepare func(store.Store)) running {
-	dir := t.TempDir()
-	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
-	serve.Ready()
-	if prepare != nil {
-		serve.Stop()
-		clients, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "clientele.db")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		prepare(clients)
-		_ = clients.Close()
-		serve = testcluster.Clientele(t, "serve", "--data-dir", dir)
-		serve.Ready()
-	}
-	return running{serve.API(), serve.NATSURL(), map[string]*testcluster.Process{"serve": serve}}
+// replicated is separate with three NATS servers.
+func (r *benchReport) replicated(t *testing.T) {
+	h := startReplicated(t, testcluster.Program(t, "clientele"), nil)
+	r.endToEnd(t, setupReplicated, h.api, h.nats)
+	h.stop()
 }
 
 // endToEnd drives the API with clientele bench and each number of connections.

@@ -1,0 +1,70 @@
+//go:build bench
+
+package perftest
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"clientele/cmd/internal/loadtest"
+)
+
+// TestCompare measures several builds of clientele, alternately, and compares each with the first. The environment variables are the
+// paths of the programs, the set-ups, the numbers of connections, the flags for clientele bench, the number of rounds and the length of
+// a measurement.
+func TestCompare(t *testing.T) {
+	programs := strings.Fields(os.Getenv("COMPARE_PROGRAMS"))
+	if len(programs) < 2 {
+		t.Fatal("COMPARE_PROGRAMS must be the paths of two or more builds of clientele")
+	}
+	rounds, err := strconv.Atoi(cmp.Or(os.Getenv("BENCH_ROUNDS"), "5"))
+	if err != nil || rounds < 1 {
+		t.Fatal("BENCH_ROUNDS must be the number of rounds")
+	}
+	flags := append(strings.Fields(os.Getenv("COMPARE_FLAGS")), "--duration", cmp.Or(os.Getenv("BENCH_SECONDS"), "6")+"s")
+	starts := map[string]start{setupSeparate: startSeparate, setupEmbedded: startEmbedded, setupReplicated: startReplicated}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
+	defer table.Flush()
+	fmt.Fprintln(table, "set-up\tconnections\tprogram\tclients/s\t× first\tanswer p50\tp99\tevent p50\tp99, ms\t")
+	for _, setup := range strings.Fields(cmp.Or(os.Getenv("COMPARE_SETUPS"), "separate embedded replicated")) {
+		for _, connections := range strings.Fields(cmp.Or(os.Getenv("COMPARE_CONNECTIONS"), "16 256")) {
+			n, err := strconv.Atoi(connections)
+			if err != nil || starts[setup] == nil {
+				t.Fatalf("unknown set-up %q, or not a number of connections: %q", setup, connections)
+			}
+			results := make([][]loadtest.Result, len(programs))
+			for round := range rounds {
+				for i, program := range programs {
+					t.Run(fmt.Sprintf("%s/%d/%d/%d", setup, n, round+1, i+1), func(t *testing.T) {
+						r := starts[setup](t, program, nil)
+						results[i] = append(results[i], runBench(t, r.api, r.nats, n, flags...))
+						r.stop()
+					})
+				}
+				printComparison(table, setup, n, results)
+				_ = table.Flush()
+			}
+		}
+	}
+}
+
+func printComparison(table *tabwriter.Writer, setup string, connections int, results [][]loadtest.Result) {
+	for i, of := range results {
+		ratios := make([]float64, len(of))
+		for round := range of {
+			ratios[round] = complete(of[round]) / complete(results[0][round])
+		}
+		slices.Sort(ratios)
+		quantile := func(value func(loadtest.Result) float64) float64 { return median(of, value) }
+		fmt.Fprintf(table, "%s\t%d\t%d\t%.0f\t%.2f (%.2f–%.2f)\t%.1f\t%.1f\t%.1f\t%.1f\t\n", setup, connections, i+1,
+			quantile(complete), ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1],
+			quantile(func(r loadtest.Result) float64 { return r.Accept.P50 }), quantile(func(r loadtest.Result) float64 { return r.Accept.P99 }),
+			quantile(func(r loadtest.Result) float64 { return r.Event.P50 }), quantile(func(r loadtest.Result) float64 { return r.Event.P99 }))
+	}
+}
