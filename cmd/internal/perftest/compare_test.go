@@ -5,7 +5,9 @@ package perftest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,40 +33,62 @@ func TestCompare(t *testing.T) {
 	starts := map[string]start{setupSeparate: startSeparate, setupEmbedded: startEmbedded, setupReplicated: startReplicated}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
 	defer table.Flush()
-	fmt.Fprintln(table, "set-up\tconnections\tprogram\tclients/s\t× first\tanswer p50\tp99\tevent p50\tp99, ms\t")
+	fmt.Fprintln(table, "set-up\tconnections\tprogram\tclients/s\t× first\tanswer p50\tp99\tevent p50\tp99, ms\tprocessor µs/client\t")
 	for _, setup := range strings.Fields(cmp.Or(os.Getenv("COMPARE_SETUPS"), "separate embedded replicated")) {
 		for _, connections := range strings.Fields(cmp.Or(os.Getenv("COMPARE_CONNECTIONS"), "16 256")) {
 			n, err := strconv.Atoi(connections)
 			if err != nil || starts[setup] == nil {
 				t.Fatalf("unknown set-up %q, or not a number of connections: %q", setup, connections)
 			}
-			results := make([][]loadtest.Result, len(programs))
+			results := make([][]comparison, len(programs))
 			for round := range rounds {
 				for i, program := range programs {
 					t.Run(fmt.Sprintf("%s/%d/%d/%d", setup, n, round+1, i+1), func(t *testing.T) {
 						r := starts[setup](t, program, nil)
-						results[i] = append(results[i], runBench(t, r.api, r.nats, n, flags...))
+						results[i] = append(results[i], r.compare(t, n, flags))
 						r.stop()
 					})
 				}
-				printComparison(table, setup, n, results)
-				_ = table.Flush()
 			}
+			printComparison(table, setup, n, results)
+			_ = table.Flush()
 		}
 	}
 }
 
-func printComparison(table *tabwriter.Writer, setup string, connections int, results [][]loadtest.Result) {
+// comparison is the result of a measurement, and the processor time of each kind of process for a client.
+type comparison struct {
+	loadtest.Result
+
+	processor map[string]float64 // microseconds
+}
+
+// compare measures a set-up.
+func (r running) compare(t *testing.T, connections int, flags []string) comparison {
+	before := r.processorTime(t)
+	c := comparison{runBench(t, r.api, r.nats, connections, flags...), map[string]float64{}}
+	for name, used := range r.processorTime(t) {
+		c.processor[name] = float64((used - before[name]).Microseconds()) / float64(c.Completed)
+	}
+	c.processor["bench"] = c.ProcessorShare * c.Seconds * 1e6 * float64(runtime.NumCPU()) / float64(c.Completed)
+	return c
+}
+
+func printComparison(table *tabwriter.Writer, setup string, connections int, results [][]comparison) {
 	for i, of := range results {
 		ratios := make([]float64, len(of))
 		for round := range of {
-			ratios[round] = complete(of[round]) / complete(results[0][round])
+			ratios[round] = of[round].CompletedRate / results[0][round].CompletedRate
 		}
 		slices.Sort(ratios)
-		quantile := func(value func(loadtest.Result) float64) float64 { return median(of, value) }
-		fmt.Fprintf(table, "%s\t%d\t%d\t%.0f\t%.2f (%.2f–%.2f)\t%.1f\t%.1f\t%.1f\t%.1f\t\n", setup, connections, i+1,
-			quantile(complete), ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1],
-			quantile(func(r loadtest.Result) float64 { return r.Accept.P50 }), quantile(func(r loadtest.Result) float64 { return r.Accept.P99 }),
-			quantile(func(r loadtest.Result) float64 { return r.Event.P50 }), quantile(func(r loadtest.Result) float64 { return r.Event.P99 }))
+		quantile := func(value func(comparison) float64) float64 { return median(of, value) }
+		fmt.Fprintf(table, "%s\t%d\t%d\t%.0f\t%.2f (%.2f–%.2f)\t%.1f\t%.1f\t%.1f\t%.1f\t", setup, connections, i+1,
+			quantile(func(c comparison) float64 { return c.CompletedRate }), ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1],
+			quantile(func(c comparison) float64 { return c.Accept.P50 }), quantile(func(c comparison) float64 { return c.Accept.P99 }),
+			quantile(func(c comparison) float64 { return c.Event.P50 }), quantile(func(c comparison) float64 { return c.Event.P99 }))
+		for _, name := range slices.Sorted(maps.Keys(of[0].processor)) {
+			fmt.Fprintf(table, "%s %.0f  ", name, quantile(func(c comparison) float64 { return c.processor[name] }))
+		}
+		fmt.Fprintln(table, "\t")
 	}
 }

@@ -55,7 +55,7 @@ func TestGrowth(t *testing.T) {
 	for _, part := range []struct {
 		name    string
 		measure func(*testing.T)
-	}{{"Load", g.load}, {"Backlog", g.backlog}, {"Rows", g.rows}, {"Waiters", g.waiters}, {"Redo", g.redo}, {"Failover", g.failover}, {"Soak", g.steady}} {
+	}{{"Load", g.load}, {"Backlog", g.backlog}, {"Rows", g.rows}, {"Trim", g.trim}, {"Waiters", g.waiters}, {"Redo", g.redo}, {"Failover", g.failover}, {"Soak", g.steady}} {
 		if t.Run(part.name, part.measure) {
 			_ = g.table.Flush()
 		}

@@ -3,9 +3,12 @@
 package perftest
 
 import (
+	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
@@ -22,6 +25,16 @@ type start func(t *testing.T, program string, prepare func(store.Store)) running
 type running struct {
 	api, nats string
 	processes map[string]*testcluster.Process
+	postgres  int // the process id, or 0
+}
+
+// processorTime returns the processor time that each kind of process has used.
+func (r running) processorTime(t *testing.T) map[string]time.Duration {
+	used := map[string]time.Duration{"PostgreSQL": processorTimeOf(t, r.postgres)}
+	for name, p := range r.processes {
+		used[strings.TrimRight(name, "-123")] += processorTimeOf(t, p.PID())
+	}
+	return used
 }
 
 func (r running) stop() {
@@ -49,20 +62,24 @@ func startReplicated(t *testing.T, program string, prepare func(store.Store)) ru
 		_, err := testcluster.JetStream(t, cluster.Servers[0].URL).AccountInfo(t.Context())
 		return err == nil
 	})
-	return startRoles(t, program, prepare, 3, cluster.Servers[0].URL, func() {})
+	r := startRoles(t, program, prepare, 3, cluster.Servers[0].URL, func() {})
+	for i, server := range cluster.Servers {
+		r.processes[fmt.Sprint("nats-server-", i+1)] = server.Process
+	}
+	return r
 }
 
 // startRoles starts a worker and an ingress with a new database. It calls migrated when NATS has the streams.
 func startRoles(t *testing.T, program string, prepare func(store.Store), replicas int, natsURL string, migrated func()) running {
-	database := storetest.StartPostgres(t).URL()
-	flags := []string{"--nats-url", natsURL, "--database-url", database}
+	server := storetest.StartPostgres(t)
+	flags := []string{"--nats-url", natsURL, "--database-url", server.URL()}
 	migrate := append(flags, "--replicas="+strconv.Itoa(replicas))
 	if status := testcluster.ClienteleOf(t, program, nil, "migrate", migrate...).Wait(); status != 0 {
 		t.Fatalf("migrate: exit status %d", status)
 	}
 	migrated()
 	if prepare != nil {
-		clients, err := postgres.Open(t.Context(), postgres.Config{URL: database})
+		clients, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +89,7 @@ func startRoles(t *testing.T, program string, prepare func(store.Store), replica
 	worker, ingress := testcluster.ClienteleOf(t, program, nil, "worker", flags...), testcluster.ClienteleOf(t, program, nil, "ingress", flags...)
 	worker.Ready()
 	ingress.Ready()
-	return running{ingress.API(), natsURL, map[string]*testcluster.Process{"ingress": ingress, "worker": worker}}
+	return running{ingress.API(), natsURL, map[string]*testcluster.Process{"ingress": ingress, "worker": worker}, server.Pid()}
 }
 
 // startEmbedded starts serve.
@@ -91,5 +108,5 @@ func startEmbedded(t *testing.T, program string, prepare func(store.Store)) runn
 		serve = testcluster.ClienteleOf(t, program, nil, "serve", "--data-dir", dir)
 		serve.Ready()
 	}
-	return running{serve.API(), serve.NATSURL(), map[string]*testcluster.Process{"serve": serve}}
+	return running{serve.API(), serve.NATSURL(), map[string]*testcluster.Process{"serve": serve}, 0}
 }

@@ -1,0 +1,104 @@
+//go:build bench
+
+package perftest
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/consumer"
+	"clientele/domain"
+	"clientele/publisher"
+	"clientele/publisher/publishertest"
+	"clientele/publisher/streams"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// trim measures the slowest publish to the command log while a worker removes all of its history, beside the slowest one before.
+func (g *growth) trim(t *testing.T) {
+	fmt.Fprint(g.table, "\ntrim\tbytes each\tGB\tslowest publish before, ms\twhile trimming, ms\ttrimmed after, s\t\n")
+	n := int(2_500_000 * g.scale)
+	for _, size := range []int{100, 8_000} {
+		server := testcluster.StartNATSServer(t)
+		js := testcluster.JetStream(t, server.URL)
+		settings := publishertest.Streams
+		settings.LogMaxBytes = 100 << 30
+		if err := streams.Migrate(t.Context(), js, settings); err != nil {
+			t.Fatal(err)
+		}
+		publishertest.StageInMemory(t, server.Data)
+		fillLog(t, js, n, size)
+		log, err := js.Stream(t.Context(), domain.StreamCommands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker, err := consumer.New(t.Context(), consumer.Config{Conn: js.Conn(), Log: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := slowestPublish(t, js, func() { <-time.After(g.length) })
+		began := time.Now()
+		during := slowestPublish(t, js, func() { err = worker.Trim(t.Context()) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(g.table, "%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t\n", n, size, float64(log.CachedInfo().State.Bytes)/1e9,
+			float64(before.Microseconds())/1000, float64(during.Microseconds())/1000, time.Since(began).Seconds())
+		server.Stop()
+	}
+}
+
+// fillLog puts n commands with bodies of this size on the log, and creates the consumer of the workers as if they had finished them.
+func fillLog(t *testing.T, js jetstream.JetStream, n, size int) {
+	to, err := publisher.OpenPublisher(t.Context(), js.Conn(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := publishertest.Command(t, publishertest.NewID(t), "Smith")
+	command.Body = bytes.Repeat([]byte{'x'}, size)
+	if err := to.Publish(n, func(int) *nats.Msg {
+		command.ID = publishertest.NewID(t)
+		m := domain.EncodeCommand(command, "")
+		return &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateConsumer(t.Context(), domain.StreamCommands, jetstream.ConsumerConfig{
+		Durable: domain.ConsumerWorker, AckPolicy: jetstream.AckExplicitPolicy,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: uint64(n) + 1,
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// slowestPublish publishes one message after another to the log until f returns, and returns the longest wait for an acknowledgement.
+func slowestPublish(t *testing.T, js jetstream.JetStream, f func()) (slowest time.Duration) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			began := time.Now()
+			if _, err := js.Publish(t.Context(), domain.SubjectSync+publishertest.NewID(t).String(), []byte("sync")); err != nil {
+				t.Error(err)
+				return
+			}
+			slowest = max(slowest, time.Since(began))
+		}
+	})
+	f()
+	close(done)
+	wg.Wait()
+	return slowest
+}
