@@ -45,10 +45,20 @@ func (r *benchReport) print(w io.Writer, facts string) error {
 			fmt.Fprintln(t)
 		}
 	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(t, "\n%s, %d connections\tclients/s\t× first\tanswer p50, ms\tp99\t\n", setupSeparate, kindConnections)
+	first := median(r.kinds[kinds[0].name], complete)
+	for _, kind := range kinds {
+		of := func(value func(loadtest.Result) float64) float64 { return median(r.kinds[kind.name], value) }
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.1f\t%.1f\t\n", kind.name, of(complete), of(complete)/first,
+			of(func(b loadtest.Result) float64 { return b.Accept.P50 }), of(func(b loadtest.Result) float64 { return b.Accept.P99 }))
+	}
 	return t.Flush()
 }
 
-// through returns the clients per second that have their event, or their answer from the yardstick.
+// complete returns the clients per second that have their event, or their answer from the yardstick.
 func complete(b loadtest.Result) float64 { return b.CompletedRate }
 
 // processor returns the processor time of a client in a stage, in microseconds.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,20 @@ type benchReport struct {
 	length time.Duration // of one measurement
 	stages map[string][]cost
 	runs   map[trial][]loadtest.Result
+	kinds  map[string][]loadtest.Result
 }
+
+// kinds are the kinds of requests that the report compares with each other, with kindConnections, and their flags of clientele bench.
+var kinds = []struct{ name, flags string }{
+	{"without keys", ""},
+	{"with keys", "--keys"},
+	{"1 % repeated", "--keys --repeat=1"},
+	{"5 % repeated", "--keys --repeat=5"},
+	{"batches of 100", "--batch=100"},
+	{"batches of 100, 5 % repeated", "--batch=100 --keys --repeat=5"},
+}
+
+const kindConnections = 256
 
 // trial is an end-to-end measurement.
 type trial struct {
@@ -63,6 +77,7 @@ func TestReport(t *testing.T) {
 		length: time.Duration(seconds * float64(time.Second)),
 		stages: map[string][]cost{},
 		runs:   map[trial][]loadtest.Result{},
+		kinds:  map[string][]loadtest.Result{},
 	}
 	for round := range rounds {
 		// Each part starts new servers, which end before the next part.
@@ -90,6 +105,10 @@ func TestReport(t *testing.T) {
 func (r *benchReport) separate(t *testing.T) {
 	h := startSeparate(t, testcluster.Program(t, "clientele"), nil)
 	r.endToEnd(t, setupSeparate, h.api, h.nats)
+	for _, kind := range kinds {
+		flags := append(strings.Fields(kind.flags), "--duration", r.length.String())
+		r.kinds[kind.name] = append(r.kinds[kind.name], runBench(t, h.api, h.nats, kindConnections, flags...))
+	}
 	h.stop()
 }
 
