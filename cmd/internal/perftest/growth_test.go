@@ -5,9 +5,11 @@ package perftest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,11 +64,13 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// setups has a function that starts each set-up.
-var setups = []struct {
+type namedSetup struct {
 	name  string
 	start start
-}{{setupSeparate, startSeparate}, {setupEmbedded, startEmbedded}}
+}
+
+// setups has a function that starts each set-up.
+var setups = []namedSetup{{setupSeparate, startSeparate}, {setupEmbedded, startEmbedded}}
 
 // load measures single requests on an idle service, and half of the maximum rate.
 func (g *growth) load(t *testing.T) {
@@ -203,35 +207,27 @@ func (g *growth) waiters(t *testing.T) {
 	ingress.Stop()
 }
 
-// steady drives each set-up at half of its maximum rate, and prints the memory of its processes.
+// soakParts is the number of parts of the soak, each with its own latencies.
+const soakParts = 30
+
+// steady drives each set-up at half of its maximum rate, with 2 % of the clients repeated, and prints latencies and memory over time.
 func (g *growth) steady(t *testing.T) {
-	for _, setup := range setups {
+	for _, setup := range append(setups, namedSetup{setupReplicated, startReplicated}) {
 		r := setup.start(t, testcluster.Program(t, "clientele"), nil)
-		most := runBench(t, r.api, r.nats, growthConnections, "--duration="+g.length.String())
+		flags := []string{"--keys", "--repeat=2"}
+		most := runBench(t, r.api, r.nats, growthConnections, append(flags, "--duration="+g.length.String())...)
 		rate := most.CompletedRate / 2
-		fmt.Fprintf(g.table, "\n%s, %.0f clients/s\tafter\tmemory, MB\t\n", setup.name, rate)
-		ended, looked := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(looked)
-			began := time.Now()
-			ticker := time.NewTicker(g.soak / 10)
-			defer ticker.Stop()
-			for {
-				select {
-				case <-ended:
-					return
-				case <-ticker.C:
-				}
-				for role, p := range r.processes {
-					fmt.Fprintf(g.table, "%s\t%s\t%d\t\n", role, time.Since(began).Round(time.Second), residentMB(t, p.PID()))
-				}
+		fmt.Fprintf(g.table, "\n%s, %.0f clients/s, after\tclients\tanswer p99, ms\tanswer to event p99, ms\tmemory, MB\t\n", setup.name, rate)
+		flags = append(flags, fmt.Sprintf("--rate=%.0f", rate), "--duration="+(g.soak/soakParts).String())
+		began := time.Now()
+		for range soakParts {
+			b := runBench(t, r.api, r.nats, growthConnections, flags...)
+			fmt.Fprintf(g.table, "%s\t%d\t%.1f\t%.1f\t", time.Since(began).Round(time.Second), b.Completed, b.Accept.P99, b.Event.P99)
+			for _, name := range slices.Sorted(maps.Keys(r.processes)) {
+				fmt.Fprintf(g.table, "%s %d  ", name, residentMB(t, r.processes[name].PID()))
 			}
-		}()
-		b := runBench(t, r.api, r.nats, growthConnections, fmt.Sprintf("--rate=%.0f", rate), "--duration="+g.soak.String())
-		close(ended)
-		<-looked
-		fmt.Fprintf(g.table, "clients %d\tanswer p99, ms\t%.1f\t\nlost 0, twice 0\tanswer to event p99, ms\t%.1f\t\n",
-			b.Completed, b.Accept.P99, b.Event.P99)
+			fmt.Fprintln(g.table, "\t")
+		}
 		r.stop()
 	}
 }
