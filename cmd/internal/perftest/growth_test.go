@@ -207,20 +207,18 @@ func (g *growth) waiters(t *testing.T) {
 	ingress.Stop()
 }
 
-// soakParts is the number of parts of the soak, each with its own latencies.
-const soakParts = 30
-
-// steady drives each set-up at half of its maximum rate, with 2 % of the clients repeated, and prints latencies and memory over time.
+// steady drives each set-up at half of its maximum rate, with 2 % of the clients repeated, and prints the latencies of each minute and the memory after it.
 func (g *growth) steady(t *testing.T) {
+	minutes := max(1, int(g.soak.Minutes()))
 	for _, setup := range append(setups, namedSetup{setupReplicated, startReplicated}) {
 		r := setup.start(t, testcluster.Program(t, "clientele"), nil)
 		flags := []string{"--keys", "--repeat=2"}
 		most := runBench(t, r.api, r.nats, growthConnections, append(flags, "--duration="+g.length.String())...)
 		rate := most.CompletedRate / 2
 		fmt.Fprintf(g.table, "\n%s, %.0f clients/s, after\tclients\tanswer p99, ms\tanswer to event p99, ms\tmemory, MB\t\n", setup.name, rate)
-		flags = append(flags, fmt.Sprintf("--rate=%.0f", rate), "--duration="+(g.soak/soakParts).String())
+		flags = append(flags, fmt.Sprintf("--rate=%.0f", rate), "--duration="+(g.soak/time.Duration(minutes)).String())
 		began := time.Now()
-		for range soakParts {
+		for range minutes {
 			b := runBench(t, r.api, r.nats, growthConnections, flags...)
 			fmt.Fprintf(g.table, "%s\t%d\t%.1f\t%.1f\t", time.Since(began).Round(time.Second), b.Completed, b.Accept.P99, b.Event.P99)
 			for _, name := range slices.Sorted(maps.Keys(r.processes)) {
