@@ -29,7 +29,7 @@ func (g *growth) trim(t *testing.T) {
 		server := testcluster.StartNATSServer(t)
 		js := testcluster.JetStream(t, server.URL)
 		settings := publishertest.Streams
-		settings.LogMaxBytes = 100 << 30
+		settings.LogMaxBytes = -1
 		if err := streams.Migrate(t.Context(), js, settings); err != nil {
 			t.Fatal(err)
 		}
