@@ -10,6 +10,7 @@ import (
 
 	"clientele/domain"
 	"clientele/domain/traceparent"
+	"clientele/publisher/bulk"
 	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
@@ -23,6 +24,14 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
+const (
+	// patience is how long a batch that the log refuses begins to publish its commands singly. A caller that waited as long for that
+	// batch still receives its answer in time.
+	patience = 2 * time.Second
+	// findTimeout limits the look-up of the duplicates of a batch.
+	findTimeout = time.Second
+)
+
 // Log is the command log for an ingress: it appends commands and looks up their outcomes.
 //
 // Appending is a group commit. One goroutine publishes; while it waits for the stream, requests gather in a pool, and the
@@ -30,7 +39,7 @@ import (
 type Log struct {
 	lookup
 
-	stream   stream
+	stream   bulk.Stream
 	maxBatch int
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
@@ -78,14 +87,15 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 		l.tracer = cfg.Traces.Tracer("clientele/publisher")
 	}
 	if l.maxBatch == 0 {
-		l.maxBatch = maxBatch
+		l.maxBatch = bulk.MaxBatch
 	}
 	if l.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
 	}
-	if l.stream, err = newStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
+	if l.stream, err = bulk.NewStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
 		return nil, err
 	}
+	l.stream.Patience = patience
 	with := promauto.With(cfg.Metrics)
 	l.batch = with.NewHistogram(prometheus.HistogramOpts{
 		Name: "clientele_log_publish_batch_commands", Help: "Commands published to the log at once.",
@@ -133,7 +143,7 @@ func (l *Log) Append(ctx context.Context, command domain.CreateClient) (accepted
 	parent := traceparent.Inject(ctx)
 	acceptedAt = command.AcceptedAt
 	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, parent) })
-	if errors.Is(err, errDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
+	if errors.Is(err, bulk.ErrDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
 		acceptedAt, err = l.original(ctx, command, err)
 	}
 	if err != nil {
@@ -166,7 +176,7 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 func (l *Log) original(ctx context.Context, command domain.CreateClient, refusal error) (acceptedAt time.Time, err error) {
 	logged, err := l.FindLatest(ctx, command.ID)
 	switch {
-	case domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || isStreamFull(err)):
+	case domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || bulk.IsStreamFull(err)):
 		return time.Time{}, refusal
 	case err != nil: // a command that is no longer on the log has an outcome
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
@@ -185,16 +195,24 @@ func (l *Log) sync(ctx context.Context) error {
 	if isReplicated(l.commands) {
 		return nil
 	}
-	return l.publishSync(ctx, nats.Header{})
+	err := l.publishSync(ctx, sharedSync, nats.Header{})
+	if errors.Is(err, bulk.ErrDuplicate) { // the message of another request is on disk
+		return nil
+	}
+	return err
 }
 
-// publishSync publishes a message that workers skip.
-func (l *Log) publishSync(ctx context.Context, header nats.Header) error {
+// sharedSync is the id of requests for the acknowledgement of any message: those in the pool share one. Like every version 7, it is not
+// the id of a key.
+var sharedSync = uuid.UUID{6: 7 << 4}
+
+// publishSync publishes a message that workers skip. Requests with the same id share one.
+func (l *Log) publishSync(ctx context.Context, request uuid.UUID, header nats.Header) error {
 	id, err := domain.NewID()
 	if err != nil {
 		return err
 	}
-	return l.publish(ctx, id, func() *nats.Msg {
+	return l.publish(ctx, request, func() *nats.Msg {
 		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
 		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: maps.Clone(header), Data: []byte("sync")}
 	})
@@ -214,7 +232,11 @@ func (l *Log) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedComman
 // is a message on the log, so that it is true even if the server that was the leader is cut off from the others: it can no longer store
 // one.
 func (l *Log) leaderHas(ctx context.Context, id uuid.UUID) (bool, error) {
-	err := l.publishSync(ctx, nats.Header{
+	request, err := domain.NewID()
+	if err != nil {
+		return false, err
+	}
+	err = l.publishSync(ctx, request, nats.Header{
 		jetstream.ExpectedLastSubjSeqHeader:     {"0"},
 		jetstream.ExpectedLastSubjSeqSubjHeader: {domain.SubjectCreate + id.String()},
 	})
@@ -266,7 +288,7 @@ func (l *Log) ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error)
 // you call stop. If you append the command after Watch returns, a lost connection is the only way to miss the notice.
 func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error) {
 	notice := make(chan struct{}, 1)
-	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
+	subscription, err := l.stream.JS.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
 		select {
 		case notice <- struct{}{}:
 		default:
@@ -285,7 +307,7 @@ func (l *Log) KeyedID(caller, key string) uuid.UUID {
 
 // Ready returns nil if the server answers and has the streams, or a *streams.MissingError if one is missing.
 func (l *Log) Ready(ctx context.Context) error {
-	if err := streams.Exist(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections); err != nil {
+	if err := streams.Exist(ctx, l.stream.JS, domain.StreamCommands, domain.StreamRejections); err != nil {
 		return err
 	}
 	_, err := l.commands.Info(ctx) // a log that was created again has another secret, which CachedInfo then returns
@@ -351,7 +373,9 @@ func (l *Log) take() []*request {
 
 func (l *Log) flush(requests []*request) {
 	began := time.Now()
-	errs := l.stream.publish(len(requests), func(i int) *nats.Msg { return requests[i].msg() })
+	errs := l.stream.Publish(len(requests),
+		func(i int) *nats.Msg { return requests[i].msg() },
+		func(few []int) []bool { return l.onLog(requests, few) })
 	l.duration.Observe(time.Since(began).Seconds())
 	l.batch.Observe(float64(len(requests)))
 	for i, r := range requests {
@@ -362,11 +386,30 @@ func (l *Log) flush(requests []*request) {
 	}
 }
 
+// onLog reports which of the requests have an id that the log has. Only ids of keys can be on the log already. An ingress may read
+// commands by their id only, not several with one request.
+func (l *Log) onLog(requests []*request, few []int) []bool {
+	ctx, cancel := context.WithTimeout(context.Background(), findTimeout)
+	defer cancel()
+	found := make([]bool, len(few))
+	var wg sync.WaitGroup
+	for i, request := range few {
+		if id := requests[request].id; domain.IsKeyed(id) {
+			wg.Go(func() {
+				_, err := l.Find(ctx, id)
+				found[i] = err == nil
+			})
+		}
+	}
+	wg.Wait()
+	return found
+}
+
 // sameOutcome returns the outcome of a second command with the same id: if the first one is on the log now, the second is a
 // duplicate.
 func sameOutcome(err error) error {
 	if err == nil {
-		return errDuplicate
+		return bulk.ErrDuplicate
 	}
 	return err
 }
