@@ -45,6 +45,7 @@ type Log struct {
 	duration prometheus.Histogram
 	tracer   trace.Tracer
 	lost     lostOutcomes
+	recent   recent
 	wake     chan struct{} // holds a token while the pool may have requests in it
 	done     chan struct{}
 
@@ -55,8 +56,9 @@ type Log struct {
 
 // request is one message in progress, with its waiting caller.
 type request struct {
-	id  uuid.UUID
-	msg func() *nats.Msg // a new one each time
+	id         uuid.UUID
+	acceptedAt time.Time        // of the command, if the message is one
+	msg        func() *nats.Msg // a new one each time
 	// same are later requests in the pool for the same id. They share the outcome.
 	same   []*request
 	answer chan error // of capacity 1: the flusher never waits for the caller
@@ -140,21 +142,38 @@ func (l *Log) Append(ctx context.Context, command domain.CreateClient) (accepted
 			semconv.MessagingMessageID(command.ID.String()),
 		)
 	}
-	parent := traceparent.Inject(ctx)
-	acceptedAt = command.AcceptedAt
-	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, parent) })
-	if errors.Is(err, bulk.ErrDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
-		acceptedAt, err = l.original(ctx, command, err)
-	}
+	acceptedAt, err = l.accept(ctx, command, traceparent.Inject(ctx))
 	if err != nil {
 		span.SetStatus(codes.Error, string(domain.CodeOf(err)))
 	}
 	return acceptedAt, err
 }
 
+// accept is Append without its span. It looks first for a command that was published lately: most of them are still on the log, which
+// would refuse the whole batch.
+func (l *Log) accept(ctx context.Context, command domain.CreateClient, parent string) (acceptedAt time.Time, err error) {
+	if l.recent.has(command.ID) {
+		logged, err := l.Find(ctx, command.ID)
+		if domain.CodeOf(err) != domain.CodeNotFound {
+			return l.compare(ctx, command, logged, err)
+		}
+	}
+	err = l.publishCommand(ctx, command, parent)
+	if errors.Is(err, bulk.ErrDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
+		return l.original(ctx, command, err)
+	}
+	return command.AcceptedAt, err
+}
+
+func (l *Log) publishCommand(ctx context.Context, command domain.CreateClient, parent string) error {
+	return l.publish(ctx, &request{
+		id: command.ID, acceptedAt: command.AcceptedAt, msg: func() *nats.Msg { return commandMessage(command, parent) },
+	})
+}
+
 // publish puts a message into the pool and waits until it is on disk.
-func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) error {
-	r := &request{id: id, msg: msg, answer: make(chan error, 1)}
+func (l *Log) publish(ctx context.Context, r *request) error {
+	r.answer = make(chan error, 1)
 	l.mu.Lock()
 	l.pool = append(l.pool, r)
 	l.mu.Unlock()
@@ -175,17 +194,26 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 // a command that it has.
 func (l *Log) original(ctx context.Context, command domain.CreateClient, refusal error) (acceptedAt time.Time, err error) {
 	logged, err := l.FindLatest(ctx, command.ID)
-	switch {
-	case domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || bulk.IsStreamFull(err)):
+	if domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || bulk.IsStreamFull(err)) {
 		return time.Time{}, refusal
-	case err != nil: // a command that is no longer on the log has an outcome
-		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
+	}
+	return l.compare(ctx, command, logged, err)
+}
+
+// compare returns when the command on the log was accepted, if it is the same and on disk. failure is the error of its look-up.
+func (l *Log) compare(ctx context.Context, command domain.CreateClient, logged domain.LoggedCommand, failure error) (acceptedAt time.Time, err error) {
+	switch {
+	case failure != nil: // a command that is no longer on the log has an outcome
+		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", failure)
 	case logged.Fingerprint != command.Fingerprint:
 		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
+	case l.recent.isOnDisk(command.ID, logged.AcceptedAt):
+		return logged.AcceptedAt, nil
 	}
 	if err := l.sync(ctx); err != nil {
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "sync the command on the log: %w", err)
 	}
+	l.recent.acknowledged(command.ID, logged.AcceptedAt)
 	return logged.AcceptedAt, nil
 }
 
@@ -207,15 +235,15 @@ func (l *Log) sync(ctx context.Context) error {
 var sharedSync = uuid.UUID{6: 7 << 4}
 
 // publishSync publishes a message that workers skip. Requests with the same id share one.
-func (l *Log) publishSync(ctx context.Context, request uuid.UUID, header nats.Header) error {
+func (l *Log) publishSync(ctx context.Context, shared uuid.UUID, header nats.Header) error {
 	id, err := domain.NewID()
 	if err != nil {
 		return err
 	}
-	return l.publish(ctx, request, func() *nats.Msg {
+	return l.publish(ctx, &request{id: shared, msg: func() *nats.Msg {
 		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
 		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: maps.Clone(header), Data: []byte("sync")}
-	})
+	}})
 }
 
 // FindLatest is Find, except that domain.CodeNotFound means that during the call the log did not have the command. It waits for a
@@ -232,11 +260,11 @@ func (l *Log) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedComman
 // is a message on the log, so that it is true even if the server that was the leader is cut off from the others: it can no longer store
 // one.
 func (l *Log) leaderHas(ctx context.Context, id uuid.UUID) (bool, error) {
-	request, err := domain.NewID()
+	unshared, err := domain.NewID()
 	if err != nil {
 		return false, err
 	}
-	err = l.publishSync(ctx, request, nats.Header{
+	err = l.publishSync(ctx, unshared, nats.Header{
 		jetstream.ExpectedLastSubjSeqHeader:     {"0"},
 		jetstream.ExpectedLastSubjSeqSubjHeader: {domain.SubjectCreate + id.String()},
 	})
@@ -279,9 +307,9 @@ func (l *Log) ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error)
 		return false, err
 	}
 	l.lost.total.Inc()
-	return true, l.publish(ctx, id, func() *nats.Msg {
+	return true, l.publish(ctx, &request{id: id, msg: func() *nats.Msg {
 		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte(command.String())}
-	})
+	}})
 }
 
 // Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
@@ -372,12 +400,22 @@ func (l *Log) take() []*request {
 }
 
 func (l *Log) flush(requests []*request) {
+	for _, r := range requests {
+		if domain.IsKeyed(r.id) {
+			l.recent.published(r.id)
+		}
+	}
 	began := time.Now()
 	errs := l.stream.Publish(len(requests),
 		func(i int) *nats.Msg { return requests[i].msg() },
 		func(few []int) []bool { return l.onLog(requests, few) })
 	l.duration.Observe(time.Since(began).Seconds())
 	l.batch.Observe(float64(len(requests)))
+	for i, r := range requests {
+		if errs[i] == nil && domain.IsKeyed(r.id) {
+			l.recent.acknowledged(r.id, r.acceptedAt)
+		}
+	}
 	for i, r := range requests {
 		r.answer <- errs[i]
 		for _, s := range r.same {

@@ -177,17 +177,23 @@ func (d deafDialer) Dial(network, address string) (net.Conn, error) {
 	return deafConn{conn, d.deaf}, err
 }
 
+// deafConnection returns a connection that receives nothing while deaf is set.
+func deafConnection(t *testing.T, server *publishertest.Server, deaf *atomic.Bool) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(deafDialer{deaf}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
 // A lost ack leaves the outcome unknown: here all commands are on the log.
 func TestLostAcks(t *testing.T) {
 	t.Parallel()
 	server := publishertest.Start(t)
 	var deaf atomic.Bool
-	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(deafDialer{&deaf}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	log := openLog(t, nc, 0)
+	log := openLog(t, deafConnection(t, server, &deaf), 0)
 	deaf.Store(true)
 	var commands []domain.CreateClient
 	for range 100 { // the first is published alone, then the others as a batch

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"clientele/publisher/publishertest"
 	"clientele/publisher/streams"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -152,23 +154,141 @@ func TestTheSameIDAtTheSameTime(t *testing.T) {
 }
 
 // A command on the log is not always on disk: the server also returns commands that it failed to sync. A retry is accepted when a
-// later message is on disk.
+// later message is on disk, unless the log has acknowledged the command to this ingress.
 func TestARetryIsSynced(t *testing.T) {
 	t.Parallel()
 	nc := publishertest.Start(t).Connect(t)
 	log := openLog(t, nc, 0)
-	c := publishertest.Command(t, publishertest.NewID(t), "Smith")
-	for want := range uint64(3) {
-		if _, err := log.Append(t.Context(), c); err != nil {
-			t.Fatal(err)
+	commands := underKeys(t, log, 1)
+	if err := errors.Join(appendAll(log, commands)...); err != nil {
+		t.Fatal(err)
+	}
+	end := uint64(1)
+	for _, log := range []*publisher.Log{log, openLog(t, nc, 0), openLog(t, nc, 0)} {
+		for range 3 {
+			wantOriginals(t, log, commands)
+			if last := streamInfo(t, nc, domain.StreamCommands).State.LastSeq; last != end {
+				t.Errorf("the log ends at %d, want %d", last, end)
+			}
 		}
-		state := streamInfo(t, nc, domain.StreamCommands).State
-		if state.LastSeq != want+1 {
-			t.Errorf("after retry %d the log ends at %d", want, state.LastSeq)
-		}
+		end++
 	}
 	if n := commandsOn(t, nc); n != 1 {
 		t.Errorf("%d commands on the log, want 1", n)
+	}
+}
+
+// What an ingress remembers of a command is true only while the log has it.
+func TestAKeyIsUsedAfterTheLogWasTrimmed(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*system, jetstream.Stream, domain.CreateClient){
+		"purged": func(s *system, log jetstream.Stream, _ domain.CreateClient) {
+			if err := log.Purge(s.t.Context()); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+		"erased": func(s *system, log jetstream.Stream, command domain.CreateClient) {
+			if err := log.Purge(s.t.Context(), jetstream.WithPurgeSubject(domain.SubjectCreate+command.ID.String())); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+		"created again": func(s *system, _ jetstream.Stream, _ domain.CreateClient) {
+			deleteStreams(s.t, s.js)
+			if err := streams.Migrate(s.t.Context(), s.js, publishertest.Streams); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t)
+			commands := underKeys(t, s.log, 1)
+			if err := errors.Join(appendAll(s.log, commands)...); err != nil {
+				t.Fatal(err)
+			}
+			wantOriginals(t, s.log, commands)
+			log, err := s.js.Stream(t.Context(), domain.StreamCommands)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lose(s, log, commands[0])
+			again := publishertest.Command(t, commands[0].ID, "Jones")
+			if at, err := s.log.Append(t.Context(), again); err != nil || !at.Equal(again.AcceptedAt) {
+				t.Errorf("used again: accepted at %v, want %v: %v", at, again.AcceptedAt, err)
+			}
+			if found, err := s.log.Find(t.Context(), again.ID); err != nil || found.Fingerprint != again.Fingerprint {
+				t.Errorf("the log has %+v: %v", found, err)
+			}
+			if _, err := s.log.Append(t.Context(), commands[0]); domain.CodeOf(err) != domain.CodeKeyReused {
+				t.Errorf("the first command: %v", err)
+			}
+		})
+	}
+}
+
+// The last 50,000 commands are remembered, and at most 100,000.
+func TestRetriesAreRememberedForAWhile(t *testing.T) {
+	t.Parallel()
+	ids := make([]uuid.UUID, 180_000)
+	for i := range ids {
+		ids[i] = publishertest.NewID(t)
+	}
+	remembered := publisher.Remembered(ids)
+	if n := len(remembered); n < 50_000 || n > 100_000 || remembered[0] != ids[len(ids)-n] {
+		t.Errorf("%d of %d are remembered", n, len(ids))
+	}
+}
+
+// Another ingress has accepted the command again since the log lost it. This one remembers another time, and waits for a sync.
+func TestARetryOfAnothersCommandIsSynced(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	commands := underKeys(t, s.log, 1)
+	another := later(commands)
+	for i, log := range []*publisher.Log{s.log, openLog(t, s.nc, 0)} {
+		stream, err := s.js.Stream(t.Context(), domain.StreamCommands)
+		if err = errors.Join(err, stream.Purge(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(appendAll(log, [][]domain.CreateClient{commands, another}[i])...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := streamInfo(t, s.nc, domain.StreamCommands).State.LastSeq
+	wantOriginals(t, s.log, another)
+	if last := streamInfo(t, s.nc, domain.StreamCommands).State.LastSeq; last != before+1 {
+		t.Errorf("the log ends at %d, want a sync after %d", last, before)
+	}
+}
+
+// After a stall of the log all callers retry: the commands are on the log, but their acknowledgements were lost. Each retry gets its
+// original operation, at once and without a write of its own.
+func TestARetryStorm(t *testing.T) {
+	t.Parallel()
+	server := publishertest.Start(t)
+	var deaf atomic.Bool
+	log := openLog(t, deafConnection(t, server, &deaf), 0)
+	commands := underKeys(t, log, 500)
+	deaf.Store(true)
+	for i, err := range appendAll(log, commands) {
+		if domain.CodeOf(err) != domain.CodeUnknown {
+			t.Fatalf("command %d: %v", i, err)
+		}
+	}
+	deaf.Store(false)
+	nc := server.Connect(t)
+	before := streamInfo(t, nc, domain.StreamCommands).State.LastSeq
+	for name, log := range map[string]*publisher.Log{"the same ingress": log, "another ingress": openLog(t, nc, 0)} {
+		began := time.Now()
+		wantOriginals(t, log, commands)
+		after := streamInfo(t, nc, domain.StreamCommands).State.LastSeq
+		if took := time.Since(began); after-before > 50 || took > 3*time.Second {
+			t.Errorf("%s wrote %d messages in %v", name, after-before, took)
+		}
+		before = after
+	}
+	if n := commandsOn(t, nc); n != len(commands) {
+		t.Errorf("%d commands on the log, want %d", n, len(commands))
 	}
 }
 
@@ -196,11 +316,16 @@ func TestARetryOnAFullServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			fillServer(t, js, func() { limit(server, t, 512<<10) })
+			another := openLog(t, nc, 0) // it would have to sync the command
 			for _, try := range []struct {
+				log       *publisher.Log
 				key, name string
 				code      domain.Code
-			}{{"key", "Smith", domain.CodeUnknown}, {"key", "Jones", domain.CodeKeyReused}, {"new", "Smith", domain.CodeLogFull}} {
-				_, err := log.Append(t.Context(), publishertest.Command(t, log.KeyedID("caller", try.key), try.name))
+			}{
+				{log, "key", "Smith", ""}, {log, "key", "Jones", domain.CodeKeyReused}, {log, "new", "Smith", domain.CodeLogFull},
+				{another, "key", "Smith", domain.CodeUnknown}, {another, "key", "Jones", domain.CodeKeyReused}, {another, "new", "Smith", domain.CodeLogFull},
+			} {
+				_, err := try.log.Append(t.Context(), publishertest.Command(t, log.KeyedID("caller", try.key), try.name))
 				if domain.CodeOf(err) != try.code {
 					t.Errorf("%s under %s: %v, want %s", try.name, try.key, err, try.code)
 				}
