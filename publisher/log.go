@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// patience is how long a batch that the log refuses begins to publish its commands singly. A caller that waited as long for that
-	// batch still receives its answer in time.
+	// patience limits how long the commands of a refused batch are published singly. The next batch waits as long, and its callers still
+	// receive an answer in time.
 	patience = 2 * time.Second
 	// findTimeout limits the look-up of the duplicates of a batch.
 	findTimeout = time.Second

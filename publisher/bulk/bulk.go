@@ -33,7 +33,7 @@ const (
 type Stream struct {
 	// JS is the connection of the stream. Other publishes with it count against its limit and share its timeout.
 	JS jetstream.JetStream
-	// Patience is how long Publish begins to send single messages; 0 means until all are sent. The others are unavailable then.
+	// Patience is the time after which Publish sends no more single messages; 0 means no limit. Those left have domain.CodeUnavailable.
 	Patience time.Duration
 	// atomic is true if many messages are published as one atomic batch. It is false for a stream with several replicas:
 	// Raft groups the syncs of pipelined single publishes, which is faster.
@@ -104,7 +104,7 @@ func (s Stream) publishBatch(errs []error, messages []int, build func(i int) *na
 	return nil
 }
 
-// publishSingly sends the messages in groups. It begins no group after patience, if that is not 0.
+// publishSingly sends the messages in groups. It sends no group after patience, if that is not 0.
 func (s Stream) publishSingly(errs []error, messages []int, build func(i int) *nats.Msg, patience time.Duration) {
 	if len(messages) == 0 {
 		return
