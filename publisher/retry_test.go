@@ -3,8 +3,8 @@ package publisher_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,7 +24,7 @@ func underKeys(t *testing.T, log *publisher.Log, n int) []domain.CreateClient {
 	t.Helper()
 	commands := make([]domain.CreateClient, n)
 	for i := range commands {
-		commands[i] = publishertest.Command(t, log.KeyedID("caller", fmt.Sprint(i)), "Smith")
+		commands[i] = publishertest.Command(t, log.KeyedID("caller", strconv.Itoa(i)), "Smith")
 	}
 	return commands
 }
@@ -322,8 +322,12 @@ func TestARetryOnAFullServer(t *testing.T) {
 				key, name string
 				code      domain.Code
 			}{
-				{log, "key", "Smith", ""}, {log, "key", "Jones", domain.CodeKeyReused}, {log, "new", "Smith", domain.CodeLogFull},
-				{another, "key", "Smith", domain.CodeUnknown}, {another, "key", "Jones", domain.CodeKeyReused}, {another, "new", "Smith", domain.CodeLogFull},
+				{log, "key", "Smith", ""},
+				{log, "key", "Jones", domain.CodeKeyReused},
+				{log, "new", "Smith", domain.CodeLogFull},
+				{another, "key", "Smith", domain.CodeUnknown},
+				{another, "key", "Jones", domain.CodeKeyReused},
+				{another, "new", "Smith", domain.CodeLogFull},
 			} {
 				_, err := try.log.Append(t.Context(), publishertest.Command(t, log.KeyedID("caller", try.key), try.name))
 				if domain.CodeOf(err) != try.code {

@@ -1,10 +1,10 @@
 package bulk_test
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,7 +76,7 @@ func refuseStaging(t *testing.T, server *publishertest.Server) {
 }
 
 func message(i int) *nats.Msg {
-	return &nats.Msg{Subject: domain.SubjectSync + fmt.Sprint(i), Header: nats.Header{}, Data: []byte("sync")}
+	return &nats.Msg{Subject: domain.SubjectSync + strconv.Itoa(i), Header: nats.Header{}, Data: []byte("sync")}
 }
 
 func stored(errs []error) (n uint64) {
