@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/bulk"
 	"clientele/publisher/leader"
 	"clientele/publisher/reader"
 	"clientele/publisher/streams"
@@ -254,7 +255,7 @@ func replayTo(ctx context.Context, nc *nats.Conn, subject string, n int, build f
 			return fmt.Errorf("publish to %s: %w", subject, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout) // a flush requires a deadline
+	ctx, cancel := context.WithTimeout(ctx, bulk.Timeout) // a flush requires a deadline
 	defer cancel()
 	err := nc.FlushWithContext(ctx)
 	if refused := nc.LastError(); err == nil && errors.Is(refused, nats.ErrPermissionViolation) {

@@ -1,5 +1,6 @@
 // Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. Package
-// streams creates the streams. Package audit writes CLIENT_AUDIT, and package subscription CLIENT_SUBSCRIPTIONS.
+// streams creates the streams. Package bulk publishes many messages at once. Package audit writes CLIENT_AUDIT, and package subscription
+// CLIENT_SUBSCRIPTIONS.
 //
 // # Subjects
 //

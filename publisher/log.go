@@ -10,6 +10,7 @@ import (
 
 	"clientele/domain"
 	"clientele/domain/traceparent"
+	"clientele/publisher/bulk"
 	"clientele/publisher/streams"
 
 	"github.com/google/uuid"
@@ -23,6 +24,14 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
+const (
+	// patience limits how long the commands of a refused batch are published singly. The next batch waits as long, and its callers still
+	// receive an answer in time.
+	patience = 2 * time.Second
+	// findTimeout limits the look-up of the duplicates of a batch.
+	findTimeout = time.Second
+)
+
 // Log is the command log for an ingress: it appends commands and looks up their outcomes.
 //
 // Appending is a group commit. One goroutine publishes; while it waits for the stream, requests gather in a pool, and the
@@ -30,12 +39,13 @@ import (
 type Log struct {
 	lookup
 
-	stream   stream
+	stream   bulk.Stream
 	maxBatch int
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
 	tracer   trace.Tracer
 	lost     lostOutcomes
+	recent   recent
 	wake     chan struct{} // holds a token while the pool may have requests in it
 	done     chan struct{}
 
@@ -46,8 +56,9 @@ type Log struct {
 
 // request is one message in progress, with its waiting caller.
 type request struct {
-	id  uuid.UUID
-	msg func() *nats.Msg // a new one each time
+	id         uuid.UUID
+	acceptedAt time.Time        // of the command, if the message is one
+	msg        func() *nats.Msg // a new one each time
 	// same are later requests in the pool for the same id. They share the outcome.
 	same   []*request
 	answer chan error // of capacity 1: the flusher never waits for the caller
@@ -78,14 +89,15 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 		l.tracer = cfg.Traces.Tracer("clientele/publisher")
 	}
 	if l.maxBatch == 0 {
-		l.maxBatch = maxBatch
+		l.maxBatch = bulk.MaxBatch
 	}
 	if l.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
 	}
-	if l.stream, err = newStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
+	if l.stream, err = bulk.NewStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
 		return nil, err
 	}
+	l.stream.Patience = patience
 	with := promauto.With(cfg.Metrics)
 	l.batch = with.NewHistogram(prometheus.HistogramOpts{
 		Name: "clientele_log_publish_batch_commands", Help: "Commands published to the log at once.",
@@ -130,21 +142,38 @@ func (l *Log) Append(ctx context.Context, command domain.CreateClient) (accepted
 			semconv.MessagingMessageID(command.ID.String()),
 		)
 	}
-	parent := traceparent.Inject(ctx)
-	acceptedAt = command.AcceptedAt
-	err = l.publish(ctx, command.ID, func() *nats.Msg { return commandMessage(command, parent) })
-	if errors.Is(err, errDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
-		acceptedAt, err = l.original(ctx, command, err)
-	}
+	acceptedAt, err = l.accept(ctx, command, traceparent.Inject(ctx))
 	if err != nil {
 		span.SetStatus(codes.Error, string(domain.CodeOf(err)))
 	}
 	return acceptedAt, err
 }
 
+// accept is Append without its span. It looks first for a command that was published lately: most of them are still on the log, which
+// would refuse the whole batch.
+func (l *Log) accept(ctx context.Context, command domain.CreateClient, parent string) (acceptedAt time.Time, err error) {
+	if l.recent.has(command.ID) {
+		logged, err := l.Find(ctx, command.ID)
+		if domain.CodeOf(err) != domain.CodeNotFound {
+			return l.compare(ctx, command, logged, err)
+		}
+	}
+	err = l.publishCommand(ctx, command, parent)
+	if errors.Is(err, bulk.ErrDuplicate) || domain.CodeOf(err) == domain.CodeLogFull && domain.IsKeyed(command.ID) {
+		return l.original(ctx, command, err)
+	}
+	return command.AcceptedAt, err
+}
+
+func (l *Log) publishCommand(ctx context.Context, command domain.CreateClient, parent string) error {
+	return l.publish(ctx, &request{
+		id: command.ID, acceptedAt: command.AcceptedAt, msg: func() *nats.Msg { return commandMessage(command, parent) },
+	})
+}
+
 // publish puts a message into the pool and waits until it is on disk.
-func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) error {
-	r := &request{id: id, msg: msg, answer: make(chan error, 1)}
+func (l *Log) publish(ctx context.Context, r *request) error {
+	r.answer = make(chan error, 1)
 	l.mu.Lock()
 	l.pool = append(l.pool, r)
 	l.mu.Unlock()
@@ -165,17 +194,26 @@ func (l *Log) publish(ctx context.Context, id uuid.UUID, msg func() *nats.Msg) e
 // a command that it has.
 func (l *Log) original(ctx context.Context, command domain.CreateClient, refusal error) (acceptedAt time.Time, err error) {
 	logged, err := l.FindLatest(ctx, command.ID)
-	switch {
-	case domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || isStreamFull(err)):
+	if domain.CodeOf(refusal) == domain.CodeLogFull && (domain.CodeOf(err) == domain.CodeNotFound || bulk.IsStreamFull(err)) {
 		return time.Time{}, refusal
-	case err != nil: // a command that is no longer on the log has an outcome
-		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", err)
+	}
+	return l.compare(ctx, command, logged, err)
+}
+
+// compare returns when the command on the log was accepted, if it is the same and on disk. failure is the error of its look-up.
+func (l *Log) compare(ctx context.Context, command domain.CreateClient, logged domain.LoggedCommand, failure error) (acceptedAt time.Time, err error) {
+	switch {
+	case failure != nil: // a command that is no longer on the log has an outcome
+		return time.Time{}, domain.Errorf(domain.CodeUnknown, "compare with the command on the log: %w", failure)
 	case logged.Fingerprint != command.Fingerprint:
 		return time.Time{}, domain.Errorf(domain.CodeKeyReused, "the log has another command under this id")
+	case l.recent.isOnDisk(command.ID, logged.AcceptedAt):
+		return logged.AcceptedAt, nil
 	}
 	if err := l.sync(ctx); err != nil {
 		return time.Time{}, domain.Errorf(domain.CodeUnknown, "sync the command on the log: %w", err)
 	}
+	l.recent.acknowledged(command.ID, logged.AcceptedAt)
 	return logged.AcceptedAt, nil
 }
 
@@ -185,19 +223,27 @@ func (l *Log) sync(ctx context.Context) error {
 	if isReplicated(l.commands) {
 		return nil
 	}
-	return l.publishSync(ctx, nats.Header{})
+	err := l.publishSync(ctx, sharedSync, nats.Header{})
+	if errors.Is(err, bulk.ErrDuplicate) { // the message of another request is on disk
+		return nil
+	}
+	return err
 }
 
-// publishSync publishes a message that workers skip.
-func (l *Log) publishSync(ctx context.Context, header nats.Header) error {
+// sharedSync is the id of requests for the acknowledgement of any message: those in the pool share one. Like every version 7, it is not
+// the id of a key.
+var sharedSync = uuid.UUID{6: 7 << 4}
+
+// publishSync publishes a message that workers skip. Requests with the same id share one.
+func (l *Log) publishSync(ctx context.Context, shared uuid.UUID, header nats.Header) error {
 	id, err := domain.NewID()
 	if err != nil {
 		return err
 	}
-	return l.publish(ctx, id, func() *nats.Msg {
+	return l.publish(ctx, &request{id: shared, msg: func() *nats.Msg {
 		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
 		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: maps.Clone(header), Data: []byte("sync")}
-	})
+	}})
 }
 
 // FindLatest is Find, except that domain.CodeNotFound means that during the call the log did not have the command. It waits for a
@@ -214,7 +260,11 @@ func (l *Log) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedComman
 // is a message on the log, so that it is true even if the server that was the leader is cut off from the others: it can no longer store
 // one.
 func (l *Log) leaderHas(ctx context.Context, id uuid.UUID) (bool, error) {
-	err := l.publishSync(ctx, nats.Header{
+	unshared, err := domain.NewID()
+	if err != nil {
+		return false, err
+	}
+	err = l.publishSync(ctx, unshared, nats.Header{
 		jetstream.ExpectedLastSubjSeqHeader:     {"0"},
 		jetstream.ExpectedLastSubjSeqSubjHeader: {domain.SubjectCreate + id.String()},
 	})
@@ -257,16 +307,16 @@ func (l *Log) ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error)
 		return false, err
 	}
 	l.lost.total.Inc()
-	return true, l.publish(ctx, id, func() *nats.Msg {
+	return true, l.publish(ctx, &request{id: id, msg: func() *nats.Msg {
 		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte(command.String())}
-	})
+	}})
 }
 
 // Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until
 // you call stop. If you append the command after Watch returns, a lost connection is the only way to miss the notice.
 func (l *Log) Watch(id uuid.UUID) (completed <-chan struct{}, stop func(), err error) {
 	notice := make(chan struct{}, 1)
-	subscription, err := l.stream.js.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
+	subscription, err := l.stream.JS.Conn().Subscribe(domain.SubjectCompleted+id.String(), func(*nats.Msg) {
 		select {
 		case notice <- struct{}{}:
 		default:
@@ -285,7 +335,7 @@ func (l *Log) KeyedID(caller, key string) uuid.UUID {
 
 // Ready returns nil if the server answers and has the streams, or a *streams.MissingError if one is missing.
 func (l *Log) Ready(ctx context.Context) error {
-	if err := streams.Exist(ctx, l.stream.js, domain.StreamCommands, domain.StreamRejections); err != nil {
+	if err := streams.Exist(ctx, l.stream.JS, domain.StreamCommands, domain.StreamRejections); err != nil {
 		return err
 	}
 	_, err := l.commands.Info(ctx) // a log that was created again has another secret, which CachedInfo then returns
@@ -350,10 +400,22 @@ func (l *Log) take() []*request {
 }
 
 func (l *Log) flush(requests []*request) {
+	for _, r := range requests {
+		if domain.IsKeyed(r.id) {
+			l.recent.published(r.id)
+		}
+	}
 	began := time.Now()
-	errs := l.stream.publish(len(requests), func(i int) *nats.Msg { return requests[i].msg() })
+	errs := l.stream.Publish(len(requests),
+		func(i int) *nats.Msg { return requests[i].msg() },
+		func(few []int) []bool { return l.onLog(requests, few) })
 	l.duration.Observe(time.Since(began).Seconds())
 	l.batch.Observe(float64(len(requests)))
+	for i, r := range requests {
+		if errs[i] == nil && domain.IsKeyed(r.id) {
+			l.recent.acknowledged(r.id, r.acceptedAt)
+		}
+	}
 	for i, r := range requests {
 		r.answer <- errs[i]
 		for _, s := range r.same {
@@ -362,11 +424,30 @@ func (l *Log) flush(requests []*request) {
 	}
 }
 
+// onLog reports which of the requests have an id that the log has. Only ids of keys can be on the log already. An ingress may read
+// commands by their id only, not several with one request.
+func (l *Log) onLog(requests []*request, few []int) []bool {
+	ctx, cancel := context.WithTimeout(context.Background(), findTimeout)
+	defer cancel()
+	found := make([]bool, len(few))
+	var wg sync.WaitGroup
+	for i, request := range few {
+		if id := requests[request].id; domain.IsKeyed(id) {
+			wg.Go(func() {
+				_, err := l.Find(ctx, id)
+				found[i] = err == nil
+			})
+		}
+	}
+	wg.Wait()
+	return found
+}
+
 // sameOutcome returns the outcome of a second command with the same id: if the first one is on the log now, the second is a
 // duplicate.
 func sameOutcome(err error) error {
 	if err == nil {
-		return errDuplicate
+		return bulk.ErrDuplicate
 	}
 	return err
 }

@@ -51,27 +51,20 @@ func (o *OutcomePublisher) PublishRejections(rejections []domain.Rejection) erro
 		}
 		msgs[i] = &nats.Msg{Subject: domain.SubjectRejected + r.ID, Data: body, Header: nats.Header{"Content-Type": {"application/json"}}}
 	}
-	errs := make([]error, len(msgs))
-	o.rejections.publishSingly(errs, func(i int) *nats.Msg { return msgs[i] })
-	for _, err := range errs {
-		if err != nil {
-			return fmt.Errorf("publish %d rejections: %w", len(rejections), err)
-		}
-	}
-	return nil
+	return o.rejections.PublishSingly(len(msgs), func(i int) *nats.Msg { return msgs[i] })
 }
 
 // NotifyCompleted tells waiting callers that the outcomes of the commands with these ids are on disk. Delivery is best
 // effort.
 func (o *OutcomePublisher) NotifyCompleted(ids []string) {
 	for _, id := range ids {
-		_ = o.events.js.Conn().Publish(domain.SubjectCompleted+id, nil)
+		_ = o.events.stream.JS.Conn().Publish(domain.SubjectCompleted+id, nil)
 	}
 }
 
 // Ready returns nil if the server answers and has the streams, or a *streams.MissingError if one is missing.
 func (o *OutcomePublisher) Ready(ctx context.Context) error {
-	return streams.Exist(ctx, o.events.js, domain.StreamEvents, domain.StreamRejections)
+	return streams.Exist(ctx, o.events.stream.JS, domain.StreamEvents, domain.StreamRejections)
 }
 
 // erasedMessage returns the message of client.erased. It holds nothing but the id.

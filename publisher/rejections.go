@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/bulk"
 	"clientele/publisher/leader"
 	"clientele/publisher/streams"
 
@@ -33,7 +34,7 @@ const ReasonUnreadable domain.Code = "unreadable"
 type Rejections struct {
 	rejections jetstream.Stream
 	commands   jetstream.Stream
-	log        stream // publishes to the command log
+	log        bulk.Stream // publishes to the command log
 }
 
 // StoredRejection is a rejection and its place on the stream. Its ID is the last token of the subject, byte for byte; the JSON
@@ -86,7 +87,7 @@ func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
 	if r.commands, err = streams.Open(ctx, js, domain.StreamCommands); err != nil {
 		return nil, err
 	}
-	r.log, err = newStream(nc, *r.commands.CachedInfo())
+	r.log, err = bulk.NewStream(nc, *r.commands.CachedInfo())
 	return &r, err
 }
 
@@ -138,7 +139,7 @@ func (r *Rejections) All(ctx context.Context, f RejectionFilter) iter.Seq2[Store
 func (r *Rejections) page(ctx context.Context, from uint64) ([]*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
-	batch, err := jetstreamext.GetBatch(ctx, r.log.js, domain.StreamRejections, pageMessages,
+	batch, err := jetstreamext.GetBatch(ctx, r.log.JS, domain.StreamRejections, pageMessages,
 		jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchMaxBytes(pageBytes))
 	if err != nil {
 		return nil, fmt.Errorf("read rejections: %w", err)
@@ -174,7 +175,7 @@ func (r *Rejections) Get(ctx context.Context, id string) (StoredRejection, error
 		}
 		return StoredRejection{}, notFound
 	}
-	msg, err := leader.Last(ctx, r.log.js, r.rejections, domain.SubjectRejected+id)
+	msg, err := leader.Last(ctx, r.log.JS, r.rejections, domain.SubjectRejected+id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return StoredRejection{}, notFound
 	}
@@ -237,7 +238,7 @@ func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error 
 // end in a literal asterisk, which a purge reads as every command.
 func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) error {
 	subject := domain.SubjectCreate + rejection.ID
-	msg, err := leader.Last(ctx, r.log.js, r.commands, subject)
+	msg, err := leader.Last(ctx, r.log.JS, r.commands, subject)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return nil
 	}
@@ -256,7 +257,7 @@ func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) erro
 	case !done:
 		return errInProgress
 	}
-	return leader.Remove(ctx, r.log.js, r.commands, msg.Sequence)
+	return leader.Remove(ctx, r.log.JS, r.commands, msg.Sequence)
 }
 
 // republish puts the rejected command on the log.
@@ -266,10 +267,10 @@ func (r *Rejections) republish(rejection StoredRejection) error {
 	maps.DeleteFunc(header, func(name string, _ []string) bool {
 		return strings.HasPrefix(strings.ToLower(name), "nats-")
 	})
-	err := r.log.publish(1, func(int) *nats.Msg {
+	err := r.log.Publish(1, func(int) *nats.Msg {
 		return &nats.Msg{Subject: domain.SubjectCreate + rejection.ID, Header: header, Data: rejection.Command.Body}
-	})[0]
-	if errors.Is(err, errDuplicate) { // published since forget
+	}, nil)[0]
+	if errors.Is(err, bulk.ErrDuplicate) { // published since forget
 		return errAnother
 	}
 	if unpublishable(err) {
@@ -291,5 +292,5 @@ const codeTooLarge jetstream.ErrorCode = 10054
 
 // remove removes this rejection, but not a newer one with the same id.
 func (r *Rejections) remove(ctx context.Context, rejection StoredRejection) error {
-	return leader.Remove(ctx, r.log.js, r.rejections, rejection.Sequence)
+	return leader.Remove(ctx, r.log.JS, r.rejections, rejection.Sequence)
 }

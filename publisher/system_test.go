@@ -109,10 +109,8 @@ func (s *system) finish(msg jetstream.Msg, rejected bool) {
 
 func (s *system) reject(rejections ...domain.Rejection) {
 	s.t.Helper()
-	for few := range slices.Chunk(rejections, 50) { // a slow disk syncs this many within the publish timeout
-		if err := s.outcomes.PublishRejections(few); err != nil {
-			s.t.Fatal(err)
-		}
+	if err := s.outcomes.PublishRejections(rejections); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

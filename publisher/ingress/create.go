@@ -90,9 +90,10 @@ type accepted struct {
 	client    *domain.Client // nil if the command is on the log
 }
 
-// again reports whether the log has had the command, and the store had no client of it.
+// again reports whether the log has had the command for a while, and the store had no client of it. A retry soon after the first attempt
+// finds a command that workers are processing, and its look-ups would be in vain.
 func (a accepted) again(command domain.CreateClient) bool {
-	return a.client == nil && a.operation.request == "" && !a.at.Equal(command.AcceptedAt)
+	return a.client == nil && a.operation.request == "" && command.AcceptedAt.Sub(a.at).Abs() > time.Second
 }
 
 // repair looks up the operation of a retry, so that a worker processes its command again if its outcome is lost.
