@@ -47,8 +47,6 @@ type Clients interface {
 }
 
 const (
-	// maxBody is the maximum size of a request body in bytes.
-	maxBody = 64 << 10
 	// acceptTimeout limits a POST, so that the caller receives a response within 5 s even if the log does not answer.
 	acceptTimeout = 4500 * time.Millisecond
 	// replayTimeout limits the look-up of the client of a keyed request. If the store is unavailable, the log or the worker

@@ -8,6 +8,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/request"
 
 	"github.com/google/uuid"
 )
@@ -15,12 +16,12 @@ import (
 // create is POST /api/v2/clients.
 func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	now := time.Now()
-	key, err := idempotencyKey(r.Header)
+	key, err := request.Key(r.Header)
 	if err != nil {
 		problem.IdempotencyKey.Write(w, err.Error())
 		return
 	}
-	body, ok := readBody(w, r)
+	body, ok := request.Body(w, r)
 	if !ok {
 		return
 	}

@@ -53,14 +53,17 @@ func (id ID) Document() Document {
 	return Document{Type: t.Type, Title: t.Title, Status: t.Status, Detail: t.Detail}
 }
 
-// Write answers with a problem of this type. If detail is empty, it writes the default detail.
-func (id ID) Write(w http.ResponseWriter, detail string) {
+// With returns a problem of this type with this detail. If it is empty, it is the default.
+func (id ID) With(detail string) Document {
 	p := id.Document()
 	if detail != "" {
 		p.Detail = detail
 	}
-	p.Write(w)
+	return p
 }
+
+// Write answers with a problem of this type. If detail is empty, it writes the default detail.
+func (id ID) Write(w http.ResponseWriter, detail string) { id.With(detail).Write(w) }
 
 // Write answers with the document.
 func (p Document) Write(w http.ResponseWriter) {
