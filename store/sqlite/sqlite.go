@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,6 +97,30 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 		return domain.Client{}, fmt.Errorf("get a client: %w", err)
 	}
 	return c, nil
+}
+
+// GetAll implements store.Store.
+func (s *Store) GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]domain.Client, error) {
+	found := make(map[uuid.UUID]domain.Client, len(ids))
+	if len(ids) == 0 {
+		return found, nil
+	}
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	values := make([]any, len(ids))
+	for i, id := range ids {
+		values[i] = id.String()
+	}
+	query := `SELECT ` + store.Columns + ` FROM clients WHERE id IN (?` + strings.Repeat(`, ?`, len(ids)-1) + `)` //nolint:gosec // constants
+	err := each(ctx, s.readers, query, values, func(rows *sql.Rows) error {
+		c, err := scan(rows)
+		found[c.ID] = c
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("get %d clients: %w", len(ids), err)
+	}
+	return found, nil
 }
 
 // Count implements store.Store.
