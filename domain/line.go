@@ -2,6 +2,7 @@ package domain
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"time"
 )
@@ -26,8 +27,10 @@ func ParseLine(text []byte, now time.Time) (Line, error) {
 		return r.object(func(name []byte) (_ bool, err error) {
 			switch string(name) {
 			case "idempotencyKey":
-				line.Key = new(string)
-				return true, r.text(line.Key)
+				if r.dec.PeekKind() == '"' {
+					line.Key = new(string)
+				}
+				return true, r.text(cmp.Or(line.Key, new(string)))
 			case "client":
 				hasClient = true
 				before := r.violations
