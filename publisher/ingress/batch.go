@@ -30,7 +30,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 		return
 	}
 	defer lines.Close()
-	out := results{w: w, control: http.NewResponseController(w), count: a.countLine}
+	out := results{w: w, control: http.NewResponseController(w), count: a.countLine, hold: lines.Sending}
 	counted := true // the first line, against the rate limit, by the middleware
 	for {
 		texts, end := lines.Next(a.stopping)
@@ -47,7 +47,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 			out.end(problem.Unavailable.With("the service is stopping; this line and later ones were not processed"))
 			return
 		case len(texts) == 0:
-			_ = out.write() // the headers, if there was no line
+			_ = out.flush()
 			return
 		}
 		if err := out.write(a.acceptLines(r, call, texts, counted)...); err != nil {
@@ -205,17 +205,16 @@ type results struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	count   func(status int)
+	hold    func() bool // reports whether the caller may not be reading yet
 	begun   bool
-	body    []byte // reused
+	body    []byte // results that are not written yet
 }
 
-// write writes results at once, and the headers before the first ones.
+// maxHeld is how many bytes of results wait for the caller to read.
+const maxHeld = 1 << 20
+
+// write writes results at once.
 func (o *results) write(results ...result) error {
-	if !o.begun {
-		o.begun = true
-		problem.WriteHeader(o.w, http.StatusOK, request.MediaTypeLines)
-	}
-	o.body = o.body[:0]
 	for _, r := range results {
 		text, err := json.Marshal(r)
 		if err != nil {
@@ -224,15 +223,26 @@ func (o *results) write(results ...result) error {
 		o.body = append(append(o.body, text...), '\n')
 		o.count(r.Status)
 	}
-	if _, err := o.w.Write(o.body); err != nil {
-		return err
+	if o.hold() && len(o.body) < maxHeld {
+		return nil
 	}
-	return o.control.Flush()
+	return o.flush()
+}
+
+// flush writes the results that are left, and the headers before the first ones.
+func (o *results) flush() error {
+	if !o.begun {
+		o.begun = true
+		problem.WriteHeader(o.w, http.StatusOK, request.MediaTypeLines)
+	}
+	_, err := o.w.Write(o.body)
+	o.body = o.body[:0]
+	return cmp.Or(err, o.control.Flush())
 }
 
 // end writes the problem that ends the batch: as the response if there was no result yet.
 func (o *results) end(p problem.Document) {
-	if !o.begun {
+	if !o.begun && len(o.body) == 0 {
 		p.Write(o.w)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -273,6 +274,52 @@ func TestABatchIsStreamed(t *testing.T) {
 			t.Errorf("after the last line: %s, %v", rest, err)
 		}
 	}
+}
+
+// pipes is a listener whose connections have no buffers.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error { close(p); return nil }
+
+func (pipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+// A caller that sends all lines before it reads the first result does not block.
+func TestABatchIsReadAfterItIsSent(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	listener := make(pipes, 1)
+	server := &http.Server{Handler: h.api.Config.Handler}
+	served := make(chan error)
+	go func() { served <- server.Serve(listener) }()
+	client, conn := net.Pipe()
+	t.Cleanup(func() { _ = client.Close() })
+	listener <- conn
+	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.Repeat(lineOf("", jane+strings.Repeat(" ", 1<<10)), 1000) // more than the service reads ahead
+	if _, err := fmt.Fprintf(client, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", batchPath, lines, len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer{response, read}.results(t, 1000)
+	_ = server.Close()
+	<-served
 }
 
 // A line that does not arrive in time ends the batch. So does one that breaks off. Lines before it are accepted.

@@ -91,6 +91,13 @@ func (l *Lines) Next(stop <-chan struct{}) (lines [][]byte, end *problem.Documen
 	}
 }
 
+// Sending reports whether the caller may still be sending a body of known size. Most such callers read the response afterwards.
+func (l *Lines) Sending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sized && !l.ended
+}
+
 // Close stops reading, and waits for the end of that.
 func (l *Lines) Close() {
 	l.mu.Lock()
