@@ -43,14 +43,11 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 		case end != nil && len(texts) == 0:
 			out.end(*end)
 			return
-		case len(texts) == 0 && a.isStopping():
-			out.end(problem.Unavailable.With("the service is stopping; this line and later ones were not processed"))
-			return
 		case len(texts) == 0:
 			_ = out.flush()
 			return
 		}
-		if err := out.write(a.acceptLines(r, call, texts, counted)...); err != nil {
+		if err := out.write(a.acceptLines(r, call, texts, counted)); err != nil {
 			return // the caller has hung up, or does not read
 		}
 		counted = false
@@ -60,15 +57,6 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 // isLate reports whether the body has ended because it did not arrive in time. Then net/http cancels the context of the request, as if
 // its caller had hung up.
 func isLate(end *problem.Document) bool { return end != nil && end.Status == http.StatusRequestTimeout }
-
-func (a *api) isStopping() bool {
-	select {
-	case <-a.stopping:
-		return true
-	default:
-		return false
-	}
-}
 
 func (a *api) countLine(status int) { a.lines.WithLabelValues(strconv.Itoa(status)).Inc() }
 
@@ -213,20 +201,24 @@ type results struct {
 // maxHeld is how many bytes of results wait for the caller to read.
 const maxHeld = 1 << 20
 
-// write writes results at once.
-func (o *results) write(results ...result) error {
+// write writes results at once, or holds them back.
+func (o *results) write(results []result) error {
 	for _, r := range results {
-		text, err := json.Marshal(r)
-		if err != nil {
+		if err := o.add(r); err != nil {
 			return err
 		}
-		o.body = append(append(o.body, text...), '\n')
-		o.count(r.Status)
 	}
 	if o.hold() && len(o.body) < maxHeld {
 		return nil
 	}
 	return o.flush()
+}
+
+func (o *results) add(r result) error {
+	text, err := json.Marshal(r)
+	o.body = append(append(o.body, text...), '\n')
+	o.count(r.Status)
+	return err
 }
 
 // flush writes the results that are left, and the headers before the first ones.
@@ -246,5 +238,6 @@ func (o *results) end(p problem.Document) {
 		p.Write(o.w)
 		return
 	}
-	_ = o.write(resultOf(p))
+	_ = o.add(resultOf(p))
+	_ = o.flush() // an error means that the caller has hung up
 }

@@ -25,6 +25,7 @@ const (
 var (
 	tooManyLines = problem.TooLarge.With("a batch is limited to " + strconv.Itoa(MaxLines) + " lines; this line and later ones were not processed")
 	late         = problem.Timeout.With("this line did not arrive in time; it and later ones were not processed")
+	stopped      = problem.Unavailable.With("the service is stopping; this line and later ones were not processed")
 	broken       = problem.Malformed.With("the body ended early; this line was not processed")
 )
 
@@ -71,7 +72,7 @@ func ReadLines(w http.ResponseWriter, r *http.Request) (*Lines, bool) {
 }
 
 // Next returns the lines that have arrived, at least one, in their order and without their ends. A line that is too large is longer than
-// MaxLine, and incomplete. Without a line, the body has ended: end is nil if it was complete. Next returns nothing once stop is closed.
+// MaxLine, and incomplete. Without a line, the body has ended, or stop is closed: end is nil if the body was complete.
 func (l *Lines) Next(stop <-chan struct{}) (lines [][]byte, end *problem.Document) {
 	for {
 		l.mu.Lock()
@@ -86,7 +87,7 @@ func (l *Lines) Next(stop <-chan struct{}) (lines [][]byte, end *problem.Documen
 		select {
 		case <-l.arrived:
 		case <-stop:
-			return nil, nil
+			return nil, &stopped
 		}
 	}
 }
