@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // batchSlots is how many slots a batch occupies: it needs about as much memory as this many requests with one client.
@@ -57,6 +59,14 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 // isLate reports whether the body has ended because it did not arrive in time. Then net/http cancels the context of the request, as if
 // its caller had hung up.
 func isLate(end *problem.Document) bool { return end != nil && end.Status == http.StatusRequestTimeout }
+
+func newLineCounter(metrics prometheus.Registerer) *prometheus.CounterVec {
+	lines := promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "clientele_http_batch_lines_total", Help: "Lines of batches, by the status of their result.",
+	}, []string{"code"})
+	lines.WithLabelValues(strconv.Itoa(http.StatusAccepted)) // so that the metric exists before the first batch
+	return lines
+}
 
 func (a *api) countLine(status int) { a.lines.WithLabelValues(strconv.Itoa(status)).Inc() }
 

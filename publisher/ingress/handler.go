@@ -47,10 +47,8 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	cfg.Audit = cmp.Or[Audit](cfg.Audit, noAudit{})
 	a := &api{
 		log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, waiting: newWaiting(cfg.MaxWaiting, cfg.Metrics), stopping: cfg.Stopping,
-		full: cfg.Full,
-		lines: promauto.With(cfg.Metrics).NewCounterVec(prometheus.CounterOpts{
-			Name: "clientele_http_batch_lines_total", Help: "Lines of batches, by the status of their result.",
-		}, []string{"code"}),
+		full:  cfg.Full,
+		lines: newLineCounter(cfg.Metrics),
 	}
 	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {
