@@ -28,10 +28,7 @@ func (s suite) overlap(t *testing.T) {
 				slices.Reverse(batch)
 			}
 			all.Go(func() {
-				var err error
-				if created[w], err = stores[w%len(stores)].Create(t.Context(), batch); err != nil {
-					t.Errorf("Create returned %v", err)
-				}
+				created[w] = repeat(t, stores[w%len(stores)], batch)
 			})
 		}
 		all.Wait()
@@ -67,7 +64,7 @@ func (s suite) cancelled(t *testing.T) {
 		case err != nil && domain.CodeOf(err) != "":
 			t.Fatalf("Create returned code %s: %v", domain.CodeOf(err), err)
 		}
-		again := create(t, s.st, clients...)
+		again := repeat(t, s.st, clients)
 		for i, r := range again {
 			if r.Outcome != again[0].Outcome || err == nil && r.Outcome != domain.Replayed {
 				t.Fatalf("after %v: outcome %d of client %d, but %d of client 0", err, r.Outcome, i, again[0].Outcome)
@@ -86,4 +83,17 @@ func (s suite) cancelled(t *testing.T) {
 	if err := s.st.Ready(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Ready returned %v, want %v", err, context.Canceled)
 	}
+}
+
+// repeat creates clients, and repeats the call like a worker if it fails: SQLite waits five seconds for the lock of another call.
+func repeat(t *testing.T, st store.Store, clients []domain.Client) (results []domain.CreateResult) {
+	t.Helper()
+	var err error
+	for range 10 {
+		if results, err = st.Create(t.Context(), clients); err == nil {
+			return results
+		}
+	}
+	t.Errorf("Create returned %v", err)
+	return nil
 }

@@ -366,12 +366,15 @@ func TestTrimWhileAServerIsBehind(t *testing.T) {
 	for range 10 {
 		testcluster.Succeeded(t, ingress.API(), testcluster.Accepted(t, ingress.API(), testcluster.Jane, ""))
 	}
-	worker, err := consumer.New(t.Context(), consumer.Config{Conn: s.connect("worker", 3), History: time.Hour, Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc := s.connect("worker", 3)
+	var worker *consumer.Worker
+	publishertest.Eventually(t, "a look at the consumer", func() bool { // a leader may be elected, here and below
+		var err error
+		worker, err = consumer.New(t.Context(), consumer.Config{Conn: nc, History: time.Hour, Log: zerolog.Nop()})
+		return err == nil
+	})
 	for range 15 {
-		publishertest.Eventually(t, "a look at the log", func() bool { return worker.Trim(t.Context()) == nil }) // a leader may be elected
+		publishertest.Eventually(t, "a look at the log", func() bool { return worker.Trim(t.Context()) == nil })
 	}
 	publishertest.Eventually(t, "all commands are on the log", func() bool { // until it resigns, a leader that was cut off has none
 		log, err := s.js.Stream(t.Context(), domain.StreamCommands)
