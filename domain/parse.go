@@ -16,21 +16,38 @@ import (
 //
 // The error is an *Error: CodeMalformed for the first syntax error, or else CodeInvalid with every violated rule.
 func Parse(body []byte, now time.Time) (Details, error) {
+	var d Details
+	violations, err := parse(body, func(r *reader) (err error) {
+		d, err = r.document()
+		return err
+	})
+	if err != nil {
+		return Details{}, err
+	}
+	return d.checked(violations, now)
+}
+
+// parse reads one JSON value with read, and returns the violations that it recorded. The error has CodeMalformed.
+func parse(text []byte, read func(*reader) error) ([]Violation, error) {
 	dec := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // New makes nothing else
 	defer decoders.Put(dec)
-	dec.Reset(bytes.NewBuffer(body))
+	dec.Reset(bytes.NewBuffer(text))
 	r := reader{dec: dec}
-	d, err := r.document()
-	if err != nil {
-		return Details{}, malformed(err, len(body))
+	if err := read(&r); err != nil {
+		return nil, malformed(err, len(text))
 	}
-	if rest := bytes.TrimLeft(body[r.dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		return Details{}, &Error{
-			Code: CodeMalformed, Offset: int64(len(body) - len(rest)), Err: errors.New("data after the JSON value"),
+	if rest := bytes.TrimLeft(text[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, &Error{
+			Code: CodeMalformed, Offset: int64(len(text) - len(rest)), Err: errors.New("data after the JSON value"),
 		}
 	}
+	return r.violations, nil
+}
+
+// checked returns the details in their normal form, or the violations of reading them and of their content.
+func (d Details) checked(violations []Violation, now time.Time) (Details, error) {
 	d.normalise()
-	if violations := d.validate(r.violations, now); len(violations) > 0 {
+	if violations = d.validate(violations, now); len(violations) > 0 {
 		return Details{}, &Error{Code: CodeInvalid, Violations: violations}
 	}
 	return d, nil

@@ -54,6 +54,9 @@ type Reader interface {
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
 
+	// GetAll returns those of the clients with these ids that exist, by their ids.
+	GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]domain.Client, error)
+
 	// Count returns the number of clients created at or after from and before to.
 	Count(ctx context.Context, from, to time.Time) (int, error)
 

@@ -11,6 +11,7 @@ import (
 	"clientele/publisher/ingress/problem"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -44,11 +45,11 @@ type Log interface {
 type Clients interface {
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
+	// GetAll returns those of the clients with these ids that exist, by their ids.
+	GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]domain.Client, error)
 }
 
 const (
-	// maxBody is the maximum size of a request body in bytes.
-	maxBody = 64 << 10
 	// acceptTimeout limits a POST, so that the caller receives a response within 5 s even if the log does not answer.
 	acceptTimeout = 4500 * time.Millisecond
 	// replayTimeout limits the look-up of the client of a keyed request. If the store is unavailable, the log or the worker
@@ -68,6 +69,7 @@ type api struct {
 	waiting  waiting
 	stopping <-chan struct{}
 	full     func() bool // Config.Full
+	lines    *prometheus.CounterVec
 }
 
 func clientPath(id uuid.UUID) string { return "/api/v2/clients/" + id.String() }
@@ -116,15 +118,9 @@ func hungUp(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// fail answers with the problem for the error's code.
-func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+// problemOf returns the problem for an error.
+func problemOf(err error) problem.Document {
 	p := problem.Of(err).Document()
-	if p.Status >= http.StatusInternalServerError {
-		if hungUp(w, r) {
-			return
-		}
-		a.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
-	}
 	if e, ok := errors.AsType[*domain.Error](err); ok {
 		p.Errors = e.Violations
 		if e.Code == domain.CodeMalformed {
@@ -132,20 +128,38 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			p.Detail = e.Error()
 		}
 	}
+	return p
+}
+
+// problemOfCommand returns the problem of a command that was not accepted. If it may have been accepted, the problem names the operation.
+func problemOfCommand(o operation, err error) problem.Document {
+	p := problem.Of(err).Document()
+	if domain.CodeOf(err) == domain.CodeUnknown {
+		p.Operation = o.path()
+	}
+	return p
+}
+
+// fail answers with the problem for an error.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		if hungUp(w, r) {
+			return
+		}
+		a.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
+	}
 	p.Write(w)
 }
 
-// failCommand answers for a command that was not accepted. If it may have been accepted, the problem names the operation.
+// failCommand answers for a command that was not accepted.
 func (a *api) failCommand(w http.ResponseWriter, r *http.Request, o operation, err error) {
-	p := problem.Of(err).Document()
+	p := problemOfCommand(o, err)
 	if p.Status >= http.StatusInternalServerError {
 		if hungUp(w, r) {
 			return
 		}
 		a.logger.Warn().Err(err).Stringer("id", o.id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")
-	}
-	if domain.CodeOf(err) == domain.CodeUnknown {
-		p.Operation = o.path()
 	}
 	p.Write(w)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/go-json-experiment/json"
 )
 
 // contract returns a router for the paths of openapi.yaml.
@@ -94,10 +95,15 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 		}
 		again := r.Clone(context.Background())
 		again.Body = io.NopCloser(&sent)
-		isJSON := strings.Contains(answer.Header().Get("Content-Type"), "json")
+		contentType := answer.Header().Get("Content-Type")
+		isLines := r.Header.Get("Content-Type") == lines
 		request := &openapi3filter.RequestValidationInput{Request: again, PathParams: parameters, Route: route, Options: &openapi3filter.Options{
-			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, ExcludeResponseBody: !isJSON,
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true,
+			ExcludeRequestBody: isLines, ExcludeResponseBody: !strings.Contains(contentType, "json") || contentType == lines,
 		}}
+		if contentType == lines {
+			checkLines(t, route.Operation, sent.Bytes(), answer.body.Bytes())
+		}
 		if answer.status < http.StatusMultipleChoices {
 			if err := openapi3filter.ValidateRequest(context.Background(), request); err != nil {
 				t.Errorf("%s %s does not match the contract: %v", r.Method, r.URL.Path, err)
@@ -113,6 +119,46 @@ func byContract(t *testing.T, handler http.Handler) http.Handler {
 	})
 }
 
+// lines is the media type of a batch and its response.
+const lines = "application/x-ndjson"
+
+// checkLines checks the accepted lines of a batch, and all of its results, against the contract.
+func checkLines(t *testing.T, operation *openapi3.Operation, sent, received []byte) {
+	t.Helper()
+	results := values(t, received)
+	var accepted []any
+	for i, line := range strings.Split(string(sent), "\n") {
+		if i < len(results) && results[i].(map[string]any)["status"] == float64(http.StatusAccepted) {
+			accepted = append(accepted, values(t, []byte(line))...)
+		}
+	}
+	for _, c := range []struct {
+		schema *openapi3.SchemaRef
+		values []any
+	}{
+		{operation.RequestBody.Value.Content[lines].Schema, accepted},
+		{operation.Responses.Status(http.StatusOK).Value.Content[lines].Schema, results},
+	} {
+		// One array of all lines: each validation compiles the schema.
+		if err := openapi3.NewArraySchema().WithItems(c.schema.Value).VisitJSON(c.values, openapi3.EnableJSONSchema2020()); err != nil {
+			t.Errorf("%v does not match the contract: %v", c.values, err)
+		}
+	}
+}
+
+// values returns the JSON values of lines.
+func values(t *testing.T, text []byte) (values []any) {
+	t.Helper()
+	for line := range strings.Lines(string(text)) {
+		var value any
+		if err := json.Unmarshal([]byte(line), &value); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
 // TestContract checks the examples of requests, the list of problem types, and how the contracts are served.
 func TestContract(t *testing.T) {
 	t.Parallel()
@@ -126,6 +172,10 @@ func TestContract(t *testing.T) {
 		if a := h.post(marshal(t, example.Value.Value)); a.StatusCode != http.StatusAccepted {
 			t.Errorf("example %s: %s", name, a.body)
 		}
+	}
+	line := doc.Paths.Value(batchPath).Post.RequestBody.Value.Content[lines].Example
+	if r := h.batch(marshal(t, line)).results(t, 1)[0]; r.Status != http.StatusAccepted {
+		t.Errorf("the example of a line: %s", r.Body)
 	}
 	var described []string
 	for _, name := range doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Enum {

@@ -3,11 +3,13 @@ package ingress
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/request"
 
 	"github.com/google/uuid"
 )
@@ -15,12 +17,12 @@ import (
 // create is POST /api/v2/clients.
 func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 	now := time.Now()
-	key, err := idempotencyKey(r.Header)
+	key, err := request.Key(r.Header)
 	if err != nil {
 		problem.IdempotencyKey.Write(w, err.Error())
 		return
 	}
-	body, ok := readBody(w, r)
+	body, ok := request.Body(w, r)
 	if !ok {
 		return
 	}
@@ -29,27 +31,20 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		a.fail(w, r, err)
 		return
 	}
-	caller := call.caller.Name
-	id, err := a.commandID(caller, key)
+	command, err := a.newCommand(call.caller, key, details, now)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	command, err := domain.NewCreateClient(id, caller, now, details)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	command.KeyID = call.caller.KeyID
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, command.ID, call.releaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	defer waiter.stop()
-	accepted, err := a.accept(ctx, command, key != "")
+	accepted, err := a.accept(ctx, command, a.earlier(ctx, command.ID))
 	if err != nil {
 		a.failCommand(w, r, accepted.operation, err)
 		return
@@ -59,28 +54,27 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 			created(w, *accepted.client)
 			return
 		}
-		if a.createCompleted(w, r, waiter, call.caller, command, key != "") {
+		if a.createCompleted(w, r, waiter, call.caller, command) {
 			return
 		}
 	}
-	if accepted.again(command) {
-		a.repair(ctx, call.caller, accepted.operation)
-	}
+	a.repair(ctx, call.caller, command, accepted)
 	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
-	problem.WriteJSON(w, http.StatusAccepted, "application/json", struct {
-		ID         uuid.UUID              `json:"id"`
-		Status     domain.OperationStatus `json:"status"`
-		AcceptedAt time.Time              `json:"acceptedAt"`
-		Links      links                  `json:"links"`
-	}{id, domain.OperationPending, accepted.at, accepted.operation.links()})
+	problem.WriteJSON(w, http.StatusAccepted, "application/json", accepted.body())
 }
 
-func (a *api) commandID(caller, key string) (uuid.UUID, error) {
-	if key == "" {
-		return domain.NewID()
+// newCommand returns the command of a request. Without a key, its id is new.
+func (a *api) newCommand(caller auth.Caller, key string, details domain.Details, now time.Time) (command domain.CreateClient, err error) {
+	var id uuid.UUID
+	if key != "" {
+		id = a.log.KeyedID(caller.Name, key)
+	} else if id, err = domain.NewID(); err != nil {
+		return command, err
 	}
-	return a.log.KeyedID(caller, key), nil
+	command, err = domain.NewCreateClient(id, caller.Name, now, details)
+	command.KeyID = caller.KeyID
+	return command, err
 }
 
 // accepted is a command that is on the log, or whose client exists.
@@ -90,37 +84,63 @@ type accepted struct {
 	client    *domain.Client // nil if the command is on the log
 }
 
-// again reports whether the log has had the command for a while, and the store had no client of it. A retry soon after the first attempt
-// finds a command that workers are processing, and its look-ups would be in vain.
-func (a accepted) again(command domain.CreateClient) bool {
-	return a.client == nil && a.operation.request == "" && command.AcceptedAt.Sub(a.at).Abs() > time.Second
+// body returns the body of the response.
+func (a accepted) body() any {
+	return struct {
+		ID         uuid.UUID              `json:"id"`
+		Status     domain.OperationStatus `json:"status"`
+		AcceptedAt time.Time              `json:"acceptedAt"`
+		Links      links                  `json:"links"`
+	}{a.operation.id, domain.OperationPending, a.at, a.operation.links()}
 }
 
-// repair looks up the operation of a retry, so that a worker processes its command again if its outcome is lost.
-func (a *api) repair(ctx context.Context, caller auth.Caller, o operation) {
+// repairAge is the age from which a command may be completed as far as an ingress knows, see Log.Completed.
+const repairAge = time.Second
+
+// repair looks up the operation of a retry that found its command on the log, so that a worker processes the command again if its
+// outcome is lost.
+func (a *api) repair(ctx context.Context, caller auth.Caller, command domain.CreateClient, found accepted) {
+	if found.client != nil || found.operation.request != "" || command.AcceptedAt.Sub(found.at) < repairAge {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
-	if _, _, err := a.lookUpTwice(ctx, caller, o); err != nil { // the command is accepted in any case
-		a.logger.Debug().Err(err).Stringer("id", o.id).Msg("cannot look up the operation of a retry")
+	if _, _, err := a.lookUpTwice(ctx, caller, found.operation); err != nil { // the command is accepted in any case
+		a.logger.Debug().Err(err).Stringer("id", command.ID).Msg("cannot look up the operation of a retry")
 	}
+}
+
+// earlier are the clients of earlier requests under the same keys.
+type earlier struct {
+	clients map[uuid.UUID]domain.Client
+	err     error // they may exist, and could not be read
+}
+
+// earlier reads the clients of earlier requests with these ids. Ids without a key have none.
+func (a *api) earlier(ctx context.Context, ids ...uuid.UUID) earlier {
+	ids = slices.DeleteFunc(ids, func(id uuid.UUID) bool { return !domain.IsKeyed(id) })
+	if len(ids) == 0 {
+		return earlier{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+	defer cancel()
+	clients, err := a.clients.GetAll(ctx, ids)
+	return earlier{clients, err}
 }
 
 // accept puts the command on the log. If the store already has its client, it returns the client instead. The operation is set even
 // if there is an error.
-func (a *api) accept(ctx context.Context, command domain.CreateClient, keyed bool) (accepted, error) {
+func (a *api) accept(ctx context.Context, command domain.CreateClient, earlier earlier) (accepted, error) {
 	result := accepted{operation: operation{id: command.ID}}
-	if keyed {
-		client, err := a.replayed(ctx, command.ID)
-		if err == nil {
-			if client.Fingerprint != command.Fingerprint {
-				return result, domain.Errorf(domain.CodeKeyReused, "a client created from a different request has this id")
-			}
-			result.at, result.client = client.AcceptedAt, &client
-			return result, nil
-		}
-		if domain.CodeOf(err) != domain.CodeNotFound { // a client may exist, and only the worker will see that it is another
-			result.operation.request = a.requestOf(command.ID, command.Fingerprint)
-		}
+	client, exists := earlier.clients[command.ID]
+	switch {
+	case exists && client.Fingerprint != command.Fingerprint:
+		return result, domain.Errorf(domain.CodeKeyReused, "a client created from a different request has this id")
+	case exists:
+		result.at, result.client = client.AcceptedAt, &client
+		return result, nil
+	case earlier.err != nil && domain.IsKeyed(command.ID): // a client may exist, and only the worker will see that it is another
+		result.operation.request = a.requestOf(command.ID, command.Fingerprint)
 	}
 	err := a.room(ctx, command.ID)
 	if err == nil {
@@ -142,17 +162,11 @@ func (a *api) room(ctx context.Context, id uuid.UUID) error {
 	return domain.Errorf(domain.CodeLogFull, "the disk is almost full")
 }
 
-// replayed returns the client of an earlier request under the same key, or an error with domain.CodeNotFound.
-func (a *api) replayed(ctx context.Context, id uuid.UUID) (domain.Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
-	defer cancel()
-	return a.clients.Get(ctx, id)
-}
-
 // createCompleted waits for the outcome of a POST and answers with it. It returns false, and writes nothing, if the response is
-// to be a 202. Set lookFirst if the command may have been on the log before: the waiter does not notice an earlier outcome.
-func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, caller auth.Caller, command domain.CreateClient, lookFirst bool) bool {
+// to be a 202.
+func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter waiter, caller auth.Caller, command domain.CreateClient) bool {
 	o := operation{command.ID, a.requestOf(command.ID, command.Fingerprint)}
+	lookFirst := domain.IsKeyed(command.ID) // it may have been on the log before, and the waiter does not notice an earlier outcome
 	for lookFirst || waiter.next(r.Context()) {
 		lookFirst = false
 		op, client, err := a.lookUpTwice(r.Context(), caller, o)

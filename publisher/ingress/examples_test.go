@@ -135,12 +135,14 @@ func TestExamplesOfResponses(t *testing.T) {
 		"POST /api/v2/clients 400":                  h.post(`{"firstName":"Ja`).object(t),
 		"POST /api/v2/clients 422":                  h.post(`{"telephoneNumber": "020 7946 0123",` + jane[1:]).object(t),
 		"POST /api/v2/clients 503":                  answer{unknown.Result(), unknown.Body.Bytes()}.object(t),
+		"POST /api/v2/clients/batch 200 accepted":   h.batch(lineOf("", jane)).object(t),
+		"POST /api/v2/clients/batch 200 invalid":    h.batch(lineOf("", `{"firstName": "Jane", "lastName": "Smith"}`)).object(t),
 		"GET /api/v2/operations/{id} 200 succeeded": h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "").object(t),
 		"GET /api/v2/operations/{id} 200 rejected":  h.rejected(t).object(t),
 	} {
 		want := examples[name]
 		delete(examples, name)
-		if full := strings.HasSuffix(name, " 400") || strings.HasSuffix(name, " 422"); full && !reflect.DeepEqual(want, any(got)) {
+		if full := strings.HasSuffix(name, " 400") || strings.HasSuffix(name, " 422") || strings.HasSuffix(name, " invalid"); full && !reflect.DeepEqual(want, any(got)) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
 		if got, want := marshalShape(t, got), marshalShape(t, want); got != want {

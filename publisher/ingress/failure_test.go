@@ -91,6 +91,11 @@ func (waitingClients) Get(ctx context.Context, _ uuid.UUID) (domain.Client, erro
 	return domain.Client{}, ctx.Err()
 }
 
+func (waitingClients) GetAll(ctx context.Context, _ []uuid.UUID) (map[uuid.UUID]domain.Client, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 // TestCallerHangsUp checks that a request whose caller has hung up causes neither a warning in the log nor a 5xx in the metrics.
 func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()

@@ -47,7 +47,8 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	cfg.Audit = cmp.Or[Audit](cfg.Audit, noAudit{})
 	a := &api{
 		log: log, clients: clients, audit: cfg.Audit, logger: cfg.Logger, waiting: newWaiting(cfg.MaxWaiting, cfg.Metrics), stopping: cfg.Stopping,
-		full: cfg.Full,
+		full:  cfg.Full,
+		lines: newLineCounter(cfg.Metrics),
 	}
 	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
 	if cfg.RatePerCaller > 0 {
@@ -70,10 +71,11 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}
-	handle("/api/v2/clients", methods{http.MethodPost: m.allow(a.create, auth.ScopeWrite)})
-	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(a.client, auth.ScopeRead)})
+	handle("/api/v2/clients", methods{http.MethodPost: m.allow(1, a.create, auth.ScopeWrite)})
+	handle("/api/v2/clients/batch", methods{http.MethodPost: m.allow(batchSlots, a.batch, auth.ScopeWrite)})
+	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(1, a.client, auth.ScopeRead)})
 	// A caller that creates clients may also see the outcomes, see lookUp.
-	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(1, a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
 	site.Serve(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

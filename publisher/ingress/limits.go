@@ -30,23 +30,26 @@ func newLimiters(perSecond float64) *limiters {
 // burst is how many requests an idle caller may send at once.
 func (l *limiters) burst() int { return max(1, int(l.rate)) }
 
-// admit counts a request of the caller and reports whether it is within the limit. It sets the headers of
-// draft-ietf-httpapi-ratelimit-headers-10.
-func (l *limiters) admit(w http.ResponseWriter, caller string) bool {
+// quota is what is left of a caller's limit.
+type quota struct {
+	admitted bool // the request that was counted last
+	left     int  // requests
+	wait     int  // seconds until the next request is admitted, at least 1
+}
+
+// admit counts a request of the caller.
+func (l *limiters) admit(caller string) quota {
 	now := time.Now()
 	limiter := l.limiter(caller, now)
 	admitted := limiter.AllowN(now, 1)
 	tokens := limiter.TokensAt(now)
-	wait := 0 // seconds until the next request is admitted
-	if tokens < 1 {
-		wait = int(math.Ceil((1 - tokens) / l.rate))
-	}
-	w.Header().Set("Ratelimit-Policy", `"caller";q=`+strconv.Itoa(l.burst())+`;w=`+strconv.Itoa(max(1, int(math.Ceil(1/l.rate)))))
-	w.Header().Set("Ratelimit", `"caller";r=`+strconv.Itoa(max(0, int(tokens)))+`;t=`+strconv.Itoa(max(1, wait)))
-	if !admitted {
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, wait)))
-	}
-	return admitted
+	return quota{admitted, max(0, int(tokens)), max(1, int(math.Ceil((1-tokens)/l.rate)))}
+}
+
+// setHeaders sets the headers of draft-ietf-httpapi-ratelimit-headers-10.
+func (l *limiters) setHeaders(header http.Header, q quota) {
+	header.Set("Ratelimit-Policy", `"caller";q=`+strconv.Itoa(l.burst())+`;w=`+strconv.Itoa(max(1, int(math.Ceil(1/l.rate)))))
+	header.Set("Ratelimit", `"caller";r=`+strconv.Itoa(q.left)+`;t=`+strconv.Itoa(q.wait))
 }
 
 func (l *limiters) limiter(caller string, now time.Time) *rate.Limiter {

@@ -23,14 +23,17 @@ type call struct {
 	caller auth.Caller
 	// releaseSlot lets another request use this one's slot. Call it before you wait. A second call does nothing.
 	releaseSlot func()
+	// admit counts a further client of this request against the rate limit of the caller. If it exceeds the limit, admit returns false
+	// and the problem.
+	admit func() (problem.Document, bool)
 }
 
 // handlerFunc handles a request that the middleware passes on.
 type handlerFunc func(http.ResponseWriter, *http.Request, call)
 
 // allow returns a handler for callers that have one of the scopes. The handler reads the body after these checks, so a caller
-// that may not send one cannot occupy memory with it.
-func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.HandlerFunc {
+// that may not send one cannot occupy memory with it. The request occupies this many slots: one for each 64 KiB that it may read ahead.
+func (m middleware) allow(slots int, handler handlerFunc, oneOf ...auth.Scope) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		caller, ok := m.authenticate(w, r)
 		if !ok {
@@ -42,32 +45,57 @@ func (m middleware) allow(handler handlerFunc, oneOf ...auth.Scope) http.Handler
 			problem.Forbidden.Write(w, "this request requires the scope "+string(oneOf[0]))
 			return
 		}
-		if m.limits != nil && !m.limits.admit(w, caller.Name) {
-			m.refusals.add(r, caller, reasonRate, nil)
-			problem.TooMany.Write(w, "")
+		if p, ok := m.admit(w.Header(), r, caller); !ok {
+			p.Write(w)
 			return
 		}
-		releaseSlot, ok := m.acquireSlot()
+		releaseSlot, ok := m.acquire(slots)
 		if !ok {
 			problem.Busy.Write(w, "")
 			return
 		}
 		defer releaseSlot()
-		handler(w, r, call{caller, releaseSlot})
+		handler(w, r, call{caller, releaseSlot, func() (problem.Document, bool) { return m.admit(nil, r, caller) }})
 	}
 }
 
-// acquireSlot returns false if too many requests are in progress. Otherwise call releaseSlot in the end. A second call does nothing.
-func (m middleware) acquireSlot() (releaseSlot func(), ok bool) {
-	if m.slots == nil {
-		return func() {}, true
+// admit counts a request against the rate limit of its caller. If it exceeds the limit, admit returns false and the problem. It sets the
+// headers that tell what is left, unless header is nil.
+func (m middleware) admit(header http.Header, r *http.Request, caller auth.Caller) (problem.Document, bool) {
+	if m.limits == nil {
+		return problem.Document{}, true
 	}
-	select {
-	case m.slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-m.slots }), true
-	default:
-		return nil, false
+	quota := m.limits.admit(caller.Name)
+	if header != nil {
+		m.limits.setHeaders(header, quota)
 	}
+	if quota.admitted {
+		return problem.Document{}, true
+	}
+	m.refusals.add(r, caller, reasonRate, nil)
+	p := problem.TooMany.Document()
+	p.RetryAfter = quota.wait
+	return p, false
+}
+
+// acquire returns false if too many requests are in progress. Otherwise call release in the end. A second call does nothing.
+func (m middleware) acquire(slots int) (release func(), ok bool) {
+	slots = min(slots, cap(m.slots)) // 0 without a limit
+	acquired := 0
+	release = sync.OnceFunc(func() {
+		for range acquired {
+			<-m.slots
+		}
+	})
+	for ; acquired < slots; acquired++ {
+		select {
+		case m.slots <- struct{}{}:
+		default:
+			release()
+			return nil, false
+		}
+	}
+	return release, true
 }
 
 // authenticate returns the caller. If it cannot, it answers the request (RFC 6750, section 3) and returns false.

@@ -191,6 +191,10 @@ func (unavailableClients) Get(context.Context, uuid.UUID) (domain.Client, error)
 	return domain.Client{}, errors.New("unavailable")
 }
 
+func (unavailableClients) GetAll(context.Context, []uuid.UUID) (map[uuid.UUID]domain.Client, error) {
+	return nil, errors.New("unavailable")
+}
+
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler := ingress.NewHandler(slowLog{}, nil, ingress.Config{Authenticator: byName{}, RatePerCaller: 3, Logger: zerolog.Nop()})

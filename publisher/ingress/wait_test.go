@@ -159,6 +159,11 @@ func (s *countingStore) Get(ctx context.Context, id uuid.UUID) (domain.Client, e
 	return s.Store.Get(ctx, id)
 }
 
+func (s *countingStore) GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]domain.Client, error) {
+	s.reads.Add(1)
+	return s.Store.GetAll(ctx, ids)
+}
+
 // TestAWaitingPostReadsTheRowOnce covers the two ways to a 201: a command that completes during the wait, and a retry of one
 // that completed before.
 func TestAWaitingPostReadsTheRowOnce(t *testing.T) {

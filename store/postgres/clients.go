@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"clientele/domain"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Get returns the client with this id, or an error with domain.CodeNotFound.
@@ -22,6 +24,33 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
 		return domain.Client{}, s.failure("get a client", err)
 	}
 	return c, nil
+}
+
+// GetAll implements store.Store.
+func (s *Store) GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]domain.Client, error) {
+	found := make(map[uuid.UUID]domain.Client, len(ids))
+	if len(ids) == 0 {
+		return found, nil
+	}
+	plain := make([][16]byte, len(ids))
+	for i, id := range ids {
+		plain[i] = id
+	}
+	clients, err := s.all(ctx, plain)
+	if err != nil {
+		return nil, s.failure(fmt.Sprintf("get %d clients", len(ids)), err)
+	}
+	for _, c := range clients {
+		found[c.ID] = c
+	}
+	return found, nil
+}
+
+// all returns the clients with these ids.
+func (s *Store) all(ctx context.Context, ids [][16]byte) ([]domain.Client, error) {
+	// CollectRows also returns the error of Query.
+	rows, _ := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
 }
 
 // Count implements store.Store.

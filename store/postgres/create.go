@@ -175,11 +175,7 @@ func column[T any](rows []*domain.Client, value func(*domain.Client) T) pgtype.F
 // find puts the clients with these ids into existing, and returns the other ids, which were erased. It returns an error if an id
 // was neither used nor erased.
 func (s *Store) find(ctx context.Context, ids [][16]byte, existing map[uuid.UUID]*domain.Client) (map[uuid.UUID]bool, error) {
-	rows, err := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
+	found, err := s.all(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -10,12 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
-	"clientele/domain"
 	"clientele/store"
 
-	"github.com/google/uuid"
 	_ "modernc.org/sqlite" // the driver
 )
 
@@ -82,56 +79,6 @@ func (s *Store) Close() error {
 	defer s.calls.Unlock()
 	// The last connection to close must be the writer: it moves the log into the database, which a reader cannot.
 	return errors.Join(s.readers.Close(), s.writer.Close())
-}
-
-// Get returns the client with this id, or an error with domain.CodeNotFound.
-func (s *Store) Get(ctx context.Context, id uuid.UUID) (domain.Client, error) {
-	s.calls.RLock()
-	defer s.calls.RUnlock()
-	c, err := scan(s.readers.QueryRowContext(ctx, selectClient, id.String()))
-	if errors.Is(err, sql.ErrNoRows) {
-		return domain.Client{}, domain.Errorf(domain.CodeNotFound, "no client has this id")
-	}
-	if err != nil {
-		return domain.Client{}, fmt.Errorf("get a client: %w", err)
-	}
-	return c, nil
-}
-
-// Count implements store.Store.
-func (s *Store) Count(ctx context.Context, from, to time.Time) (n int, err error) {
-	s.calls.RLock()
-	defer s.calls.RUnlock()
-	err = s.readers.QueryRowContext(ctx, `SELECT count(*) FROM clients WHERE created_at >= ? AND created_at < ?`,
-		from.UnixMicro(), to.UnixMicro()).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count clients: %w", err)
-	}
-	return n, nil
-}
-
-// Page implements store.Store.
-func (s *Store) Page(ctx context.Context, from, to time.Time, after uuid.UUID, n int) (clients []domain.Client, err error) {
-	s.calls.RLock()
-	defer s.calls.RUnlock()
-	//nolint:gosec // the columns are a constant
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+store.Columns+` FROM clients
-		WHERE id > ? AND created_at >= ? AND created_at < ? ORDER BY id LIMIT ?`, after.String(), from.UnixMicro(), to.UnixMicro(), n)
-	if err != nil {
-		return nil, fmt.Errorf("read clients: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		c, err := scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read clients: %w", err)
-		}
-		clients = append(clients, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read clients: %w", err)
-	}
-	return clients, nil
 }
 
 // Attached returns nil if the file still has the path at which it was opened. SQLite would write to a moved or deleted file

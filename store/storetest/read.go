@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,29 @@ import (
 func (s suite) notFound(t *testing.T) {
 	create(t, s.st, Clients(3)...)
 	wantNotFound(t, s.st, uuid.New())
+}
+
+func (s suite) getAll(t *testing.T) {
+	clients := Clients(300)
+	clients[0].Details = fullDetails()
+	gone := newClient()
+	create(t, s.st, append(slices.Clone(clients), gone)...)
+	erase(t, s.st, gone.ID)
+	ids := []uuid.UUID{gone.ID, uuid.New()}
+	for _, c := range clients {
+		ids = append(ids, c.ID)
+	}
+	ids = append(ids, clients[0].ID) // a second time
+	found, err := s.st.GetAll(t.Context(), ids)
+	if err != nil || len(found) != len(clients) {
+		t.Fatalf("GetAll returned %d clients and %v, want %d", len(found), err, len(clients))
+	}
+	for _, c := range clients {
+		wantClient(t, found[c.ID], c)
+	}
+	if found, err := s.st.GetAll(t.Context(), nil); err != nil || len(found) != 0 {
+		t.Errorf("GetAll of none returned %v, %v", found, err)
+	}
 }
 
 // pages uses a period in which no other test creates clients.

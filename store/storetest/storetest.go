@@ -35,6 +35,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"concurrent batches may overlap":                       s.overlap,
 		"a cancelled batch is stored completely or not at all": s.cancelled,
 		"an unknown id is not found":                           s.notFound,
+		"clients can be read by their ids":                     s.getAll,
 		"an erased client is not found":                        s.erased,
 		"an erased id is never created again":                  s.erasedForGood,
 		"an erasure and a batch may overlap":                   s.erasedMeanwhile,

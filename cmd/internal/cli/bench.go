@@ -13,10 +13,12 @@ import (
 type benchCmd struct {
 	URL         string        `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"URL of the API (${default})."`
 	Connections int           `default:"64" placeholder:"N" help:"Connections, each with one request at a time (${default})."`
-	Rate        float64       `placeholder:"N" help:"Requests per second, sent on schedule even if earlier ones have no response; by default as many as possible."`
+	Batch       int           `placeholder:"N" help:"Send N clients with each request, from 1 to 1000; by default one client as a request of its own."`
+	Rate        float64       `placeholder:"N" help:"Clients per second, sent on schedule even if earlier ones have no response; by default as many as possible."`
 	Duration    time.Duration `default:"10s" help:"How long to send requests (${default})."`
-	Count       int           `placeholder:"N" help:"How many requests to send, instead of --duration."`
-	Keys        bool          `help:"Send an Idempotency-Key with each request."`
+	Count       int           `placeholder:"N" help:"How many clients to send, instead of --duration."`
+	Keys        bool          `help:"Send an Idempotency-Key with each client."`
+	Repeat      int           `placeholder:"PERCENT" help:"Percentage of clients that repeat an earlier one, with its key. Requires --keys."`
 	JSON        bool          `name:"json" help:"Print the result as JSON."`
 
 	tokenFlags    `embed:""`
@@ -34,7 +36,10 @@ func (*benchCmd) Help() string {
   # At a fixed rate; latency is measured from when a request was due
   clientele bench --rate 2000 --duration 60s --keys
 
-The exit status is 1 if a client was lost or duplicated.`
+  # Batches of 100 clients, of which 5 % repeat earlier ones
+  clientele bench --batch 100 --keys --repeat 5
+
+All figures count clients. The exit status is 1 if a client was lost or duplicated.`
 }
 
 // Validate is called by the parser.
@@ -44,6 +49,12 @@ func (c *benchCmd) Validate() error {
 		return errors.New("--url must be a URL such as http://127.0.0.1:8080")
 	case c.Connections < 1 || c.Connections > 10_000:
 		return errors.New("--connections must be from 1 to 10000")
+	case c.Batch < 0 || c.Batch > 1000:
+		return errors.New("--batch must be from 1 to 1000")
+	case c.Repeat < 0 || c.Repeat > 99:
+		return errors.New("--repeat must be from 0 to 99")
+	case c.Repeat > 0 && !c.Keys:
+		return errors.New("--repeat requires --keys")
 	case c.Rate < 0 || c.Count < 0 || c.Duration <= 0:
 		return errors.New("--rate, --count and --duration must be positive")
 	}
@@ -67,10 +78,12 @@ func (c *benchCmd) Run(e env) error {
 		UserAgent:   userAgent(),
 		TLS:         certificates,
 		Connections: c.Connections,
+		Batch:       c.Batch,
 		Rate:        c.Rate,
 		Duration:    c.Duration,
 		Count:       c.Count,
 		Keys:        c.Keys,
+		Repeat:      c.Repeat,
 		Conn:        nc,
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),

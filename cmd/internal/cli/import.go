@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"clientele/cmd/internal/importer"
@@ -21,7 +22,7 @@ type importCmd struct {
 	KeyColumn   string            `placeholder:"COLUMN" help:"Column or NDJSON member with a unique key for each row, such as an id in your system. It is not sent. Without it, the row's content is its key."`
 	Delimiter   string            `default:"," placeholder:"CHAR" help:"Column separator of a CSV file (${default})."`
 	Rejects     string            `type:"path" predictor:"file" placeholder:"FILE" help:"File for rejected rows with their reasons; by default clients.rejects.csv beside clients.csv. An existing file is kept, and a number is added to the name."`
-	Connections int               `default:"64" placeholder:"N" help:"Maximum requests in progress (${default})."`
+	Connections int               `default:"8" placeholder:"N" help:"Maximum requests in progress, each with up to 200 rows (${default})."`
 	DryRun      bool              `help:"Validate locally: send nothing, write no file, and print row numbers and reasons."`
 	tokenFlags  `embed:""`
 	apiTLSFlags `embed:""`
@@ -145,7 +146,7 @@ func importAdvice(err error) error {
 	column, isColumn := errors.AsType[*importer.ColumnError](err)
 	_, isRejects := errors.AsType[*importer.RejectsError](err)
 	_, isRedirect := errors.AsType[*importer.RedirectError](err)
-	_, isRefused := errors.AsType[*importer.RefusedError](err)
+	refused, isRefused := errors.AsType[*importer.RefusedError](err)
 	switch {
 	case isConfig:
 		return fmt.Errorf("%s: %w", map[string]string{"KeyColumn": "--key-column", "Map": "--map"}[config.Field], config.Err)
@@ -155,6 +156,8 @@ func importAdvice(err error) error {
 		return fmt.Errorf("%w: choose another file with --rejects", err)
 	case isRedirect:
 		return fmt.Errorf("%w: nothing was sent there; if that is the API, name it in --url", err)
+	case isRefused && refused.Status == http.StatusMethodNotAllowed:
+		return fmt.Errorf("%w: the service is older than this program and accepts no batches: upgrade it, or import with a clientele of its version", err)
 	case isRefused:
 		return fmt.Errorf("%w: check --url and --token", err)
 	}

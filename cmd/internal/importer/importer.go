@@ -1,4 +1,4 @@
-// Package importer sends the clients of a CSV or NDJSON file to the API, one request for each row.
+// Package importer sends the clients of a CSV or NDJSON file to the API, in batches.
 //
 // The idempotency key of a row derives from its content, or from a column of the file. You may import a file again, even after
 // adding, moving or deleting rows: no client is created twice.
@@ -53,8 +53,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 
 // run is an import in progress.
 type run struct {
-	// send returns the reasons why a row was rejected, or none if it was accepted. An error stops the import.
-	send     func(ctx context.Context, r row) (reasons []string, err error)
+	// send calls settle for each row when it is settled: with the reasons why it was rejected, or none if it was accepted. An error
+	// stops the import.
+	send     func(ctx context.Context, rows []row, settle func(r row, reasons []string) error) error
 	reject   func(r row, reasons []string) error
 	progress *progress
 	read     *atomic.Int64 // bytes of the file read so far
@@ -64,12 +65,12 @@ type run struct {
 func (r *run) all(ctx context.Context, from *keyedRows, senders int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	work := make(chan row, senders)
+	work := make(chan row, batchRows)
 	var group sync.WaitGroup
 	for range senders {
 		group.Go(func() {
-			for next := range work {
-				if err := r.one(ctx, next); err != nil {
+			for rows := gather(work); len(rows) > 0; rows = gather(work) {
+				if err := r.batch(ctx, rows); err != nil {
 					stop(err) // continue, to empty the channel
 				}
 			}
@@ -81,15 +82,49 @@ func (r *run) all(ctx context.Context, from *keyedRows, senders int) error {
 	return errors.Join(err, context.Cause(ctx))
 }
 
-func (r *run) one(ctx context.Context, next row) (err error) {
-	reasons := []string{next.err}
-	if next.err == "" {
-		if reasons, err = r.send(ctx, next); err != nil {
+// The most rows in a batch, and the size of their bodies in bytes from which it has no further rows.
+const (
+	batchRows  = 200
+	batchBytes = 256 << 10
+)
+
+// gather waits for a row, and returns it with those that have been read meanwhile. It returns none at the end.
+func gather(work <-chan row) (rows []row) {
+	next, ok := <-work
+	for size := 0; ok; {
+		rows, size = append(rows, next), size+len(next.body)
+		if len(rows) == batchRows || size >= batchBytes {
+			break
+		}
+		select {
+		case next, ok = <-work:
+		default:
+			ok = false
+		}
+	}
+	return rows
+}
+
+// batch sends rows, except those that cannot be sent.
+func (r *run) batch(ctx context.Context, rows []row) error {
+	var valid []row
+	for _, next := range rows {
+		if next.err == "" {
+			valid = append(valid, next)
+		} else if err := r.settle(next, []string{next.err}); err != nil {
 			return err
 		}
 	}
+	if len(valid) == 0 {
+		return nil
+	}
+	return r.send(ctx, valid, r.settle)
+}
+
+// settle counts a row, and rejects it if there are reasons.
+func (r *run) settle(settled row, reasons []string) error {
 	if len(reasons) > 0 {
-		if err := r.reject(next, reasons); err != nil {
+		if err := r.reject(settled, reasons); err != nil {
 			return err
 		}
 	}
@@ -115,19 +150,29 @@ func readAll(ctx context.Context, from *keyedRows, work chan<- row) error {
 	}
 }
 
-// validate returns the reasons why the API would reject a row.
-func validate(ctx context.Context, r row) ([]string, error) {
+// validate settles rows as the API would.
+func validate(ctx context.Context, rows []row, settle func(row, []string) error) error {
+	for _, r := range rows {
+		if err := settle(r, invalid(r)); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// invalid returns the reasons why the API would reject a row.
+func invalid(r row) []string {
 	_, err := domain.Parse(r.body, time.Now())
 	if invalid, ok := errors.AsType[*domain.Error](err); ok && len(invalid.Violations) > 0 {
 		for i, v := range invalid.Violations {
 			invalid.Violations[i].Detail = withoutSuggestion(v.Detail)
 		}
-		return reasonsOf(invalid.Violations), context.Cause(ctx)
+		return reasonsOf(invalid.Violations)
 	}
 	if err != nil {
-		return []string{err.Error()}, context.Cause(ctx)
+		return []string{err.Error()}
 	}
-	return nil, context.Cause(ctx)
+	return nil
 }
 
 // withoutSuggestion removes the suggested telephone number from a violation, because the output may end up in logs.

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -17,6 +18,7 @@ import (
 	"clientele/domain"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // poster posts rows to the API.
@@ -29,7 +31,7 @@ type poster struct {
 
 func newPoster(cfg Config, notify func(string)) *poster {
 	return &poster{
-		url:   strings.TrimSuffix(cfg.URL, "/") + "/api/v2/clients",
+		url:   strings.TrimSuffix(cfg.URL, "/") + "/api/v2/clients/batch",
 		token: cfg.Token, userAgent: cfg.UserAgent,
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.Connections, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS,
@@ -38,40 +40,82 @@ func newPoster(cfg Config, notify func(string)) *poster {
 	}
 }
 
-// maxPause is the longest pause between two attempts.
-const maxPause = 30 * time.Second
-
-// post returns the reasons why the row was rejected, or none if it was accepted. It retries other failures until the context
-// ends. An error means that the API accepts no rows; it is a *RedirectError or a *RefusedError, or untrusted reports true.
-func (p *poster) post(ctx context.Context, r row) (reasons []string, err error) {
-	pause := 100 * time.Millisecond
-	for {
-		status, header, body, err := p.once(ctx, r)
+// post sends rows, and those again that the API has not settled, until all are or the context ends. An error means that the API accepts
+// no rows; it is a *RedirectError or a *RefusedError, or untrusted reports true.
+func (p *poster) post(ctx context.Context, rows []row, settle func(row, []string) error) error {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		results, wait, err := p.once(ctx, rows)
+		var refused *RefusedError
 		switch {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case untrusted(err) || redirected(err):
-			return nil, err
+		case ctx.Err() != nil && len(results) == 0:
+			return context.Cause(ctx)
+		case untrusted(err) || redirected(err) || errors.As(err, &refused):
+			return err
 		case err != nil:
 			p.unreachable.Do(func() { p.notify(fmt.Sprintf("no response; trying again: %v", err)) })
-		case status == http.StatusAccepted || status == http.StatusCreated:
-			return nil, nil
-		case status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
-			if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil {
-				pause = max(pause, time.Duration(seconds)*time.Second)
-			}
-		case status == http.StatusUnprocessableEntity || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge:
-			return problemReasons(body), nil
-		default:
-			return nil, &RefusedError{URL: p.url, Status: status, Reasons: problemReasons(body)}
 		}
+		var left []row
+		for i, r := range rows {
+			reasons, settled, err := []string(nil), false, error(nil)
+			if i < len(results) {
+				reasons, settled, err = results[i].outcome(p.url)
+				wait = max(wait, results[i].RetryAfter)
+			}
+			if settled {
+				err = settle(r, reasons)
+			} else {
+				left = append(left, r)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		if len(left) < len(rows) {
+			pause = minPause
+		}
+		rows, pause = left, max(pause, time.Duration(wait)*time.Second)
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-time.After(pause/2 + rand.N(pause/2+1)): // jitter spreads the retries
 		}
-		pause = min(2*pause, maxPause)
 	}
+}
+
+// The shortest and the longest pause between two attempts.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 30 * time.Second
+)
+
+// result is the result of a row.
+type result struct {
+	Status     int
+	RetryAfter int // seconds, or 0
+	Body       jsontext.Value
+}
+
+// outcome reports whether a row is settled, and if so returns the reasons why it was rejected, or none if it was accepted. The error is a
+// *RefusedError.
+func (r result) outcome(url string) (reasons []string, settled bool, err error) {
+	switch r.Status {
+	case http.StatusAccepted, http.StatusCreated:
+		return nil, true, nil
+	case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		return problemReasons(r.Body), true, nil
+	}
+	return nil, false, r.refused(url)
+}
+
+// refused returns nil if the API may accept the same later, or else a *RefusedError.
+func (r result) refused(url string) error {
+	if r.Status >= http.StatusInternalServerError || r.Status == http.StatusTooManyRequests || r.Status == http.StatusRequestTimeout {
+		return nil
+	}
+	return &RefusedError{URL: url, Status: r.Status, Reasons: problemReasons(r.Body)}
 }
 
 // untrusted reports whether the API's certificate cannot be verified, which is permanent.
@@ -86,28 +130,57 @@ func redirected(err error) bool {
 	return ok
 }
 
-func (p *poster) once(ctx context.Context, r row) (int, http.Header, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(r.body))
-	if err != nil {
-		return 0, nil, nil, err
+// once sends a batch. It returns the results that arrived: of all rows, unless there is an error or the API ends the batch early. wait is
+// the number of seconds that the API asks to wait before the next attempt, or 0.
+func (p *poster) once(ctx context.Context, rows []row) (results []result, wait int, err error) {
+	var body []byte
+	for _, r := range rows {
+		body = fmt.Appendf(body, `{"idempotencyKey":%q,"client":%s}`+"\n", r.key, r.body)
 	}
-	request.Header.Set("Content-Type", "application/json")
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	request.Header.Set("Content-Type", "application/x-ndjson")
 	request.Header.Set("User-Agent", p.userAgent)
-	request.Header.Set("Idempotency-Key", r.key)
 	if p.token != "" {
 		request.Header.Set("Authorization", "Bearer "+p.token)
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
-		return 0, nil, nil, err
+		return nil, 0, err
 	}
 	defer response.Body.Close()
 	if to, err := response.Location(); err == nil && response.StatusCode/100 == 3 {
-		return 0, nil, nil, &RedirectError{Status: response.StatusCode, Host: to.Host}
+		return nil, 0, &RedirectError{Status: response.StatusCode, Host: to.Host}
 	}
-	const most = 1 << 20
-	body, err := io.ReadAll(io.LimitReader(response.Body, most))
-	return response.StatusCode, response.Header, body, err
+	if response.StatusCode == http.StatusOK {
+		results, err = readResults(response.Body)
+		return results, 0, err
+	}
+	wait, _ = strconv.Atoi(response.Header.Get("Retry-After"))
+	problem, err := io.ReadAll(io.LimitReader(response.Body, maxResult))
+	if err != nil {
+		return nil, wait, err
+	}
+	return nil, wait, result{Status: response.StatusCode, Body: problem}.refused(p.url)
+}
+
+// maxResult is the maximum size of a result in bytes, or of a problem document.
+const maxResult = 1 << 20
+
+// readResults reads results up to the first error.
+func readResults(body io.Reader) (results []result, err error) {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxResult)
+	for lines.Scan() {
+		var r result
+		if err := json.Unmarshal(lines.Bytes(), &r, json.MatchCaseInsensitiveNames(true)); err != nil {
+			return results, fmt.Errorf("a result is not valid: %w", err)
+		}
+		results = append(results, r)
+	}
+	return results, lines.Err()
 }
 
 // problemReasons returns the reasons in a problem document (RFC 9457).

@@ -42,7 +42,11 @@ func NewLedger() *Ledger {
 
 // Accepted records that a client was accepted.
 func (l *Ledger) Accepted(id uuid.UUID, at time.Time) {
-	l.update(id, func(e *entry) { e.acceptedAt = at.Sub(l.began) })
+	l.update(id, func(e *entry) {
+		if !e.isAccepted() { // otherwise the client is repeated
+			e.acceptedAt = at.Sub(l.began)
+		}
+	})
 }
 
 // Event records an event with this CloudEvents subject, which is the id of a client. It ignores subjects that are not ids.

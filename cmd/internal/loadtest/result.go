@@ -16,6 +16,7 @@ import (
 type Result struct {
 	Seconds       float64        `json:"seconds"` // spent sending requests
 	Accepted      int64          `json:"accepted"`
+	Repeated      int64          `json:"repeated"` // accepted clients that repeat an earlier one
 	AcceptedRate  float64        `json:"acceptedPerSecond"`
 	Completed     int64          `json:"completed"`
 	CompletedRate float64        `json:"completedPerSecond"` // until the last event
@@ -50,6 +51,9 @@ func (r Result) Print(w io.Writer, asJSON bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\t\tper second\t\n")
 	fmt.Fprintf(t, "accepted\t%d\t%.0f\t\n", r.Accepted, r.AcceptedRate)
+	if r.Repeated > 0 {
+		fmt.Fprintf(t, "of these repeated\t%d\t\t\n", r.Repeated)
+	}
 	fmt.Fprintf(t, "completed\t%d\t%.0f\t\n", r.Completed, r.CompletedRate)
 	fmt.Fprintf(t, "lost\t%d\t\t\n", r.Lost)
 	fmt.Fprintf(t, "duplicated\t%d\t\t\n", r.Duplicated)

@@ -22,6 +22,9 @@ func TestBench(t *testing.T) {
 	}{
 		{"as fast as it goes", []string{"--count=300"}, 0},
 		{"at a rate, with keys", []string{"--count=100", "--rate=100", "--keys"}, 110},
+		{"in batches", []string{"--count=1990", "--batch=100", "--connections=4"}, 0},
+		{"in batches at a rate, a fifth repeated", []string{"--count=100", "--batch=10", "--rate=100", "--keys", "--repeat=20"}, 120},
+		{"singly, half repeated", []string{"--count=200", "--connections=1", "--keys", "--repeat=50"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, stdout, stderr := testcluster.RunLine(t, append([]string{"bench", "--url", api, "--nats-url", natsURL, "--json"}, c.args...)...)
@@ -29,8 +32,11 @@ func TestBench(t *testing.T) {
 			if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != cli.ExitOK {
 				t.Fatalf("%d: %v: %s%s", status, err, stdout, stderr)
 			}
-			if n := r.Accepted; n < 100 || r.Completed != n || r.Answers["202"] != int(n) || r.Lost != 0 || r.Duplicated != 0 {
+			if n := r.Accepted; n < 100 || r.Completed != n-r.Repeated || r.Answers["202"] != int(n) || r.Lost != 0 || r.Duplicated != 0 {
 				t.Errorf("%+v", r)
+			}
+			if repeated := strings.Contains(c.name, "repeated"); repeated && r.Repeated < r.Accepted/5 || !repeated && r.Repeated > 0 {
+				t.Errorf("%d of %d clients are repeated", r.Repeated, r.Accepted)
 			}
 			if c.most > 0 && r.AcceptedRate > c.most {
 				t.Errorf("%.0f accepted per second, want at most %.0f", r.AcceptedRate, c.most)

@@ -29,7 +29,7 @@ func TestExamples(t *testing.T) {
 		statuses         []string
 	}{
 		{"README.md", string(readme), "(?s)```sh\n(.*?)```", []string{"202", "200", "200"}},
-		{"/docs", html.UnescapeString(testcluster.Get(t, api+"/docs").Body), `(?s)<pre><code>(.*?)</code></pre>`, []string{"202", "201", "200", "200"}},
+		{"/docs", html.UnescapeString(testcluster.Get(t, api+"/docs").Body), `(?s)<pre><code>(.*?)</code></pre>`, []string{"202", "201", "200", "200", "200"}},
 		{"the banner of serve", banner, `(?s)(.*)`, []string{"202"}},
 	} {
 		var commands []string

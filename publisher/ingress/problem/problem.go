@@ -3,6 +3,7 @@ package problem
 
 import (
 	"net/http"
+	"strconv"
 
 	"clientele/domain"
 
@@ -23,6 +24,9 @@ type Document struct {
 	Pointer *string `json:"pointer,omitzero"`
 	// Operation is the path of the operation, if it is unknown whether the command was accepted.
 	Operation string `json:"operation,omitzero"`
+
+	// RetryAfter is the number of seconds to wait before a retry, or 0.
+	RetryAfter int `json:"-"`
 }
 
 // Of returns the type of problem for an error's code.
@@ -50,22 +54,29 @@ func Of(err error) ID {
 // Document returns a problem of this type with its default detail.
 func (id ID) Document() Document {
 	t := Types[id]
-	return Document{Type: t.Type, Title: t.Title, Status: t.Status, Detail: t.Detail}
+	p := Document{Type: t.Type, Title: t.Title, Status: t.Status, Detail: t.Detail}
+	if p.Status == http.StatusServiceUnavailable {
+		p.RetryAfter = 2
+	}
+	return p
 }
 
-// Write answers with a problem of this type. If detail is empty, it writes the default detail.
-func (id ID) Write(w http.ResponseWriter, detail string) {
+// With returns a problem of this type with this detail. If it is empty, it is the default.
+func (id ID) With(detail string) Document {
 	p := id.Document()
 	if detail != "" {
 		p.Detail = detail
 	}
-	p.Write(w)
+	return p
 }
+
+// Write answers with a problem of this type. If detail is empty, it writes the default detail.
+func (id ID) Write(w http.ResponseWriter, detail string) { id.With(detail).Write(w) }
 
 // Write answers with the document.
 func (p Document) Write(w http.ResponseWriter) {
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "2")
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	WriteJSON(w, p.Status, "application/problem+json", p)
 }
@@ -77,9 +88,14 @@ func WriteJSON(w http.ResponseWriter, status int, contentType string, v any) {
 		http.Error(w, "cannot encode the response", http.StatusInternalServerError)
 		return
 	}
+	WriteHeader(w, status, contentType)
+	_, _ = w.Write(body) // an error means that the caller has hung up
+}
+
+// WriteHeader begins a response that no cache may store.
+func WriteHeader(w http.ResponseWriter, status int, contentType string) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // responses contain personal data, and change
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // an error means that the caller has hung up
 }

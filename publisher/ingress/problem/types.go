@@ -48,7 +48,7 @@ var Types = [count]Type{
 		Type:    "/problems/malformed-json",
 		Title:   "The body is not valid JSON",
 		Status:  http.StatusBadRequest,
-		Meaning: "The body is not one JSON object in UTF-8, or a member is repeated.",
+		Meaning: "The body, or the line of a batch, is not one JSON object in UTF-8, or a member is repeated.",
 		Remedy:  "Correct the body and send it again. offset is the position of the error in bytes, starting at 0, and pointer names the member.",
 	},
 	Invalid: {
@@ -137,15 +137,15 @@ var Types = [count]Type{
 		Type:    "/problems/too-large",
 		Title:   "The body is too large",
 		Status:  http.StatusRequestEntityTooLarge,
-		Meaning: "The body is larger than 64 KiB.",
-		Remedy:  "Send one client per request.",
+		Meaning: "The client is larger than 64 KiB, or the batch has more than 1,000 lines.",
+		Remedy:  "Send one client per request, or at most 1,000 lines in a batch.",
 	},
 	MediaType: {
 		Type:    "/problems/unsupported-media-type",
 		Title:   "Unsupported media type",
 		Status:  http.StatusUnsupportedMediaType,
-		Meaning: "The Content-Type is not application/json, or the body is compressed.",
-		Remedy:  "Send Content-Type: application/json and omit Content-Encoding.",
+		Meaning: "The Content-Type is not application/json, or application/x-ndjson for a batch, or the body is compressed.",
+		Remedy:  "Send the Content-Type that detail names and omit Content-Encoding.",
 	},
 	Misdirected: {
 		Type:    "/problems/misdirected-request",
@@ -160,7 +160,7 @@ var Types = [count]Type{
 		Title:   "Too many requests",
 		Status:  http.StatusTooManyRequests,
 		Detail:  "you exceeded your rate limit; wait for Retry-After seconds",
-		Meaning: "You exceeded your rate limit.",
+		Meaning: "You exceeded your rate limit. Each line of a batch counts as a request.",
 		Remedy:  "Wait for Retry-After seconds. The RateLimit-Policy header of each response contains your limit, and RateLimit contains the remaining requests.",
 	},
 	Busy: {

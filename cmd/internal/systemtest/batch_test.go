@@ -1,0 +1,145 @@
+package systemtest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// batchLine returns a line of a batch with a client and a key of its own.
+func batchLine(i int) string {
+	return fmt.Sprintf(`{"idempotencyKey": "line-%d", "client": %s}`+"\n", i, strings.Replace(testcluster.Jane, "Smith", fmt.Sprint("Smith ", i), 1))
+}
+
+// batchResults reads the results of a batch until it ends or breaks off, and tells read their number each time.
+func batchResults(t *testing.T, body io.Reader, read func(n int)) (bodies []string) {
+	t.Helper()
+	lines := bufio.NewScanner(body)
+	for lines.Scan() {
+		var r struct {
+			Status int            `json:"status"`
+			Body   jsontext.Value `json:"body"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			t.Fatalf("%s: %v", lines.Bytes(), err)
+		}
+		if r.Status != http.StatusAccepted {
+			t.Fatalf("line %d: %d %s", len(bodies), r.Status, r.Body)
+		}
+		bodies = append(bodies, string(r.Body))
+		read(len(bodies))
+	}
+	return bodies
+}
+
+// An ingress is killed in the middle of a batch. Each line that was accepted becomes one client, and a retry of the whole batch at another
+// ingress receives the same operations.
+func TestAnIngressIsKilledInABatch(t *testing.T) {
+	t.Parallel()
+	const n, killedAt = 1000, 300
+	s := testcluster.New(t)
+	first, second := s.Clientele("ingress"), s.Clientele("ingress")
+	s.Clientele("worker")
+	read, write := io.Pipe()
+	go func() {
+		for i := 0; i < n; i++ {
+			if _, err := io.WriteString(write, batchLine(i)); err != nil {
+				return
+			}
+		}
+		_ = write.Close()
+	}()
+	response, err := http.Post(first.API()+"/api/v2/clients/batch", "application/x-ndjson", read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	accepted := batchResults(t, response.Body, func(n int) {
+		if n == killedAt {
+			first.Kill()
+		}
+	})
+	_ = read.Close()
+	if len(accepted) < killedAt {
+		t.Fatalf("%d results before the kill", len(accepted))
+	}
+	t.Logf("%d of %d results arrived", len(accepted), n)
+
+	var body strings.Builder
+	for i := range n {
+		body.WriteString(batchLine(i))
+	}
+	again, err := http.Post(second.API()+"/api/v2/clients/batch", "application/x-ndjson", strings.NewReader(body.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Body.Close()
+	retried := batchResults(t, again.Body, func(int) {})
+	if len(retried) != n {
+		t.Fatalf("%d results of the retry, want %d", len(retried), n)
+	}
+	var operations []string
+	for i, result := range retried {
+		if i < len(accepted) && result != accepted[i] {
+			t.Errorf("line %d: the retry: %s, first: %s", i, result, accepted[i])
+		}
+		operations = append(operations, operationOf(t, testcluster.Reply{Body: result}))
+	}
+	s.Settled(second.API(), operations)
+}
+
+// An import obeys the rate limit, which counts the rows of its batches.
+func TestImportIsLimited(t *testing.T) {
+	t.Parallel()
+	const n, perSecond = 400, 100
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), fmt.Sprint("--rate-limit=", perSecond))
+	path := filepath.Join(t.TempDir(), "clients.csv")
+	csvFile(t, path, n, nil)
+	began := time.Now()
+	status, stdout, stderr := testcluster.RunLine(t, "import", path, "--url", serve.API(), "--map", "E-Mail=emailAddress", "--map", "note=")
+	if status != cli.ExitOK || !strings.Contains(stdout, fmt.Sprintf("accepted %d, rejected 0", n)) {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	if took, least := time.Since(began), (n-perSecond)*time.Second/perSecond; took < least {
+		t.Errorf("%d clients in %s, want at least %s", n, took, least)
+	}
+	publishertest.Eventually(t, "all clients", func() bool { return len(testcluster.Events(t, serve.NATSURL())) >= n })
+	if got := len(testcluster.Events(t, serve.NATSURL())); got != n {
+		t.Errorf("%d clients, want %d", got, n)
+	}
+	if refused := testcluster.Metric(t, serve.Admin(), `clientele_http_batch_lines_total{code="429"}`); refused < 1 {
+		t.Errorf("%v lines were refused", refused)
+	}
+	serve.Stop()
+}
+
+// An API without batches is that of an older release, or has another URL.
+func TestImportIntoAnOlderRelease(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "clients.ndjson")
+	if err := os.WriteFile(path, []byte(testcluster.Jane), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	older := http.NewServeMux()
+	older.HandleFunc("GET /api/v2/clients/{id}", http.NotFound)
+	api := httptest.NewServer(older)
+	defer api.Close()
+	status, _, stderr := testcluster.RunLine(t, "import", path, "--url", api.URL)
+	if status != cli.ExitError || !strings.Contains(stderr, "upgrade it, or import with a clientele of its version") {
+		t.Errorf("%d: %s", status, stderr)
+	}
+}
