@@ -94,13 +94,13 @@ func (a accepted) body() any {
 	}{a.operation.id, domain.OperationPending, a.at, a.operation.links()}
 }
 
-// repairAge is the age from which a command may be completed as far as an ingress knows, see Log.Completed.
+// repairAge is the age from which a command may be completed as far as an ingress knows, see Log.Completed. Clocks of ingresses differ.
 const repairAge = time.Second
 
 // repair looks up the operation of a retry that found its command on the log, so that a worker processes the command again if its
 // outcome is lost.
 func (a *api) repair(ctx context.Context, caller auth.Caller, command domain.CreateClient, found accepted) {
-	if found.client != nil || found.operation.request != "" || command.AcceptedAt.Sub(found.at) < repairAge {
+	if found.client != nil || found.operation.request != "" || command.AcceptedAt.Sub(found.at).Abs() < repairAge {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
