@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,7 +115,7 @@ func TestBatch(t *testing.T) {
 		if got := r.member(t, c.member); r.Status != c.status || !strings.Contains(got, c.want) || r.RetryAfter != 0 {
 			t.Errorf("%.200s: %d %s, want %d and %s in %s", c.line, r.Status, r.Body, c.status, c.want, c.member)
 		}
-		if r.Status != http.StatusAccepted && r.member(t, "status") != fmt.Sprint(r.Status) {
+		if r.Status != http.StatusAccepted && r.member(t, "status") != strconv.Itoa(r.Status) {
 			t.Errorf("the problem has another status than the line: %d %s", r.Status, r.Body)
 		}
 	}

@@ -56,7 +56,7 @@ func TestAnIngressIsKilledInABatch(t *testing.T) {
 	s.Clientele("worker")
 	read, write := io.Pipe()
 	go func() {
-		for i := 0; i < n; i++ {
+		for i := range n {
 			if _, err := io.WriteString(write, batchLine(i)); err != nil {
 				return
 			}
