@@ -143,3 +143,35 @@ func TestImportIntoAnOlderRelease(t *testing.T) {
 		t.Errorf("%d: %s", status, stderr)
 	}
 }
+
+// An ingress is killed during an import, and started again. The import continues, and creates each client once.
+func TestAnIngressIsKilledInAnImport(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	s := testcluster.New(t)
+	listen := "--listen=" + testcluster.FreeAddress(t)
+	start := func() *testcluster.Process {
+		p := testcluster.Clientele(t, "ingress", append([]string{listen}, s.Flags...)...)
+		p.Ready()
+		return p
+	}
+	ingress := start()
+	s.Clientele("worker")
+	path := filepath.Join(t.TempDir(), "clients.csv")
+	csvFile(t, path, n, nil)
+	p := testcluster.Start(t, testcluster.Program(t, "clientele"), "import", path, "--url", ingress.API(), "--map", "E-Mail=emailAddress", "--map", "note=")
+	publishertest.Eventually(t, "the import is in progress", func() bool { return s.Consumer().NumPending+s.Consumer().Delivered.Stream >= n/10 })
+	ingress.Kill()
+	p.Says("no response; trying again")
+	if strings.Contains(p.Output(), "accepted") {
+		t.Fatalf("the import ended before the kill: %s", p.Output())
+	}
+	start()
+	if status := p.Wait(); status != cli.ExitOK || !strings.Contains(p.Output(), fmt.Sprintf("accepted %d, rejected 0", n)) {
+		t.Fatalf("%d: %s", status, p.Output())
+	}
+	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+	if rows, events := s.Rows(), len(testcluster.Events(t, s.NATS.URL)); rows != n || events != n {
+		t.Errorf("%d rows and events of %d clients, want %d", rows, events, n)
+	}
+}
