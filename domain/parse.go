@@ -45,12 +45,12 @@ func parse(text []byte, read func(*reader) error) ([]Violation, error) {
 }
 
 // checked returns the details in their normal form, or the violations of reading them and of their content.
-func (d Details) checked(violations []Violation, now time.Time) (Details, error) {
+func (d *Details) checked(violations []Violation, now time.Time) (Details, error) {
 	d.normalise()
 	if violations = d.validate(violations, now); len(violations) > 0 {
 		return Details{}, &Error{Code: CodeInvalid, Violations: violations}
 	}
-	return d, nil
+	return *d, nil
 }
 
 // decoders are reused, because each caches the names of members.

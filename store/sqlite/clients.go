@@ -40,7 +40,7 @@ func (s *Store) GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]doma
 	for i, id := range ids {
 		values[i] = id.String()
 	}
-	query := `SELECT ` + store.Columns + ` FROM clients WHERE id IN (?` + strings.Repeat(`, ?`, len(ids)-1) + `)` //nolint:gosec // constants
+	query := `SELECT ` + store.Columns + ` FROM clients WHERE id IN (?` + strings.Repeat(`, ?`, len(ids)-1) + `)`
 	err := each(ctx, s.readers, query, values, func(rows *sql.Rows) error {
 		c, err := scan(rows)
 		found[c.ID] = c

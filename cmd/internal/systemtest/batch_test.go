@@ -56,7 +56,7 @@ func TestAnIngressIsKilledInABatch(t *testing.T) {
 	s.Clientele("worker")
 	read, write := io.Pipe()
 	go func() {
-		for i := 0; i < n; i++ {
+		for i := range n {
 			if _, err := io.WriteString(write, batchLine(i)); err != nil {
 				return
 			}
@@ -94,10 +94,15 @@ func TestAnIngressIsKilledInABatch(t *testing.T) {
 	}
 	var operations []string
 	for i, result := range retried {
-		if i < len(accepted) && result != accepted[i] {
-			t.Errorf("line %d: the retry: %s, first: %s", i, result, accepted[i])
+		retry := testcluster.Reply{Body: result}
+		operations = append(operations, operationOf(t, retry))
+		if i >= len(accepted) {
+			continue
 		}
-		operations = append(operations, operationOf(t, testcluster.Reply{Body: result}))
+		first := testcluster.Reply{Body: accepted[i]}
+		if retry.Object(t)["id"] != first.Object(t)["id"] || retry.Object(t)["acceptedAt"] != first.Object(t)["acceptedAt"] {
+			t.Errorf("line %d: the retry: %s, first: %s", i, retry.Body, first.Body)
+		}
 	}
 	s.Settled(second.API(), operations)
 }
@@ -141,5 +146,37 @@ func TestImportIntoAnOlderRelease(t *testing.T) {
 	status, _, stderr := testcluster.RunLine(t, "import", path, "--url", api.URL)
 	if status != cli.ExitError || !strings.Contains(stderr, "upgrade it, or import with a clientele of its version") {
 		t.Errorf("%d: %s", status, stderr)
+	}
+}
+
+// An ingress is killed during an import, and started again. The import continues, and creates each client once.
+func TestAnIngressIsKilledInAnImport(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	s := testcluster.New(t)
+	listen := "--listen=" + testcluster.FreeAddress(t)
+	start := func() *testcluster.Process {
+		p := testcluster.Clientele(t, "ingress", append([]string{listen}, s.Flags...)...)
+		p.Ready()
+		return p
+	}
+	ingress := start()
+	s.Clientele("worker")
+	path := filepath.Join(t.TempDir(), "clients.csv")
+	csvFile(t, path, n, nil)
+	p := testcluster.Start(t, testcluster.Program(t, "clientele"), "import", path, "--url", ingress.API(), "--map", "E-Mail=emailAddress", "--map", "note=")
+	publishertest.Eventually(t, "the import is in progress", func() bool { return s.Consumer().NumPending+s.Consumer().Delivered.Stream >= n/10 })
+	ingress.Kill()
+	p.Says("no response; trying again")
+	if strings.Contains(p.Output(), "accepted") {
+		t.Fatalf("the import ended before the kill: %s", p.Output())
+	}
+	start()
+	if status := p.Wait(); status != cli.ExitOK || !strings.Contains(p.Output(), fmt.Sprintf("accepted %d, rejected 0", n)) {
+		t.Fatalf("%d: %s", status, p.Output())
+	}
+	publishertest.Eventually(t, "every command is acknowledged", s.Drained)
+	if rows, events := s.Rows(), len(testcluster.Events(t, s.NATS.URL)); rows != n || events != n {
+		t.Errorf("%d rows and events of %d clients, want %d", rows, events, n)
 	}
 }

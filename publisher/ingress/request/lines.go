@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -192,12 +193,7 @@ func (l *Lines) Read(b []byte) (int, error) {
 // hasLine reports whether a complete line has arrived.
 func hasLine(in *bufio.Reader) bool {
 	arrived, _ := in.Peek(in.Buffered())
-	for _, c := range arrived {
-		if c == '\n' {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(arrived, '\n')
 }
 
 // readLine returns the next line without its end. Of a line that is too large it returns a part that is, too. The last line, before
