@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -94,7 +93,7 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if l.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
 	}
-	if l.stream, err = bulk.NewStream(cfg.Conn, *l.commands.CachedInfo()); err != nil {
+	if l.stream, err = bulk.NewStream(cfg.Conn); err != nil {
 		return nil, err
 	}
 	l.stream.Patience = patience
@@ -223,7 +222,7 @@ func (l *Log) sync(ctx context.Context) error {
 	if isReplicated(l.commands) {
 		return nil
 	}
-	err := l.publishSync(ctx, sharedSync, nats.Header{})
+	err := l.publish(ctx, &request{id: sharedSync, msg: func() *nats.Msg { return syncMessage("sync") }})
 	if errors.Is(err, bulk.ErrDuplicate) { // the message of another request is on disk
 		return nil
 	}
@@ -234,16 +233,10 @@ func (l *Log) sync(ctx context.Context) error {
 // the id of a key.
 var sharedSync = uuid.UUID{6: 7 << 4}
 
-// publishSync publishes a message that workers skip. Requests with the same id share one.
-func (l *Log) publishSync(ctx context.Context, shared uuid.UUID, header nats.Header) error {
-	id, err := domain.NewID()
-	if err != nil {
-		return err
-	}
-	return l.publish(ctx, &request{id: shared, msg: func() *nats.Msg {
-		// An empty message would end the response to a worker's request in another account, see deploy/nats/accounts.conf.
-		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: maps.Clone(header), Data: []byte("sync")}
-	}})
+// syncMessage returns a new sync with this body. An empty message would end the response to a worker's request in another account, see
+// deploy/nats/accounts.conf.
+func syncMessage(body string) *nats.Msg {
+	return &nats.Msg{Subject: domain.SubjectSync + uuid.NewString(), Header: nats.Header{}, Data: []byte(body)}
 }
 
 // FindLatest is Find, except that domain.CodeNotFound means that during the call the log did not have the command. It waits for a
@@ -260,14 +253,10 @@ func (l *Log) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedComman
 // is a message on the log, so that it is true even if the server that was the leader is cut off from the others: it can no longer store
 // one.
 func (l *Log) leaderHas(ctx context.Context, id uuid.UUID) (bool, error) {
-	unshared, err := domain.NewID()
-	if err != nil {
-		return false, err
-	}
-	err = l.publishSync(ctx, unshared, nats.Header{
-		jetstream.ExpectedLastSubjSeqHeader:     {"0"},
-		jetstream.ExpectedLastSubjSeqSubjHeader: {domain.SubjectCreate + id.String()},
-	})
+	msg := syncMessage("sync")
+	msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{"0"}
+	msg.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{domain.SubjectCreate + id.String()}
+	err := l.stream.PublishOne(ctx, msg) // its refusal would refuse a whole batch
 	api, answered := errors.AsType[*jetstream.APIError](err)
 	// The second code also means that the message is being replicated, or that another request asks the same.
 	if answered && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
@@ -302,14 +291,8 @@ func (l *Log) ProcessAgain(ctx context.Context, command uuid.UUID) (bool, error)
 	if !l.lost.due(command, time.Now()) {
 		return false, nil
 	}
-	id, err := domain.NewID()
-	if err != nil {
-		return false, err
-	}
 	l.lost.total.Inc()
-	return true, l.publish(ctx, &request{id: id, msg: func() *nats.Msg {
-		return &nats.Msg{Subject: domain.SubjectSync + id.String(), Header: nats.Header{}, Data: []byte(command.String())}
-	}})
+	return true, l.publish(ctx, &request{id: uuid.New(), msg: func() *nats.Msg { return syncMessage(command.String()) }})
 }
 
 // Watch returns a channel that receives a value when the outcome of the command with this id is on disk. It listens until

@@ -23,11 +23,10 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, name string) (*Publisher,
 	if err != nil {
 		return nil, err
 	}
-	s, err := streams.Open(ctx, js, name)
-	if err != nil {
+	if _, err := streams.Open(ctx, js, name); err != nil {
 		return nil, err
 	}
-	to, err := bulk.NewStream(nc, *s.CachedInfo())
+	to, err := bulk.NewStream(nc)
 	return &Publisher{to, name}, err
 }
 

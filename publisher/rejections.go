@@ -87,7 +87,7 @@ func OpenRejections(ctx context.Context, nc *nats.Conn) (*Rejections, error) {
 	if r.commands, err = streams.Open(ctx, js, domain.StreamCommands); err != nil {
 		return nil, err
 	}
-	r.log, err = bulk.NewStream(nc, *r.commands.CachedInfo())
+	r.log, err = bulk.NewStream(nc)
 	return &r, err
 }
 

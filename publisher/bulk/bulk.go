@@ -20,7 +20,7 @@ const (
 	// MaxBatch is the most messages in one atomic batch; the server's own limit is 1,000.
 	MaxBatch = 500
 	// breakEven is the number of messages from which one atomic batch is faster than single publishes. It holds for a server
-	// that syncs every publish and stages batches in memory. BenchmarkPublish measures it.
+	// that syncs every publish and stages batches in memory, and for three replicas. BenchmarkPublish measures it.
 	breakEven = 4
 	// maxBatches is how often Publish tries a batch, with fewer messages each time.
 	maxBatches = 3
@@ -35,15 +35,12 @@ type Stream struct {
 	JS jetstream.JetStream
 	// Patience is the time after which Publish sends no more single messages; 0 means no limit. Those left have domain.CodeUnavailable.
 	Patience time.Duration
-	// atomic is true if many messages are published as one atomic batch. It is false for a stream with several replicas:
-	// Raft groups the syncs of pipelined single publishes, which is faster.
-	atomic bool
 }
 
-// NewStream returns the stream of this connection that info describes.
-func NewStream(nc *nats.Conn, info jetstream.StreamInfo) (Stream, error) {
+// NewStream returns the stream to which this connection publishes.
+func NewStream(nc *nats.Conn) (Stream, error) {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(Timeout))
-	return Stream{JS: js, atomic: info.Config.Replicas == 1}, err
+	return Stream{JS: js}, err
 }
 
 // Publish sends n messages, at most MaxBatch, that build returns: a new one each time. It returns an error for each, which is nil if the
@@ -56,10 +53,10 @@ func (s Stream) Publish(n int, build func(i int) *nats.Msg, exist func(messages 
 	errs := make([]error, n)
 	left := indices(n)
 	if !s.JS.Conn().IsConnected() {
-		setAll(errs, left, domain.Errorf(domain.CodeUnavailable, "NATS cannot be reached"))
+		setAll(errs, left, errUnreachable)
 		return errs
 	}
-	for try := 1; s.atomic && len(left) >= breakEven; try++ {
+	for try := 1; len(left) >= breakEven; try++ {
 		refusal := s.publishBatch(errs, left, build)
 		if refusal == nil {
 			return errs
@@ -83,6 +80,25 @@ func (s Stream) PublishSingly(n int, build func(i int) *nats.Msg) []error {
 	errs := make([]error, n)
 	s.publishSingly(errs, indices(n), build, 0)
 	return errs
+}
+
+// PublishOne sends a message on its own. It returns an error like those of Publish, with domain.CodeUnknown if the context ends first.
+func (s Stream) PublishOne(ctx context.Context, msg *nats.Msg) error {
+	if !s.JS.Conn().IsConnected() {
+		return errUnreachable
+	}
+	ack, err := s.JS.PublishMsgAsync(msg)
+	if err != nil {
+		return domain.Errorf(domain.CodeUnavailable, "publish: %w", err)
+	}
+	select {
+	case <-ack.Ok():
+		return nil
+	case err := <-ack.Err():
+		return publishError(err)
+	case <-ctx.Done():
+		return domain.Errorf(domain.CodeUnknown, "no acknowledgement: %w", ctx.Err())
+	}
 }
 
 // publishBatch sends the messages as one atomic batch. It returns an error, and nothing is stored, if the stream refuses the batch.
@@ -109,12 +125,8 @@ func (s Stream) publishSingly(errs []error, messages []int, build func(i int) *n
 	if len(messages) == 0 {
 		return
 	}
-	group := maxSingles
-	if !s.atomic {
-		group = len(messages)
-	}
 	began := time.Now()
-	for few := range slices.Chunk(messages, group) {
+	for few := range slices.Chunk(messages, maxSingles) {
 		if patience > 0 && time.Since(began) > patience {
 			setAll(errs, few, domain.Errorf(domain.CodeUnavailable, "the stream is slow"))
 			continue

@@ -46,7 +46,7 @@ func commands(t *testing.T, server *publishertest.Server, slow *atomic.Bool) bul
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	stream, err := bulk.NewStream(nc, info(t, nc))
+	stream, err := bulk.NewStream(nc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 // ErrDuplicate means that the stream refuses the message because it has another with the same subject.
 var ErrDuplicate = errors.New("the stream has a message with this subject")
 
+var errUnreachable = domain.Errorf(domain.CodeUnavailable, "NATS cannot be reached")
+
 // The server's codes for a refused message. It checks its limits before it stores or replicates a message.
 const (
 	codeAccountFull jetstream.ErrorCode = 10002 // the storage limit of the account

@@ -14,6 +14,7 @@ import (
 	"clientele/domain"
 	"clientele/publisher/publishertest"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -57,18 +58,20 @@ func (a *answers) counts() (accepted, others int) {
 // check checks the answers with the commands that are on the log.
 func (a *answers) check(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	keyedID, err := testcluster.KeyedIDs(js.Conn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := js.Stream(t.Context(), domain.StreamCommands)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := log.Info(t.Context(), jetstream.WithSubjectFilter(domain.SubjectCreate+"*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var keyedID func(caller, key string) uuid.UUID
+	var info *jetstream.StreamInfo
+	publishertest.Eventually(t, "a look at the log", func() bool { // leaders may be elected
+		var err error
+		if keyedID, err = testcluster.KeyedIDs(js.Conn()); err != nil {
+			return false
+		}
+		log, err := js.Stream(t.Context(), domain.StreamCommands)
+		if err != nil {
+			return false
+		}
+		info, err = log.Info(t.Context(), jetstream.WithSubjectFilter(domain.SubjectCreate+"*"))
+		return err == nil
+	})
 	onLog := func(keys []string) (n int) {
 		for _, key := range keys {
 			if info.State.Subjects[domain.SubjectCreate+keyedID("anonymous", key).String()] > 0 {
