@@ -44,6 +44,19 @@ bench: ## Measure each stage and the path from end to end; BENCH_SECONDS=6 BENCH
 	BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
 		go test -tags bench -count=1 -timeout 60m -v -run TestReport ./cmd/internal/perftest
 
+# The paths of two or more builds of clientele, and what to measure them with. COMPARE_FLAGS are flags of clientele bench.
+COMPARE_PROGRAMS :=
+COMPARE_SETUPS := separate embedded replicated
+COMPARE_CONNECTIONS := 16 256
+COMPARE_FLAGS :=
+
+.PHONY: compare
+compare: ## Measure builds of clientele alternately; COMPARE_PROGRAMS="old new" BENCH_SECONDS=6 BENCH_ROUNDS=3. Linux
+	.ci/install postgres
+	COMPARE_PROGRAMS="$(COMPARE_PROGRAMS)" COMPARE_SETUPS="$(COMPARE_SETUPS)" COMPARE_CONNECTIONS="$(COMPARE_CONNECTIONS)" \
+		COMPARE_FLAGS="$(COMPARE_FLAGS)" BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
+		go test -tags bench -count=1 -timeout 0 -v -run TestCompare ./cmd/internal/perftest
+
 # GROWTH_SCALE multiplies a million commands and five million rows. SOAK_MINUTES is the length of the steady load.
 GROWTH_SCALE := 1
 SOAK_MINUTES := 30
