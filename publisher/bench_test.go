@@ -79,6 +79,7 @@ func BenchmarkHistory(b *testing.B) {
 
 // fillBlocks creates the stream of events again, with at least this number of blocks.
 func fillBlocks(b *testing.B, server *publishertest.Server, blocks int) {
+	b.Helper()
 	js, err := jetstream.New(server.Connect(b))
 	if err == nil {
 		err = js.DeleteStream(b.Context(), domain.StreamEvents)
@@ -105,6 +106,7 @@ func fillBlocks(b *testing.B, server *publishertest.Server, blocks int) {
 }
 
 func benchmarkPublish(b *testing.B, server *publishertest.Server, n int) {
+	b.Helper()
 	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), server.Connect(b))
 	if err != nil {
 		b.Fatal(err)

@@ -73,7 +73,7 @@ func startReplicated(t *testing.T, program string, prepare func(store.Store)) ru
 func startRoles(t *testing.T, program string, prepare func(store.Store), replicas int, natsURL string, migrated func()) running {
 	server := storetest.StartPostgres(t)
 	flags := []string{"--nats-url", natsURL, "--database-url", server.URL()}
-	migrate := append(flags, "--replicas="+strconv.Itoa(replicas))
+	migrate := append([]string{"--replicas=" + strconv.Itoa(replicas)}, flags...)
 	if status := testcluster.ClienteleOf(t, program, nil, "migrate", migrate...).Wait(); status != 0 {
 		t.Fatalf("migrate: exit status %d", status)
 	}
