@@ -34,8 +34,8 @@ func TestCompare(t *testing.T) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
 	defer table.Flush()
 	fmt.Fprintln(table, "set-up\tconnections\tprogram\tclients/s\t× first\tanswer p50\tp99\tevent p50\tp99, ms\tprocessor µs/client\t")
-	for _, setup := range strings.FieldsSeq(cmp.Or(os.Getenv("COMPARE_SETUPS"), "separate embedded replicated")) {
-		for _, connections := range strings.FieldsSeq(cmp.Or(os.Getenv("COMPARE_CONNECTIONS"), "16 256")) {
+	for setup := range strings.FieldsSeq(cmp.Or(os.Getenv("COMPARE_SETUPS"), "separate embedded replicated")) {
+		for connections := range strings.FieldsSeq(cmp.Or(os.Getenv("COMPARE_CONNECTIONS"), "16 256")) {
 			n, err := strconv.Atoi(connections)
 			if err != nil || starts[setup] == nil {
 				t.Fatalf("unknown set-up %q, or not a number of connections: %q", setup, connections)
