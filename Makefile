@@ -19,10 +19,12 @@ build: ## Build ./clientele, a static binary
 setup: ## Install what the tests need: PostgreSQL, a C compiler, Chromium; asks for root
 	.ci/install --setup make cc postgres chromium
 
+# systemtest comes last and alone: its servers need the processors and the disk.
 .PHONY: test
 test: ## Run all tests with the race detector; make setup installs what they need
 	.ci/install cc postgres
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /systemtest$$)
+	CGO_ENABLED=1 go test -race -timeout 15m ./cmd/internal/systemtest
 
 .PHONY: race
 race: ## Run all tests with the race detector in the processes that they start, too; takes twice as long
