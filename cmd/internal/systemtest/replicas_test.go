@@ -36,8 +36,19 @@ type replicas struct {
 
 var names = []string{"nats-1", "nats-2", "nats-3", "nats-4"}
 
+// clusters has a value while a test has a cluster of NATS servers.
+var clusters = make(chan struct{}, 1)
+
+// awaitServers waits until no other test has a cluster: on two cores, the servers of several elect leaders too slowly.
+func awaitServers(t *testing.T) {
+	t.Helper()
+	clusters <- struct{}{}
+	t.Cleanup(func() { <-clusters })
+}
+
 func startReplicas(t *testing.T, copies int, migrate ...string) *replicas {
 	t.Helper()
+	awaitServers(t)
 	s := &replicas{t: t, links: map[[2]int]*testcluster.Proxy{}, database: storetest.Postgres(t)}
 	var addresses []string
 	for range 4 {
