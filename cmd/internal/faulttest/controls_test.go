@@ -40,7 +40,7 @@ var controls = []struct {
 		"compares no fingerprints",
 		"separate",
 		[]patch{
-			{"publisher/ingress/create.go", "if client.Fingerprint != command.Fingerprint {", "if false {"},
+			{"publisher/ingress/create.go", "case exists && client.Fingerprint != command.Fingerprint:", "case false:"},
 			{"publisher/log.go", "case logged.Fingerprint != command.Fingerprint:", "case false:"},
 		},
 		[]string{"clock step ingress"},
