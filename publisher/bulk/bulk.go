@@ -20,7 +20,7 @@ const (
 	// MaxBatch is the most messages in one atomic batch; the server's own limit is 1,000.
 	MaxBatch = 500
 	// breakEven is the number of messages from which one atomic batch is faster than single publishes. It holds for a server
-	// that syncs every publish and stages batches in memory, and for three replicas. BenchmarkPublish measures it.
+	// that syncs every publish and stages batches in memory, which BenchmarkPublish measures, and about for three replicas.
 	breakEven = 4
 	// maxBatches is how often Publish tries a batch, with fewer messages each time.
 	maxBatches = 3
