@@ -26,5 +26,5 @@ func (w *Worker) Work(ctx context.Context, msgs []jetstream.Msg) {
 // Reject returns the rejection of a message for this error.
 func Reject(msg jetstream.Msg, err error) domain.Rejection { return rejection(msg, reject(err)) }
 
-// TrimSteps sets how many commands Trim removes at a time.
-func (w *Worker) TrimSteps(n uint64) { w.trimmer.step = n }
+// LimitTrim sets how many commands the log has before Trim removes history, and how many it removes at a time.
+func (w *Worker) LimitTrim(most, step uint64) { w.trimmer.most, w.trimmer.step = most, step }

@@ -46,7 +46,7 @@ func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := s.worker(consumer.Config{History: time.Hour})
-	w.TrimSteps(10)
+	w.LimitTrim(1000, 10)
 	for range 2 { // the second finds nothing to do
 		if err := w.Trim(t.Context()); err != nil {
 			t.Fatal(err)
@@ -83,5 +83,51 @@ func TestTrimWhileTheDiskIsFull(t *testing.T) {
 		if state := s.stream(domain.StreamCommands).CachedInfo().State; state.Msgs != c.left {
 			t.Errorf("full: %t: %d commands left, want %d", c.full, state.Msgs, c.left)
 		}
+	}
+}
+
+// The server stores nothing during a purge, for a time that grows with the log. So the history is short, and a long backlog is trimmed
+// in large steps.
+func TestTrimKeepsPurgesShort(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name               string
+		finished, open     int
+		most, step         uint64
+		wantLeft, wantEach int
+	}{
+		{"a history within the limit", 50, 0, 50, 10, 50, 0},
+		{"a history above the limit", 60, 0, 50, 10, 40, 10},
+		{"a backlog, and fewer finished commands than a purge removes", 1, 70, 50, 1, 71, 0},
+		{"a backlog, and finished commands for three purges", 6, 60, 50, 1, 60, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t)
+			stop := s.run(consumer.Config{History: time.Hour})
+			s.publishCommands(c.finished)
+			s.drained()
+			stop()
+			s.publishCommands(c.open)
+			purges, err := s.nc.SubscribeSync("$JS.API.STREAM.PURGE." + domain.StreamCommands)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := s.worker(consumer.Config{History: time.Hour})
+			w.LimitTrim(c.most, c.step)
+			if err := w.Trim(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if left := len(s.messages(domain.StreamCommands)); left != c.wantLeft {
+				t.Errorf("%d commands left, want %d", left, c.wantLeft)
+			}
+			want := 0
+			if c.wantEach > 0 {
+				want = (c.finished + c.open - c.wantLeft) / c.wantEach
+			}
+			if n, _, err := purges.Pending(); err != nil || n != want {
+				t.Errorf("%d purges (%v), want %d", n, err, want)
+			}
+		})
 	}
 }

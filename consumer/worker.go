@@ -87,7 +87,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	metrics, tracing := newMetrics(cfg.Metrics), newTracing(cfg.Traces)
 	w := &Worker{
 		collector: newCollector(js), cfg: cfg, consumer: consumer,
-		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
+		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, most: historyCommands, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
 	}
 	w.inFlight.ackWait = consumer.CachedInfo().Config.AckWait
 	w.repeater = repeater{js: js, restore: cfg.Restore, timeout: w.interval(), log: cfg.Log, total: metrics.repeated}
@@ -103,9 +103,10 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 
 // Trim removes commands from the log that are finished and older than the history. A command is finished if it is at or below
-// the ack floor: its outcome is on disk. When the log is a quarter full, Trim also removes the oldest of the history, until a fifth
-// is used, and all of it while the disk is almost full. It removes 20,000 at a time, because the log stores nothing meanwhile. Run
-// calls it every 10 s. Several workers may call it at once.
+// the ack floor: its outcome is on disk. When the log is a quarter full or has 50,000 commands, Trim also removes the oldest of the
+// history, until it has four fifths of that, and all of it while the disk is almost full. It removes 10,000 at a time, because the log
+// stores nothing meanwhile. From a log with more commands it removes at least one in 32 at a time, or none. Run calls it every 2 s.
+// Several workers may call it at once.
 func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 
 // Run processes commands until the context ends; then it finishes its batches and returns. It gives up a batch only if the

@@ -13,7 +13,7 @@ import (
 
 // WorkerOptions configure the worker.
 type WorkerOptions struct {
-	// History is how long a completed command stays on the log; less when the log is a quarter full.
+	// History is how long a completed command stays on the log; less when the log is a quarter full or has 50,000 commands.
 	History time.Duration
 	// BatchSize is the largest number of clients in one transaction, 1 to 1000.
 	BatchSize int

@@ -163,7 +163,7 @@ func (f streamFlags) options() streams.Config {
 }
 
 type workerFlags struct {
-	History     time.Duration `default:"24h" help:"How long a completed command stays on the log (${default}); less when the log is a quarter full."`
+	History     time.Duration `default:"24h" help:"How long a completed command stays on the log (${default}); less when the log is a quarter full or has 50,000 commands."`
 	BatchSize   int           `default:"500" placeholder:"N" help:"Maximum clients per transaction, 1 to 1000 (${default})."`
 	Concurrency int           `default:"2" placeholder:"N" help:"Batches processed at once under load, 1 to 64 (${default})."`
 }

@@ -21,25 +21,25 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// trim measures the slowest publish to the command log while a worker removes all of its history, beside the slowest one before.
+// trim measures the slowest publish to a command log of 20 GB while a worker trims it, beside the slowest one before: a history above
+// its limit of 50,000 commands, as a steady load leaves it, and a long one, as a backlog leaves it.
 func (g *growth) trim(t *testing.T) {
-	fmt.Fprint(g.table, "\ntrim\tbytes each\tGB\tslowest publish before, ms\twhile trimming, ms\ttrimmed after, s\t\n")
-	n := int(2_500_000 * g.scale)
-	for _, size := range []int{100, 8_000} {
+	fmt.Fprint(g.table, "\ntrim\tleft\tbytes each\tGB\tslowest publish before, ms\twhile trimming, ms\ttrimmed after, s\t\n")
+	for _, c := range []struct{ commands, bytes int }{{60_000, 100}, {60_000, 8_000}, {int(2_500_000 * g.scale), 100}} {
 		server := testcluster.StartNATSServer(t)
 		js := testcluster.JetStream(t, server.URL)
 		settings := publishertest.Streams
-		settings.LogMaxBytes = -1
+		settings.LogMaxBytes = 20e9
 		if err := streams.Migrate(t.Context(), js, settings); err != nil {
 			t.Fatal(err)
 		}
 		publishertest.StageInMemory(t, server.Data)
-		fillLog(t, js, n, size)
+		fillLog(t, js, c.commands, c.bytes)
 		log, err := js.Stream(t.Context(), domain.StreamCommands)
 		if err != nil {
 			t.Fatal(err)
 		}
-		worker, err := consumer.New(t.Context(), consumer.Config{Conn: js.Conn(), Log: zerolog.Nop()})
+		worker, err := consumer.New(t.Context(), consumer.Config{Conn: js.Conn(), History: time.Hour, Log: zerolog.Nop()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +49,13 @@ func (g *growth) trim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(g.table, "%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t\n", n, size, float64(log.CachedInfo().State.Bytes)/1e9,
-			float64(before.Microseconds())/1000, float64(during.Microseconds())/1000, time.Since(began).Seconds())
+		took, full := time.Since(began), log.CachedInfo().State
+		left, err := log.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(g.table, "%d\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t\n", c.commands, left.State.Msgs, c.bytes, float64(full.Bytes)/1e9,
+			float64(before.Microseconds())/1000, float64(during.Microseconds())/1000, took.Seconds())
 		server.Stop()
 	}
 }
