@@ -133,7 +133,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 		Name: "API", Address: o.Listen, TLS: certificate,
 		MaxConnections: o.MaxConnections, MaxConnectionsPerAddress: o.ConnectionsPerAddress,
 		OnShutdown: func() { close(stopping) },
-		Handler: ingress.NewHandler(log, b.db, ingress.Config{
+		Handler: ingress.NewHandler(log, store.NewGrouped(b.db), ingress.Config{
 			Authenticator: authenticator,
 			RatePerCaller: o.RateLimit,
 			MaxRequests:   o.MaxRequests,
