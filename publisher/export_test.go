@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/bulk"
 
 	"github.com/google/uuid"
 )
@@ -25,6 +26,30 @@ func Remembered(ids []uuid.UUID) (remembered []uuid.UUID) {
 	}
 	return slices.DeleteFunc(slices.Clone(ids), func(id uuid.UUID) bool { return !r.has(id) })
 }
+
+// Pool is the pool of a Log.
+type Pool struct{ *pool }
+
+func NewPool() Pool { return Pool{newPool(bulk.MaxBatch)} }
+
+// Do has Run publish a request, and returns when it has.
+func (p Pool) Do() {
+	r := &request{id: uuid.New(), answer: make(chan error, 1)}
+	p.add(r)
+	<-r.answer
+}
+
+// Run calls publish with the size of each batch until the pool is closed and empty.
+func (p Pool) Run(publish func(n int)) {
+	p.run(func(requests []*request) {
+		publish(len(requests))
+		for _, r := range requests {
+			r.answer <- nil
+		}
+	})
+}
+
+func (p Pool) Close() { p.close() }
 
 // The steps of Retry, for tests that stop between them.
 

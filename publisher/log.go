@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,36 +35,18 @@ const (
 // Log is the command log for an ingress: it appends commands and looks up their outcomes.
 //
 // Appending is a group commit. One goroutine publishes; while it waits for the stream, requests gather in a pool, and the
-// next publish sends all of them. A single request waits for no other, and many requests share one fsync.
+// next publish sends all of them. A request waits for others for up to 4 ms, and only after a batch: many requests share one fsync.
 type Log struct {
 	lookup
 
 	stream   bulk.Stream
-	maxBatch int
+	pool     *pool
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
 	tracer   trace.Tracer
 	lost     lostOutcomes
 	recent   recent
-	wake     chan struct{} // holds a token while the pool may have requests in it
 	done     chan struct{}
-
-	mu     sync.Mutex
-	pool   []*request
-	closed bool
-}
-
-// request is one message in progress, with its waiting caller.
-type request struct {
-	id         uuid.UUID
-	acceptedAt time.Time        // of the command, if the message is one
-	msg        func() *nats.Msg // a new one each time
-	// same are later requests in the pool for the same id. They share the outcome.
-	same   []*request
-	answer chan error // of capacity 1: the flusher never waits for the caller
-
-	// Guarded by Log.mu.
-	taken, withdrawn bool
 }
 
 // LogConfig configures OpenLog.
@@ -83,12 +66,9 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{maxBatch: cfg.MaxBatch, wake: make(chan struct{}, 1), done: make(chan struct{}), tracer: noop.Tracer{}}
+	l := &Log{pool: newPool(cmp.Or(cfg.MaxBatch, bulk.MaxBatch)), done: make(chan struct{}), tracer: noop.Tracer{}}
 	if cfg.Traces != nil {
 		l.tracer = cfg.Traces.Tracer("clientele/publisher")
-	}
-	if l.maxBatch == 0 {
-		l.maxBatch = bulk.MaxBatch
 	}
 	if l.lookup, err = openLookup(ctx, js); err != nil {
 		return nil, err
@@ -111,16 +91,16 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 		Name: "clientele_log_lost_outcomes_total",
 		Help: "Completed commands without an outcome that this ingress found, and asked a worker to process again.",
 	})
-	go l.run() //nolint:contextcheck // a batch has many requests, and no context of one may cancel it
+	go func() { //nolint:contextcheck // a batch has many requests, and no context of one may cancel it
+		defer close(l.done)
+		l.pool.run(l.flush)
+	}()
 	return l, nil
 }
 
 // Close publishes the requests in the pool and stops. Do not call Append afterwards.
 func (l *Log) Close() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	l.signal()
+	l.pool.close()
 	<-l.done
 }
 
@@ -173,16 +153,12 @@ func (l *Log) publishCommand(ctx context.Context, command domain.CreateClient, p
 // publish puts a message into the pool and waits until it is on disk.
 func (l *Log) publish(ctx context.Context, r *request) error {
 	r.answer = make(chan error, 1)
-	l.mu.Lock()
-	l.pool = append(l.pool, r)
-	l.mu.Unlock()
-	l.signal()
-
+	l.pool.add(r)
 	select {
 	case err := <-r.answer:
 		return err
 	case <-ctx.Done():
-		if l.withdraw(r) {
+		if l.pool.withdraw(r) {
 			return domain.Errorf(domain.CodeUnavailable, "the log is busy: %w", ctx.Err())
 		}
 		return domain.Errorf(domain.CodeUnknown, "no acknowledgement from the log: %w", ctx.Err())
@@ -323,63 +299,6 @@ func (l *Log) Ready(ctx context.Context) error {
 	}
 	_, err := l.commands.Info(ctx) // a log that was created again has another secret, which CachedInfo then returns
 	return err
-}
-
-// withdraw withdraws a request unless it is already being published. It reports whether it did.
-func (l *Log) withdraw(r *request) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r.withdrawn = !r.taken
-	return r.withdrawn
-}
-
-func (l *Log) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (l *Log) run() {
-	defer close(l.done)
-	for range l.wake {
-		for requests := l.take(); len(requests) > 0; requests = l.take() {
-			l.flush(requests)
-		}
-		l.mu.Lock()
-		closed := l.closed
-		l.mu.Unlock()
-		if closed {
-			return
-		}
-	}
-}
-
-// take removes requests from the pool, up to a batch of different ids.
-func (l *Log) take() []*request {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	batch := make([]*request, 0, min(len(l.pool), l.maxBatch))
-	first := make(map[uuid.UUID]*request, cap(batch))
-	taken := 0
-	for _, r := range l.pool {
-		if !r.withdrawn {
-			if f, ok := first[r.id]; ok {
-				f.same = append(f.same, r)
-			} else if len(batch) < l.maxBatch {
-				first[r.id] = r
-				batch = append(batch, r)
-			} else {
-				break
-			}
-			r.taken = true
-		}
-		taken++
-	}
-	rest := copy(l.pool, l.pool[taken:])
-	clear(l.pool[rest:])
-	l.pool = l.pool[:rest]
-	return batch
 }
 
 func (l *Log) flush(requests []*request) {
