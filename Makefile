@@ -59,14 +59,16 @@ compare: ## Measure builds of clientele alternately; COMPARE_PROGRAMS="old new" 
 		COMPARE_FLAGS="$(COMPARE_FLAGS)" BENCH_SECONDS=$(BENCH_SECONDS) BENCH_ROUNDS=$(BENCH_ROUNDS) \
 		go test -tags bench -count=1 -timeout 0 -v -run TestCompare ./cmd/internal/perftest
 
-# GROWTH_SCALE multiplies a million commands and five million rows. SOAK_MINUTES is the length of the steady load.
+# GROWTH_SCALE multiplies a million commands and five million rows. SOAK_MINUTES is the length of the steady load, SOAK_RATE its rate in
+# clients/s; 0 means half of the maximum.
 GROWTH_SCALE := 1
 SOAK_MINUTES := 30
+SOAK_RATE := 0
 
 .PHONY: growth
 growth: ## Measure with large logs and tables, and over time; GROWTH_SCALE=1 SOAK_MINUTES=30. Linux
 	.ci/install postgres
-	BENCH_SECONDS=$(BENCH_SECONDS) GROWTH_SCALE=$(GROWTH_SCALE) SOAK_MINUTES=$(SOAK_MINUTES) \
+	BENCH_SECONDS=$(BENCH_SECONDS) GROWTH_SCALE=$(GROWTH_SCALE) SOAK_MINUTES=$(SOAK_MINUTES) SOAK_RATE=$(SOAK_RATE) \
 		go test -tags bench -count=1 -timeout 0 -v -run TestGrowth ./cmd/internal/perftest
 
 .PHONY: overload

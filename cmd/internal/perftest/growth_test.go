@@ -35,6 +35,7 @@ type growth struct {
 	scale  float64       // of all sizes
 	length time.Duration // of one measurement
 	soak   time.Duration
+	rate   float64 // of the soak in clients/s; 0 means half of the maximum
 	table  *tabwriter.Writer
 }
 
@@ -43,8 +44,8 @@ type growth struct {
 func TestGrowth(t *testing.T) {
 	number := func(name, otherwise string) float64 {
 		n, err := strconv.ParseFloat(cmp.Or(os.Getenv(name), otherwise), 64)
-		if err != nil || n <= 0 {
-			t.Fatal(name + " must be a number above 0")
+		if err != nil || n < 0 {
+			t.Fatal(name + " must be a number that is not negative")
 		}
 		return n
 	}
@@ -52,6 +53,7 @@ func TestGrowth(t *testing.T) {
 		scale:  number("GROWTH_SCALE", "1"),
 		length: time.Duration(number("BENCH_SECONDS", "6") * float64(time.Second)),
 		soak:   time.Duration(number("SOAK_MINUTES", "30") * float64(time.Minute)),
+		rate:   number("SOAK_RATE", "0"),
 		table:  tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight),
 	}
 	for _, part := range []struct {
@@ -207,26 +209,30 @@ func (g *growth) waiters(t *testing.T) {
 	ingress.Stop()
 }
 
-// steady drives each set-up at half of its maximum rate, with 2 % of the clients repeated, and prints the latencies of each minute and the memory after it.
+// steady drives each set-up at a rate, with 2 % of the clients repeated, and prints the latencies of each minute and the memory after it.
 func (g *growth) steady(t *testing.T) {
-	minutes := max(1, int(g.soak.Minutes()))
 	for _, setup := range append(setups, namedSetup{setupReplicated, startReplicated}) {
-		r := setup.start(t, testcluster.Program(t, "clientele"), nil)
-		flags := []string{"--keys", "--repeat=2"}
-		most := runBench(t, r.api, r.nats, growthConnections, append(flags, "--duration="+g.length.String())...)
-		rate := most.CompletedRate / 2
-		fmt.Fprintf(g.table, "\n%s, %.0f clients/s, after\tclients\tanswer p99, ms\tanswer to event p99, ms\tmemory, MB\t\n", setup.name, rate)
-		flags = append(flags, fmt.Sprintf("--rate=%.0f", rate), "--duration="+(g.soak/time.Duration(minutes)).String())
-		began := time.Now()
-		for range minutes {
-			b := runBench(t, r.api, r.nats, growthConnections, flags...)
-			fmt.Fprintf(g.table, "%s\t%d\t%.1f\t%.1f\t", time.Since(began).Round(time.Second), b.Completed, b.Accept.P99, b.Event.P99)
-			for _, name := range slices.Sorted(maps.Keys(r.processes)) {
-				fmt.Fprintf(g.table, "%s %d  ", name, residentMB(t, r.processes[name].PID()))
+		t.Run(setup.name, func(t *testing.T) {
+			r := setup.start(t, testcluster.Program(t, "clientele"), nil)
+			flags := []string{"--keys", "--repeat=2"}
+			rate := g.rate
+			if rate == 0 {
+				rate = runBench(t, r.api, r.nats, growthConnections, append(flags, "--duration="+g.length.String())...).CompletedRate / 2
 			}
-			fmt.Fprintln(g.table, "\t")
-		}
-		r.stop()
+			fmt.Fprintf(g.table, "\n%s, %.0f clients/s, after\tclients\tanswer p99, ms\tanswer to event p99, ms\tmemory, MB\t\n", setup.name, rate)
+			minutes := max(1, int(g.soak.Minutes()))
+			flags = append(flags, fmt.Sprintf("--rate=%.0f", rate), "--duration="+(g.soak/time.Duration(minutes)).String())
+			began := time.Now()
+			for range minutes {
+				b := runBench(t, r.api, r.nats, growthConnections, flags...)
+				fmt.Fprintf(g.table, "%s\t%d\t%.1f\t%.1f\t", time.Since(began).Round(time.Second), b.Completed, b.Accept.P99, b.Event.P99)
+				for _, name := range slices.Sorted(maps.Keys(r.processes)) {
+					fmt.Fprintf(g.table, "%s %d  ", name, residentMB(t, r.processes[name].PID()))
+				}
+				fmt.Fprintln(g.table, "\t")
+			}
+			r.stop()
+		})
 	}
 }
 
