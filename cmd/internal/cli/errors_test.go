@@ -135,6 +135,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"until before since", rejections("ls", "--since=1h", "--until=2h"), 2, "--until must not be before --since"},
 		{"retry what", rejections("retry"), 2, "pass ids, a filter (--reason, --pointer, --caller, --since, --until) or --all"},
 		{"drop what", rejections("drop", "--yes"), 2, "pass ids, a filter (--reason, --pointer, --caller, --since, --until) or --all"},
+		{"export what", rejections("export", "--output=x"), 2, "pass ids, a filter"},
 		{"no pointer", rejections("ls", "--pointer=emailAddress"), 2, "--pointer must be a JSON Pointer, such as /address/postcode"},
 		{"ids and all", rejections("retry", "a", "--all"), 2, "pass only one of ids, a filter"},
 		{"a filter and all", rejections("retry", "--since=1h", "--all"), 2, "pass only one of ids, a filter"},

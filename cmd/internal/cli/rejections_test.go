@@ -437,7 +437,7 @@ func TestRejectionsOfABareServer(t *testing.T) {
 	if err := r.js.DeleteStream(t.Context(), domain.StreamRejections); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"ls"}, {"ls", "--group"}, {"show", "a"}, {"retry", "--all", "--yes"}, {"drop", "a", "--yes"}} {
+	for _, args := range [][]string{{"ls"}, {"ls", "--group"}, {"show", "a"}, {"export", "a"}, {"retry", "--all", "--yes"}, {"drop", "a", "--yes"}} {
 		status, _, stderr := r.run(args...)
 		if status != cli.ExitError || stderr != "clientele: stream CLIENT_REJECTIONS is missing: run clientele migrate\n" {
 			t.Errorf("%v: %d %q", args, status, stderr)
