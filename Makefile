@@ -16,8 +16,8 @@ build: ## Build ./clientele, a static binary
 	CGO_ENABLED=0 go build -trimpath -o clientele ./cmd/clientele
 
 .PHONY: setup
-setup: ## Install what the tests need: PostgreSQL, a C compiler, Chromium; asks for root
-	.ci/install --setup make cc postgres chromium
+setup: ## Install what the tests need: PostgreSQL, a C compiler, Chromium, Prometheus; asks for root
+	.ci/install --setup make cc postgres chromium promtool
 
 # systemtest comes last and alone: its servers need the processors and the disk.
 .PHONY: test
@@ -81,7 +81,8 @@ browser: ## Test the pages in a headless Chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
 .PHONY: manifests
-manifests: ## Check docker-compose.yml, deploy/kubernetes and the contract with the libraries that read them
+manifests: ## Check docker-compose.yml, deploy/kubernetes, the alerts and the contract with what reads them
+	.ci/install promtool
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 
 .PHONY: node

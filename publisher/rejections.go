@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,10 +47,26 @@ type StoredRejection struct {
 	Sequence uint64
 }
 
+// headerRetries is the header of a command that was retried. A worker copies it to the next rejection.
+const headerRetries = "Clientele-Retries"
+
+// Retries returns how often operators have retried the command. Programs of version 0.1 do not count.
+func (r StoredRejection) Retries() uint64 {
+	n, err := strconv.ParseUint(nats.Header(r.Command.Headers).Get(headerRetries), 10, 32)
+	if err != nil { // such as without the header
+		return 0
+	}
+	return n
+}
+
 // RejectionFilter selects rejections. The zero value selects all.
 type RejectionFilter struct {
 	// Reasons, if any, are those to select.
 	Reasons []domain.Code
+	// Pointer, unless it is "", is the JSON Pointer of a member that violates a rule.
+	Pointer string
+	// Caller, unless it is "", is the caller that sent the command.
+	Caller string
 	// Since and Until, where not zero, bound the time of the rejection; both are included.
 	Since, Until time.Time
 	// UpTo, unless it is 0, is the last sequence to look at, see Newest.
@@ -57,7 +74,10 @@ type RejectionFilter struct {
 }
 
 func (f RejectionFilter) matches(r StoredRejection) bool {
+	wrong := func(v domain.Violation) bool { return v.Pointer == f.Pointer }
 	return (len(f.Reasons) == 0 || slices.Contains(f.Reasons, r.Reason)) &&
+		(f.Pointer == "" || slices.ContainsFunc(r.Errors, wrong)) &&
+		(f.Caller == "" || r.Command.Caller() == f.Caller) &&
 		(f.Since.IsZero() || !r.RejectedAt.Before(f.Since)) &&
 		(f.Until.IsZero() || !r.RejectedAt.After(f.Until))
 }
@@ -267,6 +287,10 @@ func (r *Rejections) republish(rejection StoredRejection) error {
 	maps.DeleteFunc(header, func(name string, _ []string) bool {
 		return strings.HasPrefix(strings.ToLower(name), "nats-")
 	})
+	if header == nil { // no ingress wrote the command
+		header = nats.Header{}
+	}
+	header.Set(headerRetries, strconv.FormatUint(rejection.Retries()+1, 10))
 	err := r.log.Publish(1, func(int) *nats.Msg {
 		return &nats.Msg{Subject: domain.SubjectCreate + rejection.ID, Header: header, Data: rejection.Command.Body}
 	}, nil)[0]

@@ -29,7 +29,10 @@ func TestRejectionsAreListed(t *testing.T) {
 	for i := range n {
 		all = append(all, domain.Rejection{
 			ID: fmt.Sprintf("id-%03d", i), Reason: reasons[i%4], RejectedAt: start.Add(time.Duration(i) * time.Second),
-			Command: domain.RejectedCommand{Body: bytes.Repeat([]byte{'x'}, 6<<10)},
+			Errors: []domain.Violation{{Detail: "as a whole"}, {Pointer: fmt.Sprintf("/member%d", i%5)}},
+			Command: domain.RejectedCommand{
+				Body: bytes.Repeat([]byte{'x'}, 6<<10), Headers: map[string][]string{domain.HeaderCaller: {fmt.Sprintf("caller %d", i%7)}},
+			},
 		})
 	}
 	s.reject(all...)
@@ -57,11 +60,16 @@ func TestRejectionsAreListed(t *testing.T) {
 		{"reason", publisher.RejectionFilter{Reasons: reasons[:1]}, func(i int) bool { return i%4 == 0 }, true},
 		{"reasons", publisher.RejectionFilter{Reasons: reasons[1:3]}, func(i int) bool { return i%4 == 1 || i%4 == 2 }, false},
 		{"since", publisher.RejectionFilter{Since: start.Add(10 * time.Second)}, func(i int) bool { return i >= 10 }, true},
+		{"pointer", publisher.RejectionFilter{Pointer: "/member3"}, func(i int) bool { return i%5 == 3 }, false},
+		{"part of a pointer", publisher.RejectionFilter{Pointer: "/member"}, func(int) bool { return false }, false},
+		{"caller", publisher.RejectionFilter{Caller: "caller 2"}, func(i int) bool { return i%7 == 2 }, false},
 		{"until", publisher.RejectionFilter{Until: start.Add(10 * time.Second)}, func(i int) bool { return i <= 10 }, false},
 		{
 			"all of it",
-			publisher.RejectionFilter{Reasons: reasons[3:], Since: start.Add(3 * time.Second), Until: start.Add(7 * time.Second)},
-			func(i int) bool { return i == 3 || i == 7 }, false,
+			publisher.RejectionFilter{
+				Reasons: reasons[3:], Pointer: "/member2", Caller: "caller 0", Since: start.Add(3 * time.Second), Until: start.Add(7 * time.Second),
+			},
+			func(i int) bool { return i == 7 }, false,
 		},
 	} {
 		var got, want []string
@@ -170,7 +178,7 @@ func TestRetry(t *testing.T) {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		if !slices.Equal(names, []string{domain.HeaderAcceptedAt, domain.HeaderCaller, domain.HeaderFingerprint, domain.HeaderRules}) {
+		if !slices.Equal(names, []string{domain.HeaderAcceptedAt, domain.HeaderCaller, domain.HeaderFingerprint, "Clientele-Retries", domain.HeaderRules}) {
 			t.Errorf("headers %v", names)
 		}
 		i := slices.IndexFunc(commands, func(c domain.CreateClient) bool {
@@ -179,6 +187,37 @@ func TestRetry(t *testing.T) {
 		found, err := s.log.Find(t.Context(), commands[i].ID)
 		if err != nil || !found.AcceptedAt.Equal(commands[i].AcceptedAt) || found.Fingerprint != commands[i].Fingerprint {
 			t.Errorf("%s: %+v %v", msg.Subject(), found, err)
+		}
+	}
+}
+
+// A retried command has the number of its retries, and so has the next rejection of it, even if no ingress wrote the command.
+func TestRetriesAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	c := publishertest.Command(t, publishertest.NewID(t), "Smith")
+	if err := errors.Join(appendAll(s.log, []domain.CreateClient{c})...); err != nil {
+		t.Fatal(err)
+	}
+	s.postID("another", "x")
+	s.work(2, true)
+	for want := range uint64(3) {
+		for _, id := range []string{c.ID.String(), "another"} {
+			r := s.get(id)
+			if got := r.Retries(); got != want {
+				t.Errorf("%s: retried %d times, want %d", id, got, want)
+			}
+			if err := s.rejections.Forget(t.Context(), r); err != nil { // as in a retry that is interrupted, and repeated
+				t.Fatal(err)
+			}
+			s.retry(id)
+		}
+		s.work(2, true)
+	}
+	for _, value := range []string{"", "-1", "many", "99999999999"} {
+		r := publisher.StoredRejection{Rejection: domain.Rejection{Command: domain.RejectedCommand{Headers: map[string][]string{"Clientele-Retries": {value}}}}}
+		if n := r.Retries(); n != 0 {
+			t.Errorf("%q is %d", value, n)
 		}
 	}
 }

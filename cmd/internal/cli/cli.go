@@ -28,7 +28,7 @@ type cli struct {
 
 	Keys       keysCmd       `cmd:"" group:"look" help:"Create, list and revoke API keys."`
 	Clients    clientsCmd    `cmd:"" group:"look" help:"Find and show clients."`
-	Rejections rejectionsCmd `cmd:"" group:"look" help:"List, show, retry and drop rejected commands."`
+	Rejections rejectionsCmd `cmd:"" group:"look" help:"List, show, retry, export and drop rejected commands."`
 	Audit      auditCmd      `cmd:"" group:"look" help:"List or follow the audit trail: who read, changed or erased clients, and who was refused."`
 	Erase      eraseCmd      `cmd:"" group:"look" help:"Erase a client and every message about it, and notify subscribers."`
 	Export     exportCmd     `cmd:"" group:"look" help:"Print everything about a client as one JSON document."`

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -64,20 +66,26 @@ func (c *exportCmd) Run(e env) error {
 		return err
 	}
 	if c.Output != "" {
-		return writeNew(c.Output, append(text, '\n'))
+		return writeNew(c.Output, func(w io.Writer) error {
+			_, err := w.Write(append(text, '\n'))
+			return err
+		})
 	}
 	_, err = fmt.Fprintln(e.stdout, displayText(string(text)))
 	return err
 }
 
 // writeNew writes a file that must not exist, not even as a symbolic link. After an error the file does not exist.
-func writeNew(path string, content []byte) error {
+func writeNew(path string, write func(io.Writer) error) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("--output: %w", err)
 	}
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+	out := bufio.NewWriter(file)
+	if err := write(out); err != nil {
+		return errors.Join(err, file.Close(), os.Remove(path))
+	}
+	if err := errors.Join(out.Flush(), file.Sync(), file.Close()); err != nil {
 		return errors.Join(fmt.Errorf("--output: %w", err), os.Remove(path))
 	}
 	return nil

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"clientele/cmd/internal/app"
-	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
@@ -294,28 +292,4 @@ func (f operatorFlags) options() app.NATSOptions {
 // connection.
 func (f operatorFlags) dial(e env) (*nats.Conn, error) {
 	return f.options().Dial("operator", e.fail)
-}
-
-// filterFlags select rejections by reason and time.
-type filterFlags struct {
-	Reason []domain.Code `enum:"invalid,idempotency-key-reused,erased,undecodable,unstorable,unreadable" placeholder:"REASON" help:"Only these reasons: ${enum}."`
-	Since  timeFlag      `placeholder:"TIME" help:"Only those rejected at this time or later: a time (RFC 3339) or a duration before now, such as 24h."`
-	Until  timeFlag      `placeholder:"TIME" help:"Only those rejected at this time or earlier: a time (RFC 3339) or a duration before now, such as 24h."`
-}
-
-// given reports whether a filter is set.
-func (f filterFlags) given() bool {
-	return len(f.Reason) > 0 || f.Since.isSet() || f.Until.isSet()
-}
-
-// validate returns what is wrong with the flags.
-func (f filterFlags) validate() error {
-	if f.Until.isSet() && f.Until.past().Before(f.Since.past()) {
-		return errors.New("--until must not be before --since")
-	}
-	return nil
-}
-
-func (f filterFlags) filter() publisher.RejectionFilter {
-	return publisher.RejectionFilter{Reasons: f.Reason, Since: f.Since.past(), Until: f.Until.past()}
 }

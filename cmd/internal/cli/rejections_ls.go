@@ -15,6 +15,7 @@ const maxWrong = 5
 
 type rejectionsLsCmd struct {
 	filterFlags   `embed:""`
+	Group         bool `help:"Count the rejections of each reason and member instead, the most frequent first."`
 	JSON          bool `name:"json" help:"Print one JSON object per line instead of a table."`
 	operatorFlags `embed:"" group:"nats"`
 }
@@ -24,7 +25,11 @@ func (*rejectionsLsCmd) Help() string {
 	return `Examples:
 
   clientele rejections ls --since 24h
-  clientele rejections ls --reason unstorable,undecodable --json`
+  clientele rejections ls --reason unstorable,undecodable --json
+  clientele rejections ls --group
+
+RETRIES is how often operators have retried the command. With --group, a rejection with errors in several members counts for each of
+them, and one that is about the whole command for its error.`
 }
 
 // Validate is called by the parser.
@@ -38,15 +43,19 @@ func (c *rejectionsLsCmd) Run(e env) error {
 		return err
 	}
 	defer nc.Close()
+	if c.Group {
+		return printGroups(e, rejections.All(e.ctx, c.filter()), c.JSON)
+	}
 	return list[publisher.StoredRejection]{
-		unit: "rejection", header: []string{"ID", "REASON", "REJECTED AT", "DELIVERIES", "WRONG"},
+		unit: "rejection", header: []string{"ID", "REASON", "REJECTED AT", "DELIVERIES", "RETRIES", "WRONG"},
 		columns: rejectionColumns, json: func(r publisher.StoredRejection) error { return printRejectionJSON(e, r) },
 	}.write(e, rejections.All(e.ctx, c.filter()), c.JSON)
 }
 
 func rejectionColumns(r publisher.StoredRejection) []string {
 	return []string{
-		display(r.ID), display(string(r.Reason)), r.RejectedAt.UTC().Format(time.RFC3339), strconv.FormatUint(r.Deliveries, 10), wrong(r.Errors),
+		display(r.ID), display(string(r.Reason)), r.RejectedAt.UTC().Format(time.RFC3339),
+		strconv.FormatUint(r.Deliveries, 10), strconv.FormatUint(r.Retries(), 10), wrong(r.Errors),
 	}
 }
 
@@ -84,8 +93,9 @@ func printRejectionJSON(e env, r publisher.StoredRejection) error {
 		Reason     domain.Code `json:"reason"`
 		RejectedAt time.Time   `json:"rejectedAt"`
 		Deliveries uint64      `json:"deliveries"`
+		Retries    uint64      `json:"retries"`
 		Errors     []violation `json:"errors"`
-	}{ID: display(r.ID), Reason: r.Reason, RejectedAt: r.RejectedAt.UTC(), Deliveries: r.Deliveries}
+	}{ID: display(r.ID), Reason: r.Reason, RejectedAt: r.RejectedAt.UTC(), Deliveries: r.Deliveries, Retries: r.Retries()}
 	for _, v := range r.Errors {
 		shown := violation{Pointer: v.Pointer}
 		if v.Pointer == "" {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -68,30 +67,10 @@ type settlement struct {
 
 // settleFlags select the rejections to settle.
 type settleFlags struct {
-	IDs           []string `arg:"" optional:"" name:"id" help:"IDs of the commands."`
-	filterFlags   `embed:""`
-	All           bool `help:"Every rejection."`
+	selectFlags   `embed:""`
 	confirmFlags  `embed:""`
 	operatorFlags `embed:"" group:"nats"`
 	auditFlags    `embed:""`
-}
-
-// Validate is called by the parser.
-func (f *settleFlags) Validate() error {
-	ways := 0
-	for _, given := range []bool{len(f.IDs) > 0, f.given(), f.All} {
-		if given {
-			ways++
-		}
-	}
-	switch ways {
-	case 0:
-		return errors.New("pass ids, a filter (--reason, --since, --until) or --all")
-	case 1:
-		return f.filterFlags.validate()
-	default:
-		return errors.New("pass only one of ids, a filter (--reason, --since, --until) and --all")
-	}
 }
 
 // settle counts the selected rejections, asks, and settles them one by one.
@@ -114,13 +93,9 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	if err != nil {
 		return cmp.Or(interrupted(e.ctx, nothing), err)
 	}
-	missing := error(nil)
-	if selected.missing > 0 {
-		missing = fmt.Errorf("%s without a rejection", countOf(selected.missing, "id"))
-	}
 	if selected.total == 0 {
 		fmt.Fprintln(e.stdout, "no rejections")
-		return missing
+		return selected.incomplete()
 	}
 	for _, reason := range slices.Sorted(maps.Keys(selected.reasons)) {
 		fmt.Fprintf(e.stdout, "%s: %d\n", display(string(reason)), selected.reasons[reason])
@@ -128,7 +103,7 @@ func (f *settleFlags) settle(e env, s settlement) error {
 	if yes, err := f.confirmed(e, fmt.Sprintf(s.question, countOf(selected.total, "rejected command")), s.done); !yes {
 		return err
 	}
-	return cmp.Or(s.each(e, rejections, trail, selected), missing)
+	return cmp.Or(s.each(e, rejections, trail, selected), selected.incomplete())
 }
 
 // interrupted returns the error if the context has ended.
@@ -137,71 +112,6 @@ func interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	return nil
-}
-
-// selection is the rejections that the flags select. Each iteration yields the same ones, except those removed meanwhile.
-type selection struct {
-	each    func(context.Context) iter.Seq2[publisher.StoredRejection, error]
-	total   int
-	reasons map[domain.Code]int
-	missing int // ids without a rejection
-}
-
-// choose selects and counts the rejections.
-func (f *settleFlags) choose(e env, rejections *publisher.Rejections) (selection, error) {
-	s := selection{reasons: map[domain.Code]int{}}
-	// Later rejections are left out: they are not part of the number in the question, and a command that is rejected again is not
-	// retried again.
-	newest, err := rejections.Newest(e.ctx)
-	if err != nil {
-		return s, err
-	}
-	if len(f.IDs) > 0 {
-		ids := make([]string, 0, len(f.IDs))
-		for _, id := range f.IDs {
-			if id = rejectionID(id); !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
-		s.each = func(ctx context.Context) iter.Seq2[publisher.StoredRejection, error] {
-			return byID(ctx, rejections, ids, newest)
-		}
-	} else {
-		filter := f.filter()
-		filter.UpTo = max(newest, 1) // 0 means no bound
-		s.each = func(ctx context.Context) iter.Seq2[publisher.StoredRejection, error] {
-			return rejections.All(ctx, filter)
-		}
-	}
-	for r, err := range s.each(e.ctx) {
-		switch {
-		case domain.CodeOf(err) == domain.CodeNotFound:
-			s.missing++
-			fmt.Fprintf(e.stderr, "no rejection has the id %s\n", display(r.ID))
-		case err != nil:
-			return s, err
-		default:
-			s.total++
-			s.reasons[r.Reason]++
-		}
-	}
-	return s, nil
-}
-
-// byID yields the rejections with these ids up to a sequence. With an error that has domain.CodeNotFound it yields the id.
-func byID(ctx context.Context, rejections *publisher.Rejections, ids []string, upTo uint64) iter.Seq2[publisher.StoredRejection, error] {
-	return func(yield func(publisher.StoredRejection, error) bool) {
-		for _, id := range ids {
-			r, err := rejections.Get(ctx, id)
-			if err == nil && r.Sequence > upTo {
-				err = domain.Errorf(domain.CodeNotFound, "the rejection of %q is newer than the selection", id)
-			}
-			r.ID = id
-			if !yield(r, err) {
-				return
-			}
-		}
-	}
 }
 
 // each settles the selected rejections and prints the counts. It stops at the first error that affects all of them.

@@ -61,6 +61,7 @@ func (c *rejectionsShowCmd) print(w io.Writer, r publisher.StoredRejection) erro
 	fmt.Fprintf(lines, "Operation:\t%s\n", r.Status())
 	fmt.Fprintf(lines, "Rejected at:\t%s\n", r.RejectedAt.UTC().Format(time.RFC3339Nano))
 	fmt.Fprintf(lines, "Deliveries:\t%d\n", r.Deliveries)
+	fmt.Fprintf(lines, "Retries:\t%d\n", r.Retries())
 	for _, v := range r.Errors {
 		where := ""
 		if v.Pointer != "" { // otherwise it is about the whole command
@@ -96,11 +97,12 @@ func (c *rejectionsShowCmd) printJSON(e env, r publisher.StoredRejection) error 
 		Operation  domain.OperationStatus `json:"operation"`
 		RejectedAt time.Time              `json:"rejectedAt"`
 		Deliveries uint64                 `json:"deliveries"`
+		Retries    uint64                 `json:"retries"`
 		Errors     []domain.Violation     `json:"errors"`
 		Command    command                `json:"command"`
 	}{
 		ID: display(r.ID), Reason: r.Reason, Operation: r.Status(), RejectedAt: r.RejectedAt.UTC(), Deliveries: r.Deliveries,
-		Errors: r.Errors, Command: command{Headers: r.Command.Headers, BodyBytes: len(r.Command.Body)},
+		Retries: r.Retries(), Errors: r.Errors, Command: command{Headers: r.Command.Headers, BodyBytes: len(r.Command.Body)},
 	}
 	if c.Body {
 		object.Command.Body = &r.Command.Body

@@ -119,8 +119,10 @@ func one() domain.Rejection {
 			{Detail: "as a whole"},
 		},
 		Command: domain.RejectedCommand{
-			Headers: map[string][]string{"Clientele-Caller": {"tester"}, "Clientele-Accepted-At": {"2026-11-23T17:59:00Z"}},
-			Body:    []byte(`{"firstName":"Zoë"}`),
+			Headers: map[string][]string{
+				"Clientele-Caller": {"tester"}, "Clientele-Accepted-At": {"2026-11-23T17:59:00Z"}, "Clientele-Retries": {"2"},
+			},
+			Body: []byte(`{"firstName":"Zoë"}`),
 		},
 	}
 }
@@ -137,15 +139,21 @@ func TestRejectionsLs(t *testing.T) {
 		want string
 	}{
 		{[]string{"ls"}, `
-ID    REASON       REJECTED AT           DELIVERIES  WRONG
-0193  invalid      2026-11-23T18:00:00Z  3           /telephoneNumber, /a, /b, /c, /d, and 3 more
-x     undecodable  0001-01-01T00:00:00Z  0           no fingerprint
+ID    REASON       REJECTED AT           DELIVERIES  RETRIES  WRONG
+0193  invalid      2026-11-23T18:00:00Z  3           2        /telephoneNumber, /a, /b, /c, /d, and 3 more
+x     undecodable  0001-01-01T00:00:00Z  0           0        no fingerprint
 `},
 		{[]string{"ls", "--reason=invalid,unstorable", "--since=2026-11-23T18:00:00Z", "--until=2026-11-23T19:00:01+01:00", "--json"}, `
-{"id":"0193","reason":"invalid","rejectedAt":"2026-11-23T18:00:00.123456Z","deliveries":3,"errors":[{"pointer":"/telephoneNumber"},` +
+{"id":"0193","reason":"invalid","rejectedAt":"2026-11-23T18:00:00.123456Z","deliveries":3,"retries":2,"errors":[{"pointer":"/telephoneNumber"},` +
 			`{"pointer":"/a"},{"pointer":"/b"},{"pointer":"/c"},{"pointer":"/d"},{"pointer":"/e"},{"pointer":"/f"},{"pointer":"","detail":"as a whole"}]}
 `},
 		{[]string{"ls", "--reason=unstorable"}, "\n"},
+		{[]string{"ls", "--pointer=/a~1b"}, "\n"},
+		{[]string{"ls", "--pointer=/a", "--caller=crm"}, "\n"},
+		{[]string{"ls", "--pointer=/a", "--caller=tester"}, `
+ID    REASON   REJECTED AT           DELIVERIES  RETRIES  WRONG
+0193  invalid  2026-11-23T18:00:00Z  3           2        /telephoneNumber, /a, /b, /c, /d, and 3 more
+`},
 		{[]string{"ls", "--until=2026-11-23T18:00:00Z", "--reason=invalid"}, "\n"},
 		{[]string{"ls", "--since=2026-11-23T18:00:01Z", "--until=1h"}, "\n"},
 	} {
@@ -206,10 +214,12 @@ Reason:       invalid
 Operation:    rejected
 Rejected at:  2026-11-23T18:00:00.123456Z
 Deliveries:   3
+Retries:      2
 Error:        /telephoneNumber: perhaps +442079460958
 `
 	const headers = `Header:       Clientele-Accepted-At: 2026-11-23T17:59:00Z
 Header:       Clientele-Caller: tester
+Header:       Clientele-Retries: 2
 `
 	for flag, body := range map[string]string{
 		"--body=false": "Body:         20 bytes of personal data; --body shows it\n",
@@ -225,9 +235,9 @@ Header:       Clientele-Caller: tester
 		"--body":       `"bodyBytes":20,"body":"` + base64.StdEncoding.EncodeToString([]byte(`{"firstName":"Zoë"}`)) + `"}`,
 	} {
 		stdout, _ := r.prints("show", "0193", "--json", flag)
-		if !strings.HasPrefix(stdout, `{"id":"0193","reason":"invalid","operation":"rejected","rejectedAt":"2026-11-23T18:00:00.123456Z","deliveries":3,`+
+		if !strings.HasPrefix(stdout, `{"id":"0193","reason":"invalid","operation":"rejected","rejectedAt":"2026-11-23T18:00:00.123456Z","deliveries":3,"retries":2,`+
 			`"errors":[{"pointer":"/telephoneNumber","detail":"perhaps +442079460958"},`) ||
-			!strings.HasSuffix(stdout, `"command":{"headers":{"Clientele-Accepted-At":["2026-11-23T17:59:00Z"],"Clientele-Caller":["tester"]},`+body+"}\n") {
+			!strings.HasSuffix(stdout, `"command":{"headers":{"Clientele-Accepted-At":["2026-11-23T17:59:00Z"],"Clientele-Caller":["tester"],"Clientele-Retries":["2"]},`+body+"}\n") {
 			t.Errorf("show --json %s:\n%s", flag, stdout)
 		}
 	}
@@ -256,7 +266,7 @@ func TestRejectionsAreSafeToPrint(t *testing.T) {
 			Errors []domain.Violation `json:"errors"`
 		}
 		for _, args := range [][]string{
-			{"ls"}, {"ls", "--json"}, {"show", given}, {"show", given, "--body"}, {"show", given, "--json", "--body"},
+			{"ls"}, {"ls", "--group"}, {"ls", "--json"}, {"show", given}, {"show", given, "--body"}, {"show", given, "--json", "--body"},
 		} {
 			stdout, stderr := r.prints(args...)
 			out.WriteString(stdout + stderr)
@@ -427,7 +437,7 @@ func TestRejectionsOfABareServer(t *testing.T) {
 	if err := r.js.DeleteStream(t.Context(), domain.StreamRejections); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"ls"}, {"show", "a"}, {"retry", "--all", "--yes"}, {"drop", "a", "--yes"}} {
+	for _, args := range [][]string{{"ls"}, {"ls", "--group"}, {"show", "a"}, {"export", "a"}, {"retry", "--all", "--yes"}, {"drop", "a", "--yes"}} {
 		status, _, stderr := r.run(args...)
 		if status != cli.ExitError || stderr != "clientele: stream CLIENT_REJECTIONS is missing: run clientele migrate\n" {
 			t.Errorf("%v: %d %q", args, status, stderr)

@@ -80,6 +80,7 @@ func TestWithoutAnAuditTrail(t *testing.T) {
 		{"events", "tail", "--since=1h", "--json", "--no-follow"},
 		{"events", "subscribe", "crm"},
 		{"rejections", "show", "01a1f0de-7c5e-7000-8000-000000000000", "--body"},
+		{"rejections", "export", "--all"},
 		{"backup", filepath.Join(t.TempDir(), "backup")},
 	} {
 		status, stdout, stderr := testcluster.RunLine(t, append(args, "--data-dir", dir)...)

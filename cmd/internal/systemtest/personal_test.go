@@ -152,10 +152,12 @@ func TestPersonalData(t *testing.T) {
 	publishertest.Eventually(t, "the ingress accepts again", func() bool { return testcluster.Get(t, ingress.Admin()+"/readyz").Status == http.StatusOK })
 	send(ingress.API(), http.MethodPost, "/api/v2/clients", good)
 
-	// Operators see no personal data without --body.
+	// Operators see no personal data unless they request it.
 	erased := inServe("pipeline", "zqmark").String()
 	for _, line := range [][]string{
 		{"rejections", "ls", "--nats-url", s.NATS.URL},
+		{"rejections", "ls", "--group", "--nats-url", s.NATS.URL},
+		{"rejections", "ls", "--group", "--json", "--nats-url", s.NATS.URL},
 		{"rejections", "retry", "--all", "--yes", "--nats-url", s.NATS.URL},
 		{"keys", "ls", "--keys-file", keys},
 		{"clients", "find", "--name", "Zqmark", "--data-dir", dir},

@@ -102,6 +102,9 @@ func TestRejectionsOfEachReason(t *testing.T) {
 	if again := s.Rejected(t); len(again) != 4 || !slices.Equal(again[domain.CodeUnstorable], rejected[domain.CodeUnstorable]) {
 		t.Errorf("rejected again: %v", again)
 	}
+	if ls := s.Rejections(t, "ls", "--json"); strings.Count(ls, `"retries":1,`) != 4 {
+		t.Errorf("ls after a retry: %s", ls)
+	}
 	if op := testcluster.Get(t, ingress.API()+poison).Object(t); op["status"] != "failed" {
 		t.Errorf("operation: %v", op)
 	}
