@@ -91,7 +91,7 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 		Name: "clientele_log_lost_outcomes_total",
 		Help: "Completed commands without an outcome that this ingress found, and asked a worker to process again.",
 	})
-	go func() { //nolint:contextcheck // a batch has many requests, and no context of one may cancel it
+	go func() { // a batch has many requests, and no context of one may cancel it
 		defer close(l.done)
 		l.pool.run(l.flush)
 	}()

@@ -19,13 +19,13 @@ func TestCallersAnsweredTogetherSharePublishes(t *testing.T) {
 		running.Go(func() {
 			pool.Run(func(n int) {
 				sizes = append(sizes, n)
-				time.Sleep(2 * time.Millisecond) // of the bubble
+				<-time.After(2 * time.Millisecond)
 			})
 		})
 		for caller := range 16 {
 			calling.Go(func() {
 				for range 10 { // each takes a time of its own between an answer and the next request
-					time.Sleep(time.Duration(caller) * 100 * time.Microsecond)
+					<-time.After(time.Duration(caller) * 100 * time.Microsecond)
 					pool.Do()
 				}
 			})
@@ -49,7 +49,7 @@ func TestTheWaitForOthersIsLimited(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			pool := publisher.NewPool()
 			var running, calling sync.WaitGroup
-			running.Go(func() { pool.Run(func(int) { time.Sleep(publish) }) })
+			running.Go(func() { pool.Run(func(int) { <-time.After(publish) }) })
 			for range 1 + c.batch { // one alone, then a batch
 				calling.Go(pool.Do)
 				synctest.Wait()

@@ -142,7 +142,7 @@ func TestACallThatGivesUpStopsNoOther(t *testing.T) {
 				t.Errorf("a call of a minute returned %v", err)
 			}
 		})
-		time.Sleep(3 * time.Second) // of the bubble
+		<-time.After(3 * time.Second)
 		if n := g.count(); n != 3 {
 			t.Errorf("%d queries, want one for the calls that waited", n)
 		}

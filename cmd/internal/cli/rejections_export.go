@@ -147,7 +147,7 @@ func clientOf(r publisher.StoredRejection) ([]byte, error) {
 	}
 	var client map[string]jsontext.Value
 	if err := json.Unmarshal(r.Command.Body, &client); err != nil || client == nil {
-		return nil, &publisher.SkippedError{Reason: "the body of its command is not a JSON object; rejections show --body prints it"} //nolint:nilerr // as it says
+		return nil, &publisher.SkippedError{Reason: "the body of its command is not a JSON object; rejections show --body prints it"}
 	}
 	for name, value := range map[string]any{memberID: display(r.ID), memberErrors: r.Errors} {
 		text, err := json.Marshal(value, jsontext.AllowInvalidUTF8(true))

@@ -30,7 +30,7 @@ func TestCompare(t *testing.T) {
 		t.Fatal("BENCH_ROUNDS must be the number of rounds")
 	}
 	flags := append(strings.Fields(os.Getenv("COMPARE_FLAGS")), "--duration", cmp.Or(os.Getenv("BENCH_SECONDS"), "6")+"s")
-	starts := map[string]start{setupSeparate: startSeparate, setupEmbedded: startEmbedded, setupReplicated: startReplicated}
+	starts := map[string]start{setupSeparate: startSeparate, setupUnstaged: startUnstaged, setupEmbedded: startEmbedded, setupReplicated: startReplicated}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
 	defer table.Flush()
 	fmt.Fprintln(table, "set-up\tconnections\tprogram\tclients/s\t× first\tanswer p50\tp99\tevent p50\tp99, ms\tprocessor µs/client\t")

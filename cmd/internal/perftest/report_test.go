@@ -27,6 +27,7 @@ var connectionCounts = []int{16, 64, 256, 1024}
 const (
 	setupYardstick  = "yardstick"
 	setupSeparate   = "separate"
+	setupUnstaged   = "unstaged"
 	setupEmbedded   = "embedded"
 	setupReplicated = "replicated"
 )

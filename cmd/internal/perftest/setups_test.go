@@ -53,6 +53,14 @@ func startSeparate(t *testing.T, program string, prepare func(store.Store)) runn
 	return r
 }
 
+// startUnstaged starts separate processes, with batches staged on disk: the default of nats-server.
+func startUnstaged(t *testing.T, program string, prepare func(store.Store)) running {
+	server := testcluster.StartNATSServer(t)
+	r := startRoles(t, program, prepare, 1, server.URL, func() {})
+	r.processes["nats-server"] = server.Process
+	return r
+}
+
 // startReplicated starts separate processes, with three NATS servers.
 func startReplicated(t *testing.T, program string, prepare func(store.Store)) running {
 	authority := testcluster.NewAuthority(t)
