@@ -34,6 +34,8 @@ type Store interface {
 
 	Eraser
 
+	Describer
+
 	// Ready returns nil if the database answers and this program can use its schema, or else a *SchemaError. Programs can use newer
 	// schemas that only add to theirs.
 	Ready(ctx context.Context) error

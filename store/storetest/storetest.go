@@ -50,6 +50,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"a position outlives the store":                        s.position,
 		"a filled database is at the end":                      s.positionOfAFilledDatabase,
 		"an id is free without a client and a tombstone":       s.free,
+		"a database describes itself":                          s.describe,
 		"a store without a schema returns a SchemaError":       s.noSchema,
 		"migrating twice does nothing":                         s.migrateTwice,
 		"several programs may migrate at once":                 s.migrateAtOnce,

@@ -167,7 +167,7 @@ func (o StoreOptions) path() string { return filepath.Join(o.DataDir, "clientele
 
 // OpenClients opens an existing database with the schema of this program, for a command that ends. The caller closes it.
 func (o StoreOptions) OpenClients(ctx context.Context) (store.Store, error) {
-	db, err := o.openExisting(ctx)
+	db, err := o.OpenExisting(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,8 @@ func (o StoreOptions) OpenClients(ctx context.Context) (store.Store, error) {
 	return db, nil
 }
 
-func (o StoreOptions) openExisting(ctx context.Context) (store.Store, error) {
+// OpenExisting is OpenClients for a database with any schema, or none.
+func (o StoreOptions) OpenExisting(ctx context.Context) (store.Store, error) {
 	if o.URL != "" {
 		db, err := postgres.Open(ctx, postgres.Config{URL: o.URL})
 		return db, option.Wrap(err, option.DatabaseURL)

@@ -26,6 +26,9 @@ type cli struct {
 	Import importCmd `cmd:"" group:"use" help:"Create the clients in a CSV or NDJSON file through the API."`
 	Events eventsCmd `cmd:"" group:"use" help:"Follow events, forward them to a URL, or publish them again."`
 
+	Status     statusCmd     `cmd:"" group:"look" help:"Show how Clientele is: throughput, backlog, streams, subscribers and the database."`
+	Doctor     doctorCmd     `cmd:"" group:"look" help:"Check how Clientele is set up, and what to do about it."`
+	Debug      debugCmd      `cmd:"" group:"look" help:"Write a ZIP file for support, without data of clients and secrets."`
 	Keys       keysCmd       `cmd:"" group:"look" help:"Create, list and revoke API keys."`
 	Clients    clientsCmd    `cmd:"" group:"look" help:"Find and show clients."`
 	Rejections rejectionsCmd `cmd:"" group:"look" help:"List, show, retry, export and drop rejected commands."`
@@ -120,6 +123,9 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return ExitUsage
 	}
 	if err := explain(ctx, command.Run(env{ctx, fail, getenv, stdin, stdout, stderr})); err != nil {
+		if errors.Is(err, errUnhealthy) {
+			return ExitUnhealthy
+		}
 		fmt.Fprintf(stderr, "clientele: %v\n", err)
 		if _, ok := errors.AsType[*usageError](err); ok {
 			return ExitUsage

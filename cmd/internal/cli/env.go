@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -10,6 +11,8 @@ const (
 	ExitOK    = 0
 	ExitError = 1
 	ExitUsage = 2
+	// ExitUnhealthy is that of status and doctor if they could look and found a failure.
+	ExitUnhealthy = 3
 )
 
 // env is the environment of a command.
@@ -20,6 +23,9 @@ type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
+
+// errUnhealthy ends a command that has printed a failure of the installation. It is not printed.
+var errUnhealthy = errors.New("a check failed")
 
 // usageError is an error in a command line that the parser accepts.
 type usageError struct{ text string }

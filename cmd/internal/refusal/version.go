@@ -19,11 +19,16 @@ func Connect(servers string, options ...nats.Option) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	version := nc.ConnectedServerVersion()
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d.", &major, &minor); err == nil && (major < 2 || major == 2 && minor < 15) {
+	if version := nc.ConnectedServerVersion(); TooOld(version) {
 		nc.Close()
 		return nil, &OldServerError{version}
 	}
 	return nc, nil
+}
+
+// TooOld reports whether the version of a NATS server is older than 2.15. It returns false for a text that is no version.
+func TooOld(version string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d.", &major, &minor)
+	return err == nil && (major < 2 || major == 2 && minor < 15)
 }

@@ -61,6 +61,8 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/importer", "clientele/cmd/internal/loadtest", "github.com/alecthomas/kong"}
 	case pkg == "clientele/cmd/internal/backup", pkg == "clientele/cmd/internal/repair": // they read the data of all of them
 		return []string{"clientele/cmd"}
+	case strings.HasPrefix(pkg, "clientele/cmd/internal/inspect"): // it looks at all of them, for cli and for app
+		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/app"}
 	case pkg == "clientele/cmd/internal/importer":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli", "github.com/nats-io/"}
 	case pkg == "clientele/cmd/internal/loadtest":

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -123,12 +124,21 @@ const Password = "password-of-a-test"
 // NewSecured starts a cluster with TLS, users and roles as in deploy, and migrates it.
 func NewSecured(t *testing.T) *Secured {
 	t.Helper()
+	return NewSecuredWith(t, nil, nil)
+}
+
+// NewSecuredWith is NewSecured after replacing text in the files of deploy/nats: main applies to nats.conf, all to every file.
+func NewSecuredWith(t *testing.T, main, all map[string]string) *Secured {
+	t.Helper()
 	f := &Secured{t: t, CA: NewAuthority(t), Postgres: storetest.StartPostgres(t)}
 	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", Password)
 	}
 	f.CA.Issue("server")
-	f.NATS = StartNATSServerWith(t, map[string]string{`# include "tls.conf"`: `include "tls.conf"`}, map[string]string{"/etc/clientele/tls": f.CA.Dir})
+	ours, everywhere := map[string]string{`# include "tls.conf"`: `include "tls.conf"`}, map[string]string{"/etc/clientele/tls": f.CA.Dir}
+	maps.Copy(ours, main)
+	maps.Copy(everywhere, all)
+	f.NATS = StartNATSServerWith(t, ours, everywhere)
 
 	read := func(path string) []byte {
 		content, err := os.ReadFile(path)

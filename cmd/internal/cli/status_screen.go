@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"clientele/cmd/internal/inspect"
+)
+
+// statusScreen returns a state as text of up to 80 columns.
+func statusScreen(s inspect.Status, paint paint) string {
+	var b strings.Builder
+	title := "Clientele works."
+	if n := len(s.Problems); n > 0 {
+		title = "Clientele has " + countOf(n, "problem") + "."
+	}
+	fmt.Fprintf(&b, "%-61s%s\n\n", title, s.At.Format(time.DateTime))
+	if len(s.Problems) > 0 {
+		b.WriteString(findingsText(s.Problems, paint) + "\n")
+	}
+	summary(&b, s)
+	b.WriteByte('\n')
+	streamTable(&b, s)
+	if len(s.Subscribers) > 0 {
+		b.WriteByte('\n')
+		subscriberTable(&b, s)
+	}
+	return b.String()
+}
+
+func summary(b *strings.Builder, s inspect.Status) {
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(b, "%-13s"+format+"\n", append([]any{name}, args...)...)
+	}
+	c := s.Commands
+	accepted, completed, again := "-", "-", ""
+	if c.Rates != nil {
+		accepted, completed = perSecond(c.Rates.Accepted), perSecond(c.Rates.Completed)
+		if c.Rates.Redeliveries > 0 {
+			again = " (" + perSecond(c.Rates.Redeliveries) + ")"
+		}
+	}
+	row("Throughput", "accepted %s, completed %s; last accepted %s", accepted, completed, ago(s.At, c.LastAccepted))
+	row("Backlog", "%s waiting, %s in progress, %s redelivered%s", grouped(c.Waiting), grouped(uint64(c.InProgress)), grouped(uint64(c.Redelivered)), again)
+	row("Oldest", "%s", oldestText(c.OldestSeconds, "no command waits"))
+	row("Workers", "%s", workersText(c))
+	row("Rejections", "%s", recordsText(s.At, s.Rejections))
+	row("Audit trail", "%s", recordsText(s.At, s.Audit))
+	server := s.NATS.Version + " at " + display(strings.TrimPrefix(s.NATS.URL, "nats://"))
+	if s.NATS.Cluster != "" {
+		server += " (" + display(s.NATS.Server) + " in cluster " + display(s.NATS.Cluster) + ")"
+	}
+	row("NATS", "%s, answers in %s", server, millis(s.NATS.RoundTripSeconds))
+	if !s.Database.Answers {
+		row("Database", "does not answer")
+		return
+	}
+	row("Database", "%s %s, schema %d, answers in %s",
+		s.Database.Product, s.Database.Version, s.Database.Schema, millis(s.Database.ResponseSeconds))
+}
+
+func workersText(c inspect.Commands) string {
+	switch {
+	case c.NoWorker:
+		return "none asks for commands"
+	case c.InProgress > 0:
+		return "busy"
+	case c.Fetches > 0:
+		return "wait for commands"
+	}
+	return "-"
+}
+
+func oldestText(seconds float64, none string) string {
+	if seconds == 0 {
+		return none
+	}
+	return duration(time.Duration(seconds * float64(time.Second)))
+}
+
+func recordsText(now time.Time, r inspect.Records) string {
+	if r.Count == 0 {
+		return "none"
+	}
+	return grouped(r.Count) + ", the last " + ago(now, r.Last)
+}
+
+func streamTable(b *strings.Builder, s inspect.Status) {
+	rows := [][]string{{"STREAM", "MESSAGES", "SIZE", "LIMIT", "USED", "REPLICAS"}}
+	for _, stream := range s.Streams {
+		if stream.Error != "" {
+			rows = append(rows, []string{stream.Name, "-", "-", "-", "-", "-"})
+			continue
+		}
+		limit, used := "-", "-"
+		if stream.MaxAgeSeconds > 0 {
+			limit = duration(time.Duration(stream.MaxAgeSeconds * float64(time.Second)))
+		}
+		if stream.MaxBytes > 0 {
+			limit, used = size(uint64(stream.MaxBytes)), fmt.Sprintf("%.0f %%", 100*stream.Used())
+		}
+		rows = append(rows, []string{stream.Name, grouped(stream.Messages), size(stream.Bytes), limit, used, replicasText(stream)})
+	}
+	writeTable(b, "lrrrrl", rows)
+}
+
+// replicasText returns the number of replicas, and those that are not current.
+func replicasText(s inspect.Stream) string {
+	text, behind := strconv.Itoa(s.Replicas), 0
+	for _, f := range s.Followers {
+		switch {
+		case f.Offline:
+			text += ", " + display(f.Server) + " offline"
+		case f.Lag > 0 || !f.Current:
+			text += fmt.Sprintf(", %s %d behind", display(f.Server), f.Lag)
+		default:
+			continue
+		}
+		behind++
+	}
+	if len(s.Followers) > 0 && behind == 0 {
+		text += ", all current"
+	}
+	return text
+}
+
+func subscriberTable(b *strings.Builder, s inspect.Status) {
+	rows := [][]string{{"SUBSCRIBER", "WAITING", "UNACKNOWLEDGED", "OLDEST", "LAST DELIVERY"}}
+	for _, sub := range s.Subscribers {
+		rows = append(rows, []string{
+			display(sub.Name), grouped(sub.Waiting), grouped(uint64(sub.Unacknowledged)), oldestText(sub.OldestSeconds, "-"), ago(s.At, sub.LastDelivery),
+		})
+	}
+	writeTable(b, "lrrrr", rows)
+}
+
+// statusLine returns a state as one line.
+func statusLine(s inspect.Status) string {
+	c, accepted, completed := s.Commands, "-", "-"
+	if c.Rates != nil {
+		accepted, completed = perSecond(c.Rates.Accepted), perSecond(c.Rates.Completed)
+	}
+	line := fmt.Sprintf("%s  %-4s  accepted %s, completed %s, backlog %d, oldest %s, redelivered %d, rejections %d",
+		s.At.Format(time.TimeOnly), s.Health, accepted, completed, c.Backlog, oldestText(c.OldestSeconds, "-"), c.Redelivered, s.Rejections.Count)
+	for _, p := range s.Problems {
+		line += "; " + display(p.Name+": "+p.Found)
+	}
+	return line
+}
+
+// redraw returns a screen that replaces the one before on a terminal, without flicker.
+func redraw(screen string) string {
+	return "\x1b[H" + strings.ReplaceAll(screen, "\n", "\x1b[K\n") + "\x1b[J"
+}

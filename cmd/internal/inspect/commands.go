@@ -1,0 +1,35 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+
+	"clientele/domain"
+	"clientele/publisher/streams"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// commands returns the state of the consumer of the workers, and what the server says about it, or nil.
+func (l *Looker) commands(ctx context.Context) (Commands, *jetstream.ConsumerInfo) {
+	log, err := streams.Open(ctx, l.js, domain.StreamCommands)
+	if err != nil {
+		return Commands{Error: l.failure(ctx, err)}, nil
+	}
+	consumer, err := log.Consumer(ctx, domain.ConsumerWorker)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return Commands{Error: "consumer " + domain.ConsumerWorker + " is missing"}, nil
+	}
+	if err != nil {
+		return Commands{Error: l.failure(ctx, err)}, nil
+	}
+	info := consumer.CachedInfo()
+	c := Commands{
+		Completed: info.AckFloor.Stream, Backlog: info.NumPending + uint64(info.NumAckPending), Waiting: info.NumPending,
+		InProgress: info.NumAckPending, Redelivered: info.NumRedelivered, Fetches: info.NumWaiting,
+	}
+	if c.Backlog > 0 {
+		c.OldestSeconds = ageOf(ctx, log, info.AckFloor.Stream+1, ">").Seconds()
+	}
+	return c, info
+}

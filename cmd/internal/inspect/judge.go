@@ -1,0 +1,148 @@
+package inspect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"clientele/domain"
+)
+
+// The bounds above which something is a problem. Those of the commands and the streams are those of deploy/prometheus.
+const (
+	oldestCommand   = time.Minute
+	largeBacklog    = 100_000
+	fullLog         = 0.8
+	fullStream      = 0.9
+	largeRecords    = 1_000_000_000 // bytes of a stream without a limit
+	laggingReplica  = 10_000        // operations
+	oldestEvent     = time.Hour
+	expiringEvents  = 0.8              // the share of their retention
+	shortestSilence = 10 * time.Second // of a replica
+)
+
+// judge adds the problems to a state, and its health.
+func judge(s *Status) {
+	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeStreams(s.Streams), judgeSubscribers(s))
+	slices.SortStableFunc(s.Problems, func(a, b Finding) int { return cmp.Compare(a.Result, b.Result) }) // fail is before warn
+	s.Health = OK
+	for _, p := range s.Problems {
+		s.Health = s.Health.Worse(p.Result)
+	}
+	if s.Problems == nil {
+		s.Problems = []Finding{}
+	}
+}
+
+func judgeDatabase(d Database) []Finding {
+	switch {
+	case !d.Answers:
+		return []Finding{{"database", Fail, d.Error, "Commands are accepted and wait. Start the database, or correct --database-url", SeeServers}}
+	case d.Error != "":
+		return []Finding{{"schema", Fail, d.Error, "Use a clientele and a schema that fit each other", SeeUpgrade}}
+	}
+	return nil
+}
+
+func judgeCommands(c Commands) (found []Finding) {
+	oldest := seconds(c.OldestSeconds)
+	switch {
+	case c.Error != "":
+		return []Finding{{"workers", Fail, c.Error, "Restore it, or run clientele migrate", SeeLoss}}
+	case oldest > oldestCommand:
+		found = append(found, Finding{
+			"commands", Fail, fmt.Sprintf("the oldest command has waited for %s", oldest.Round(time.Second)),
+			"Look at /readyz and the logs of the workers", SeeHealth,
+		})
+	case c.NoWorker && c.Backlog > 0:
+		found = append(found, Finding{"workers", Fail, "no worker asks for the commands that wait", "Start a worker", SeeHealth})
+	case c.NoWorker:
+		found = append(found, Finding{"workers", Warn, "no worker asks for commands", "Start a worker", SeeHealth})
+	}
+	if c.Backlog > largeBacklog {
+		found = append(found, Finding{
+			"commands", Warn, fmt.Sprintf("%d commands wait", c.Backlog), "Start another worker, or check how fast the database is", SeeHealth,
+		})
+	}
+	return found
+}
+
+func judgeStreams(all []Stream) (found []Finding) {
+	for _, s := range all {
+		if s.Error != "" {
+			found = append(found, Finding{s.Name, Fail, s.Error, "Restore it, or run clientele migrate", SeeLoss})
+			continue
+		}
+		found = append(append(found, judgeSize(s)...), judgeReplicas(s)...)
+	}
+	return found
+}
+
+// judgeSize compares a stream with its bound.
+func judgeSize(s Stream) []Finding {
+	used := fmt.Sprintf("%.0f %% of its limit is used", 100*s.Used())
+	switch {
+	case s.Name == domain.StreamCommands && s.Used() > fullLog:
+		return []Finding{{s.Name, Fail, used, "When it is full, the API refuses commands. Find out why commands wait, or raise --log-max-bytes", SeeSizes}}
+	case s.Name != domain.StreamCommands && s.Used() > fullStream:
+		return []Finding{{s.Name, Fail, used, "Raise the limit, or shorten the retention", SeeSizes}}
+	case s.MaxBytes == 0 && s.Name != domain.StreamEvents && s.Bytes > largeRecords:
+		return []Finding{{s.Name, Warn, fmt.Sprintf("it has %d MB", s.Bytes/1_000_000), "Settle rejections, or shorten --audit-retention", SeeSizes}}
+	}
+	return nil
+}
+
+func judgeReplicas(s Stream) (found []Finding) {
+	if s.Replicas > 1 && s.Leader == "" {
+		return []Finding{{s.Name, Fail, "it has no leader", "Start the NATS servers that do not run", SeeServers}}
+	}
+	for _, f := range s.Followers {
+		switch {
+		case f.Offline:
+			found = append(found, Finding{s.Name, Warn, "its replica on " + f.Server + " is offline", "Start that NATS server", SeeServers})
+		case !f.Current && seconds(f.SeenSeconds) > shortestSilence:
+			silence := seconds(f.SeenSeconds).Round(time.Second)
+			found = append(found, Finding{
+				s.Name, Warn, fmt.Sprintf("its replica on %s has been silent for %s", f.Server, silence), "Start that NATS server", SeeServers,
+			})
+		case f.Lag > laggingReplica:
+			found = append(found, Finding{
+				s.Name, Warn, fmt.Sprintf("its replica on %s is %d operations behind", f.Server, f.Lag),
+				"Stop no other NATS server until it has caught up", SeeServers,
+			})
+		}
+	}
+	return found
+}
+
+func judgeSubscribers(s *Status) (found []Finding) {
+	retention := 0.0
+	for _, stream := range s.Streams {
+		if stream.Name == domain.StreamEvents {
+			retention = stream.MaxAgeSeconds
+		}
+	}
+	for _, sub := range s.Subscribers {
+		age := seconds(sub.OldestSeconds).Round(time.Second)
+		switch {
+		case retention > 0 && sub.OldestSeconds > expiringEvents*retention:
+			found = append(found, Finding{
+				"subscriber " + sub.Name, Fail, fmt.Sprintf("its oldest event is %s old and will be dropped", age),
+				"Start the subscriber, or raise --event-retention", SeeSubscribers,
+			})
+		case age > oldestEvent:
+			found = append(found, Finding{
+				"subscriber " + sub.Name, Warn, fmt.Sprintf("its oldest event has waited for %s", age), "Start the subscriber, or look at its log", SeeSubscribers,
+			})
+		}
+	}
+	if s.GivenUp > 0 {
+		found = append(found, Finding{
+			"subscribers", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele events failed ls", SeeSubscribers,
+		})
+	}
+	return found
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
