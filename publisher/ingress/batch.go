@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/problem"
 	"clientele/publisher/ingress/request"
 
@@ -22,7 +23,7 @@ import (
 const batchSlots = 8
 
 // batch is POST /api/v2/clients/batch. It answers the lines that have arrived while it reads further ones.
-func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) batch(w http.ResponseWriter, r *http.Request, call access.Call) {
 	if len(r.Header.Values("Idempotency-Key")) > 0 {
 		problem.IdempotencyKey.Write(w, "send a key on each line of a batch, as idempotencyKey")
 		return
@@ -39,7 +40,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 		switch {
 		case r.Context().Err() != nil && !isLate(end):
 			if !out.begun {
-				hungUp(w, r)
+				request.HungUp(w, r)
 			}
 			return
 		case end != nil && len(texts) == 0:
@@ -80,7 +81,7 @@ type line struct {
 
 // acceptLines accepts the clients of these lines and returns their results. The commands reach the log at the same time, so that they
 // share its syncs.
-func (a *api) acceptLines(r *http.Request, call call, texts [][]byte, counted bool) []result {
+func (a *api) acceptLines(r *http.Request, call access.Call, texts [][]byte, counted bool) []result {
 	now := time.Now()
 	lines := make([]line, len(texts))
 	var commands []*line
@@ -103,7 +104,7 @@ func (a *api) acceptLines(r *http.Request, call call, texts [][]byte, counted bo
 		for _, l := range first {
 			group.Go(func() {
 				if l.accepted, l.err = a.accept(ctx, l.command, earlier); l.err == nil {
-					a.repair(ctx, call.caller, l.command, l.accepted)
+					a.repair(ctx, call.Caller, l.command, l.accepted)
 				}
 			})
 		}
@@ -133,9 +134,9 @@ func firstOfEach(lines []*line) (first, later []*line) {
 
 // readLine reads the command of a line. If it cannot, or the rate limit of the caller does not admit it, it returns false and the
 // problem.
-func (a *api) readLine(l *line, call call, text []byte, now time.Time, admitted bool) (problem.Document, bool) {
+func (a *api) readLine(l *line, call access.Call, text []byte, now time.Time, admitted bool) (problem.Document, bool) {
 	if !admitted {
-		if p, ok := call.admit(); !ok {
+		if p, ok := call.Admit(); !ok {
 			return p, false
 		}
 	}
@@ -154,7 +155,7 @@ func (a *api) readLine(l *line, call call, text []byte, now time.Time, admitted 
 		return request.TooLarge, false
 	}
 	if err == nil {
-		l.command, err = a.newCommand(call.caller, key, parsed.Details, now)
+		l.command, err = a.newCommand(call.Caller, key, parsed.Details, now)
 	}
 	if err != nil {
 		return problemOf(err), false

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
 	"clientele/publisher/ingress/request"
@@ -15,7 +16,7 @@ import (
 )
 
 // create is POST /api/v2/clients.
-func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) create(w http.ResponseWriter, r *http.Request, call access.Call) {
 	now := time.Now()
 	key, err := request.Key(r.Header)
 	if err != nil {
@@ -31,14 +32,14 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 		a.fail(w, r, err)
 		return
 	}
-	command, err := a.newCommand(call.caller, key, details, now)
+	command, err := a.newCommand(call.Caller, key, details, now)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	waiter, err := a.newWaiter(w, r, command.ID, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, command.ID, call.ReleaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -54,11 +55,11 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 			created(w, *accepted.client)
 			return
 		}
-		if a.createCompleted(w, r, waiter, call.caller, command) {
+		if a.createCompleted(w, r, waiter, call.Caller, command) {
 			return
 		}
 	}
-	a.repair(ctx, call.caller, command, accepted)
+	a.repair(ctx, call.Caller, command, accepted)
 	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
 	problem.WriteJSON(w, http.StatusAccepted, "application/json", accepted.body())
@@ -171,7 +172,7 @@ func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter wai
 		lookFirst = false
 		op, client, err := a.lookUpTwice(r.Context(), caller, o)
 		switch {
-		case err != nil && hungUp(w, r):
+		case err != nil && request.HungUp(w, r):
 			return true
 		case err != nil: // Keep waiting: the command is accepted, so the worst answer is a 202.
 			a.logger.Warn().Err(err).Stringer("id", o.id).Msg("cannot look up the operation of a waiting request")

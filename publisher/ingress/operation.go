@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
 
@@ -14,22 +15,22 @@ import (
 )
 
 // getOperation is GET /api/v2/operations/{id}.
-func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call access.Call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problem.NotFound.Write(w, "there is no operation with this id")
 		return
 	}
 	o := operation{id, r.URL.Query().Get("request")}
-	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, id, call.ReleaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	defer waiter.stop()
-	op, _, err := a.lookUpTwice(r.Context(), call.caller, o)
+	op, _, err := a.lookUpTwice(r.Context(), call.Caller, o)
 	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
-		op, _, err = a.lookUpTwice(r.Context(), call.caller, o)
+		op, _, err = a.lookUpTwice(r.Context(), call.Caller, o)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
