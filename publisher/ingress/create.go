@@ -17,24 +17,17 @@ import (
 
 // create is POST /api/v2/clients.
 func (a *api) create(w http.ResponseWriter, r *http.Request, call access.Call) {
-	now := time.Now()
-	key, err := request.Key(r.Header)
+	validateOnly, err := request.ValidateOnly(r.URL.RawQuery)
 	if err != nil {
-		problem.IdempotencyKey.Write(w, err.Error())
+		problem.Query.Write(w, err.Error())
 		return
 	}
-	body, ok := request.Body(w, r)
+	command, ok := a.readCommand(w, r, call.Caller)
 	if !ok {
 		return
 	}
-	details, err := domain.Parse(body, now)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	command, err := a.newCommand(call.Caller, key, details, now)
-	if err != nil {
-		a.fail(w, r, err)
+	if validateOnly {
+		problem.WriteJSON(w, http.StatusOK, "application/json", isValid)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
@@ -63,6 +56,36 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call access.Call) {
 	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
 	problem.WriteJSON(w, http.StatusAccepted, "application/json", accepted.body())
+}
+
+// validity is the body of the response to a valid request that creates nothing.
+type validity struct {
+	Status string `json:"status"`
+}
+
+var isValid = validity{"valid"}
+
+// readCommand returns the command of a request. If it cannot, it answers the request and returns false.
+func (a *api) readCommand(w http.ResponseWriter, r *http.Request, caller auth.Caller) (command domain.CreateClient, ok bool) {
+	now := time.Now()
+	key, err := request.Key(r.Header)
+	if err != nil {
+		problem.IdempotencyKey.Write(w, err.Error())
+		return command, false
+	}
+	body, ok := request.Body(w, r)
+	if !ok {
+		return command, false
+	}
+	details, err := domain.Parse(body, now)
+	if err == nil {
+		command, err = a.newCommand(caller, key, details, now)
+	}
+	if err != nil {
+		a.fail(w, r, err)
+		return command, false
+	}
+	return command, true
 }
 
 // newCommand returns the command of a request. Without a key, its id is new.
