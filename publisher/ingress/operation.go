@@ -14,7 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// getOperation is GET /api/v2/operations/{id}.
+// getOperation is GET /api/v2/operations/{id}. It compares If-None-Match after the wait: a caller that has seen the pending operation
+// waits for its outcome, and receives 304 if there is none in time.
 func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call access.Call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
@@ -43,7 +44,7 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call access.C
 	if op.Status == domain.OperationPending {
 		w.Header().Set("Retry-After", "1")
 	}
-	problem.WriteJSON(w, http.StatusOK, "application/json", struct {
+	a.respond(w, r, id, struct {
 		ID          uuid.UUID              `json:"id"`
 		Status      domain.OperationStatus `json:"status"`
 		AcceptedAt  *time.Time             `json:"acceptedAt"`
