@@ -9,6 +9,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/request"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -104,20 +105,6 @@ func (a *api) requestOf(id uuid.UUID, fingerprint domain.Fingerprint) string {
 	return a.log.KeyedID(id.String(), fingerprint.String()).String()
 }
 
-// statusHungUp is the status that metrics and traces show for a request whose caller hung up. nginx uses the same number. No
-// caller receives it.
-const statusHungUp = 499
-
-// hungUp reports whether the caller has hung up, and if so completes the request. Errors of such a request are a result of that,
-// not a fault of the service.
-func hungUp(w http.ResponseWriter, r *http.Request) bool {
-	if r.Context().Err() == nil {
-		return false
-	}
-	w.WriteHeader(statusHungUp)
-	return true
-}
-
 // problemOf returns the problem for an error.
 func problemOf(err error) problem.Document {
 	p := problem.Of(err).Document()
@@ -144,7 +131,7 @@ func problemOfCommand(o operation, err error) problem.Document {
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
-		if hungUp(w, r) {
+		if request.HungUp(w, r) {
 			return
 		}
 		a.logger.Warn().Err(err).Int("status", p.Status).Msg("cannot serve a request")
@@ -156,7 +143,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (a *api) failCommand(w http.ResponseWriter, r *http.Request, o operation, err error) {
 	p := problemOfCommand(o, err)
 	if p.Status >= http.StatusInternalServerError {
-		if hungUp(w, r) {
+		if request.HungUp(w, r) {
 			return
 		}
 		a.logger.Warn().Err(err).Stringer("id", o.id).Str("code", string(domain.CodeOf(err))).Msg("cannot accept a command")

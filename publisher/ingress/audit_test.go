@@ -42,8 +42,13 @@ func TestReadsAreRecorded(t *testing.T) {
 	}
 	path := "/api/v2/clients/" + client.ID.String()
 	h.request(http.MethodGet, "/api/v2/clients/"+domain.KeyedID("", "a", "c").String(), "").problem(t, http.StatusNotFound, "not-found")
-	if a := h.request(http.MethodGet, path, ""); a.StatusCode != http.StatusOK {
-		t.Fatalf("%d: %s", a.StatusCode, a.body)
+	for _, read := range []struct {
+		headers []string
+		status  int
+	}{{nil, http.StatusOK}, {[]string{"If-None-Match", "*"}, http.StatusNotModified}} {
+		if a := h.request(http.MethodGet, path, "", read.headers...); a.StatusCode != read.status {
+			t.Fatalf("%v: %d: %s", read.headers, a.StatusCode, a.body)
+		}
 	}
 	var records []domain.AuditRecord
 	for record, err := range audit.Read(t.Context(), js, audit.Filter{}) {
@@ -57,13 +62,14 @@ func TestReadsAreRecorded(t *testing.T) {
 		ID: client.ID, Action: domain.AuditClientRead, Result: domain.AuditSucceeded, ClientID: client.ID, Address: "127.0.0.1",
 		Actor: domain.AuditActor{Kind: domain.AuditCaller, Name: "anonymous"},
 	}
-	if len(records) != 1 || records[0] != want {
-		t.Errorf("%+v, want %+v", records, want)
+	if len(records) != 2 || records[0] != want || records[1] != want {
+		t.Errorf("%+v, want %+v twice", records, want)
 	}
 	if err := js.DeleteStream(t.Context(), domain.StreamAudit); err != nil {
 		t.Fatal(err)
 	}
 	h.request(http.MethodGet, path, "").problem(t, http.StatusServiceUnavailable, "unavailable")
+	h.request(http.MethodGet, path, "", "If-None-Match", "*").problem(t, http.StatusServiceUnavailable, "unavailable")
 	if a := h.request(http.MethodPost, "/api/v2/clients", jane, "Content-Type", "application/json"); a.StatusCode != http.StatusAccepted {
 		t.Errorf("%d: %s", a.StatusCode, a.body)
 	}

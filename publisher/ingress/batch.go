@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
+	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
 	"clientele/publisher/ingress/request"
 
@@ -22,9 +24,14 @@ import (
 const batchSlots = 8
 
 // batch is POST /api/v2/clients/batch. It answers the lines that have arrived while it reads further ones.
-func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) batch(w http.ResponseWriter, r *http.Request, call access.Call) {
 	if len(r.Header.Values("Idempotency-Key")) > 0 {
 		problem.IdempotencyKey.Write(w, "send a key on each line of a batch, as idempotencyKey")
+		return
+	}
+	validateOnly, err := request.ValidateOnly(r.URL.RawQuery)
+	if err != nil {
+		problem.Query.Write(w, err.Error())
 		return
 	}
 	lines, ok := request.ReadLines(w, r)
@@ -39,7 +46,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 		switch {
 		case r.Context().Err() != nil && !isLate(end):
 			if !out.begun {
-				hungUp(w, r)
+				request.HungUp(w, r)
 			}
 			return
 		case end != nil && len(texts) == 0:
@@ -49,7 +56,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request, call call) {
 			_ = out.flush()
 			return
 		}
-		if err := out.write(a.acceptLines(r, call, texts, counted)); err != nil {
+		if err := out.write(a.processLines(r, call, texts, counted, validateOnly)); err != nil {
 			return // the caller has hung up, or does not read
 		}
 		counted = false
@@ -78,20 +85,35 @@ type line struct {
 	err      error             // why the log did not accept it
 }
 
-// acceptLines accepts the clients of these lines and returns their results. The commands reach the log at the same time, so that they
-// share its syncs.
-func (a *api) acceptLines(r *http.Request, call call, texts [][]byte, counted bool) []result {
+// processLines accepts the clients of these lines, unless it only validates them, and returns the results of the lines.
+func (a *api) processLines(r *http.Request, call access.Call, texts [][]byte, counted, validateOnly bool) []result {
 	now := time.Now()
 	lines := make([]line, len(texts))
 	var commands []*line
-	var ids []uuid.UUID
 	for i, text := range texts {
 		l := &lines[i]
 		if p, ok := a.readLine(l, call, text, now, counted && i == 0); !ok {
 			l.refused = &p
 			continue
 		}
-		commands, ids = append(commands, l), append(ids, l.command.ID)
+		commands = append(commands, l)
+	}
+	if !validateOnly {
+		a.acceptLines(r, call.Caller, commands)
+		a.logFailures(lines)
+	}
+	results := make([]result, len(lines))
+	for i := range lines {
+		results[i] = lines[i].result(validateOnly)
+	}
+	return results
+}
+
+// acceptLines accepts the commands of these lines. They reach the log at the same time, so that they share its syncs.
+func (a *api) acceptLines(r *http.Request, caller auth.Caller, commands []*line) {
+	ids := make([]uuid.UUID, len(commands))
+	for i, l := range commands {
+		ids[i] = l.command.ID
 	}
 	// Lines that have arrived are accepted even if the next one is late, see isLate.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptTimeout)
@@ -103,19 +125,13 @@ func (a *api) acceptLines(r *http.Request, call call, texts [][]byte, counted bo
 		for _, l := range first {
 			group.Go(func() {
 				if l.accepted, l.err = a.accept(ctx, l.command, earlier); l.err == nil {
-					a.repair(ctx, call.caller, l.command, l.accepted)
+					a.repair(ctx, caller, l.command, l.accepted)
 				}
 			})
 		}
 		group.Wait()
 		commands = later
 	}
-	a.logFailures(lines)
-	results := make([]result, len(lines))
-	for i := range lines {
-		results[i] = lines[i].result()
-	}
-	return results
 }
 
 // firstOfEach returns the first line of each id, and the other lines: of two lines with one key, the first is to win.
@@ -133,9 +149,9 @@ func firstOfEach(lines []*line) (first, later []*line) {
 
 // readLine reads the command of a line. If it cannot, or the rate limit of the caller does not admit it, it returns false and the
 // problem.
-func (a *api) readLine(l *line, call call, text []byte, now time.Time, admitted bool) (problem.Document, bool) {
+func (a *api) readLine(l *line, call access.Call, text []byte, now time.Time, admitted bool) (problem.Document, bool) {
 	if !admitted {
-		if p, ok := call.admit(); !ok {
+		if p, ok := call.Admit(); !ok {
 			return p, false
 		}
 	}
@@ -154,7 +170,7 @@ func (a *api) readLine(l *line, call call, text []byte, now time.Time, admitted 
 		return request.TooLarge, false
 	}
 	if err == nil {
-		l.command, err = a.newCommand(call.caller, key, parsed.Details, now)
+		l.command, err = a.newCommand(call.Caller, key, parsed.Details, now)
 	}
 	if err != nil {
 		return problemOf(err), false
@@ -184,10 +200,12 @@ type result struct {
 	Body       any `json:"body"`
 }
 
-func (l *line) result() result {
+func (l *line) result(validateOnly bool) result {
 	switch {
 	case l.refused != nil:
 		return resultOf(*l.refused)
+	case validateOnly:
+		return result{Status: http.StatusOK, Body: isValid}
 	case l.err != nil:
 		return resultOf(problemOfCommand(l.accepted.operation, l.err))
 	}

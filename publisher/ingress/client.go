@@ -5,11 +5,13 @@ import (
 	"net/http"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/problem"
+	"clientele/publisher/ingress/request"
 )
 
 // client is GET /api/v2/clients/{id}.
-func (a *api) client(w http.ResponseWriter, r *http.Request, call call) {
+func (a *api) client(w http.ResponseWriter, r *http.Request, call access.Call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problem.NotFound.Write(w, "there is no client with this id")
@@ -28,14 +30,15 @@ func (a *api) client(w http.ResponseWriter, r *http.Request, call call) {
 	}
 }
 
-// disclose answers with the record once the read is on the audit trail.
-func (a *api) disclose(ctx context.Context, w http.ResponseWriter, r *http.Request, call call, client domain.Client) {
-	record := auditRecord(r, call.caller, domain.AuditClientRead, domain.AuditSucceeded)
+// disclose answers with the record once the read is on the audit trail. A 304 is a read, too: it confirms that the record exists and
+// what it is.
+func (a *api) disclose(ctx context.Context, w http.ResponseWriter, r *http.Request, call access.Call, client domain.Client) {
+	record := access.AuditRecord(r, call.Caller, domain.AuditClientRead, domain.AuditSucceeded)
 	record.ClientID = client.ID
 	switch err := a.audit.Record(ctx, record); {
 	case err == nil:
-		problem.WriteJSON(w, http.StatusOK, "application/json", client)
-	case !hungUp(w, r):
+		a.respond(w, r, client.ID, client)
+	case !request.HungUp(w, r):
 		a.logger.Warn().Err(err).Stringer("id", client.ID).Msg("cannot record a read")
 		problem.Unavailable.Write(w, "reads are recorded, and this one cannot be at the moment; nothing was returned; try again later")
 	}

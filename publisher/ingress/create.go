@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
 	"clientele/publisher/ingress/request"
@@ -15,30 +16,23 @@ import (
 )
 
 // create is POST /api/v2/clients.
-func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
-	now := time.Now()
-	key, err := request.Key(r.Header)
+func (a *api) create(w http.ResponseWriter, r *http.Request, call access.Call) {
+	validateOnly, err := request.ValidateOnly(r.URL.RawQuery)
 	if err != nil {
-		problem.IdempotencyKey.Write(w, err.Error())
+		problem.Query.Write(w, err.Error())
 		return
 	}
-	body, ok := request.Body(w, r)
+	command, ok := a.readCommand(w, r, call.Caller)
 	if !ok {
 		return
 	}
-	details, err := domain.Parse(body, now)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	command, err := a.newCommand(call.caller, key, details, now)
-	if err != nil {
-		a.fail(w, r, err)
+	if validateOnly {
+		problem.WriteJSON(w, http.StatusOK, "application/json", isValid)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
-	waiter, err := a.newWaiter(w, r, command.ID, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, command.ID, call.ReleaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -54,14 +48,44 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, call call) {
 			created(w, *accepted.client)
 			return
 		}
-		if a.createCompleted(w, r, waiter, call.caller, command) {
+		if a.createCompleted(w, r, waiter, call.Caller, command) {
 			return
 		}
 	}
-	a.repair(ctx, call.caller, command, accepted)
+	a.repair(ctx, call.Caller, command, accepted)
 	w.Header().Set("Location", accepted.operation.path())
 	w.Header().Set("Retry-After", "1")
 	problem.WriteJSON(w, http.StatusAccepted, "application/json", accepted.body())
+}
+
+// validity is the body of the response to a valid request that creates nothing.
+type validity struct {
+	Status string `json:"status"`
+}
+
+var isValid = validity{"valid"}
+
+// readCommand returns the command of a request. If it cannot, it answers the request and returns false.
+func (a *api) readCommand(w http.ResponseWriter, r *http.Request, caller auth.Caller) (command domain.CreateClient, ok bool) {
+	now := time.Now()
+	key, err := request.Key(r.Header)
+	if err != nil {
+		problem.IdempotencyKey.Write(w, err.Error())
+		return command, false
+	}
+	body, ok := request.Body(w, r)
+	if !ok {
+		return command, false
+	}
+	details, err := domain.Parse(body, now)
+	if err == nil {
+		command, err = a.newCommand(caller, key, details, now)
+	}
+	if err != nil {
+		a.fail(w, r, err)
+		return command, false
+	}
+	return command, true
 }
 
 // newCommand returns the command of a request. Without a key, its id is new.
@@ -171,7 +195,7 @@ func (a *api) createCompleted(w http.ResponseWriter, r *http.Request, waiter wai
 		lookFirst = false
 		op, client, err := a.lookUpTwice(r.Context(), caller, o)
 		switch {
-		case err != nil && hungUp(w, r):
+		case err != nil && request.HungUp(w, r):
 			return true
 		case err != nil: // Keep waiting: the command is accepted, so the worst answer is a 202.
 			a.logger.Warn().Err(err).Stringer("id", o.id).Msg("cannot look up the operation of a waiting request")

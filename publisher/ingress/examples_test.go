@@ -69,6 +69,9 @@ func TestExamplesOfMembers(t *testing.T) {
 		}
 	}
 	for _, parameter := range doc.Paths.Value("/api/v2/clients").Post.Parameters {
+		if parameter.Value.In == "query" {
+			continue
+		}
 		example := parameter.Value.Example.(string)
 		if parameter.Value.Name == "Prefer" {
 			example = strings.Replace(example, "10", "1", 1) // there is no worker, so the wait lasts its full time
@@ -131,11 +134,13 @@ func TestExamplesOfResponses(t *testing.T) {
 	for name, got := range map[string]map[string]any{
 		"GET /api/v2/clients/{id} 200 record":       client,
 		"POST /api/v2/clients 201 record":           created,
+		"POST /api/v2/clients 200":                  h.request(http.MethodPost, "/api/v2/clients?validate=only", jane, "Content-Type", "application/json").object(t),
 		"POST /api/v2/clients 202":                  accepted.object(t),
 		"POST /api/v2/clients 400":                  h.post(`{"firstName":"Ja`).object(t),
 		"POST /api/v2/clients 422":                  h.post(`{"telephoneNumber": "020 7946 0123",` + jane[1:]).object(t),
 		"POST /api/v2/clients 503":                  answer{unknown.Result(), unknown.Body.Bytes()}.object(t),
 		"POST /api/v2/clients/batch 200 accepted":   h.batch(lineOf("", jane)).object(t),
+		"POST /api/v2/clients/batch 200 valid":      h.request(http.MethodPost, batchPath+"?validate=only", lineOf("", jane), "Content-Type", lines).object(t),
 		"POST /api/v2/clients/batch 200 invalid":    h.batch(lineOf("", `{"firstName": "Jane", "lastName": "Smith"}`)).object(t),
 		"GET /api/v2/operations/{id} 200 succeeded": h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "").object(t),
 		"GET /api/v2/operations/{id} 200 rejected":  h.rejected(t).object(t),

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"net/http"
 
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
 	"clientele/publisher/ingress/site"
@@ -50,13 +51,10 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		full:  cfg.Full,
 		lines: newLineCounter(cfg.Metrics),
 	}
-	m := middleware{authenticator: cfg.Authenticator, refusals: newRefusals(cfg.Audit, cfg.Logger, cfg.Metrics)}
-	if cfg.RatePerCaller > 0 {
-		m.limits = newLimiters(cfg.RatePerCaller)
-	}
-	if cfg.MaxRequests > 0 {
-		m.slots = make(chan struct{}, cfg.MaxRequests)
-	}
+	m := access.New(access.Config{
+		Authenticator: cfg.Authenticator, RatePerCaller: cfg.RatePerCaller, MaxRequests: cfg.MaxRequests, AllowHost: cfg.AllowHost,
+		Audit: cfg.Audit, Logger: cfg.Logger, Metrics: cfg.Metrics,
+	})
 	mux := http.NewServeMux()
 	duration := promauto.With(cfg.Metrics).NewHistogramVec(prometheus.HistogramOpts{
 		Name: "clientele_http_request_duration_seconds", Help: "Time from request to response, including the wait that the caller requested with Prefer.",
@@ -67,15 +65,15 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 		tracer = cfg.Traces.Tracer("clientele/publisher/ingress")
 	}
 	handle := func(route string, handler http.Handler) {
-		handler = connectionRules(guard(cfg.AllowHost, m.refusals, handler))
+		handler = connectionRules(m.Guard(handler))
 		handler = promhttp.InstrumentHandlerDuration(duration.MustCurryWith(prometheus.Labels{"route": route}), handler)
 		mux.Handle(route, traced(tracer, route, handler))
 	}
-	handle("/api/v2/clients", methods{http.MethodPost: m.allow(1, a.create, auth.ScopeWrite)})
-	handle("/api/v2/clients/batch", methods{http.MethodPost: m.allow(batchSlots, a.batch, auth.ScopeWrite)})
-	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.allow(1, a.client, auth.ScopeRead)})
+	handle("/api/v2/clients", methods{http.MethodPost: m.Allow(1, a.create, auth.ScopeWrite)})
+	handle("/api/v2/clients/batch", methods{http.MethodPost: m.Allow(batchSlots, a.batch, auth.ScopeWrite)})
+	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.Allow(1, a.client, auth.ScopeRead)})
 	// A caller that creates clients may also see the outcomes, see lookUp.
-	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.allow(1, a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
+	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.Allow(1, a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))
 	site.Serve(handle)
 	handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -316,6 +316,9 @@ func TestRefused(t *testing.T) {
 			if err != nil || !strings.Contains(string(text), c.value) {
 				t.Errorf("%s is %s, want %q in it", c.member, text, c.value)
 			}
+			if validated := h.request(c.method, c.path+"?validate=only", c.body, c.headers...); validated.StatusCode != c.status || string(validated.body) != string(a.body) {
+				t.Errorf("with validate=only: %s %s, want %s", validated.Status, validated.body, a.body)
+			}
 			if allow := a.Header.Get("Allow"); (c.status == http.StatusMethodNotAllowed) != (allow != "") {
 				t.Errorf("Allow: %q", allow)
 			}

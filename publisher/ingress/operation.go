@@ -7,29 +7,31 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/ingress/access"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/problem"
 
 	"github.com/google/uuid"
 )
 
-// getOperation is GET /api/v2/operations/{id}.
-func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
+// getOperation is GET /api/v2/operations/{id}. It compares If-None-Match after the wait: a caller that has seen the pending operation
+// waits for its outcome, and receives 304 if there is none in time.
+func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call access.Call) {
 	id, err := domain.ParseID(r.PathValue("id"))
 	if err != nil {
 		problem.NotFound.Write(w, "there is no operation with this id")
 		return
 	}
 	o := operation{id, r.URL.Query().Get("request")}
-	waiter, err := a.newWaiter(w, r, id, call.releaseSlot)
+	waiter, err := a.newWaiter(w, r, id, call.ReleaseSlot)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
 	defer waiter.stop()
-	op, _, err := a.lookUpTwice(r.Context(), call.caller, o)
+	op, _, err := a.lookUpTwice(r.Context(), call.Caller, o)
 	for err == nil && op.Status == domain.OperationPending && waiter.next(r.Context()) {
-		op, _, err = a.lookUpTwice(r.Context(), call.caller, o)
+		op, _, err = a.lookUpTwice(r.Context(), call.Caller, o)
 	}
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound:
@@ -42,7 +44,7 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call call) {
 	if op.Status == domain.OperationPending {
 		w.Header().Set("Retry-After", "1")
 	}
-	problem.WriteJSON(w, http.StatusOK, "application/json", struct {
+	a.respond(w, r, id, struct {
 		ID          uuid.UUID              `json:"id"`
 		Status      domain.OperationStatus `json:"status"`
 		AcceptedAt  *time.Time             `json:"acceptedAt"`

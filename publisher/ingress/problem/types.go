@@ -9,6 +9,7 @@ type ID int
 const (
 	Malformed ID = iota
 	Invalid
+	Query
 	KeyReused
 	Erased
 	IdempotencyKey
@@ -58,6 +59,13 @@ var Types = [count]Type{
 		Detail:  "errors lists every member that breaks a rule",
 		Meaning: "The body is valid JSON, but at least one member breaks a rule. errors lists each one with its JSON Pointer and the rule.",
 		Remedy:  "Nothing was stored. Correct every listed member and send the request again.",
+	},
+	Query: {
+		Type:    "/problems/invalid-query",
+		Title:   "The query of the URL is not valid",
+		Status:  http.StatusBadRequest,
+		Meaning: "The query of the URL cannot be read, or its parameter validate has another value than only. Nothing was stored.",
+		Remedy:  "To validate a request, send validate=only once. To create clients, send no query.",
 	},
 	KeyReused: {
 		Type:    "/problems/idempotency-key-reused",

@@ -1,4 +1,4 @@
-package ingress
+package access
 
 import (
 	"net/http"
@@ -30,6 +30,12 @@ const (
 // refusalInterval is the minimum interval of log lines of one reason, so that an attacker cannot fill the log.
 const refusalInterval = time.Second
 
+// Audit records refused requests.
+type Audit interface {
+	// Collect records without waiting. Equal records become one with their count.
+	Collect(record domain.AuditRecord)
+}
+
 // refusals count refused requests, log and record them.
 type refusals struct {
 	audit  Audit
@@ -58,7 +64,7 @@ func newRefusals(audit Audit, logger zerolog.Logger, metrics prometheus.Register
 // add counts a refused request. It logs at most one line per interval and reason, with the number of requests since the previous line.
 // err is the cause, or nil. The caller is zero if it is unknown.
 func (r *refusals) add(request *http.Request, caller auth.Caller, reason reason, err error) {
-	r.audit.Collect(auditRecord(request, caller, domain.AuditRefused, domain.AuditResult(reason)))
+	r.audit.Collect(AuditRecord(request, caller, domain.AuditRefused, domain.AuditResult(reason)))
 	refusal := r.of[reason]
 	refusal.total.Inc()
 	refusal.unlogged.Add(1)
