@@ -20,7 +20,8 @@ import (
 // synthetic is a client that does not exist, in a domain that is reserved for examples.
 const synthetic = `{"firstName": "Synthetic", "lastName": "Client", "emailAddress": "doctor@example.com"}`
 
-// forbidden is a member that the API does not know. With it, the API validates the client, and refuses it for this reason alone.
+// forbidden is a member that the API does not know. With it, the API validates the client, and refuses it for this reason alone. An API
+// of an earlier version would ignore validate=only, and create the client.
 const forbidden = "clienteleDoctor"
 
 // apiTimeout bounds the request to the API.
