@@ -33,10 +33,10 @@ type Pool struct{ *pool }
 func NewPool() Pool { return Pool{newPool(bulk.MaxBatch)} }
 
 // Do has Run publish a request, and returns when it has.
-func (p Pool) Do() {
+func (p Pool) Do() error {
 	r := &request{id: uuid.New(), answer: make(chan error, 1)}
 	p.add(r)
-	<-r.answer
+	return <-r.answer
 }
 
 // Run calls publish with the size of each batch until the pool is closed and empty.

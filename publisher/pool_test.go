@@ -26,7 +26,9 @@ func TestCallersAnsweredTogetherSharePublishes(t *testing.T) {
 			calling.Go(func() {
 				for range 10 { // each takes a time of its own between an answer and the next request
 					<-time.After(time.Duration(caller) * 100 * time.Microsecond)
-					pool.Do()
+					if err := pool.Do(); err != nil {
+						t.Error(err)
+					}
 				}
 			})
 		}
@@ -51,12 +53,18 @@ func TestTheWaitForOthersIsLimited(t *testing.T) {
 			var running, calling sync.WaitGroup
 			running.Go(func() { pool.Run(func(int) { <-time.After(publish) }) })
 			for range 1 + c.batch { // one alone, then a batch
-				calling.Go(pool.Do)
+				calling.Go(func() {
+					if err := pool.Do(); err != nil {
+						t.Error(err)
+					}
+				})
 				synctest.Wait()
 			}
 			calling.Wait()
 			began := time.Now()
-			pool.Do()
+			if err := pool.Do(); err != nil {
+				t.Error(err)
+			}
 			if waited := time.Since(began) - publish; waited != c.want {
 				t.Errorf("a request after a batch of %d waited for %s before it was published, want %s", c.batch, waited, c.want)
 			}

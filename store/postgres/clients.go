@@ -46,10 +46,12 @@ func (s *Store) GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]doma
 	return found, nil
 }
 
-// all returns the clients with these ids.
+// all returns the clients with these ids. The subquery has PostgreSQL look up each id in the index. With id = ANY ($1) it may plan to read
+// the whole table while that has few rows, and keep the plan until it next analyses the table, however large that has become.
 func (s *Store) all(ctx context.Context, ids [][16]byte) ([]domain.Client, error) {
 	// CollectRows also returns the error of Query.
-	rows, _ := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM clients WHERE id = ANY ($1)`, pgtype.FlatArray[[16]byte](ids))
+	rows, _ := s.pool.Query(ctx, `SELECT `+store.Columns+` FROM unnest($1::uuid[]) AS wanted (wanted_id)
+		CROSS JOIN LATERAL (SELECT `+store.Columns+` FROM clients WHERE id = wanted_id LIMIT 1) AS client`, pgtype.FlatArray[[16]byte](ids))
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (domain.Client, error) { return scan(row) })
 }
 

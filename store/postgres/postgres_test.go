@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"clientele/store/postgres"
 	"clientele/store/storetest"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -404,4 +406,41 @@ func connect(t testing.TB, url string) *pgx.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
+}
+
+// PostgreSQL plans a prepared statement once for a table that has no rows yet. The plan must also fit the table when it has grown, before
+// its statistics are collected.
+func TestReadsOfAGrowingTable(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	migrated(t, url)
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := storetest.Clients(5000)
+	read := func() {
+		for i := range 20 {
+			if _, err := s.GetAll(t.Context(), []uuid.UUID{clients[i].ID, clients[i+1].ID}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	read()
+	for batch := range slices.Chunk(clients, 500) {
+		if _, err := s.Create(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	if err := s.Close(); err != nil { // the session reports its statistics
+		t.Fatal(err)
+	}
+	var rows int
+	if err := connect(t, url).QueryRow(t.Context(), `SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'clients'`).Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	if rows > 0 {
+		t.Errorf("20 reads of two clients visited %d rows without the index", rows)
+	}
 }

@@ -1,10 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"reflect"
@@ -55,19 +55,16 @@ func (c *debugCmd) Run(ctx *kong.Context, e env) error {
 	}
 	defer closeAll()
 	home, _ := os.UserHomeDir()
-	var archive bytes.Buffer
-	names, err := bundle.Write(e.ctx, &archive, bundle.Config{
-		Config: cfg, Version: buildVersion(), Settings: settings(ctx.Model.Node, e.getenv), Admins: c.Admin,
-		Text: debugText, Secrets: c.secrets(), Home: home,
-	})
-	if e.ctx.Err() != nil {
-		return errors.New("interrupted: nothing was written")
-	}
-	if err != nil {
-		return err
-	}
+	var names []string
 	path := cmp.Or(c.Output, "clientele-debug-"+time.Now().UTC().Format("20060102T150405Z")+".zip")
-	if err := writeNew(path, archive.Bytes()); err != nil {
+	err = writeNew(path, func(w io.Writer) (err error) {
+		names, err = bundle.Write(e.ctx, w, bundle.Config{
+			Config: cfg, Version: buildVersion(), Settings: settings(ctx.Model.Node, e.getenv), Admins: c.Admin,
+			Text: debugText, Secrets: c.secrets(), Home: home,
+		})
+		return cmp.Or(interrupted(e.ctx, errors.New("interrupted: nothing was written")), err)
+	})
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "wrote %s with %d files. It has no data of clients and no secrets; read it before you send it.\n", path, len(names))

@@ -137,15 +137,15 @@ func writeTable(b *strings.Builder, alignment string, rows [][]string) {
 		}
 	}
 	for _, row := range rows {
-		line := ""
+		var line strings.Builder
 		for i, cell := range row {
 			padding := strings.Repeat(" ", widths[i]-len([]rune(cell)))
 			if alignment[i] == 'r' {
-				line += padding + cell + "  "
+				line.WriteString(padding + cell + "  ")
 			} else {
-				line += cell + padding + "  "
+				line.WriteString(cell + padding + "  ")
 			}
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 }

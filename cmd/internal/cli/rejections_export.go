@@ -139,10 +139,10 @@ func (x *rejectionExport) writePage(ctx context.Context, w io.Writer, page []pub
 
 // clientOf returns the client of a rejected command as a line that can be imported, or a *publisher.SkippedError if it has none.
 func clientOf(r publisher.StoredRejection) ([]byte, error) {
-	switch r.Reason {
-	case publisher.ReasonUnreadable:
+	if r.Reason == publisher.ReasonUnreadable {
 		return nil, &publisher.SkippedError{Reason: "its message is not a rejection, so it has no client"}
-	case domain.CodeErased:
+	}
+	if r.Reason == domain.CodeErased {
 		return nil, &publisher.SkippedError{Reason: "its client was erased, and was not kept"}
 	}
 	var client map[string]jsontext.Value

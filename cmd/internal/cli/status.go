@@ -92,7 +92,7 @@ func (c *statusCmd) watch(e env, l *looked, looker *inspect.Looker) error {
 	for {
 		s, err := looker.Look(e.ctx)
 		if e.ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // an interruption ends it
 		}
 		if err := c.show(e, s, err); err != nil {
 			return err

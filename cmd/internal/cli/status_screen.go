@@ -127,7 +127,8 @@ func replicasText(s inspect.Stream) string {
 }
 
 func subscriberTable(b *strings.Builder, s inspect.Status) {
-	rows := [][]string{{"SUBSCRIBER", "WAITING", "UNACKNOWLEDGED", "OLDEST", "LAST DELIVERY"}}
+	rows := make([][]string, 0, 1+len(s.Subscribers))
+	rows = append(rows, []string{"SUBSCRIBER", "WAITING", "UNACKNOWLEDGED", "OLDEST", "LAST DELIVERY"})
 	for _, sub := range s.Subscribers {
 		rows = append(rows, []string{
 			display(sub.Name), grouped(sub.Waiting), grouped(uint64(sub.Unacknowledged)), oldestText(sub.OldestSeconds, "-"), ago(s.At, sub.LastDelivery),
@@ -142,12 +143,13 @@ func statusLine(s inspect.Status) string {
 	if c.Rates != nil {
 		accepted, completed = perSecond(c.Rates.Accepted), perSecond(c.Rates.Completed)
 	}
-	line := fmt.Sprintf("%s  %-4s  accepted %s, completed %s, backlog %d, oldest %s, redelivered %d, rejections %d",
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s  %-4s  accepted %s, completed %s, backlog %d, oldest %s, redelivered %d, rejections %d",
 		s.At.Format(time.TimeOnly), s.Health, accepted, completed, c.Backlog, oldestText(c.OldestSeconds, "-"), c.Redelivered, s.Rejections.Count)
 	for _, p := range s.Problems {
-		line += "; " + display(p.Name+": "+p.Found)
+		line.WriteString("; " + display(p.Name+": "+p.Found))
 	}
-	return line
+	return line.String()
 }
 
 // redraw returns a screen that replaces the one before on a terminal, without flicker.

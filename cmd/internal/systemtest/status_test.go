@@ -47,23 +47,7 @@ func TestStatus(t *testing.T) {
 	f.Subscription()
 	testcluster.Succeeded(t, ingress.API(), testcluster.Accepted(t, ingress.API(), testcluster.Jane, "1"))
 	operator := f.Flags("operator", "operator")
-
-	status, s, stderr := statusOf(t, operator)
-	if status != cli.ExitOK || s.Health != inspect.OK || len(s.Problems) > 0 || stderr != "" {
-		t.Errorf("%d, %+v, %s", status, s, stderr)
-	}
-	if c := s.Commands; c.Accepted != 1 || c.Completed != 1 || c.Backlog != 0 || c.NoWorker || c.Rates == nil {
-		t.Errorf("commands: %+v", c)
-	}
-	if s.Database.Product != "PostgreSQL" || !s.Database.Answers || len(s.Streams) != 5 || strings.Contains(s.NATS.URL, "@") {
-		t.Errorf("%+v", s)
-	}
-	if len(s.Subscribers) != 1 || s.Subscribers[0].Name != "mailer" || s.Subscribers[0].Waiting != 1 || s.Subscribers[0].OldestSeconds <= 0 {
-		t.Errorf("subscribers: %+v", s.Subscribers)
-	}
-	if s.Audit.Count == 0 || s.Audit.Last.IsZero() {
-		t.Errorf("audit trail: %+v", s.Audit)
-	}
+	wantWell(t, operator)
 
 	// A credential without the rights, and half of a system, cannot look.
 	for user, want := range map[string]string{"worker": "use the operator's credentials", "mailer": "does not reach the streams"} {
@@ -76,7 +60,8 @@ func TestStatus(t *testing.T) {
 	}
 
 	worker.Stop()
-	if status, s, _ = statusOf(t, operator); status != cli.ExitOK || s.Health != inspect.Warn || !s.Commands.NoWorker {
+	status, s, _ := statusOf(t, operator)
+	if status != cli.ExitOK || s.Health != inspect.Warn || !s.Commands.NoWorker {
 		t.Errorf("without a worker: %d, %+v", status, s)
 	}
 	testcluster.Accepted(t, ingress.API(), testcluster.Jane, "2")
@@ -110,6 +95,27 @@ func TestStatus(t *testing.T) {
 	f.NATS.Stop()
 	if status, _, stderr := statusOf(t, operator); status != cli.ExitError || !strings.Contains(stderr, "cannot reach NATS") {
 		t.Errorf("without NATS: %d, %s", status, stderr)
+	}
+}
+
+// wantWell checks the status of an installation with a client and a subscriber.
+func wantWell(t *testing.T, flags []string) {
+	t.Helper()
+	status, s, stderr := statusOf(t, flags)
+	if status != cli.ExitOK || s.Health != inspect.OK || len(s.Problems) > 0 || stderr != "" {
+		t.Errorf("%d, %+v, %s", status, s, stderr)
+	}
+	if c := s.Commands; c.Accepted != 1 || c.Completed != 1 || c.Backlog != 0 || c.NoWorker || c.Rates == nil {
+		t.Errorf("commands: %+v", c)
+	}
+	if s.Database.Product != "PostgreSQL" || !s.Database.Answers || len(s.Streams) != 5 || strings.Contains(s.NATS.URL, "@") {
+		t.Errorf("%+v", s)
+	}
+	if len(s.Subscribers) != 1 || s.Subscribers[0].Name != "mailer" || s.Subscribers[0].Waiting != 1 || s.Subscribers[0].OldestSeconds <= 0 {
+		t.Errorf("subscribers: %+v", s.Subscribers)
+	}
+	if s.Audit.Count == 0 || s.Audit.Last.IsZero() {
+		t.Errorf("audit trail: %+v", s.Audit)
 	}
 }
 

@@ -51,7 +51,7 @@ func clocks(_ context.Context, v *visit) []inspect.Finding {
 
 func judgeClocks(all []clock) (found []inspect.Finding) {
 	const do = "Run a time service, such as chrony, on every machine"
-	var names []string
+	names := make([]string, 0, len(all))
 	for _, c := range all {
 		names = append(names, c.name)
 		off := c.off()

@@ -65,7 +65,7 @@ func result(t *testing.T, cfg doctor.Config, name string) (worst inspect.Finding
 }
 
 // TestEachCheckFindsABrokenSetUp breaks one thing after the other.
-func TestEachCheckFindsABrokenSetUp(t *testing.T) { //nolint:gocognit // one case for each check
+func TestEachCheckFindsABrokenSetUp(t *testing.T) {
 	t.Parallel()
 	varz := func(body string) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))

@@ -21,13 +21,14 @@ func versions(_ context.Context, v *visit) (found []inspect.Finding) {
 	for _, s := range v.servers {
 		all[s.Name] = s.Version
 	}
-	var names, distinct []string
+	names, distinct := make([]string, 0, len(all)), make([]string, 0, len(all))
 	for name, version := range all {
 		if refusal.TooOld(version) {
 			found = append(found, fail(name+" has nats-server "+version, "Upgrade it to 2.15 or newer", inspect.SeeServers))
 		}
 		names, distinct = append(names, name), append(distinct, version)
 	}
+	slices.Sort(names)
 	slices.Sort(distinct)
 	if distinct = slices.Compact(distinct); len(distinct) > 1 && len(found) == 0 {
 		found = append(found, warn("the servers have different versions: "+strings.Join(distinct, ", "), "Complete the upgrade", inspect.SeeUpgrade))

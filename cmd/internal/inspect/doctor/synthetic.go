@@ -42,21 +42,21 @@ func dryRun(ctx context.Context, v *visit) (found []inspect.Finding) {
 	if err != nil {
 		return []inspect.Finding{warn(err.Error(), "", "")}
 	}
-	passed := "this program accepts a synthetic client"
+	accepted := "this program accepts a synthetic client"
 	if v.API != nil {
 		if problem := v.API.refuse(ctx); problem != nil {
 			return []inspect.Finding{*problem}
 		}
-		passed = "the API validates a synthetic client"
+		accepted = "the API validates a synthetic client"
 	}
 	if v.looked == nil {
 		header := nats.Header{domain.HeaderFingerprint: {command.Fingerprint.String()}}
 		if err := v.tryPublish(ctx, domain.SubjectCreate+id.String(), header, command.Body); err != nil {
-			return []inspect.Finding{fail(passed+", but the log does not take it: "+v.Explain(err).Error(), "Look at the other findings", seeStatus)}
+			return []inspect.Finding{fail(accepted+", but the log does not take it: "+v.Explain(err).Error(), "Look at the other findings", seeStatus)}
 		}
-		passed += ", and the log answers; nothing was stored"
+		accepted += ", and the log answers; nothing was stored"
 	}
-	return []inspect.Finding{ok("%s", passed)}
+	return []inspect.Finding{ok("%s", accepted)}
 }
 
 // refuse posts the synthetic client with the member that the API does not know. It returns nil if the API refuses only that member.

@@ -85,7 +85,7 @@ func (v *visit) lookAtNATS(ctx context.Context) error {
 	if err == nil {
 		v.streams[domain.StreamCommands] = log.CachedInfo()
 	}
-	return nil //nolint:nilerr // a stream that is missing is a problem of the status
+	return nil // a stream that is missing is a problem of the status
 }
 
 // holders returns the names of the servers that keep the streams.
