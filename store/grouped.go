@@ -18,7 +18,7 @@ const (
 )
 
 // Grouped is a Reader whose GetAll joins concurrent calls: while two queries are in progress, further calls gather, and share the next.
-// A database answers one query for many ids in much less time than as many queries. A call waits for no timer.
+// A database looks up many ids at once in less time than one by one. A call waits for no timer.
 type Grouped struct {
 	Reader
 
