@@ -49,7 +49,7 @@ var controls = []struct {
 	{
 		"accepts before the log has the command",
 		"separate",
-		[]patch{{"publisher/log.go", "\tl.signal()\n\n\tselect {", "\tl.signal()\n\treturn nil\n\n\tselect {"}},
+		[]patch{{"publisher/log.go", "\tl.pool.add(r)\n\tselect {", "\tl.pool.add(r)\n\treturn nil\n\n\tselect {"}},
 		[]string{"kill -9 ingress"},
 		"was accepted, and client",
 	},

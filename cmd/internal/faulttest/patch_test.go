@@ -28,7 +28,7 @@ var points = []patch{
 	{"consumer/batch.go", "\tif len(rejections) == 0 {", "\tfaults.Reached(`after-event`)\n\tif len(rejections) == 0 {"},
 	{"consumer/batch.go", "\t\tacknowledge := msg.Ack\n", "\t\tfaults.Reached(`before-ack`)\n\t\tacknowledge := msg.Ack\n"},
 	{"consumer/batch.go", "time.Now()", "faults.Now()"},
-	{"consumer/trim.go", "time.Now()", "faults.Now()"},
+	{"consumer/trim.go", "time.Now().Add(", "faults.Now().Add("},
 	{"publisher/ingress/create.go", "time.Now()", "faults.Now()"},
 }
 
