@@ -355,10 +355,14 @@ func TestStreamsOnOneServerOfACluster(t *testing.T) {
 	for _, role := range []string{"ingress", "worker"} {
 		s.clientele(role, 3).Says(warning)
 	}
-	migrate := testcluster.Clientele(t, "migrate", append(s.flags("operator", 3), "--replicas=3")...)
-	if status := migrate.Wait(); status != 0 || strings.Contains(migrate.Output(), warning) {
-		t.Errorf("%d: %s", status, migrate.Output())
-	}
+	publishertest.Eventually(t, "migrate is on the audit trail", func() bool { // the stream elects a leader among the new servers
+		migrate := testcluster.Clientele(t, "migrate", append(s.flags("operator", 3), "--replicas=3")...)
+		status := migrate.Wait()
+		if strings.Contains(migrate.Output(), warning) {
+			t.Errorf("%d: %s", status, migrate.Output())
+		}
+		return status == 0
+	})
 	publishertest.Eventually(t, "three servers with the streams", func() bool {
 		ingress := s.clientele("ingress", 3)
 		defer ingress.Stop()
