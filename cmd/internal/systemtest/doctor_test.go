@@ -9,6 +9,7 @@ import (
 	"clientele/cmd/internal/inspect"
 	"clientele/cmd/internal/inspect/doctor"
 	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
 
 	"github.com/go-json-experiment/json"
 )
@@ -23,7 +24,7 @@ func doctorOf(t *testing.T, flags ...string) (status int, found map[string]inspe
 	}
 	found = map[string]inspect.Finding{}
 	for _, f := range r.Checks {
-		if f.Result != inspect.OK {
+		if f.Result != inspect.OK && f.Name != "disk" { // the disk of the test may be slow
 			found[f.Name] = f
 		}
 	}
@@ -124,9 +125,9 @@ func TestDoctorOfThreeServers(t *testing.T) {
 	flags = append(flags, monitor(r.servers[2])...)
 	_, found = doctorOf(t, flags...)
 	wantFindings(t, found, map[string]inspect.Health{"memory": inspect.Warn})
-	if status := testcluster.Clientele(t, "migrate", append(r.flags("operator", 3), "--replicas=1")...).Wait(); status != 0 {
-		t.Fatalf("migrate: exit status %d", status)
-	}
+	publishertest.Eventually(t, "one server keeps the streams", func() bool { // a leader may be elected
+		return testcluster.Clientele(t, "migrate", append(r.flags("operator", 3), "--replicas=1")...).Wait() == 0
+	})
 	_, found = doctorOf(t, flags...)
 	if f := found["replicas"]; f.Result != inspect.Warn || !strings.Contains(f.Found, "only one keeps the streams") {
 		t.Errorf("%+v", f)
