@@ -21,7 +21,7 @@ const (
 	// rest is for commands without an outcome.
 	historyShare = 25
 	// historyCommands is the number of commands above which finished ones are removed before the history ends. The server stores no
-	// command during a purge, which ends with an index of all subjects: 0.2 to 0.4 µs for each command left, see RESULTS.md.
+	// command during a purge, which ends with an index of all subjects: about 0.2 µs for each command left, see RESULTS.md.
 	historyCommands = 50_000
 	// historyTarget is what is left then, in per cent of the limit exceeded. Without the gap, every trim under load would purge.
 	historyTarget = 80
@@ -85,7 +85,7 @@ func (t trimmer) trim(ctx context.Context) error {
 // steps returns how many sequences one purge removes, and from how many on a purge is worth its cost.
 func (t trimmer) steps(log jetstream.StreamState) (step, least uint64) {
 	step = max(1, min(t.step, trimBytes*log.Msgs/max(1, log.Bytes)))
-	if log.Msgs <= t.most {
+	if log.Msgs <= t.most || t.diskFull() {
 		return step, 1
 	}
 	least = max(1, log.Msgs/purgeShare)
@@ -111,12 +111,15 @@ func (t trimmer) plan(ctx context.Context) (stream jetstream.Stream, keep uint64
 	if log.State.Msgs == 0 || finished <= log.State.FirstSeq {
 		return stream, 0, nil
 	}
-	if t.full != nil && t.full() {
+	if t.diskFull() {
 		return stream, finished, nil
 	}
 	young, err := direct.FirstSince(ctx, t.js, log, time.Now().Add(-t.history))
 	return stream, min(finished, max(young, t.firstWithin(log))), err
 }
+
+// diskFull reports whether all of the history must go.
+func (t trimmer) diskFull() bool { return t.full != nil && t.full() }
 
 // firstWithin returns the first sequence to keep so that the history is within its limits, or 0 if it is. It assumes that all commands
 // have the same size.

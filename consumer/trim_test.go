@@ -94,12 +94,14 @@ func TestTrimKeepsPurgesShort(t *testing.T) {
 		name               string
 		finished, open     int
 		most, step         uint64
+		full               bool
 		wantLeft, wantEach int
 	}{
-		{"a history within the limit", 50, 0, 50, 10, 50, 0},
-		{"a history above the limit", 60, 0, 50, 10, 40, 10},
-		{"a backlog, and fewer finished commands than a purge removes", 1, 70, 50, 1, 71, 0},
-		{"a backlog, and finished commands for three purges", 6, 60, 50, 1, 60, 2},
+		{"a history within the limit", 50, 0, 50, 10, false, 50, 0},
+		{"a history above the limit", 60, 0, 50, 10, false, 40, 10},
+		{"a backlog, and fewer finished commands than a purge removes", 1, 70, 50, 1, false, 71, 0},
+		{"a backlog, and finished commands for three purges", 6, 60, 50, 1, false, 60, 2},
+		{"a backlog, and a full disk", 1, 70, 50, 1, true, 70, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +115,7 @@ func TestTrimKeepsPurgesShort(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := s.worker(consumer.Config{History: time.Hour})
+			w := s.worker(consumer.Config{History: time.Hour, Full: func() bool { return c.full }})
 			w.LimitTrim(c.most, c.step)
 			if err := w.Trim(t.Context()); err != nil {
 				t.Fatal(err)

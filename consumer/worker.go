@@ -105,7 +105,8 @@ func (w *Worker) Ready(ctx context.Context) error { return Ready(ctx, w.js) }
 // Trim removes commands from the log that are finished and older than the history. A command is finished if it is at or below
 // the ack floor: its outcome is on disk. When the log is a quarter full or has 50,000 commands, Trim also removes the oldest of the
 // history, until it has four fifths of that, and all of it while the disk is almost full. It removes 10,000 at a time, because the log
-// stores nothing meanwhile. From a log with more commands it removes at least one in 32 at a time, or none. Run calls it every 2 s.
+// stores nothing meanwhile. From a log with more commands it removes at least one in 32 at a time, or
+// none while the disk has room. Run calls it every 2 s.
 // Several workers may call it at once.
 func (w *Worker) Trim(ctx context.Context) error { return w.trimmer.trim(ctx) }
 
