@@ -48,7 +48,7 @@ func certificates(_ context.Context, v *visit) (found []inspect.Finding) {
 	return append(found, judgeCertificates(expiry, time.Now(), len(found) == 0)...)
 }
 
-// judgeCertificates judges when certificates expire. Without a problem, it says so if quiet is false.
+// judgeCertificates judges when certificates expire. Without a problem, it says so if say is true.
 func judgeCertificates(expiry map[string]time.Time, now time.Time, say bool) (found []inspect.Finding) {
 	for _, name := range slices.Sorted(maps.Keys(expiry)) {
 		left := expiry[name].Sub(now)
