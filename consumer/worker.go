@@ -28,6 +28,8 @@ type Config struct {
 	Conn     *nats.Conn
 	Store    Store
 	Outcomes Outcomes
+	// Rejections records the rejections that Outcomes has published; nil means that nobody lists them.
+	Rejections RejectionRecorder
 	// Restore stores lost clients again from the events that were published since then; nil means none.
 	Restore func(ctx context.Context, since time.Time) error
 	Log     zerolog.Logger
@@ -89,10 +91,14 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		collector: newCollector(js), cfg: cfg, consumer: consumer,
 		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, most: historyCommands, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
 	}
+	outcomes := cfg.Outcomes
+	if cfg.Rejections != nil {
+		outcomes = recordedOutcomes{outcomes, cfg.Rejections}
+	}
 	w.inFlight.ackWait = consumer.CachedInfo().Config.AckWait
 	w.repeater = repeater{js: js, restore: cfg.Restore, timeout: w.interval(), log: cfg.Log, total: metrics.repeated}
 	w.processor = processor{
-		store: cfg.Store, outcomes: cfg.Outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
+		store: cfg.Store, outcomes: outcomes, log: cfg.Log, metrics: metrics, tracing: tracing,
 		retrier: retrier{log: cfg.Log, metrics: metrics, tracer: tracing.tracer}, inFlight: &w.inFlight,
 		newer: newNewerRules(cfg.Log, metrics.newer),
 	}

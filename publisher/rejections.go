@@ -155,6 +155,28 @@ func (r *Rejections) All(ctx context.Context, f RejectionFilter) iter.Seq2[Store
 	}
 }
 
+// RejectionRecorder is a database that records which operations were rejected.
+type RejectionRecorder interface {
+	RecordRejections(ctx context.Context, rejections []domain.Rejection) error
+}
+
+// Record records all rejections in a database that may have lost its records of them. It is safe to repeat.
+func (r *Rejections) Record(ctx context.Context, to RejectionRecorder) error {
+	var page []domain.Rejection
+	for rejection, err := range r.All(ctx, RejectionFilter{}) {
+		if err != nil {
+			return err
+		}
+		if page = append(page, rejection.Rejection); len(page) == pageMessages {
+			if err := to.RecordRejections(ctx, page); err != nil {
+				return err
+			}
+			page = page[:0]
+		}
+	}
+	return to.RecordRejections(ctx, page)
+}
+
 // page returns the next rejections from a sequence on, or none after the last one.
 func (r *Rejections) page(ctx context.Context, from uint64) ([]*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)

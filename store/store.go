@@ -18,13 +18,7 @@ import (
 // An error means that the database is unavailable, and the call may be retried. Errors with a domain code, *SchemaError and
 // *HeldError are permanent.
 type Store interface {
-	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Ids that were erased
-	// are not free. Result i belongs to client i. If ids in a batch are equal, the first client is created before the others.
-	//
-	// When Create returns results, they are on disk. An error means that nothing is known to be stored: call Create again with
-	// the same batch. With domain.CodeUnstorable nothing is stored, because the database refuses the content of at least one
-	// client (SQLSTATE class 22 or 23). Halve the batch to find it.
-	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
+	Writer
 
 	Reader
 
@@ -51,7 +45,23 @@ type Store interface {
 	Close() error
 }
 
-// Reader reads clients.
+// Writer stores the outcomes of commands.
+type Writer interface {
+	// Create stores the clients whose ids are free, in one transaction, and does not change existing ones. Ids that were erased
+	// are not free. Result i belongs to client i. If ids in a batch are equal, the first client is created before the others.
+	//
+	// When Create returns results, they are on disk. An error means that nothing is known to be stored: call Create again with
+	// the same batch. With domain.CodeUnstorable nothing is stored, because the database refuses the content of at least one
+	// client (SQLSTATE class 22 or 23). Halve the batch to find it.
+	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
+
+	// RecordRejections records the operations of these rejections, in place of earlier records of the same ids. It leaves out
+	// rejections whose id is not a UUID, because they have no operation. When it returns nil, the records are on disk. They say where to
+	// look: the rejections are on their stream, and an operator can retry or drop them.
+	RecordRejections(ctx context.Context, rejections []domain.Rejection) error
+}
+
+// Reader reads clients and operations.
 type Reader interface {
 	// Get returns the client with this id, or an error with domain.CodeNotFound.
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
@@ -69,6 +79,11 @@ type Reader interface {
 	// Find returns the first n clients that match the query, in the order of their ids, and the total number of matches. It reads
 	// the names of all clients: an index on them would slow down every Create.
 	Find(ctx context.Context, q Query, n int) (clients []domain.Client, total int, err error)
+
+	// Operations returns the first n completed operations of a caller, in the order of the time of completion and of their ids. It
+	// begins after the operation with the time from and the id after; with uuid.Nil it includes those with this time. A status of ""
+	// means all. An operation with a client succeeded, whatever was rejected under its id. Reason and Errors are not set.
+	Operations(ctx context.Context, caller string, status domain.OperationStatus, from time.Time, after uuid.UUID, n int) ([]domain.Operation, error)
 }
 
 // Eraser erases clients, and keeps the marks that erasures and legal holds leave.

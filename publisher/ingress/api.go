@@ -48,6 +48,9 @@ type Clients interface {
 	Get(ctx context.Context, id uuid.UUID) (domain.Client, error)
 	// GetAll returns those of the clients with these ids that exist, by their ids.
 	GetAll(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]domain.Client, error)
+	// Operations returns the first n completed operations of a caller with this status, or with any for "". They are in the order of
+	// the time of completion and of their ids, and begin after that time and id. Rejected ones may have been retried or dropped since.
+	Operations(ctx context.Context, caller string, status domain.OperationStatus, from time.Time, after uuid.UUID, n int) ([]domain.Operation, error)
 }
 
 const (

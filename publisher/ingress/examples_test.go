@@ -1,7 +1,6 @@
 package ingress_test
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/ingress/site"
@@ -144,6 +142,7 @@ func TestExamplesOfResponses(t *testing.T) {
 		"POST /api/v2/clients/batch 200 invalid":    h.batch(lineOf("", `{"firstName": "Jane", "lastName": "Smith"}`)).object(t),
 		"GET /api/v2/operations/{id} 200 succeeded": h.request(http.MethodGet, "/api/v2/operations/"+id.String(), "").object(t),
 		"GET /api/v2/operations/{id} 200 rejected":  h.rejected(t).object(t),
+		"GET /api/v2/operations 200":                h.request(http.MethodGet, "/api/v2/operations?status=rejected", "").object(t),
 	} {
 		want := examples[name]
 		delete(examples, name)
@@ -162,18 +161,8 @@ func TestExamplesOfResponses(t *testing.T) {
 // rejected rejects a command and returns its operation.
 func (h *harness) rejected(t *testing.T) answer {
 	t.Helper()
-	outcomes, err := publisher.OpenOutcomePublisher(context.Background(), h.server.Connect(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	id := h.post(jane).object(t)["id"].(string)
-	err = outcomes.PublishRejections([]domain.Rejection{{
-		ID: id, Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id),
-		Errors: []domain.Violation{{Pointer: "/dob", Detail: "must be a date in the past"}},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.reject(id, domain.CodeInvalid, domain.Violation{Pointer: "/dob", Detail: "must be a date in the past"})
 	return h.request(http.MethodGet, "/api/v2/operations/"+id, "")
 }
 

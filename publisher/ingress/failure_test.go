@@ -84,7 +84,7 @@ func TestABodyThatDoesNotArrive(t *testing.T) {
 }
 
 // waitingClients is a store that never answers.
-type waitingClients struct{}
+type waitingClients struct{ ingress.Clients }
 
 func (waitingClients) Get(ctx context.Context, _ uuid.UUID) (domain.Client, error) {
 	<-ctx.Done()

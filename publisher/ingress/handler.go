@@ -72,6 +72,7 @@ func NewHandler(log Log, clients Clients, cfg Config) http.Handler {
 	handle("/api/v2/clients", methods{http.MethodPost: m.Allow(1, a.create, auth.ScopeWrite)})
 	handle("/api/v2/clients/batch", methods{http.MethodPost: m.Allow(batchSlots, a.batch, auth.ScopeWrite)})
 	handle("/api/v2/clients/{id}", methods{http.MethodGet: m.Allow(1, a.client, auth.ScopeRead)})
+	handle("/api/v2/operations", methods{http.MethodGet: m.Allow(1, a.listOperations, auth.ScopeWrite, auth.ScopeRead)})
 	// A caller that creates clients may also see the outcomes, see lookUp.
 	handle("/api/v2/operations/{id}", methods{http.MethodGet: m.Allow(1, a.getOperation, auth.ScopeRead, auth.ScopeWrite)})
 	handle("GET /problems/", http.HandlerFunc(problems))

@@ -44,14 +44,21 @@ func (a *api) getOperation(w http.ResponseWriter, r *http.Request, call access.C
 	if op.Status == domain.OperationPending {
 		w.Header().Set("Retry-After", "1")
 	}
-	a.respond(w, r, id, struct {
-		ID          uuid.UUID              `json:"id"`
-		Status      domain.OperationStatus `json:"status"`
-		AcceptedAt  *time.Time             `json:"acceptedAt"`
-		CompletedAt *time.Time             `json:"completedAt"`
-		Errors      []domain.Violation     `json:"errors"`
-		Links       links                  `json:"links"`
-	}{id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, o.links()})
+	a.respond(w, r, id, bodyOf(o, op))
+}
+
+// operationBody is an operation in responses.
+type operationBody struct {
+	ID          uuid.UUID              `json:"id"`
+	Status      domain.OperationStatus `json:"status"`
+	AcceptedAt  *time.Time             `json:"acceptedAt"`
+	CompletedAt *time.Time             `json:"completedAt"`
+	Errors      []domain.Violation     `json:"errors"`
+	Links       links                  `json:"links"`
+}
+
+func bodyOf(o operation, op domain.Operation) operationBody {
+	return operationBody{o.id, op.Status, known(op.AcceptedAt), known(op.CompletedAt), op.Errors, o.links()}
 }
 
 // lookUpTwice is lookUp for an operation that the first look-up can miss. Of several NATS servers, one may answer that is behind the

@@ -24,6 +24,9 @@ func (s *Store) Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasur
 			return err
 		}
 		existed = deleted.RowsAffected() > 0
+		if _, err := tx.Exec(ctx, `DELETE FROM rejections WHERE id = $1`, [16]byte(id)); err != nil {
+			return err
+		}
 		return insertErasure(ctx, tx, tombstone)
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ var migrations embed.FS
 
 const (
 	// schemaVersion is the version of the newest file in migrations.
-	schemaVersion = 6
+	schemaVersion = 7
 	// migrationLock is the key of the advisory lock that a migration holds. The number is arbitrary, but must not change.
 	migrationLock = 0x636c69656e74656c
 	// unlockTimeout bounds the wait for an unreachable server at the end of a migration.
@@ -40,11 +40,13 @@ func (s *Store) Writable(ctx context.Context) error {
 		return err
 	}
 	var may bool
-	if err := s.pool.QueryRow(ctx, `SELECT has_table_privilege('clients', 'INSERT')`).Scan(&may); err != nil {
-		return s.failure("look up the right to store clients", err)
-	}
-	if !may { // what an INSERT would return
-		return &pgconn.PgError{Severity: "ERROR", Code: insufficientPrivilege, Message: "permission denied for table clients"}
+	for _, table := range []string{"clients", "rejections"} {
+		if err := s.pool.QueryRow(ctx, `SELECT has_table_privilege($1, 'INSERT')`, table).Scan(&may); err != nil {
+			return s.failure("look up the right to store clients", err)
+		}
+		if !may { // what an INSERT would return
+			return &pgconn.PgError{Severity: "ERROR", Code: insufficientPrivilege, Message: "permission denied for table " + table}
+		}
 	}
 	return nil
 }

@@ -48,6 +48,9 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasur
 	if err != nil {
 		return false, err
 	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM rejections WHERE id = ?`, id.String()); err != nil {
+		return false, err
+	}
 	if _, err := tx.ExecContext(ctx, insertErasure, erasureValues(tombstone)...); err != nil {
 		return false, err
 	}

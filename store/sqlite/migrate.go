@@ -14,7 +14,7 @@ import (
 var migrations embed.FS
 
 // schemaVersion is the version of the newest file in migrations.
-const schemaVersion = 6
+const schemaVersion = 7
 
 // Ready implements store.Store.
 func (s *Store) Ready(ctx context.Context) error {

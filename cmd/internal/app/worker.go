@@ -54,6 +54,7 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 			Conn:        b.conn,
 			Store:       b.db,
 			Outcomes:    outcomes,
+			Rejections:  b.db,
 			Restore:     follower.Restore,
 			Log:         p.Log,
 			BatchSize:   o.BatchSize,

@@ -55,7 +55,10 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 		if err := r.sameStreams(ctx); err != nil {
 			return m, &RefusedError{err}
 		}
-		return m, r.clients(ctx)
+		if err := r.clients(ctx); err != nil {
+			return m, err
+		}
+		return m, r.recordRejections(ctx)
 	}
 	var missing []string // streams to restore
 	for _, s := range slices.Backward(m.Streams) {
@@ -85,7 +88,7 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 			return m, fmt.Errorf("restore stream %s: %w", name, err)
 		}
 	}
-	return m, nil
+	return m, r.recordRejections(ctx)
 }
 
 // RefusedError means that a restore did not begin. Nothing was changed.
@@ -124,6 +127,18 @@ func (r restore) sameStreams(ctx context.Context) error {
 			return fmt.Errorf("stream %s has fewer messages than the backup, up to sequence %d instead of %d: restore everything into an empty NATS",
 				want.Name, info.State.LastSeq, want.LastSeq)
 		}
+	}
+	return nil
+}
+
+// recordRejections records the restored rejections in the database, whose copy has no records.
+func (r restore) recordRejections(ctx context.Context) error {
+	rejections, err := publisher.OpenRejections(ctx, r.Conn)
+	if err == nil {
+		err = rejections.Record(ctx, r.Clients)
+	}
+	if err != nil {
+		return fmt.Errorf("record the rejections: %w", err)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ type job struct {
 	kept       time.Time          // events of clients created since then have not expired
 }
 
-// Run looks for clients without a row and for clients without an event. It is safe to repeat, and while workers run. After an error
+// Run looks for clients without a row and for clients without an event, and records the rejections again. It is safe to repeat, and while workers run. After an error
 // some of them may be repaired.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	j := &job{Config: cfg, seen: map[uuid.UUID]bool{}}
@@ -78,7 +78,10 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 			return j.Result, err
 		}
 	}
-	return j.Result, nil
+	if j.DryRun {
+		return j.Result, nil
+	}
+	return j.Result, j.rejections.Record(ctx, j.Store)
 }
 
 func (j *job) open(ctx context.Context) (err error) {

@@ -167,7 +167,7 @@ func TestServeOnANewerDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testcluster.Clientele(t, "serve", "--data-dir", dir, "--event-retention=1h")
-	const want = "clientele: the database has schema version 999, newer than this program's 6: run a newer clientele\n"
+	const want = "clientele: the database has schema version 999, newer than this program's 7: run a newer clientele\n"
 	if status := again.Wait(); status != cli.ExitError || !strings.HasSuffix(again.Output(), want) {
 		t.Errorf("exit status %d: %s", status, again.Output())
 	}

@@ -155,8 +155,8 @@ func TestServersThatAreNotSetUp(t *testing.T) {
 	for _, role := range []string{"ingress", "worker"} {
 		for _, c := range []struct{ name, nats, database, want string }{
 			{"no streams", bare.URL, set.Database, "run clientele migrate"},
-			{"no schema", set.NATS.URL, empty, "schema version 0, this program needs 6: run clientele migrate"},
-			{"newer schema", newer.NATS.URL, newer.Database, "schema version 999, newer than this program's 6: run a newer clientele"},
+			{"no schema", set.NATS.URL, empty, "schema version 0, this program needs 7: run clientele migrate"},
+			{"newer schema", newer.NATS.URL, newer.Database, "schema version 999, newer than this program's 7: run a newer clientele"},
 		} {
 			p := testcluster.Clientele(t, role, "--nats-url", c.nats, "--database-url", c.database)
 			if status := p.Wait(); status != cli.ExitError || !strings.Contains(p.Output(), "clientele: ") || !strings.Contains(p.Output(), c.want) {

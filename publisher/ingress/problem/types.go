@@ -64,8 +64,8 @@ var Types = [count]Type{
 		Type:    "/problems/invalid-query",
 		Title:   "The query of the URL is not valid",
 		Status:  http.StatusBadRequest,
-		Meaning: "The query of the URL cannot be read, or its parameter validate has another value than only. Nothing was stored.",
-		Remedy:  "To validate a request, send validate=only once. To create clients, send no query.",
+		Meaning: "The query of the URL cannot be read, or a parameter has a value that the path does not support. Nothing was stored.",
+		Remedy:  "detail names the parameter and its values. To validate a client, send validate=only once. To create clients, send no query.",
 	},
 	KeyReused: {
 		Type:    "/problems/idempotency-key-reused",

@@ -1,0 +1,148 @@
+package ingress_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"clientele/domain"
+	"clientele/publisher"
+
+	"github.com/google/uuid"
+)
+
+// reject does the worker's part for a command that it rejects.
+func (h *harness) reject(id string, reason domain.Code, violations ...domain.Violation) {
+	h.t.Helper()
+	outcomes, err := publisher.OpenOutcomePublisher(h.t.Context(), h.server.Connect(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	rejections := []domain.Rejection{{
+		ID: id, Reason: reason, RejectedAt: domain.Timestamp(time.Now()), Command: h.onLog(id), Errors: violations,
+	}}
+	if err := outcomes.PublishRejections(rejections); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.store.RecordRejections(h.t.Context(), rejections); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// list returns the ids and the states of all pages of a list.
+func (h *harness) list(query url.Values, headers ...string) (operations []string, pages int) {
+	h.t.Helper()
+	for {
+		pages++
+		a := h.request(http.MethodGet, "/api/v2/operations?"+query.Encode(), "", headers...)
+		if a.StatusCode != http.StatusOK {
+			h.t.Fatalf("%s: %s", a.Status, a.body)
+		}
+		body := a.object(h.t)
+		for _, o := range body["operations"].([]any) {
+			o := o.(map[string]any)
+			operations = append(operations, o["id"].(string)+" "+o["status"].(string))
+		}
+		cursor, more := body["cursor"].(string)
+		if !more {
+			return operations, pages
+		}
+		query.Set("cursor", cursor)
+	}
+}
+
+// TestOperationsAreListed lists operations in each state as their caller, and as others.
+func TestOperationsAreListed(t *testing.T) {
+	t.Parallel()
+	h, keys := newOwnerHarness(t)
+	create := func(key string) string {
+		return h.post(jane, keys.headers(key)...).object(t)["id"].(string)
+	}
+	succeeded, rejected, failed := create("owner"), create("owner's new"), create("owner")
+	h.work(uuid.MustParse(succeeded), details(t))
+	h.reject(rejected, domain.CodeInvalid, domain.Violation{Pointer: "/firstName", Detail: "is wrong"})
+	h.reject(failed, domain.CodeUnstorable)
+	create("owner") // pending
+	foreign := create("attacker")
+	h.reject(foreign, domain.CodeInvalid)
+	all := []string{succeeded + " succeeded", rejected + " rejected", failed + " failed"}
+	for status, want := range map[string][]string{"": all, "succeeded": all[:1], "rejected": all[1:2], "failed": all[2:]} {
+		query := url.Values{}
+		if status != "" {
+			query.Set("status", status)
+		}
+		if got, _ := h.list(query, keys.headers("owner")...); !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", status, got, want)
+		}
+	}
+	if got, _ := h.list(url.Values{}, keys.headers("attacker")...); !slices.Equal(got, []string{foreign + " rejected"}) {
+		t.Errorf("another caller lists %q", got)
+	}
+	if got, _ := h.list(url.Values{}, keys.headers("reader")...); len(got) != 0 {
+		t.Errorf("a caller without operations lists %q", got)
+	}
+	if got, _ := h.list(url.Values{"since": {time.Now().Add(time.Hour).Format(time.RFC3339)}}, keys.headers("owner")...); len(got) != 0 {
+		t.Errorf("since the future: %q", got)
+	}
+	a := h.request(http.MethodGet, "/api/v2/operations?status=rejected", "", keys.headers("owner")...)
+	if !strings.Contains(string(a.body), "is wrong") {
+		t.Errorf("the list does not say why: %s", a.body)
+	}
+}
+
+// TestAListHasPages lists more operations than a response has, of which some were dropped.
+func TestAListHasPages(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	const operations = 230
+	var want []string
+	began := time.Now().Add(-time.Hour)
+	for i := range operations {
+		d := details(t)
+		d.FirstName = fmt.Sprintf("Jane %d", i)
+		c, err := domain.NewCreateClient(uuid.New(), "anonymous", began, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := c.Client(began.Add(time.Duration(i/3) * time.Millisecond)) // three at each time
+		if _, err := h.store.Create(t.Context(), []domain.Client{client}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, client.ID.String()+" succeeded")
+	}
+	dropped := domain.Rejection{ID: uuid.NewString(), Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(began)}
+	dropped.Command.Headers = map[string][]string{domain.HeaderCaller: {"anonymous"}}
+	if err := h.store.RecordRejections(t.Context(), []domain.Rejection{dropped}); err != nil {
+		t.Fatal(err)
+	}
+	got, pages := h.list(url.Values{})
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || pages != 3 {
+		t.Errorf("got %d operations on %d pages, want %d on 3", len(got), pages, len(want))
+	}
+}
+
+func TestListsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for query, detail := range map[string]string{
+		"status=pending":                 "by its id",
+		"status=done":                    "succeeded, rejected or failed",
+		"since=yesterday":                "RFC 3339",
+		"cursor=%21":                     "unchanged",
+		"cursor=MS4y":                    "unchanged",
+		"status=failed&status=succeeded": "repeated",
+		"limit=5":                        "no parameter",
+		"status=%zz":                     "cannot be read",
+	} {
+		a := h.request(http.MethodGet, "/api/v2/operations?"+query, "")
+		if p := a.problem(t, http.StatusBadRequest, "invalid-query"); !strings.Contains(p["detail"].(string), detail) {
+			t.Errorf("%s: %s, want %q", query, a.body, detail)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+)
+
+// RejectedOperation is the record of a rejection.
+type RejectedOperation struct {
+	ID         uuid.UUID
+	Caller     string
+	Status     domain.OperationStatus
+	AcceptedAt *time.Time // nil for unknown
+	RejectedAt time.Time
+}
+
+// RejectedOperations returns the records of rejections, one for each id.
+func RejectedOperations(rejections []domain.Rejection) []RejectedOperation {
+	var records []RejectedOperation
+	seen := map[uuid.UUID]int{}
+	for _, r := range rejections {
+		id, err := domain.ParseID(r.ID)
+		caller := r.Command.Caller()
+		if err != nil || !utf8.ValidString(caller) || strings.ContainsRune(caller, 0) { // no ingress wrote it
+			continue
+		}
+		record := RejectedOperation{ID: id, Caller: caller, Status: r.Status(), RejectedAt: domain.Timestamp(r.RejectedAt)}
+		if header, err := (domain.CommandMessage{Header: r.Command.Headers}).DecodeHeader(); err == nil {
+			record.AcceptedAt = &header.AcceptedAt
+		}
+		if i, ok := seen[id]; ok {
+			records[i] = record
+			continue
+		}
+		seen[id] = len(records)
+		records = append(records, record)
+	}
+	return records
+}

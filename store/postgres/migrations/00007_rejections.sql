@@ -1,0 +1,13 @@
+-- +goose Up
+-- Where a caller's rejected operations are. The rejections themselves are on their stream, from which an operator can remove them.
+CREATE TABLE IF NOT EXISTS rejections (
+    id          uuid        PRIMARY KEY,
+    caller      text        NOT NULL,
+    status      text        NOT NULL,
+    accepted_at timestamptz,
+    rejected_at timestamptz NOT NULL,
+
+    CONSTRAINT rejections_status CHECK (status IN ('rejected', 'failed'))
+);
+CREATE INDEX IF NOT EXISTS rejections_caller ON rejections (caller, rejected_at, id);
+CREATE INDEX IF NOT EXISTS clients_caller ON clients (caller, created_at, id);

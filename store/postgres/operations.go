@@ -1,0 +1,70 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"clientele/domain"
+	"clientele/store"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const recordRejection = `
+	INSERT INTO rejections (id, caller, status, accepted_at, rejected_at) VALUES ($1, $2, $3, $4, $5)
+	ON CONFLICT (id) DO UPDATE SET
+		caller = excluded.caller, status = excluded.status, accepted_at = excluded.accepted_at, rejected_at = excluded.rejected_at`
+
+// RecordRejections implements store.Store.
+func (s *Store) RecordRejections(ctx context.Context, rejections []domain.Rejection) error {
+	var statements pgx.Batch
+	for _, r := range store.RejectedOperations(rejections) {
+		statements.Queue(recordRejection, [16]byte(r.ID), r.Caller, string(r.Status), r.AcceptedAt, r.RejectedAt)
+	}
+	if statements.Len() == 0 {
+		return nil
+	}
+	if err := s.pool.SendBatch(ctx, &statements).Close(); err != nil {
+		return s.failure(fmt.Sprintf("record %d rejections", statements.Len()), err)
+	}
+	return nil
+}
+
+// Each branch reads an index in order, and stops after n rows.
+const selectOperations = `
+	SELECT id, status, accepted_at, completed_at FROM (
+		SELECT id, status, accepted_at, completed_at FROM (
+			SELECT id, 'succeeded' AS status, accepted_at, created_at AS completed_at FROM clients
+			WHERE caller = $1 AND $2::text IN ('', 'succeeded') AND (created_at, id) > ($3::timestamptz, $4::uuid)
+			ORDER BY created_at, id LIMIT $5
+		) AS succeeded
+		UNION ALL
+		SELECT id, status, accepted_at, completed_at FROM (
+			SELECT id, status, accepted_at, rejected_at AS completed_at FROM rejections
+			WHERE caller = $1 AND $2::text IN ('', status) AND (rejected_at, id) > ($3::timestamptz, $4::uuid)
+				AND NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = rejections.id)
+			ORDER BY rejected_at, id LIMIT $5
+		) AS rejected
+	) AS completed
+	ORDER BY completed_at, id LIMIT $5`
+
+// Operations implements store.Store.
+func (s *Store) Operations(ctx context.Context, caller string, status domain.OperationStatus, from time.Time, after uuid.UUID, n int) ([]domain.Operation, error) {
+	// CollectRows also returns the error of Query.
+	rows, _ := s.pool.Query(ctx, selectOperations, caller, string(status), from, [16]byte(after), n)
+	operations, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o domain.Operation, err error) {
+		var accepted *time.Time
+		err = row.Scan((*[16]byte)(&o.ID), &o.Status, &accepted, &o.CompletedAt)
+		if accepted != nil {
+			o.AcceptedAt = accepted.UTC()
+		}
+		o.CompletedAt = o.CompletedAt.UTC()
+		return o, err
+	})
+	if err != nil {
+		return nil, s.failure("list operations", err)
+	}
+	return operations, nil
+}

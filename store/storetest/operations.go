@@ -1,0 +1,138 @@
+package storetest
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"testing"
+	"time"
+
+	"clientele/domain"
+
+	"github.com/google/uuid"
+)
+
+// newRejection returns the rejection of a command of this caller.
+func newRejection(caller string, reason domain.Code, at time.Time) domain.Rejection {
+	command := domain.CreateClient{ID: uuid.New(), Caller: caller, AcceptedAt: domain.Timestamp(at.Add(-time.Second)), Body: []byte("{}")}
+	return domain.Rejection{
+		ID: command.ID.String(), Reason: reason, RejectedAt: domain.Timestamp(at),
+		Command: domain.RejectedCommand{Headers: domain.EncodeCommand(command, "").Header, Body: command.Body},
+	}
+}
+
+func record(t *testing.T, s suite, rejections ...domain.Rejection) {
+	t.Helper()
+	if err := s.st.RecordRejections(t.Context(), rejections); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listed returns the ids of all operations of a caller since a time, in pages of two.
+func listed(t *testing.T, s suite, caller string, status domain.OperationStatus, from time.Time) (ids []string) {
+	t.Helper()
+	var after uuid.UUID
+	for {
+		page, err := s.st.Operations(t.Context(), caller, status, from, after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			return ids
+		}
+		for _, o := range page {
+			if status != "" && o.Status != status {
+				t.Errorf("%s is %s, want %s", o.ID, o.Status, status)
+			}
+			ids = append(ids, o.ID.String())
+			from, after = o.CompletedAt, o.ID
+		}
+	}
+}
+
+func (s suite) operations(t *testing.T) {
+	caller, began := "caller "+uuid.NewString(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	type completed struct {
+		at time.Time
+		id uuid.UUID
+	}
+	all := map[domain.OperationStatus][]completed{}
+	for i := range 12 {
+		at := began.Add(time.Duration(i/2) * time.Second) // two at each time
+		switch i % 3 {
+		case 0:
+			c := newClient()
+			c.Caller, c.AcceptedAt, c.CreatedAt = caller, at.Add(-time.Second), at
+			create(t, s.st, c)
+			all[domain.OperationSucceeded] = append(all[domain.OperationSucceeded], completed{at, c.ID})
+		case 1:
+			r := newRejection(caller, domain.CodeInvalid, at)
+			record(t, s, r)
+			all[domain.OperationRejected] = append(all[domain.OperationRejected], completed{at, uuid.MustParse(r.ID)})
+		case 2:
+			r := newRejection(caller, domain.CodeUnstorable, at)
+			record(t, s, r)
+			all[domain.OperationFailed] = append(all[domain.OperationFailed], completed{at, uuid.MustParse(r.ID)})
+		}
+	}
+	other := newClient()
+	other.Caller, other.CreatedAt = "another caller", began
+	create(t, s.st, other)
+	record(t, s, newRejection("another caller", domain.CodeInvalid, began))
+	all[""] = slices.Concat(all[domain.OperationSucceeded], all[domain.OperationRejected], all[domain.OperationFailed])
+	for status, operations := range all {
+		slices.SortFunc(operations, func(a, b completed) int {
+			return cmp.Or(a.at.Compare(b.at), bytes.Compare(a.id[:], b.id[:]))
+		})
+		for _, from := range []time.Time{began, began.Add(2 * time.Second), began.Add(time.Hour)} {
+			var want []string
+			for _, o := range operations {
+				if !o.at.Before(from) {
+					want = append(want, o.id.String())
+				}
+			}
+			if got := listed(t, s, caller, status, from); !slices.Equal(got, want) {
+				t.Errorf("%q since %s: got %v, want %v", status, from, got, want)
+			}
+		}
+	}
+}
+
+func (s suite) operationOfAClient(t *testing.T) {
+	caller, at := "caller "+uuid.NewString(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	retried := newRejection(caller, domain.CodeInvalid, at)
+	record(t, s, retried)
+	record(t, s, retried) // a worker repeats the call after an error
+	page, err := s.st.Operations(t.Context(), caller, "", at, uuid.Nil, 10)
+	want := domain.Operation{
+		ID: uuid.MustParse(retried.ID), Status: domain.OperationRejected, AcceptedAt: at.Add(-time.Second), CompletedAt: at,
+	}
+	if err != nil || len(page) != 1 || !equalOperations(page[0], want) {
+		t.Fatalf("got %+v and %v, want %+v", page, err, want)
+	}
+	c := newClient()
+	c.ID, c.Caller, c.CreatedAt = want.ID, caller, at.Add(time.Hour)
+	create(t, s.st, c)
+	if page, err = s.st.Operations(t.Context(), caller, "", at, uuid.Nil, 10); err != nil || len(page) != 1 || page[0].Status != domain.OperationSucceeded {
+		t.Errorf("got %+v and %v, want the client only", page, err)
+	}
+	erase(t, s.st, c.ID)
+	if page, err = s.st.Operations(t.Context(), caller, "", at, uuid.Nil, 10); err != nil || len(page) != 0 {
+		t.Errorf("after the erasure: got %+v and %v, want none", page, err)
+	}
+}
+
+func equalOperations(a, b domain.Operation) bool {
+	return a.ID == b.ID && a.Status == b.Status && a.AcceptedAt.Equal(b.AcceptedAt) && a.CompletedAt.Equal(b.CompletedAt)
+}
+
+// recordNothing records rejections of commands that no ingress wrote. No database may refuse them, or the worker would not get past them.
+func (s suite) recordNothing(t *testing.T) {
+	at := time.Now()
+	noID, zero, invalid := newRejection("a", domain.CodeUndecodable, at), newRejection("a\x00b", domain.CodeUndecodable, at), newRejection("a\xffb", domain.CodeUndecodable, at)
+	noID.ID = "not an id"
+	bare := newRejection("", domain.CodeUndecodable, at)
+	bare.Command.Headers = nil
+	record(t, s, noID, zero, invalid, bare, bare)
+	record(t, s)
+}
