@@ -20,6 +20,7 @@ var (
 	logMaxBytes = prometheus.NewDesc("clientele_log_max_bytes", "Size at which the command log refuses new commands.", nil, nil)
 	pending     = prometheus.NewDesc("clientele_worker_pending_commands", "Commands not yet delivered to a worker.", nil, nil)
 	ackPending  = prometheus.NewDesc("clientele_worker_ack_pending_commands", "Commands delivered to a worker and not yet acknowledged.", nil, nil)
+	paused      = prometheus.NewDesc("clientele_worker_paused", "1 while an operator has paused the workers, or 0.", nil, nil)
 	oldest      = prometheus.NewDesc("clientele_worker_oldest_command_age_seconds",
 		"Age of the oldest command without an outcome; 0 if there is none. An ingress reports for how long it has observed it.", nil, nil)
 	lastSequence = prometheus.NewDesc("clientele_stream_last_sequence",
@@ -110,7 +111,7 @@ func oldestAge(js jetstream.JetStream) func(context.Context, *jetstream.Consumer
 // Describe implements prometheus.Collector.
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		logCommands, logBytes, logMaxBytes, pending, ackPending, oldest, lastSequence, streamBytes, streamMaxBytes, missing,
+		logCommands, logBytes, logMaxBytes, pending, ackPending, paused, oldest, lastSequence, streamBytes, streamMaxBytes, missing,
 	} {
 		descriptions <- d
 	}
@@ -150,6 +151,11 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 	info := consumer.CachedInfo()
 	gauge(pending, float64(info.NumPending))
 	gauge(ackPending, float64(info.NumAckPending))
+	if info.Paused {
+		gauge(paused, 1)
+	} else {
+		gauge(paused, 0)
+	}
 	if age, err := c.age(ctx, info); err == nil {
 		gauge(oldest, age.Seconds())
 	}

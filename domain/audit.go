@@ -30,6 +30,7 @@ const (
 	AuditHold           AuditAction = "hold"
 	AuditImport         AuditAction = "import"
 	AuditMigrate        AuditAction = "migrate"
+	AuditPause          AuditAction = "pause"
 	AuditRejectionDrop  AuditAction = "rejection_drop"
 	AuditRejectionRead  AuditAction = "rejection_read"
 	AuditRejectionRetry AuditAction = "rejection_retry"
@@ -37,6 +38,7 @@ const (
 	AuditRelease        AuditAction = "release"
 	AuditReplay         AuditAction = "replay"
 	AuditRestore        AuditAction = "restore"
+	AuditResume         AuditAction = "resume"
 	AuditSubscribe      AuditAction = "subscribe"
 	AuditUnsubscribe    AuditAction = "unsubscribe"
 )

@@ -1,5 +1,4 @@
-// Package domain defines the client record, the command that creates one, how both are parsed and validated, and the messages
-// that report the outcome. It does no I/O.
+// Package domain defines the client record, its command, how both are parsed and validated, and the messages about the outcome. It does no I/O.
 package domain
 
 import (
@@ -45,8 +44,7 @@ type Details struct {
 	Address                  *Address                  `json:"address,omitzero"`
 }
 
-// CommunicationPreferences are the channels through which a client agreed to be contacted. A channel that the caller does not
-// name is false: silence is not consent.
+// CommunicationPreferences are the channels through which a client agreed to be contacted. One that the caller does not name is false.
 type CommunicationPreferences struct {
 	Email bool `json:"email"`
 	Phone bool `json:"phone"`
@@ -87,8 +85,7 @@ func (c Client) JSON() ([]byte, error) { return json.Marshal(c) }
 // Timestamp returns t in UTC, truncated to microseconds: the precision that every store keeps.
 func Timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// ParseTimestamp parses a time in RFC 3339 and returns its Timestamp. Its year in UTC must be from 0 to 9999: RFC 3339 and
-// JSON cannot represent others. The error does not quote s.
+// ParseTimestamp parses a time in RFC 3339 and returns its Timestamp. Its year in UTC must be from 0 to 9999. The error does not quote s.
 func ParseTimestamp(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {

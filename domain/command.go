@@ -54,8 +54,7 @@ func (c CreateClient) Client(createdAt time.Time) Client {
 	}
 }
 
-// Canonical returns the canonical JSON of normalised details: members in a fixed order, unknown ones omitted. So a member that
-// the API gains later does not change older fingerprints.
+// Canonical returns the canonical JSON of normalised details: in a fixed order, unknown members omitted. So a new member changes no fingerprint.
 func (d *Details) Canonical() ([]byte, error) {
 	return json.Marshal(d, json.OmitZeroStructFields(true))
 }

@@ -30,8 +30,7 @@ type Event struct {
 	Traceparent string
 }
 
-// NewEvent returns the event of a client. Equal clients have equal events. A client that is created again under its id has
-// another event.
+// NewEvent returns the event of a client. Equal clients have equal events. A client that is created again under its id has another one.
 func NewEvent(c Client) (Event, error) {
 	body, err := c.JSON()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ var quotedEscape = regexp.MustCompile("(escape sequence|surrogate pair) [`\"].*[
 func malformed(err error, size int) error {
 	e := &Error{Code: CodeMalformed, Offset: int64(size), Err: errors.New("the JSON ends too early")}
 	if se, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		e.Pointer = string(se.JSONPointer)
+		e.Pointer = bounded(se.JSONPointer)
 		if !errors.Is(se.Err, io.ErrUnexpectedEOF) {
 			e.Offset = se.ByteOffset
 			e.Err = errors.New(quotedEscape.ReplaceAllString(se.Err.Error(), "$1"))
@@ -72,12 +73,22 @@ func malformed(err error, size int) error {
 	return e
 }
 
-// maxUnreadable is the maximum number of values reported as unknown or of the wrong type. Without it, a small request could
-// cause a large response.
-const maxUnreadable = 100
+// The limits of what is reported about members that cannot be read: a request must not cause a larger response.
+const (
+	maxUnreadable = 100 // values that are unknown or of the wrong type
+	maxPointer    = 256 // bytes of a pointer: callers choose the names of unknown members
+)
 
-// reader decodes JSON. It records a value of the wrong kind as a violation and skips it, so that one pass finds every
-// violation. Its errors are syntax errors only.
+// bounded returns a pointer, or its beginning with an ellipsis if it is longer than maxPointer.
+func bounded(pointer jsontext.Pointer) string {
+	if len(pointer) <= maxPointer {
+		return string(pointer)
+	}
+	begin := strings.ToValidUTF8(string(pointer[:maxPointer-len("…")]), "")
+	return strings.TrimSuffix(begin, "~") + "…" // a tilde begins an escape
+}
+
+// reader decodes JSON. It records a value of the wrong kind as a violation and skips it, to find all in one pass. Its errors are syntax errors.
 type reader struct {
 	dec        *jsontext.Decoder
 	name       []byte // scratch space
@@ -243,7 +254,7 @@ func (r *reader) skip(detail string) error {
 		return err
 	}
 	if len(r.violations) < maxUnreadable {
-		r.violations = append(r.violations, Violation{Pointer: string(r.dec.StackPointer()), Detail: detail})
+		r.violations = append(r.violations, Violation{Pointer: bounded(r.dec.StackPointer()), Detail: detail})
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestParseMalformed(t *testing.T) {
 			`invalid character '\n' in string (expecting non-control character)`,
 		},
 		{"unknown escape", `{"dob":"ab\qcd"}`, 10, "/dob", "invalid escape sequence in string"},
-		{"too deep", strings.Repeat("[", 10_001), 10_000, strings.Repeat("/0", 10_000), "exceeded max depth"},
+		{"too deep", strings.Repeat("[", 10_001), 10_000, strings.Repeat("/0", 126) + "/…", "exceeded max depth"},
 
 		{"trailing object", `{} {}`, 3, "", "data after the JSON value"},
 		{"trailing comma after it", `{},`, 2, "", "data after the JSON value"},
@@ -220,6 +220,33 @@ func TestParseNull(t *testing.T) {
 	d := parse(t, []byte(minimal(`"address": null, "communicationPreferences": null`)))
 	if d.Address != nil || d.CommunicationPreferences != nil {
 		t.Errorf("null became %+v and %+v", d.Address, d.CommunicationPreferences)
+	}
+}
+
+// A caller chooses the names of unknown members. Pointers to them are bounded, at the end of a character and of an escape.
+func TestPointersAreBounded(t *testing.T) {
+	for _, tt := range []struct{ name, pointer string }{
+		{strings.Repeat("a", 255), "/" + strings.Repeat("a", 255)},
+		{strings.Repeat("a", 256), "/" + strings.Repeat("a", 252) + "…"},
+		{strings.Repeat("a", 60_000), "/" + strings.Repeat("a", 252) + "…"},
+		{strings.Repeat("é", 30_000), "/" + strings.Repeat("é", 126) + "…"},
+		{strings.Repeat("🙂", 1_000), "/" + strings.Repeat("🙂", 63) + "…"},
+		{"a" + strings.Repeat("~", 1_000), "/a" + strings.Repeat("~0", 125) + "…"},
+		{strings.Repeat("/", 1_000), "/" + strings.Repeat("~1", 126) + "…"},
+	} {
+		quoted := fmt.Sprintf("%q", tt.name)
+		if e := refuse(t, minimal(quoted+": 1")); !slices.Equal(e.Violations, []domain.Violation{{Pointer: tt.pointer, Detail: "is an unknown member"}}) {
+			t.Errorf("%.20s: %.2000s, want %s", tt.name, e, tt.pointer)
+		}
+		e := refuse(t, "{"+quoted+": 1, "+quoted+": 1}")
+		if e.Code != domain.CodeMalformed || e.Pointer != tt.pointer || e.Error() != "duplicate object member name" {
+			t.Errorf("repeated %.20s: %.300s in %.300s, want %s", tt.name, e, e.Pointer, tt.pointer)
+		}
+		_, err := domain.ParseLine([]byte(`{"client": `+minimal(quoted+": 1")+"}"), today)
+		ofLine, ok := errors.AsType[*domain.Error](err)
+		if !ok || len(ofLine.Violations) != 1 || len(ofLine.Violations[0].Pointer) > 256 || !strings.HasPrefix(ofLine.Violations[0].Pointer, tt.pointer[:200]) {
+			t.Errorf("in a line: %.2000s, want %s", err, tt.pointer)
+		}
 	}
 }
 

@@ -7,8 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Rejection is a command that will not create a client, and the reason. It is also the event, the dead letter and the
-// outcome of the operation.
+// Rejection is a command that will not create a client, and the reason. It is also the event, the dead letter and the operation's outcome.
 type Rejection struct {
 	// ID is the last token of the command's subject. An ingress always writes a UUID.
 	ID         string      `json:"id"`

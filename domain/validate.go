@@ -22,8 +22,7 @@ const (
 	maxEmail = 254 // octets: a path of 256 (RFC 5321, section 4.5.3.1.3) without its angle brackets
 )
 
-// member is a string of Details: its JSON Pointer, its location, and the check of its form, or nil. form returns the violated
-// rule, or "".
+// member is a string of Details: its JSON Pointer, its location, and the check of its form, or nil. form returns the violated rule, or "".
 type member[T any] struct {
 	pointer string
 	value   T
@@ -181,8 +180,7 @@ func telephoneForm(s string, _ time.Time) string {
 	}
 }
 
-// isPossibleUK reports whether s is a possible UK number in E.164. It is a fast path for most callers: it avoids the regular
-// expressions that parsing other numbers requires.
+// isPossibleUK reports whether s is a possible UK number in E.164. For most callers, it avoids the regular expressions that others require.
 func isPossibleUK(s string) bool {
 	const countryCode = 44
 	national, found := strings.CutPrefix(s, "+44")
@@ -228,8 +226,7 @@ func uprnForm(s string, _ time.Time) string {
 // ukPostcode is a UK postcode without its space: the outward code, then always a digit and two letters.
 var ukPostcode = regexp.MustCompile(`^(?:GIR0AA|[A-Z]{1,2}[0-9][0-9A-Z]?[0-9][A-Z]{2})$`)
 
-// canonicalPostcode returns a UK postcode in capitals with one space before its last three characters, and any other postcode
-// unchanged.
+// canonicalPostcode returns a UK postcode in capitals with one space before its last three characters, and any other one unchanged.
 func canonicalPostcode(s string) string {
 	compact := compactUpper(s)
 	if !ukPostcode.MatchString(compact) {

@@ -218,6 +218,32 @@ func TestAct(t *testing.T) {
 	}
 }
 
+// The end of an action is recorded when NATS is back, such as after the servers have elected a leader, and once.
+func TestAnEndIsRecordedAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	r := newTrail(t)
+	var outage sync.WaitGroup
+	err := r.Act(t.Context(), domain.AuditRecord{Action: domain.AuditReplay}, func(*domain.AuditRecord) error {
+		r.server.Down()
+		outage.Go(func() {
+			publishertest.Eventually(t, "a write fails", func() bool { return failures(t, r.metrics) > 0 })
+			r.server.Up(t)
+		})
+		return nil
+	})
+	outage.Wait()
+	var got []string
+	for _, record := range r.read(audit.Filter{}) {
+		got = append(got, string(record.Result))
+	}
+	if want := []string{"started", "succeeded"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", err, got, want)
+	}
+	if lines := r.lines(); len(lines) != 2 {
+		t.Errorf("%d lines in the file", len(lines))
+	}
+}
+
 // A flood becomes a few records with its count, none is lost in an outage, and Close writes the last ones.
 func TestCollect(t *testing.T) {
 	t.Parallel()

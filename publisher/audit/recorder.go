@@ -5,11 +5,13 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -81,14 +83,16 @@ func (e *NotRecordedError) Unwrap() error { return e.Err }
 // Record completes the records with an id, the time and the actor, and returns nil when they are on disk. Act only then. The error is
 // a *NotRecordedError: records may be on disk nevertheless.
 func (r *Recorder) Record(ctx context.Context, records ...domain.AuditRecord) error {
-	e := &entry{done: make(chan error, 1)}
-	for _, record := range records {
-		record, err := complete(record, r.cfg.Actor)
-		if err != nil {
-			return &NotRecordedError{err}
-		}
-		e.records = append(e.records, record)
+	completed, err := r.complete(records)
+	if err != nil {
+		return &NotRecordedError{err}
 	}
+	return r.submit(ctx, completed)
+}
+
+// submit writes complete records.
+func (r *Recorder) submit(ctx context.Context, records []domain.AuditRecord) error {
+	e := &entry{records: records, done: make(chan error, 1)}
 	r.mu.Lock()
 	r.pool = append(r.pool, e)
 	if !r.writing {
@@ -108,16 +112,19 @@ func (r *Recorder) Record(ctx context.Context, records ...domain.AuditRecord) er
 	return nil
 }
 
-// complete returns the record with an id, the time, and an actor.
-func complete(record domain.AuditRecord, actor domain.AuditActor) (_ domain.AuditRecord, err error) {
-	if record.ID, err = domain.NewID(); err != nil {
-		return record, err
+// complete returns the records with an id, the time, and an actor.
+func (r *Recorder) complete(records []domain.AuditRecord) (_ []domain.AuditRecord, err error) {
+	records = slices.Clone(records)
+	for i := range records {
+		if records[i].ID, err = domain.NewID(); err != nil {
+			return nil, err
+		}
+		records[i].Time = domain.Timestamp(time.Now())
+		if records[i].Actor == (domain.AuditActor{}) {
+			records[i].Actor = r.cfg.Actor
+		}
 	}
-	record.Time = domain.Timestamp(time.Now())
-	if record.Actor == (domain.AuditActor{}) {
-		record.Actor = actor
-	}
-	return record, nil
+	return records, nil
 }
 
 // write writes the pool until it is empty.
@@ -188,8 +195,11 @@ func (r *Recorder) Act(ctx context.Context, record domain.AuditRecord, do func(e
 	return r.End(ctx, err, record)
 }
 
-// endTimeout bounds the record of an end.
-const endTimeout = 10 * time.Second
+// endTimeout bounds the record of an end, with attempts that fail, such as while the servers elect a leader of the stream.
+const (
+	endTimeout  = 10 * time.Second
+	endInterval = 250 * time.Millisecond
+)
 
 // UnrecordedEndError means that an action was carried out, but only its start is recorded.
 type UnrecordedEndError struct{ Err error }
@@ -203,10 +213,39 @@ func (e *UnrecordedEndError) Unwrap() error { return e.Err }
 func (r *Recorder) End(ctx context.Context, err error, records ...domain.AuditRecord) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	if failed, ok := errors.AsType[*NotRecordedError](r.Record(ctx, records...)); ok && err == nil {
+	if failed, ok := errors.AsType[*NotRecordedError](r.recordEnds(ctx, records)); ok && err == nil {
 		return &UnrecordedEndError{failed.Err}
 	}
 	return err
+}
+
+// recordEnds tries again until the context ends. The stream stores a record once, because it keeps its id.
+func (r *Recorder) recordEnds(ctx context.Context, records []domain.AuditRecord) error {
+	completed, err := r.complete(records)
+	if err != nil {
+		return &NotRecordedError{err}
+	}
+	for {
+		err := r.submit(ctx, completed)
+		if err == nil || r.isLost(ctx) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(endInterval):
+		}
+	}
+}
+
+// isLost reports whether no further attempt can succeed: the stream, the file or the connection is lost.
+func (r *Recorder) isLost(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := r.Ready(ctx)
+	_, stream := errors.AsType[*streams.MissingError](err)
+	_, file := errors.AsType[*FileError](err)
+	return stream || file || r.cfg.Conn.IsClosed()
 }
 
 // Ready returns nil if records can be written: the server answers and has the stream, or else a *streams.MissingError.

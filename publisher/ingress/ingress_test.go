@@ -340,6 +340,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// The names of members can be as long as the body. An answer names at most a hundred, and the beginning of each.
+func TestAnswersAboutLongNamesAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	long := strings.Repeat("é", 15_000)
+	for body, want := range map[string]string{`{"` + long + `": 1,` + jane[1:]: "invalid", `{"` + long + `": 1, "` + long + `": 2}`: "malformed-json"} {
+		status := map[string]int{"invalid": http.StatusUnprocessableEntity, "malformed-json": http.StatusBadRequest}[want]
+		a := h.post(body)
+		a.problem(t, status, want)
+		line := h.batch(lineOf("", body)).results(t, 1)[0]
+		if line.Status != status || !strings.Contains(string(line.Body), "/problems/"+want) {
+			t.Errorf("a line: %d %.300s", line.Status, line.Body)
+		}
+		for _, answer := range []string{string(a.body), string(line.Body)} {
+			if len(answer) > 1_000 || !strings.Contains(answer, "éé…") {
+				t.Errorf("%d bytes: %.300s", len(answer), answer)
+			}
+		}
+	}
+	var members strings.Builder
+	for i := range 120 {
+		members.WriteString(strconv.Quote(strings.Repeat("a", 500)+strconv.Itoa(i)) + ": 1,")
+	}
+	a := h.post("{" + members.String() + jane[1:])
+	a.problem(t, http.StatusUnprocessableEntity, "invalid")
+	if len(a.body) > 40_000 {
+		t.Errorf("%d bytes about %d", len(a.body), members.Len())
+	}
+}
+
 func TestARetryGetsTheSameAnswer(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

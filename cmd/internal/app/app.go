@@ -8,6 +8,7 @@ package app
 import (
 	"context"
 
+	"clientele/cmd/internal/presence"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/served"
 	"clientele/consumer"
@@ -79,8 +80,7 @@ func (a *App) Run(ctx context.Context, started func()) error {
 	})
 }
 
-// start starts the parts. It waits for servers that cannot be reached, and returns an error for servers that refuse this program or
-// are not set up for it.
+// start starts the parts. It waits for servers that cannot be reached. A server that refuses this program or its version is an error.
 func (a *App) start(ctx context.Context) error {
 	p := a.process
 	admin, address, err := a.options.Process.start(ctx, p)
@@ -98,6 +98,7 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
+	p.Go(ctx, "presence", func(ctx context.Context) { presence.Announce(ctx, a.presence(b, admin)) })
 	if a.options.SetUp != nil {
 		if err := setUp(ctx, p, b, *a.options.SetUp, a.options.Audit); err != nil {
 			return err
@@ -111,6 +112,15 @@ func (a *App) start(ctx context.Context) error {
 	admin.Start(checks)
 	p.Log.Info().Msg("ready")
 	return nil
+}
+
+// presence returns what operators see of the process.
+func (a *App) presence(b *backends, admin *process.Admin) presence.Config {
+	cfg := presence.Config{Conn: b.conn, Role: a.options.Role, Version: a.options.Process.Version, Ready: admin.Ready, Log: a.process.Log}
+	if f := a.options.Forward; f != nil {
+		cfg.Role, cfg.Name = presence.Forward, f.Name
+	}
+	return cfg
 }
 
 // startParts starts the worker before the API, and returns what the process needs to be ready.

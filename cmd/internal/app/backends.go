@@ -13,6 +13,7 @@ import (
 	"clientele/cmd/internal/embedded"
 	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
+	"clientele/cmd/internal/refusal"
 	"clientele/store"
 	"clientele/store/postgres"
 	"clientele/store/sqlite"
@@ -35,8 +36,7 @@ type StoreOptions struct {
 	DataDir string
 }
 
-// EmbeddedOptions configure the NATS server inside the process, which runs if NATSOptions names no other. Its data is in the data
-// directory.
+// EmbeddedOptions configure the NATS server inside the process, which runs if NATSOptions names no other. The data directory has its data.
 type EmbeddedOptions struct {
 	// Listen is the HOST:PORT at which other programs reach it.
 	Listen string
@@ -70,7 +70,7 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 		}
 	}
 	if !o.NATS.inside() {
-		b.natsURL = redact(o.NATS.URL)
+		b.natsURL = refusal.Redact(o.NATS.URL)
 		b.conn, err = o.NATS.connect(ctx, p, role)
 		return b, err
 	}

@@ -52,9 +52,9 @@ func (o NATSOptions) Dial(role string, lacking func(error)) (*nats.Conn, error) 
 	case err == nil:
 		return nc, nil
 	case Permanent(err):
-		return nil, fmt.Errorf("NATS at %s: %w", redact(servers), err)
+		return nil, fmt.Errorf("NATS at %s: %w", refusal.Redact(servers), err)
 	default:
-		return nil, option.Wrap(fmt.Errorf("cannot reach NATS at %s: %w", redact(servers), err), option.NATSURL)
+		return nil, option.Wrap(fmt.Errorf("cannot reach NATS at %s: %w", refusal.Redact(servers), err), option.NATSURL)
 	}
 }
 
@@ -97,12 +97,12 @@ func connect(ctx context.Context, p *process.Process, servers, role string, extr
 		}),
 	}, extra...)
 	var nc *nats.Conn
-	err := p.Await(ctx, "NATS at "+redact(servers), func(context.Context) (err error) {
+	err := p.Await(ctx, "NATS at "+refusal.Redact(servers), func(context.Context) (err error) {
 		nc, err = refusal.Connect(servers, options...)
 		return err
 	}, func(err error) bool { return Permanent(err) || errors.Is(err, os.ErrNotExist) })
 	if Permanent(err) {
-		return nil, fmt.Errorf("NATS at %s: %w", redact(servers), err)
+		return nil, fmt.Errorf("NATS at %s: %w", refusal.Redact(servers), err)
 	}
 	if err != nil {
 		return nil, err
@@ -156,16 +156,4 @@ func (o NATSOptions) options(role string) (servers string, options []nats.Option
 		options = append(options, nats.ClientCert(o.Cert, o.Key)) // read again for each connection
 	}
 	return servers, options, nil
-}
-
-// redact returns a list of URLs without user names and passwords.
-func redact(urls string) string {
-	var out []string
-	for server := range strings.SplitSeq(urls, ",") {
-		if u, err := url.Parse(strings.TrimSpace(server)); err == nil {
-			u.User = nil
-			out = append(out, u.String())
-		}
-	}
-	return strings.Join(out, ", ")
 }

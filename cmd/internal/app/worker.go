@@ -75,5 +75,6 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 	return []process.Check{
 		{Name: "outcome streams", Probe: outcomes.Ready},
 		{Name: "consumer", Probe: worker.Ready},
+		{Name: "commands", Optional: true, Probe: worker.Unpaused},
 	}, nil
 }

@@ -29,6 +29,8 @@ type cli struct {
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how Clientele is: throughput, backlog, streams, subscribers and the database."`
 	Doctor     doctorCmd     `cmd:"" group:"look" help:"Check how Clientele is set up, and what to do about it."`
 	Debug      debugCmd      `cmd:"" group:"look" help:"Write a ZIP file for support, without data of clients and secrets."`
+	Pause      pauseCmd      `cmd:"" group:"look" help:"Pause the workers for a time: commands are accepted and wait."`
+	Resume     resumeCmd     `cmd:"" group:"look" help:"End a pause of the workers."`
 	Keys       keysCmd       `cmd:"" group:"look" help:"Create, list and revoke API keys."`
 	Clients    clientsCmd    `cmd:"" group:"look" help:"Find and show clients."`
 	Rejections rejectionsCmd `cmd:"" group:"look" help:"List, show, retry, export and drop rejected commands."`

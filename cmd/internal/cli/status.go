@@ -33,9 +33,9 @@ func (*statusCmd) Help() string {
   # For programs: how many commands wait
   clientele status --json | jq .commands.backlog
 
-The figures are from NATS and the database alone, so they do not depend on a process that runs. Without --watch, it looks twice. The log
-also has a few messages that ingresses add for retries and look-ups; accepted counts them. status changes nothing, and prints no data of
-clients.
+The figures are from NATS and the database alone, so they do not depend on a process that runs. Processes announce themselves on NATS
+every second. Without --watch, it looks twice. The log also has a few messages that ingresses add for retries and look-ups; accepted
+counts them. status changes nothing, and prints no data of clients.
 
 Exit status: 0 if Clientele works (warnings are printed), 3 if something has failed, 1 if NATS cannot be looked at, and 2 for a wrong
 command line. With --watch, it is 0 after an interruption.`
@@ -63,6 +63,7 @@ func (c *statusCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
+	defer looker.Close()
 	if c.Watch {
 		return c.watch(e, l, looker)
 	}

@@ -27,6 +27,10 @@ func statusScreen(s inspect.Status, paint paint) string {
 		b.WriteByte('\n')
 		subscriberTable(&b, s)
 	}
+	if len(s.Processes) > 0 {
+		b.WriteByte('\n')
+		processTable(&b, s)
+	}
 	return b.String()
 }
 
@@ -63,6 +67,8 @@ func summary(b *strings.Builder, s inspect.Status) {
 
 func workersText(c inspect.Commands) string {
 	switch {
+	case c.Paused != nil:
+		return "paused until " + c.Paused.Until.Format(time.DateTime)
 	case c.NoWorker:
 		return "none asks for commands"
 	case c.InProgress > 0:
@@ -135,6 +141,31 @@ func subscriberTable(b *strings.Builder, s inspect.Status) {
 		})
 	}
 	writeTable(b, "lrrrr", rows)
+}
+
+func processTable(b *strings.Builder, s inspect.Status) {
+	rows := make([][]string, 0, 1+len(s.Processes))
+	rows = append(rows, []string{"PROCESS", "HOST", "VERSION", "STARTED", "STATE"})
+	for _, p := range s.Processes {
+		state := "ready"
+		if !p.Ready {
+			state = "not ready"
+		} else if len(p.Reasons) > 0 {
+			state = "degraded"
+		}
+		rows = append(rows, []string{
+			cut(display(strings.TrimSpace(p.Role+" "+p.Name)), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), ago(s.At, p.Started), state,
+		})
+	}
+	writeTable(b, "lllrl", rows)
+}
+
+// cut returns the first characters of a text, up to a number.
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
 }
 
 // statusLine returns a state as one line.

@@ -6,6 +6,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/streams"
+	"clientele/publisher/workers"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -26,7 +27,7 @@ func (l *Looker) commands(ctx context.Context) (Commands, *jetstream.ConsumerInf
 	info := consumer.CachedInfo()
 	c := Commands{
 		Completed: info.AckFloor.Stream, Backlog: info.NumPending + uint64(info.NumAckPending), Waiting: info.NumPending,
-		InProgress: info.NumAckPending, Redelivered: info.NumRedelivered, Fetches: info.NumWaiting,
+		InProgress: info.NumAckPending, Redelivered: info.NumRedelivered, Fetches: info.NumWaiting, Paused: workers.PausedOf(ctx, l.js, info),
 	}
 	if c.Backlog > 0 {
 		c.OldestSeconds = ageOf(ctx, log, info.AckFloor.Stream+1, ">").Seconds()

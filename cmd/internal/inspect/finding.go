@@ -40,6 +40,7 @@ const (
 	SeeHealth      = "deploy/README.md#health-metrics-and-traces"
 	SeeKeys        = "deploy/README.md#api-keys-and-tls"
 	SeeLoss        = "deploy/README.md#when-a-process-ends"
+	SeePause       = "deploy/README.md#pause-the-workers"
 	SeeServers     = "deploy/README.md#separate-processes"
 	SeeSizes       = "deploy/README.md#sizes-and-limits"
 	SeeSubscribers = "deploy/README.md#subscribers"

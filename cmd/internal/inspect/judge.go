@@ -24,7 +24,7 @@ const (
 
 // judge adds the problems to a state, and its health.
 func judge(s *Status) {
-	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeStreams(s.Streams), judgeSubscribers(s))
+	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeProcesses(s), judgeStreams(s.Streams), judgeSubscribers(s))
 	slices.SortStableFunc(s.Problems, func(a, b Finding) int { return cmp.Compare(a.Result, b.Result) }) // fail is before warn
 	s.Health = OK
 	for _, p := range s.Problems {
@@ -50,6 +50,8 @@ func judgeCommands(c Commands) (found []Finding) {
 	switch {
 	case c.Error != "":
 		return []Finding{{"workers", Fail, c.Error, "Restore it, or run clientele migrate", SeeLoss}}
+	case c.Paused != nil: // commands are meant to wait
+		return []Finding{{"workers", Warn, pausedText(c), "Run clientele resume to end the pause earlier", SeePause}}
 	case oldest > oldestCommand:
 		found = append(found, Finding{
 			"commands", Fail, fmt.Sprintf("the oldest command has waited for %s", oldest.Round(time.Second)),
@@ -66,6 +68,18 @@ func judgeCommands(c Commands) (found []Finding) {
 		})
 	}
 	return found
+}
+
+// pausedText says until when the workers are paused, by whom and why.
+func pausedText(c Commands) string {
+	text := "paused until " + c.Paused.Until.Format(time.RFC3339)
+	if c.Paused.Operator != "" {
+		text += " by " + c.Paused.Operator
+	}
+	if c.Paused.Reason != "" {
+		text += ": " + c.Paused.Reason
+	}
+	return fmt.Sprintf("%s; %d commands wait", text, c.Backlog)
 }
 
 func judgeStreams(all []Stream) (found []Finding) {

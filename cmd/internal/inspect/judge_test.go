@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"clientele/cmd/internal/inspect"
+	"clientele/cmd/internal/presence"
 	"clientele/domain"
+	"clientele/publisher/workers"
 )
 
 // healthy returns a state without problems.
@@ -21,6 +23,14 @@ func healthy() inspect.Status {
 	s.Streams[1].MaxAgeSeconds = 720 * 3600
 	s.Subscribers = []inspect.Subscriber{{Name: "mailer"}}
 	return s
+}
+
+// processes returns two workers with these versions.
+func processes(versions ...string) (all []presence.Process) {
+	for _, v := range versions {
+		all = append(all, presence.Process{Role: presence.Worker, Version: v, Host: "host", Ready: true})
+	}
+	return all
 }
 
 func TestJudge(t *testing.T) {
@@ -45,32 +55,46 @@ func TestJudge(t *testing.T) {
 		want  inspect.Health
 		found string // of the first problem
 	}{
-		"nothing":                     {func(*inspect.Status) {}, inspect.OK, ""},
-		"a database that is down":     {func(s *inspect.Status) { s.Database = inspect.Database{Error: "refused"} }, inspect.Fail, "refused"},
-		"an old schema":               {func(s *inspect.Status) { s.Database.Error = "version 5" }, inspect.Fail, "version 5"},
-		"no consumer":                 {func(s *inspect.Status) { s.Commands.Error = "missing" }, inspect.Fail, "missing"},
-		"a command of a minute":       {func(s *inspect.Status) { s.Commands.OldestSeconds = 60 }, inspect.OK, ""},
-		"an older command":            {func(s *inspect.Status) { s.Commands.OldestSeconds = 61 }, inspect.Fail, "has waited for 1m1s"},
-		"a backlog":                   {func(s *inspect.Status) { s.Commands.Backlog = 100_000 }, inspect.OK, ""},
-		"a large backlog":             {func(s *inspect.Status) { s.Commands.Backlog = 100_001 }, inspect.Warn, "100001 commands wait"},
-		"no worker":                   {func(s *inspect.Status) { s.Commands.NoWorker = true }, inspect.Warn, "no worker asks for commands"},
-		"no worker for commands":      {func(s *inspect.Status) { s.Commands.NoWorker, s.Commands.Backlog = true, 1 }, inspect.Fail, "no worker asks for the commands"},
-		"a log with room":             {stream(domain.StreamCommands, size(80, 100)), inspect.OK, ""},
-		"a log that is almost full":   {stream(domain.StreamCommands, size(81, 100)), inspect.Fail, "81 % of its limit"},
-		"events with room":            {stream(domain.StreamEvents, size(90, 100)), inspect.OK, ""},
-		"events that will be dropped": {stream(domain.StreamEvents, size(91, 100)), inspect.Fail, "91 % of its limit"},
-		"events without a limit":      {stream(domain.StreamEvents, size(2_000_000_000, 0)), inspect.OK, ""},
-		"a large audit trail":         {stream(domain.StreamAudit, size(2_000_000_000, 0)), inspect.Warn, "it has 2000 MB"},
-		"a missing stream":            {stream(domain.StreamAudit, func(s *inspect.Stream) { s.Error = "missing" }), inspect.Fail, "missing"},
-		"no leader":                   {stream(domain.StreamAudit, func(s *inspect.Stream) { s.Leader = "" }), inspect.Fail, "no leader"},
-		"a replica that is offline":   {follower(func(r *inspect.Replica) { r.Offline = true }), inspect.Warn, "nats-2 is offline"},
-		"a replica that is silent":    {follower(func(r *inspect.Replica) { r.Current, r.SeenSeconds = false, 12 }), inspect.Warn, "silent for 12s"},
-		"a replica that catches up":   {follower(func(r *inspect.Replica) { r.Current, r.Lag = false, 10_000 }), inspect.OK, ""},
-		"a replica that is behind":    {follower(func(r *inspect.Replica) { r.Lag = 10_001 }), inspect.Warn, "10001 operations behind"},
-		"a subscriber that is slow":   {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 3600 }, inspect.OK, ""},
-		"a subscriber that is behind": {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 3601 }, inspect.Warn, "has waited for 1h0m1s"},
-		"a subscriber that loses":     {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 600 * 3600 }, inspect.Fail, "will be dropped"},
-		"an event that was given up":  {func(s *inspect.Status) { s.GivenUp = 2 }, inspect.Warn, "have not accepted 2 events"},
+		"nothing":                 {func(*inspect.Status) {}, inspect.OK, ""},
+		"a database that is down": {func(s *inspect.Status) { s.Database = inspect.Database{Error: "refused"} }, inspect.Fail, "refused"},
+		"an old schema":           {func(s *inspect.Status) { s.Database.Error = "version 5" }, inspect.Fail, "version 5"},
+		"no consumer":             {func(s *inspect.Status) { s.Commands.Error = "missing" }, inspect.Fail, "missing"},
+		"a command of a minute":   {func(s *inspect.Status) { s.Commands.OldestSeconds = 60 }, inspect.OK, ""},
+		"an older command":        {func(s *inspect.Status) { s.Commands.OldestSeconds = 61 }, inspect.Fail, "has waited for 1m1s"},
+		"a backlog":               {func(s *inspect.Status) { s.Commands.Backlog = 100_000 }, inspect.OK, ""},
+		"a large backlog":         {func(s *inspect.Status) { s.Commands.Backlog = 100_001 }, inspect.Warn, "100001 commands wait"},
+		"no worker":               {func(s *inspect.Status) { s.Commands.NoWorker = true }, inspect.Warn, "no worker asks for commands"},
+		"no worker for commands":  {func(s *inspect.Status) { s.Commands.NoWorker, s.Commands.Backlog = true, 1 }, inspect.Fail, "no worker asks for the commands"},
+		"a pause": {func(s *inspect.Status) {
+			s.Commands = inspect.Commands{Paused: &workers.Paused{Until: time.Unix(0, 0).UTC(), Operator: "alice", Reason: "a new disk"}, Backlog: 200_000, OldestSeconds: 900}
+		}, inspect.Warn, "paused until 1970-01-01T00:00:00Z by alice: a new disk; 200000 commands wait"},
+		"processes":              {func(s *inspect.Status) { s.Processes = processes("1", "1") }, inspect.OK, ""},
+		"two versions of a role": {func(s *inspect.Status) { s.Processes = processes("1.1", "1.0") }, inspect.Warn, "different versions: 1.0, 1.1"},
+		"two roles of two versions": {func(s *inspect.Status) {
+			s.Processes = processes("1.1", "1.0")
+			s.Processes[0].Role = presence.Ingress
+		}, inspect.OK, ""},
+		"a process that is not ready": {func(s *inspect.Status) {
+			s.Processes = processes("1", "1")
+			s.Processes[1].Ready, s.Processes[1].Reasons = false, []string{"database: down", "commands: paused"}
+		}, inspect.Warn, "1 of 2 not ready, on host: database: down; commands: paused"},
+		"processes that cannot be seen": {func(s *inspect.Status) { s.ProcessesError = "may not subscribe" }, inspect.Warn, "may not subscribe"},
+		"a log with room":               {stream(domain.StreamCommands, size(80, 100)), inspect.OK, ""},
+		"a log that is almost full":     {stream(domain.StreamCommands, size(81, 100)), inspect.Fail, "81 % of its limit"},
+		"events with room":              {stream(domain.StreamEvents, size(90, 100)), inspect.OK, ""},
+		"events that will be dropped":   {stream(domain.StreamEvents, size(91, 100)), inspect.Fail, "91 % of its limit"},
+		"events without a limit":        {stream(domain.StreamEvents, size(2_000_000_000, 0)), inspect.OK, ""},
+		"a large audit trail":           {stream(domain.StreamAudit, size(2_000_000_000, 0)), inspect.Warn, "it has 2000 MB"},
+		"a missing stream":              {stream(domain.StreamAudit, func(s *inspect.Stream) { s.Error = "missing" }), inspect.Fail, "missing"},
+		"no leader":                     {stream(domain.StreamAudit, func(s *inspect.Stream) { s.Leader = "" }), inspect.Fail, "no leader"},
+		"a replica that is offline":     {follower(func(r *inspect.Replica) { r.Offline = true }), inspect.Warn, "nats-2 is offline"},
+		"a replica that is silent":      {follower(func(r *inspect.Replica) { r.Current, r.SeenSeconds = false, 12 }), inspect.Warn, "silent for 12s"},
+		"a replica that catches up":     {follower(func(r *inspect.Replica) { r.Current, r.Lag = false, 10_000 }), inspect.OK, ""},
+		"a replica that is behind":      {follower(func(r *inspect.Replica) { r.Lag = 10_001 }), inspect.Warn, "10001 operations behind"},
+		"a subscriber that is slow":     {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 3600 }, inspect.OK, ""},
+		"a subscriber that is behind":   {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 3601 }, inspect.Warn, "has waited for 1h0m1s"},
+		"a subscriber that loses":       {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 600 * 3600 }, inspect.Fail, "will be dropped"},
+		"an event that was given up":    {func(s *inspect.Status) { s.GivenUp = 2 }, inspect.Warn, "have not accepted 2 events"},
 		"the worst is first": {func(s *inspect.Status) {
 			s.GivenUp, s.Streams[4].Error = 2, "missing"
 		}, inspect.Fail, "missing"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Look returns the state. It has rates from the second look on. An error means that NATS cannot be reached or refuses a right; a part
+// Look returns the state. It has rates and processes from the second look on. An error means that NATS cannot be reached or refuses a right; a part
 // that does not answer within 5 s is a problem of the state.
 func (l *Looker) Look(ctx context.Context) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -37,7 +36,9 @@ func (l *Looker) Look(ctx context.Context) (Status, error) {
 	parts.Go(func() { s.Subscribers = l.subscribers(ctx) })
 	parts.Go(func() { s.GivenUp = l.givenUp(ctx) })
 	parts.Go(func() { s.Database = l.database(ctx) })
+	parts.Go(func() { s.Processes, s.ProcessesError = l.live(ctx) })
 	parts.Wait()
+	l.looked = true
 	if refused := context.Cause(ctx); refused != nil && !errors.Is(refused, context.DeadlineExceeded) {
 		return s, refused
 	}
@@ -60,19 +61,9 @@ func (l *Looker) server(ctx context.Context) (NATS, error) {
 		return NATS{}, fmt.Errorf("NATS does not answer: %w", err)
 	}
 	return NATS{
-		URL: withoutUser(nc.ConnectedUrl()), Server: nc.ConnectedServerName(), Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName(),
+		URL: refusal.Redact(nc.ConnectedUrl()), Server: nc.ConnectedServerName(), Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName(),
 		RoundTripSeconds: time.Since(began).Seconds(),
 	}, nil
-}
-
-// withoutUser returns a URL without user and password.
-func withoutUser(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	u.User = nil
-	return u.String()
 }
 
 // complete adds what several parts tell together.

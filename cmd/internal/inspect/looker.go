@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"clientele/cmd/internal/presence"
 	"clientele/domain"
 	"clientele/store"
 
@@ -42,19 +43,28 @@ type Config struct {
 
 // Looker looks at an installation repeatedly. It is not safe for concurrent use.
 type Looker struct {
-	cfg    Config
-	js     jetstream.JetStream
-	before *sample
+	cfg       Config
+	js        jetstream.JetStream
+	processes *presence.Listener
+	looked    bool
+	before    *sample
 }
 
-// New returns a Looker.
+// New returns a Looker. The caller calls Close, or closes the connection.
 func New(cfg Config) (*Looker, error) {
-	js, err := jetstream.New(cfg.Conn)
 	if cfg.Explain == nil {
 		cfg.Explain = func(err error) error { return err }
 	}
-	return &Looker{cfg: cfg, js: js}, err
+	js, err := jetstream.New(cfg.Conn)
+	if err != nil {
+		return nil, err
+	}
+	processes, err := presence.Listen(cfg.Conn)
+	return &Looker{cfg: cfg, js: js, processes: processes}, err
 }
+
+// Close ends the look for processes.
+func (l *Looker) Close() { l.processes.Close() }
 
 // failure returns the text of an error for an operator.
 func (l *Looker) failure(ctx context.Context, err error) string {

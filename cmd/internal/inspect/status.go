@@ -2,6 +2,9 @@ package inspect
 
 import (
 	"time"
+
+	"clientele/cmd/internal/presence"
+	"clientele/publisher/workers"
 )
 
 // Status is the state of an installation at one time. Durations are in seconds, sizes in bytes.
@@ -17,6 +20,9 @@ type Status struct {
 	Audit       Records      `json:"audit"`
 	Streams     []Stream     `json:"streams"`
 	Subscribers []Subscriber `json:"subscribers"`
+	// Processes are those that live, by role, and ProcessesError says why they cannot be seen. The first look of a Looker has none.
+	Processes      []presence.Process `json:"processes"`
+	ProcessesError string             `json:"processesError,omitzero"`
 	// GivenUp is the number of events that receivers of subscribers have not accepted.
 	GivenUp uint64 `json:"givenUp"`
 }
@@ -63,6 +69,8 @@ type Commands struct {
 	// no worker has commands.
 	Fetches  int  `json:"fetches"`
 	NoWorker bool `json:"noWorker"`
+	// Paused is nil unless an operator has paused the workers.
+	Paused *workers.Paused `json:"paused,omitzero"`
 	// Rates are nil until there are two samples.
 	Rates *Rates `json:"rates,omitzero"`
 	Error string `json:"error,omitzero"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,6 +100,12 @@ type report struct {
 	// Missing are the reasons why the process is not ready. Degraded are the failures of optional dependencies.
 	Missing  []string `json:"missing"`
 	Degraded []string `json:"degraded"`
+}
+
+// Ready reports whether the process is ready. The reasons say why not, and which optional dependencies fail.
+func (a *Admin) Ready(ctx context.Context) (ready bool, reasons []string) {
+	r := a.report(ctx)
+	return r.Ready, slices.Concat(r.Missing, r.Degraded)
 }
 
 // readyz responds with 200 if the process is ready, or else with 503, and with the report.

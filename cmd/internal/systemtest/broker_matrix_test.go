@@ -133,7 +133,7 @@ type brokerRequest struct {
 type responding string
 
 const (
-	never  responding = "none" // acknowledgements, unless they ask for more
+	never  responding = "none" // announcements, and acknowledgements unless they ask for more
 	always responding = "all"
 	last   responding = "the last" // a consumer responds if somebody listens
 )
@@ -147,6 +147,8 @@ func requestsOf(role string) (requests []brokerRequest) {
 			for _, body := range []string{"+ACK", "-NAK", "+TERM", `+NXT {"no_wait":true}`} {
 				requests = append(requests, brokerRequest{prefix + "1.1.1.1.0", body, never})
 			}
+		case strings.HasPrefix(right, "presence."):
+			requests = append(requests, brokerRequest{right, `{"id":"attack"}`, never})
 		case strings.HasSuffix(right, ".ID"):
 			for _, id := range []string{storedID, missingID} {
 				requests = append(requests, brokerRequest{strings.TrimSuffix(right, "ID") + id, "", always})
@@ -193,6 +195,7 @@ func apiSubjects(t *testing.T) []string {
 		"client.position.mailer", "client.position.crm", "client.position.*",
 		"client.audit.client_read", "client.audit.refused", "client.audit.key_added", "client.audit.key_revoked",
 		"client.audit.erase", "client.audit.migrate", "client.audit.other", "client.audit.*", "client.audit.>",
+		"presence.ingress", "presence.worker", "presence.serve", "presence.forward.mailer", "presence.forward.crm", "presence.x", "presence.*", "presence.>",
 		"operation.completed." + storedID, "command." + storedID, "command.*", "command.*.*.*.*.*.*", "rejection.*", "rejection.*.*.*.*.*.*",
 		"command." + storedID + ".0190d0c5.0000.7000.8000.000000000000",
 	}

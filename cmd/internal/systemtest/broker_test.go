@@ -43,6 +43,7 @@ var rights = map[string][]string{
 		"$JS.API.CONSUMER.INFO.CLIENT_COMMANDS.worker",
 		"$JS.API.DIRECT.GET.CLIENT_COMMANDS.client.create.ID",
 		"$JS.API.DIRECT.GET.CLIENT_REJECTIONS.client.rejected.ID",
+		"presence.ingress",
 	},
 	"worker": {
 		"client.created",
@@ -57,6 +58,7 @@ var rights = map[string][]string{
 		"$JS.API.DIRECT.GET.CLIENT_COMMANDS",
 		"$JS.API.DIRECT.GET.CLIENT_EVENTS",
 		"$JS.API.STREAM.PURGE.CLIENT_COMMANDS",
+		"presence.worker",
 	},
 	"mailer": {
 		"$JS.API.CONSUMER.INFO.CLIENT_EVENTS.mailer",
@@ -64,6 +66,7 @@ var rights = map[string][]string{
 		"$JS.ACK.CLIENT_EVENTS.mailer.>",
 		"client.undelivered.mailer.*",
 		"client.position.mailer",
+		"presence.forward.mailer",
 	},
 }
 

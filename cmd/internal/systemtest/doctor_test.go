@@ -97,7 +97,7 @@ func TestDoctorFindsABrokenSetUp(t *testing.T) {
 	_, found := doctorOf(t, append(f.Flags("operator", "worker"), "--nats-system-url", f.NatsFlags("admin")[1])...)
 	wantFindings(t, found, map[string]inspect.Health{
 		"NATS sync": inspect.Fail, "NATS rights": inspect.Warn, "staging": inspect.Warn, "memory": inspect.Warn, "certificates": inspect.Fail,
-		"database": inspect.Fail, "database rights": inspect.Warn, "status": inspect.Warn,
+		"database": inspect.Fail, "database rights": inspect.Warn, "status": inspect.Warn, "processes": inspect.Warn,
 	})
 	for name, want := range map[string]string{
 		"NATS sync": "does not sync every write", "NATS rights": "client.erased", "database": "fsync = off", "status": "no worker asks",

@@ -289,6 +289,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"ingress", "receive commands", false, subscribe("client.create.*")},
 		{"ingress", "receive events", false, subscribe(domain.SubjectCreated)},
 		{"ingress", "receive the answers to a worker", false, subscribe("_INBOX_worker.>")},
+		{"ingress", "see the processes", false, subscribe("presence.>")},
 		{"ingress", "SELECT clients", true, query(read)},
 		{"ingress", "INSERT clients", false, query(insert)},
 		{"ingress", "UPDATE clients", false, query(update)},
@@ -309,6 +310,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"worker", "look at a stream of others", false, request("$JS.API.STREAM.INFO.OTHERS", "")},
 		{"worker", "record an action", false, request(domain.SubjectAudit+string(domain.AuditClientRead), "{}")},
 		{"worker", "receive events", false, subscribe(domain.SubjectCreated)},
+		{"worker", "see the other workers", false, subscribe("presence.worker")},
 		{"worker", "INSERT clients", true, query(insert)},
 		{"worker", "SELECT clients", true, query(read)},
 		{"worker", "UPDATE clients", false, query(update)},
@@ -333,6 +335,7 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"mailer", "read one command by its id", false, request(byID+domain.SubjectCreate+someone, "")},
 		{"mailer", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
 
+		{"operator", "see the processes", true, subscribe("presence.>")},
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
 		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
 		{"operator", "publish anything else", false, request("orders", "x")},

@@ -36,6 +36,7 @@ func look(ctx context.Context, cfg Config) (inspect.Status, map[string]stream) {
 	if err != nil {
 		return inspect.Status{Health: inspect.Fail, Problems: []inspect.Finding{unreachable(cfg, err)}}, streams
 	}
+	defer looker.Close()
 	status, err := looker.Look(ctx)
 	if err == nil {
 		select { // for rates

@@ -35,6 +35,7 @@ var checks = []struct {
 	{"certificates", false, false, certificates},
 	{"keys file", false, false, keys},
 	{"synthetic client", false, false, dryRun},
+	{"processes", true, false, processes},
 	{"status", true, false, state},
 }
 

@@ -59,6 +59,7 @@ func (v *visit) lookAtNATS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer looker.Close()
 	if _, err := looker.Look(ctx); err != nil {
 		return err
 	}

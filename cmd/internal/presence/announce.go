@@ -1,0 +1,144 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// Config configures Announce.
+type Config struct {
+	// Conn is the connection of the process.
+	Conn *nats.Conn
+	// Role is one of the constants, and Name the name of a forwarder's subscriber.
+	Role, Name string
+	Version    string
+	// Ready reports whether the process can do its work, and if not, why not. It is called every second.
+	Ready func(context.Context) (ready bool, reasons []string)
+	Log   zerolog.Logger
+}
+
+// announcer announces a process.
+type announcer struct {
+	Config
+
+	mu      sync.Mutex
+	process Process
+	resumes time.Time // after a refusal; zero if there was none
+}
+
+// Announce announces a process until the context ends, and then that it has ended. What cannot be sent is lost: the next announcement
+// follows.
+func Announce(ctx context.Context, cfg Config) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	a := &announcer{Config: cfg, process: Process{
+		Role: cfg.Role, Name: cfg.Name, ID: uuid.NewString(), Version: shorten(cfg.Version), Host: shorten(host),
+		Started: time.Now().UTC().Truncate(time.Second),
+	}}
+	filterRefusals(cfg.Conn, "Publish", subject(cfg.Role, cfg.Name), a.wasRefused)
+	a.refresh(ctx)
+	var refreshing sync.WaitGroup
+	refreshing.Go(func() {
+		every(ctx, interval, func() {
+			if a.refresh(ctx) {
+				a.publish(false)
+			}
+		})
+	})
+	every(ctx, interval, func() { a.publish(false) })
+	refreshing.Wait()
+	a.publish(true)
+}
+
+// every calls f at once, and again after each interval until the context ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		f()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// refresh asks whether the process is ready, and reports whether that has changed. It can take long, and delays no announcement.
+func (a *announcer) refresh(ctx context.Context) (changed bool) {
+	ready, reasons := a.Ready(ctx)
+	if ctx.Err() != nil {
+		return false // the answer is about the context
+	}
+	short := slices.Clone(reasons[:min(len(reasons), maxReasons)])
+	for i, reason := range short {
+		short[i] = shorten(reason)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	changed = a.process.Ready != ready || !slices.Equal(a.process.Reasons, short)
+	a.process.Ready, a.process.Reasons = ready, short
+	return changed
+}
+
+// publish sends one announcement.
+func (a *announcer) publish(ended bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if time.Now().Before(a.resumes) {
+		return
+	}
+	process := a.process
+	if ended {
+		process = Process{ID: a.process.ID}
+	}
+	if body, err := json.Marshal(announcement{process, ended}); err == nil {
+		_ = a.Conn.Publish(subject(a.Role, a.Name), body)
+	}
+}
+
+// wasRefused is called when the server has refused an announcement. The process works nevertheless.
+func (a *announcer) wasRefused(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.resumes.IsZero() {
+		a.Log.Warn().Err(err).Msg("status and doctor cannot show this process: load accounts.conf of this version")
+	}
+	a.resumes = time.Now().Add(refusedPause)
+}
+
+// filterRefusals calls refused for each violation of a right to this subject, in place of the connection's own handler of errors: a
+// missing right would end a process that starts, or a command of an operator.
+func filterRefusals(nc *nats.Conn, action, subject string, refused func(error)) {
+	next := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		switch {
+		case errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), action+` to "`+subject+`"`):
+			refused(err)
+		case next != nil:
+			next(nc, sub, err)
+		}
+	})
+}
+
+// shorten returns valid text of at most maxText characters.
+func shorten(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if utf8.RuneCountInString(text) <= maxText {
+		return text
+	}
+	return string([]rune(text)[:maxText-1]) + "…"
+}

@@ -1,0 +1,107 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
+)
+
+// firstListen is how long a listener waits until it has heard every process: one announcement, and the time that it may be late.
+const firstListen = interval + 400*time.Millisecond
+
+// Listener hears announcements. It is safe for concurrent use.
+type Listener struct {
+	subscription *nats.Subscription
+	began        time.Time
+
+	mu      sync.Mutex
+	heard   map[string]map[string]heard // by subject and id, so that no role replaces or crowds out a process of another
+	refused error
+}
+
+type heard struct {
+	process Process
+	at      time.Time
+}
+
+// Listen begins to listen, with the rights of an operator. The caller calls Close.
+func Listen(nc *nats.Conn) (*Listener, error) {
+	l := &Listener{began: time.Now(), heard: map[string]map[string]heard{}}
+	filterRefusals(nc, "Subscription", subjects+">", func(err error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refused = err
+	})
+	var err error
+	if l.subscription, err = nc.Subscribe(subjects+">", l.hear); err != nil {
+		return nil, fmt.Errorf("subscribe to %s>: %w", subjects, err)
+	}
+	return l, nil
+}
+
+// Close ends the listening.
+func (l *Listener) Close() { _ = l.subscription.Unsubscribe() }
+
+// Processes returns the live processes, by role. Within 1.4 s after Listen it waits, until it has heard all of them. An error means that
+// the server has refused the subscription. If the context ends first, the list is incomplete.
+func (l *Listener) Processes(ctx context.Context) ([]Process, error) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Until(l.began.Add(firstListen))):
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused != nil {
+		return []Process{}, l.refused
+	}
+	live := []Process{}
+	for _, role := range l.heard {
+		forget(role, time.Now())
+		for _, h := range role {
+			live = append(live, h.process)
+		}
+	}
+	slices.SortFunc(live, compare)
+	return live, nil
+}
+
+// hear takes one announcement. What is none is ignored, and so is one too many of its role.
+func (l *Listener) hear(msg *nats.Msg) {
+	var a announcement
+	if len(msg.Data) > maxBody || json.Unmarshal(msg.Data, &a) != nil || a.ID == "" {
+		return
+	}
+	a.Role, a.Name, _ = strings.Cut(strings.TrimPrefix(msg.Subject, subjects), ".")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	role := l.heard[msg.Subject]
+	if role == nil {
+		role = map[string]heard{}
+		l.heard[msg.Subject] = role
+	}
+	if len(role) >= maxProcesses {
+		forget(role, time.Now())
+	}
+	_, known := role[a.ID]
+	switch {
+	case a.Ended:
+		delete(role, a.ID)
+	case known || len(role) < maxProcesses:
+		role[a.ID] = heard{a.Process, time.Now()}
+	}
+}
+
+// forget drops the processes that have been silent for too long.
+func forget(role map[string]heard, now time.Time) {
+	for id, h := range role {
+		if now.Sub(h.at) > lifetime {
+			delete(role, id)
+		}
+	}
+}

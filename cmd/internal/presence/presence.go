@@ -1,0 +1,75 @@
+// Package presence shows which processes of Clientele live. Each announces itself every second on a NATS subject of its role, and an
+// operator listens. Nothing is stored, and nobody replies: a process chooses neither the role under which it is seen, which is that of
+// its account on NATS, nor a subject to which others publish.
+package presence
+
+import (
+	"cmp"
+	"strings"
+	"time"
+)
+
+// The roles of processes.
+const (
+	Serve   = "serve"
+	Ingress = "ingress"
+	Worker  = "worker"
+	Forward = "forward" // posts the events of a subscriber to a URL
+)
+
+// subjects is the prefix of the subjects of announcements. A role, and for a forwarder the name of its subscriber, follow.
+const subjects = "presence."
+
+// The times of announcements.
+const (
+	interval = time.Second // also between two looks at readiness
+	// lifetime is how long a process is listed after its last announcement.
+	lifetime = 3500 * time.Millisecond
+	// refusedPause is how long a process that may not announce itself waits before it tries again.
+	refusedPause = time.Minute
+)
+
+// The limits of an announcement, and of a list. A process with the credentials of its role could announce anything under that role.
+const (
+	maxBody      = 8 << 10 // bytes: more than the texts can have in JSON
+	maxReasons   = 4
+	maxText      = 200 // characters
+	maxProcesses = 500 // of a role
+)
+
+// Process is a live process.
+type Process struct {
+	// Role is its role, and Name the name of a forwarder's subscriber. A listener has both from the subject.
+	Role string `json:"role"`
+	Name string `json:"name,omitzero"`
+	// ID differs after each start.
+	ID      string    `json:"id"`
+	Version string    `json:"version"`
+	Host    string    `json:"host"`
+	Started time.Time `json:"started"`
+	// Ready reports whether it can do its work. Reasons say why not, or which optional dependencies are missing.
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitzero"`
+}
+
+// compare orders processes by role, name, host and start.
+func compare(a, b Process) int {
+	return cmp.Or(
+		strings.Compare(a.Role, b.Role), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host),
+		a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID),
+	)
+}
+
+// announcement is the body of a message. An ended process has no other members than its id.
+type announcement struct {
+	Process
+	Ended bool `json:"ended,omitzero"`
+}
+
+// subject returns the subject on which a role announces itself.
+func subject(role, name string) string {
+	if name == "" {
+		return subjects + role
+	}
+	return subjects + role + "." + name
+}

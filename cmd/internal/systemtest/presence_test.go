@@ -1,0 +1,151 @@
+package systemtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"clientele/cmd/internal/cli"
+	"clientele/cmd/internal/inspect"
+	"clientele/cmd/internal/presence"
+	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
+
+	"github.com/nats-io/nats.go"
+)
+
+func listen(t *testing.T, nc *nats.Conn) *presence.Listener {
+	t.Helper()
+	l, err := presence.Listen(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// live returns the role, the name and the readiness of the processes in a status.
+func live(s inspect.Status) (found []string) {
+	for _, p := range s.Processes {
+		found = append(found, strings.TrimSpace(p.Role+" "+p.Name)+fmt.Sprint(" ", p.Ready))
+	}
+	return found
+}
+
+// TestStatusShowsTheProcesses runs each role with the rights of deploy.
+func TestStatusShowsTheProcesses(t *testing.T) {
+	f := testcluster.NewSecured(t)
+	f.Subscription()
+	operator := f.Flags("operator", "operator")
+	ingress := testcluster.Clientele(t, "ingress", f.Flags("ingress", "ingress")...)
+	first := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
+	second := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
+	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), append([]string{"events", "forward", "http://127.0.0.1:1", "--name", "mailer"}, f.NatsFlags("mailer")...)...)
+	serve := testcluster.Clientele(t, "serve", f.Flags("operator", "owner")...)
+	for _, p := range []*testcluster.Process{ingress, first, second, serve} {
+		p.Ready()
+	}
+	forward.Says("forwarding events")
+	publishertest.Eventually(t, "all roles are seen", func() bool {
+		_, s, _ := statusOf(t, operator)
+		return slices.Equal(live(s), []string{"forward mailer true", "ingress true", "serve true", "worker true", "worker true"})
+	})
+	_, s, _ := statusOf(t, operator)
+	for _, p := range s.Processes {
+		if p.Version == "" || p.Host == "" || p.Started.IsZero() || len(p.Reasons) > 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	for _, p := range []*testcluster.Process{ingress, first, second, forward, serve} {
+		if strings.Contains(p.Output(), "ermissions") || strings.Contains(p.Output(), "cannot show this process") {
+			t.Errorf("a process lacks a right: %s", p.Output())
+		}
+	}
+
+	// One stops, one is killed, and one loses its database.
+	second.Stop()
+	forward.Kill()
+	serve.Stop()
+	publishertest.Eventually(t, "two are left", func() bool {
+		_, s, _ := statusOf(t, operator)
+		return slices.Equal(live(s), []string{"ingress true", "worker true"})
+	})
+	f.Postgres.Stop(t, false)
+	publishertest.Eventually(t, "the worker is not ready, and says why", func() bool {
+		status, s, _ := statusOf(t, operator)
+		return status == cli.ExitUnhealthy && slices.Equal(live(s), []string{"ingress true", "worker false"}) &&
+			slices.ContainsFunc(s.Processes[1].Reasons, func(reason string) bool { return strings.HasPrefix(reason, "database: ") }) &&
+			slices.ContainsFunc(s.Problems, func(p inspect.Finding) bool {
+				return p.Name == "worker" && strings.HasPrefix(p.Found, "1 of 1 not ready, on ")
+			})
+	})
+	f.Postgres.Start(t)
+}
+
+// TestStatusShowsProcessesOfOtherServers asks one of three servers, while processes are connected to others.
+func TestStatusShowsProcessesOfOtherServers(t *testing.T) {
+	t.Parallel()
+	r := startReplicas(t, 3)
+	r.clientele("ingress", 1)
+	r.clientele("worker", 2)
+	for _, server := range []int{0, 3} {
+		publishertest.Eventually(t, "both are seen", func() bool {
+			_, s, _ := statusOf(t, r.flags("operator", server))
+			return slices.Equal(live(s), []string{"ingress true", "worker true"})
+		})
+	}
+}
+
+// Two versions of a role are an upgrade in progress. Here another program announces itself as an ingress, which its account allows.
+func TestStatusShowsAnUpgrade(t *testing.T) {
+	b := withAccounts(t)
+	announce := func(role, body string) {
+		t.Helper()
+		nc := b.connect(role)
+		if err := nc.Publish("presence."+role, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looker, err := inspect.New(inspect.Config{Conn: b.connect("operator"), StoreError: nats.ErrNoServers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer looker.Close()
+	if _, err := looker.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var s inspect.Status
+	publishertest.Eventually(t, "all are seen", func() bool {
+		announce("ingress", `{"id":"a","version":"1.1","ready":true}`)
+		announce("ingress", `{"id":"b","version":"1.0","ready":true}`)
+		announce("worker", `{"id":"b","version":"1.0","ready":true}`)
+		s, err = looker.Look(t.Context())
+		return err == nil && slices.Equal(live(s), []string{"ingress true", "ingress true", "worker true"})
+	})
+	const want = "processes of this role have different versions: 1.0, 1.1"
+	upgrades := slices.DeleteFunc(slices.Clone(s.Problems), func(p inspect.Finding) bool { return !strings.Contains(p.Found, "versions") })
+	if len(upgrades) != 1 || upgrades[0].Name != "ingress" || upgrades[0].Found != want || upgrades[0].Result != inspect.Warn {
+		t.Errorf("%+v", upgrades)
+	}
+}
+
+// An accounts.conf of an earlier version has no presence. Everything else works.
+func TestWithoutPresence(t *testing.T) {
+	f := testcluster.NewSecuredWith(t, nil, map[string]string{
+		`"presence.serve"`: "", `, "presence.>"`: "", `stream: "presence.`: `stream: "former.`, `subject: "presence.`: `subject: "former.`,
+	})
+	worker := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
+	serve := testcluster.Clientele(t, "serve", f.Flags("operator", "owner")...)
+	worker.Ready()
+	serve.Ready()
+	serve.Says("status and doctor cannot show this process")
+	status, s, stderr := statusOf(t, f.Flags("operator", "operator"))
+	if status != cli.ExitOK || len(s.Processes) > 0 || !strings.Contains(s.ProcessesError, "presence.>") || s.Health != inspect.Warn {
+		t.Errorf("%d: %+v, %s", status, s, stderr)
+	}
+	testcluster.Succeeded(t, serve.API(), testcluster.Accepted(t, serve.API(), testcluster.Jane, ""))
+}
