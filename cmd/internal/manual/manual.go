@@ -67,6 +67,7 @@ func (p *page) all(node *kong.Node, cfg Config) {
 	summary, _, _ := strings.Cut(node.Help, ". ")
 	fmt.Fprintf(p, ".TH \"%s\" 1 \"\" \"%s\" \"%s\"\n", escape(strings.ToUpper(p.name(node))),
 		escape(p.program+" "+cfg.Version), escape(p.program))
+	p.WriteString(".nh\n.ad l\n") // no hyphens in the names of variables, and no wide spaces
 	fmt.Fprintf(p, ".SH NAME\n%s \\- %s\n", escape(p.name(node)), escape(strings.TrimSuffix(summary, ".")))
 	fmt.Fprintf(p, ".SH SYNOPSIS\n%s\n", escape(p.program+" "+strings.TrimSpace(node.Summary())))
 	p.WriteString(".SH DESCRIPTION\n")

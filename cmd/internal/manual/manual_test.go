@@ -36,6 +36,8 @@ func (*lift) Help() string {
 }
 
 const liftPage = `.TH "MOVER\-LIFT" 1 "" "mover 1.2.3" "mover"
+.nh
+.ad l
 .SH NAME
 mover\-lift \- Lift something
 .SH SYNOPSIS
