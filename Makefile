@@ -85,7 +85,7 @@ browser: ## Test the pages in a headless Chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
 .PHONY: manifests
-manifests: ## Check docker-compose.yml, deploy/kubernetes, the alerts and the contract with what reads them
+manifests: ## Check docker-compose.yml, deploy/kubernetes and the alerts with what reads them
 	.ci/install promtool
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 
