@@ -20,10 +20,13 @@ func manualPages(t *testing.T, dir string) {
 		t.Fatalf("%v: %v", err, pages)
 	}
 	for _, page := range pages {
-		out, err := exec.Command("groff", "-K", "utf8", "-man", "-T", "utf8", "-ww", "-P-c", page).CombinedOutput()
+		command := exec.Command("groff", "-K", "utf8", "-man", "-T", "utf8", "-ww", "-P-c", page)
+		var warnings strings.Builder
+		command.Stderr = &warnings
+		out, err := command.Output()
 		name := strings.TrimSuffix(filepath.Base(page), ".1")
-		if err != nil || !strings.HasPrefix(string(out), strings.ToUpper(name)+"(1)") || strings.Contains(string(out), "warning:") {
-			t.Errorf("%s: %v: %s", name, err, out)
+		if title, _, _ := strings.Cut(string(out), " "); err != nil || warnings.Len() > 0 || title != strings.ToUpper(name)+"(1)" {
+			t.Errorf("%s: %v: %s: %s", name, err, title, &warnings)
 		}
 	}
 }

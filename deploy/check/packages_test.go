@@ -141,7 +141,8 @@ func sums(t *testing.T, dir string) map[string]string {
 }
 
 // TestPackages builds the packages for this processor twice, in different directories, and checks, installs and removes them in a directory
-// that becomes the root of a file system. It requires root on Linux, and tests the last commit.
+// that becomes the root of a file system. It requires root on Linux, and tests the last commit. Both builds use the cache of Go, whose key
+// contains everything that -trimpath leaves: that the compiler is deterministic is not tested again.
 func TestPackages(t *testing.T) {
 	t.Setenv("GOFLAGS", "")
 	first := buildPackages(t, filepath.Join(t.TempDir(), "a"))
