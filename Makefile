@@ -3,6 +3,10 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := .tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
+# The newest that Go 1.26 can build.
+GORELEASER_VERSION := v2.15.1
+GORELEASER := .tools/goreleaser-$(GORELEASER_VERSION)
+
 .PHONY: help
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -81,13 +85,32 @@ browser: ## Test the pages in a headless Chromium
 	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
 
 .PHONY: manifests
-manifests: ## Check docker-compose.yml, deploy/kubernetes, the alerts and the contract with what reads them
+manifests: ## Check docker-compose.yml, deploy/kubernetes and the alerts with what reads them
 	.ci/install promtool
 	cd deploy/check && go vet ./... && go test -count=1 ./...
 
+.PHONY: contracts
+contracts: ## Generate Go from the contract and use the API with it; downloads modules
+	go test -tags contracts -count=1 -timeout 5m -v -run TestGenerated ./cmd/internal/systemtest
+
 .PHONY: node
-node: ## Lint the contracts and use them from TypeScript and JavaScript; requires Node.js 20.19 and the npm registry
+node: ## Check the contracts and use them from TypeScript and JavaScript; requires Node.js 20.19 and the npm registry
 	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/internal/systemtest
+
+.PHONY: packages
+packages: ## Build the packages of the last commit twice, compare, install and remove them; requires root on Linux with dpkg
+	.ci/install groff rpm systemd-analyze
+	cd deploy/check && go vet -tags packages ./... && go test -tags packages -count=1 -timeout 10m -v -run TestPackages ./...
+
+.PHONY: snapshot
+snapshot: $(GORELEASER) ## Build all files of a release from this commit into dist; publishes nothing
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean
+
+.PHONY: release
+release: $(GORELEASER) ## Build the release of the tag of this commit into dist; publishes nothing
+	$(GORELEASER) check
+	$(GORELEASER) release --clean --skip=publish
 
 GOVULNCHECK_VERSION := v1.9.0
 
@@ -155,9 +178,13 @@ fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
 
 .PHONY: clean
 clean: ## Remove build results, but keep data
-	rm -rf clientele .tools
+	rm -rf clientele .tools dist
 
 # The file name contains the version, so each version is built once.
 $(GOLANGCI_LINT):
 	GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv .tools/golangci-lint $@
+
+$(GORELEASER):
+	GOBIN="$(CURDIR)/.tools" go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+	mv .tools/goreleaser $@

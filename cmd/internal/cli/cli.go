@@ -43,6 +43,7 @@ type cli struct {
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele. It creates clients and does not delete them."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print shell completion code for bash, zsh or fish."`
+	Man        manCmd        `cmd:"" group:"other" help:"Write a manual page for each command."`
 	Help       helpCmd       `cmd:"" group:"other" help:"Show the help of a command."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 

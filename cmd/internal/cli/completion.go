@@ -12,7 +12,8 @@ import (
 
 // completionCmd prints the code with which a shell completes command lines.
 type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish."`
+	Shell   string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish."`
+	Program string `placeholder:"PROGRAM" help:"Program that completes, as a path or a name in the PATH; by default the path of this one."`
 }
 
 // Help is printed by --help.
@@ -27,23 +28,30 @@ func (*completionCmd) Help() string {
   clientele completion fish | source`
 }
 
-// Run prints the code. It contains the path of this program, so it works if the PATH has another clientele or none.
+// Run prints the code. By default it contains the path of this program, so it works if the PATH has another clientele or none.
 func (c *completionCmd) Run(e env) error {
-	path, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("look up this program: %w", err)
+	program := c.Program
+	if program == "" {
+		path, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("look up this program: %w", err)
+		}
+		program = path
 	}
-	_, err = fmt.Fprintf(e.stdout, completionCode[c.Shell], shellQuote(path), shellQuote(shellQuote(path)))
+	_, err := fmt.Fprintf(e.stdout, completionCode[c.Shell], shellQuote(program), shellQuote(shellQuote(program)))
 	return err
 }
 
 // completionCode is the code for each shell. Its verbs are the path, quoted once, and quoted twice for a shell that evaluates it again.
-// The library's own code requires a zsh that has run compinit, and a path without spaces.
+// The library's own code requires a zsh that has run compinit, and a path without spaces. That for zsh can also be a file _clientele in
+// its fpath, which zsh then runs as a function when it completes the first time.
 var completionCode = map[string]string{
 	"bash": "complete -o bashdefault -o default -C %[2]s clientele\n",
-	"zsh": `(( $+functions[compdef] )) || { autoload -U compinit && compinit }
+	"zsh": `#compdef clientele
+(( $+functions[compdef] )) || { autoload -U compinit && compinit }
 autoload -U +X bashcompinit && bashcompinit
 complete -o bashdefault -o default -C %[2]s clientele
+[[ $funcstack[1] != _clientele ]] || _bash_complete -o bashdefault -o default -C %[2]s
 `,
 	"fish": `function __complete_clientele
     set -lx COMP_LINE (commandline -cp)

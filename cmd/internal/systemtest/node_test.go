@@ -40,7 +40,8 @@ func TestNodeLeftoversAreIgnored(t *testing.T) {
 	}
 }
 
-// TestNode checks the contracts with a linter and with a generator of TypeScript, and the events with a subscriber in JavaScript.
+// TestNode checks the contracts with a linter and with the parser of AsyncAPI, the API with a caller in TypeScript, and the events with a
+// subscriber in JavaScript.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	t.Run("contracts", func(t *testing.T) {
@@ -59,15 +60,17 @@ func TestNode(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 		for _, args := range [][]string{
-			{"openapi-typescript", "openapi.yaml", "--output", "api.ts"},
-			{"tsc", "--noEmit", "--strict", "--allowImportingTsExtensions", "--module", "nodenext", "client.ts"},
+			{"node", "asyncapi.mjs"},
+			{"node_modules/.bin/openapi-typescript", "openapi.yaml", "--output", "api.ts"},
+			{"node_modules/.bin/tsc", "--strict", "--rewriteRelativeImportExtensions", "--module", "nodenext", "--target", "es2022", "client.ts"},
 		} {
-			generate := exec.Command("node_modules/.bin/"+args[0], args[1:]...)
-			generate.Dir = dir
-			if out, err := generate.CombinedOutput(); err != nil {
+			command := exec.Command(args[0], args[1:]...)
+			command.Dir = dir
+			if out, err := command.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v: %s", args, err, out)
 			}
 		}
+		generatedCaller(t, dir, "node", "client.js")
 	})
 	t.Run("subscriber", func(t *testing.T) {
 		t.Parallel()
