@@ -17,7 +17,7 @@ import (
 
 // Options say what a process runs, and on what.
 type Options struct {
-	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the end of the inbox prefix. Errors about a
+	// Role is the role of the process on NATS: serve, ingress, worker or forward. It is the end of the inbox prefix. Errors about a
 	// missing right name it, or operator for serve, as the user of deploy/nats/accounts.conf that has the right.
 	Role    string
 	Process ProcessOptions
@@ -143,6 +143,7 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		if err != nil {
 			return nil, err
 		}
+		check.Optional = o.API != nil // callers would be refused for nothing
 		checks = append(checks, check)
 	}
 	if o.database() {

@@ -27,6 +27,10 @@ func statusScreen(s inspect.Status, paint paint) string {
 		b.WriteByte('\n')
 		subscriberTable(&b, s)
 	}
+	if len(s.Webhooks) > 0 {
+		b.WriteByte('\n')
+		webhookTable(&b, s)
+	}
 	return b.String()
 }
 
@@ -135,6 +139,19 @@ func subscriberTable(b *strings.Builder, s inspect.Status) {
 		})
 	}
 	writeTable(b, "lrrrr", rows)
+}
+
+func webhookTable(b *strings.Builder, s inspect.Status) {
+	rows := make([][]string, 0, 1+len(s.Webhooks))
+	rows = append(rows, []string{"WEBHOOK", "HOST", "STATE", "WAITING", "LAST SUCCESS", "FAILING SINCE"})
+	for _, w := range s.Webhooks {
+		failing := "-"
+		if !w.FailingSince.IsZero() {
+			failing = ago(s.At, w.FailingSince)
+		}
+		rows = append(rows, []string{display(w.Name), display(w.Host), string(w.State), grouped(w.Waiting), ago(s.At, w.LastSuccess), failing})
+	}
+	writeTable(b, "lllrrr", rows)
 }
 
 // statusLine returns a state as one line.

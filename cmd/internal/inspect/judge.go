@@ -24,7 +24,7 @@ const (
 
 // judge adds the problems to a state, and its health.
 func judge(s *Status) {
-	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeStreams(s.Streams), judgeSubscribers(s))
+	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeStreams(s.Streams), judgeSubscribers(s), judgeWebhooks(s))
 	slices.SortStableFunc(s.Problems, func(a, b Finding) int { return cmp.Compare(a.Result, b.Result) }) // fail is before warn
 	s.Health = OK
 	for _, p := range s.Problems {
@@ -139,7 +139,7 @@ func judgeSubscribers(s *Status) (found []Finding) {
 	}
 	if s.GivenUp > 0 {
 		found = append(found, Finding{
-			"subscribers", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele events failed ls", SeeSubscribers,
+			"webhooks", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele webhooks deliveries NAME --given-up", SeeWebhooks,
 		})
 	}
 	return found

@@ -17,7 +17,8 @@ type Status struct {
 	Audit       Records      `json:"audit"`
 	Streams     []Stream     `json:"streams"`
 	Subscribers []Subscriber `json:"subscribers"`
-	// GivenUp is the number of events that receivers of subscribers have not accepted.
+	Webhooks    []Webhook    `json:"webhooks"`
+	// GivenUp is the number of events that the receivers of webhooks have not accepted.
 	GivenUp uint64 `json:"givenUp"`
 }
 
