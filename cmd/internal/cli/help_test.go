@@ -36,7 +36,8 @@ func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	asks := map[string][]string{
 		"erase":               {"erase", domain.KeyedID("", "a", "b").String()},
 		"events replay":       {"events", "replay", "--since=1h"},
-		"events failed retry": {"events", "failed", "retry", "a"},
+		"webhooks redeliver":  {"webhooks", "redeliver", "a", "--given-up"},
+		"webhooks rm":         {"webhooks", "rm", "a"},
 		"events unsubscribe":  {"events", "unsubscribe", "a"},
 		"rejections retry":    {"rejections", "retry", "--all"},
 		"rejections drop":     {"rejections", "drop", "a"},
