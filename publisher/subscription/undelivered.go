@@ -89,7 +89,9 @@ func parseUndelivered(msg jetstream.Msg) (u Undelivered) {
 }
 
 // Forget removes the record of an event that a subscriber has not accepted, if there is one.
-func (u Undelivered) Forget(ctx context.Context, js jetstream.JetStream) error { return forget(ctx, js, u.subject()) }
+func (u Undelivered) Forget(ctx context.Context, js jetstream.JetStream) error {
+	return forget(ctx, js, u.subject())
+}
 
 // forget removes the records of these subjects.
 func forget(ctx context.Context, js jetstream.JetStream, subjects ...string) error {

@@ -1,16 +1,8 @@
 package cli_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +12,6 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 )

@@ -54,18 +54,35 @@ func (f webhookFlags) open(e env) (jetstream.JetStream, *endpoint.Bucket, error)
 	return js, bucket, nil
 }
 
+// opened is an endpoint that exists, with the bucket and the streams.
+type opened struct {
+	endpoint.Endpoint
+
+	js     jetstream.JetStream
+	bucket *endpoint.Bucket
+}
+
+func (o opened) close() { o.js.Conn().Close() }
+
+// openOne opens an endpoint, or returns an *endpoint.MissingError. The caller closes it.
+func (f webhookFlags) openOne(e env, name string) (o opened, err error) {
+	if o.js, o.bucket, err = f.open(e); err != nil {
+		return o, err
+	}
+	if o.Endpoint, err = o.bucket.Get(e.ctx, name); err != nil {
+		o.close()
+	}
+	return o, err
+}
+
 // change records and carries out an action on an endpoint that exists, and prints what was done.
-func (f webhookFlags) change(e env, name string, action domain.AuditAction, done string, do func(*endpoint.Bucket, endpoint.Endpoint) error) error {
-	js, bucket, err := f.open(e)
+func (f webhookFlags) change(e env, name string, action domain.AuditAction, done string, do func(opened) error) error {
+	o, err := f.openOne(e, name)
 	if err != nil {
 		return err
 	}
-	defer js.Conn().Close()
-	found, err := bucket.Get(e.ctx, name)
-	if err != nil {
-		return err
-	}
-	err = f.act(e.ctx, js.Conn(), domain.AuditRecord{Action: action, Target: name}, func() error { return do(bucket, found) })
+	defer o.close()
+	err = f.act(e.ctx, o.js.Conn(), domain.AuditRecord{Action: action, Target: name}, func() error { return do(o) })
 	if err != nil {
 		return err
 	}

@@ -44,24 +44,21 @@ func (c *webhooksDeliveriesCmd) Validate() error {
 
 // Run lists the deliveries.
 func (c *webhooksDeliveriesCmd) Run(e env) error {
-	js, bucket, err := webhookFlags{operatorFlags: c.operatorFlags}.open(e)
+	o, err := webhookFlags{operatorFlags: c.operatorFlags}.openOne(e, c.Name)
 	if err != nil {
 		return err
 	}
-	defer js.Conn().Close()
-	if _, err := bucket.Get(e.ctx, c.Name); err != nil {
-		return err
-	}
+	defer o.close()
 	if c.GivenUp {
 		return list[subscription.Undelivered]{
 			unit: "event", header: []string{"EVENT", "CLIENT", "ATTEMPTS", "GIVEN UP AT", "REASON"},
 			columns: undeliveredColumns, json: func(u subscription.Undelivered) error { return printUndeliveredJSON(e, u) },
-		}.write(e, subscription.ListUndelivered(e.ctx, js, c.Name), c.JSON)
+		}.write(e, subscription.ListUndelivered(e.ctx, o.js, c.Name), c.JSON)
 	}
 	return list[endpoint.Delivery]{
 		unit: "attempt", header: []string{"TIME", "EVENT", "TYPE", "CLIENT", "ATTEMPT", "RESULT", "STATUS", "LATENCY", "ERROR"},
 		columns: deliveryColumns, json: func(d endpoint.Delivery) error { return printJSON(e, d) },
-	}.write(e, c.deliveries(e, js), c.JSON)
+	}.write(e, c.deliveries(e, o.js), c.JSON)
 }
 
 func (c *webhooksDeliveriesCmd) deliveries(e env, js jetstream.JetStream) iter.Seq2[endpoint.Delivery, error] {

@@ -58,16 +58,12 @@ func (c *webhooksRedeliverCmd) Run(e env) error {
 	if err := c.checkTerminal(e); err != nil {
 		return err
 	}
-	js, bucket, err := c.open(e)
+	o, err := c.openOne(e, c.Name)
 	if err != nil {
 		return err
 	}
-	defer js.Conn().Close()
-	w, err := bucket.Get(e.ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	sequences, err := c.sequences(e.ctx, js, w)
+	defer o.close()
+	sequences, err := c.sequences(e.ctx, o.js, o.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -76,7 +72,7 @@ func (c *webhooksRedeliverCmd) Run(e env) error {
 			return err
 		}
 	}
-	return c.redeliver(e, js, w, sequences)
+	return c.redeliver(e, o.js, o.Endpoint, sequences)
 }
 
 // sequences returns those of the events that the flags select.

@@ -41,10 +41,10 @@ func (c *webhooksSetCmd) Validate() error {
 
 // Run changes the endpoint.
 func (c *webhooksSetCmd) Run(e env) error {
-	return c.change(e, c.Name, endpoint.AuditSet, "changed webhook %s", func(bucket *endpoint.Bucket, w endpoint.Endpoint) error {
-		w.URL = cmp.Or(c.URL, w.URL)
-		c.apply(&w.Settings)
-		return bucket.Set(e.ctx, w)
+	return c.change(e, c.Name, endpoint.AuditSet, "changed webhook %s", func(o opened) error {
+		o.URL = cmp.Or(c.URL, o.URL)
+		c.apply(&o.Settings)
+		return o.bucket.Set(e.ctx, o.Endpoint)
 	})
 }
 
@@ -67,9 +67,9 @@ func (c *webhooksPauseCmd) Validate() error { return c.validate() }
 
 // Run pauses the endpoint.
 func (c *webhooksPauseCmd) Run(e env) error {
-	return c.change(e, c.Name, endpoint.AuditPause, "paused webhook %s", func(bucket *endpoint.Bucket, w endpoint.Endpoint) error {
-		w.Paused = true
-		return bucket.Set(e.ctx, w)
+	return c.change(e, c.Name, endpoint.AuditPause, "paused webhook %s", func(o opened) error {
+		o.Paused = true
+		return o.bucket.Set(e.ctx, o.Endpoint)
 	})
 }
 
@@ -92,17 +92,12 @@ func (c *webhooksResumeCmd) Validate() error { return c.validate() }
 
 // Run resumes the endpoint.
 func (c *webhooksResumeCmd) Run(e env) error {
-	js, err := c.jetStream(e)
-	if err != nil {
-		return err
-	}
-	defer js.Conn().Close()
-	return c.change(e, c.Name, endpoint.AuditResume, "resumed webhook %s", func(bucket *endpoint.Bucket, w endpoint.Endpoint) error {
-		_, err := subscription.Create(e.ctx, js, subscription.Config{Name: w.Name, Subjects: w.Subjects, IDOnly: w.IDOnly})
+	return c.change(e, c.Name, endpoint.AuditResume, "resumed webhook %s", func(o opened) error {
+		_, err := subscription.Create(e.ctx, o.js, subscription.Config{Name: o.Name, Subjects: o.Subjects, IDOnly: o.IDOnly})
 		if _, exists := errors.AsType[*subscription.ExistingError](err); err != nil && !exists {
 			return err
 		}
-		return bucket.Resume(e.ctx, w)
+		return o.bucket.Resume(e.ctx, o.Endpoint)
 	})
 }
 
@@ -137,8 +132,8 @@ func (c *webhooksRotateCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	err = c.change(e, c.Name, endpoint.AuditRotate, "webhook %s has a new secret", func(bucket *endpoint.Bucket, w endpoint.Endpoint) error {
-		return bucket.Rotate(e.ctx, w, key, c.Overlap)
+	err = c.change(e, c.Name, endpoint.AuditRotate, "webhook %s has a new secret", func(o opened) error {
+		return o.bucket.Rotate(e.ctx, o.Endpoint, key, c.Overlap)
 	})
 	if err != nil {
 		return err
@@ -169,25 +164,25 @@ func (c *webhooksRmCmd) Run(e env) error {
 	if err := c.checkTerminal(e); err != nil {
 		return err
 	}
-	js, err := c.jetStream(e)
+	o, err := c.openOne(e, c.Name)
 	if err != nil {
 		return err
 	}
-	defer js.Conn().Close()
+	defer o.close()
 	waiting := 0
-	if consumer, err := subscription.Open(e.ctx, js, c.Name); err == nil {
+	if consumer, err := subscription.Open(e.ctx, o.js, c.Name); err == nil {
 		waiting = int(consumer.CachedInfo().NumPending) + consumer.CachedInfo().NumAckPending
 	}
 	yes, err := c.confirmed(e, fmt.Sprintf("Remove webhook %s, for which %s are waiting?", c.Name, countOf(waiting, "event")), "removed")
 	if !yes {
 		return err
 	}
-	return c.change(e, c.Name, endpoint.AuditRemove, "removed webhook %s", func(bucket *endpoint.Bucket, w endpoint.Endpoint) error {
+	return c.change(e, c.Name, endpoint.AuditRemove, "removed webhook %s", func(o opened) error {
 		// The endpoint first: without it, no process creates the consumer again.
-		if err := bucket.Remove(e.ctx, w.Name); err != nil {
+		if err := o.bucket.Remove(e.ctx, o.Name); err != nil {
 			return err
 		}
-		err := subscription.Delete(e.ctx, js, w.Name)
+		err := subscription.Delete(e.ctx, o.js, o.Name)
 		if _, missing := errors.AsType[*subscription.MissingError](err); missing {
 			return nil
 		}

@@ -32,14 +32,11 @@ func (c *webhooksTestCmd) Validate() error { return c.validate() }
 
 // Run delivers a test event.
 func (c *webhooksTestCmd) Run(e env) error {
-	js, bucket, err := c.open(e)
+	o, err := c.openOne(e, c.Name)
 	if err != nil {
 		return err
 	}
-	defer js.Conn().Close()
-	if _, err := bucket.Get(e.ctx, c.Name); err != nil {
-		return err
-	}
+	defer o.close()
 	id, err := domain.NewID()
 	if err != nil {
 		return err
@@ -49,8 +46,8 @@ func (c *webhooksTestCmd) Run(e env) error {
 		domain.HeaderEventTime: {time.Now().UTC().Format(time.RFC3339Nano)}, "Content-Type": {"application/json"},
 	}
 	var d endpoint.Delivery
-	err = c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: endpoint.AuditTest, Target: c.Name}, func() error {
-		d, err = endpoint.Deliver(e.ctx, js.Conn(), c.Name, 0, header, []byte(`{"test":true}`))
+	err = c.act(e.ctx, o.js.Conn(), domain.AuditRecord{Action: endpoint.AuditTest, Target: c.Name}, func() error {
+		d, err = endpoint.Deliver(e.ctx, o.js.Conn(), c.Name, 0, header, []byte(`{"test":true}`))
 		if err == nil && d.Result != endpoint.Delivered {
 			err = errors.New(display(d.Error) + fmt.Sprintf(" (after %.1f ms)", d.Millis))
 		}

@@ -67,8 +67,8 @@ func (r *runner) run(ctx context.Context) error {
 	defer cancel()
 	position.Go(func() {
 		subscription.SavePositions(ctx, r.js, r.endpoint.Name, func(err error) {
-			if _, removed := errors.AsType[*subscription.MissingError](err); removed && ctx.Err() != nil {
-				return
+			if _, missing := errors.AsType[*subscription.MissingError](err); missing {
+				return // r.consume reports it, unless the endpoint was removed
 			}
 			r.cfg.Log.Warn().Err(r.cfg.Explain(err)).Str("webhook", r.endpoint.Name).Msg("cannot record the position")
 		})
@@ -88,13 +88,12 @@ func (r *runner) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	defer cancel()
 	e := r.endpoint
 	consumer, err := subscription.Open(ctx, r.js, e.Name)
-	missing, ok := errors.AsType[*subscription.MissingError](err)
-	if !ok {
+	if _, missing := errors.AsType[*subscription.MissingError](err); !missing {
 		return consumer, err
 	}
 	consumer, err = subscription.Create(ctx, r.js, subscription.Config{Name: e.Name, Subjects: e.Subjects, IDOnly: e.IDOnly})
 	if errors.Is(err, nats.ErrNoResponders) {
-		return nil, missing
+		return nil, fmt.Errorf("its consumer is missing: run clientele webhooks resume %s", e.Name)
 	}
 	return consumer, err
 }
@@ -166,7 +165,7 @@ func (r *runner) probe(ctx context.Context, consumer jetstream.Consumer) {
 // attempt delivers an event once and settles it. If that fails, the event is delivered again after a pause that grows to five minutes,
 // times patience. While the breaker is open, only an event that the receiver refuses is given up: others would be lost to an outage.
 // It reports whether the breaker is open.
-func (r *runner) attempt(msg jetstream.Msg, patience time.Duration) (open bool) {
+func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 	d, err := r.deliver(r.endpoint, webhook.Event{Header: msg.Headers(), Body: msg.Data()})
 	d.Attempt = 1
 	if meta, metaErr := msg.Metadata(); metaErr == nil {
@@ -188,7 +187,7 @@ func (r *runner) attempt(msg jetstream.Msg, patience time.Duration) (open bool) 
 		log.Warn().Err(err).Uint64("attempts", d.Attempt).Msg("gave up an event: see clientele webhooks deliveries --given-up")
 		_ = msg.Term() // else the server delivers it again, and it is recorded again
 	default:
-		pause := patience * webhook.PauseAfter(d.Attempt)
+		pause := time.Duration(patience) * webhook.PauseAfter(d.Attempt)
 		log.Warn().Err(err).Stringer("again_in", pause).Msg("cannot deliver an event; it will be sent again")
 		_ = msg.NakWithDelay(pause)
 	}

@@ -55,7 +55,9 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 // Answers sets the status of its responses.
-func (r *Receiver) Answers(status int) { r.AnswersWith(func(*http.Request, string) int { return status }) }
+func (r *Receiver) Answers(status int) {
+	r.AnswersWith(func(*http.Request, string) int { return status })
+}
 
 // AnswersWith sets what decides on the status of its responses, from the request and its body.
 func (r *Receiver) AnswersWith(answer func(*http.Request, string) int) {
