@@ -21,7 +21,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: ingress, worker, NATS and SQLite."`
 	Ingress ingressCmd `cmd:"" group:"run" help:"Run the HTTP API, on your own NATS and PostgreSQL."`
 	Worker  workerCmd  `cmd:"" group:"run" help:"Run the worker, which stores clients and publishes client.created, on your own NATS and PostgreSQL."`
-	Forward forwardCmd `cmd:"" group:"run" help:"Deliver events to the webhooks, on your own NATS. serve does so, too."`
+	Forward forwardCmd `cmd:"" group:"run" help:"Deliver events to the webhooks, as serve does, on your own NATS."`
 	Migrate migrateCmd `cmd:"" group:"run" help:"Create or update the streams and the database schema."`
 
 	Import   importCmd   `cmd:"" group:"use" help:"Create the clients in a CSV or NDJSON file through the API."`

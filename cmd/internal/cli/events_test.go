@@ -1,8 +1,6 @@
 package cli_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -178,20 +176,11 @@ func TestEventsReplayManyToASubject(t *testing.T) {
 
 func TestEventsErrors(t *testing.T) {
 	t.Parallel()
-	short := filepath.Join(t.TempDir(), "short")
-	if err := os.WriteFile(short, []byte("short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		want   string
 		status int
 		args   []string
 	}{
-		{"URL: must be an HTTP or HTTPS URL", cli.ExitUsage, []string{"forward", "ftp://x"}},
-		{"refusing to send events to crm.example.com unencrypted: use an HTTPS URL, or pass --insecure-http", cli.ExitUsage, []string{"forward", "http://crm.example.com/x"}},
-		{"--name must be up to 64 letters", cli.ExitUsage, []string{"forward", "https://x", "--name=a.b"}},
-		{"--in-flight", cli.ExitUsage, []string{"forward", "https://x", "--in-flight=0"}},
-		{"at least 16 bytes", cli.ExitError, []string{"forward", "https://x", "--secret-file", short}},
 		{"cannot reach NATS", cli.ExitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
 		{"--since", cli.ExitUsage, []string{"replay"}},
 		{"--subject must", cli.ExitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},

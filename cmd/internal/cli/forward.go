@@ -2,14 +2,13 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 
 	"clientele/cmd/internal/app"
 )
 
 type forwardCmd struct {
-	processFlags `embed:"" group:"process"`
-	natsFlags    `embed:"" group:"nats"`
+	processFlags  `embed:"" group:"process"`
+	operatorFlags `embed:"" group:"nats"`
 }
 
 // Help is printed by --help.
@@ -18,21 +17,18 @@ func (*forwardCmd) Help() string {
 
   clientele forward --nats-url nats://forward:secret@127.0.0.1:4222
 
-It delivers events to the endpoints that clientele webhooks add has added, and needs no database. Run any number of them: they share the
-work. Changes of endpoints apply within two seconds.`
+It delivers events to the webhooks that clientele webhooks add has added, and needs no database. Run any number of them: they share the
+work. Changes of webhooks apply within two seconds.`
 }
 
 // Validate is called by the parser.
 func (c *forwardCmd) Validate() error {
-	if c.NatsURL == "" {
-		return errors.New("--nats-url is required; without servers, clientele serve delivers to webhooks")
-	}
 	return cmp.Or(c.processFlags.validate(), advise(c.options().Validate()))
 }
 
 func (c *forwardCmd) options() app.Options {
 	return app.Options{
-		Role: "forward", Process: c.processFlags.options(), Backends: app.BackendOptions{NATS: c.natsFlags.options()},
+		Role: "forward", Process: c.processFlags.options(), Backends: app.BackendOptions{NATS: c.operatorFlags.options()},
 		Forward: &app.ForwardOptions{UserAgent: userAgent()},
 	}
 }

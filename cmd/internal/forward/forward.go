@@ -1,13 +1,16 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
 	"time"
 
 	"clientele/cmd/internal/webhook"
+	"clientele/domain"
 	"clientele/publisher/endpoint"
+	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,11 +49,12 @@ func Open(ctx context.Context, cfg Config) (*Forwarder, error) {
 	}, nil
 }
 
-// Ready returns nil if the last read of the bucket has succeeded.
-func (f *Forwarder) Ready(context.Context) error {
+// Ready returns nil if the server answers, has the bucket, and the last read of it has succeeded.
+func (f *Forwarder) Ready(ctx context.Context) error {
+	err := streams.Exist(ctx, f.js, domain.StreamWebhooks)
 	f.syncMu.Lock()
 	defer f.syncMu.Unlock()
-	return f.syncedAs
+	return cmp.Or(err, f.syncedAs)
 }
 
 // Run delivers until the context ends, and completes the attempts in progress.

@@ -90,7 +90,7 @@ func TestAPartIsDeleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := testcluster.Get(t, serve.Admin()+"/readyz")
-			needed := c.stream != domain.StreamSubscriptions && c.stream != domain.StreamWebhooks // without them, clients are created
+			needed := c.stream != domain.StreamSubscriptions // only webhooks use it
 			if r.Status != c.ready || strings.Contains(r.Body, c.want) != needed {
 				t.Errorf("readyz: %d %s", r.Status, r.Body)
 			}
