@@ -20,7 +20,7 @@ const (
 	AuditTest      domain.AuditAction = "webhook_test"
 )
 
-// State says whether events are delivered to an endpoint.
+// State is the state of an endpoint.
 type State string
 
 // The states.
