@@ -78,7 +78,7 @@ func Migrate(ctx context.Context, js jetstream.JetStream, cfg Config) error {
 	for _, stream := range []jetstream.StreamConfig{
 		// The first three, because the log is marked once they exist.
 		auditStream(cfg),
-		webhookBucket(cfg),
+		webhookBucket(cfg.Replicas),
 		{
 			Name:              domain.StreamSubscriptions,
 			Description:       "Clientele: positions of subscribers, and the events that they have not accepted",
@@ -220,6 +220,15 @@ const metadataSecret = "clientele-id-secret"
 
 // SecretOf returns the secret of the installation, or "" if version 0.1 created its log.
 func SecretOf(log jetstream.StreamConfig) string { return log.Metadata[metadataSecret] }
+
+// metadataEncryption is the key in the metadata of the command log for a secret that encrypts those of webhooks. Only a log of version 0.1
+// has it, because such a log has no secret of the installation.
+const metadataEncryption = "clientele-encryption-secret"
+
+// EncryptionSecret returns the secret from which the key for the secrets of webhooks is derived, or "" before the log is migrated.
+func EncryptionSecret(log jetstream.StreamConfig) string {
+	return cmp.Or(SecretOf(log), log.Metadata[metadataEncryption])
+}
 
 // newSecret returns 256 random bits in base64.
 func newSecret() string {

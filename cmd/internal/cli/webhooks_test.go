@@ -108,7 +108,7 @@ func TestRefusedEventsDoNotStopOthers(t *testing.T) {
 	}
 	r, other := testcluster.NewReceiver(t), testcluster.NewReceiver(t)
 	r.AnswersWith(func(_ *http.Request, body string) int {
-		if strings.Contains(body, "Refused") {
+		if strings.Contains(body, "Unwelcome") {
 			return http.StatusUnprocessableEntity
 		}
 		return http.StatusOK
@@ -121,7 +121,7 @@ func TestRefusedEventsDoNotStopOthers(t *testing.T) {
 	}
 	var operations []string
 	for range refused {
-		operations = append(operations, create("Refused"))
+		operations = append(operations, create("Unwelcome"))
 	}
 	good := create("Smith")
 	if status, _, stderr := testcluster.RunLine(t, "webhooks", "add", "crm", r.URL, "--nats-url", natsURL); status != cli.ExitUsage || !strings.Contains(stderr, "--adopt") {
@@ -133,7 +133,7 @@ func TestRefusedEventsDoNotStopOthers(t *testing.T) {
 	publishertest.Eventually(t, "the refused events are given up", func() bool {
 		return testcluster.Metric(t, serve.Admin(), `clientele_webhook_attempts_total{result="given_up",webhook="crm"}`) == refused
 	})
-	if strings.Contains(serve.Output(), "Refused") {
+	if strings.Contains(serve.Output(), "Unwelcome") {
 		t.Errorf("personal data in %s", serve.Output())
 	}
 
@@ -143,7 +143,7 @@ func TestRefusedEventsDoNotStopOthers(t *testing.T) {
 			t.Errorf("%s is not listed", operation)
 		}
 	}
-	if !strings.Contains(list, "the receiver responded with 422 Unprocessable Entity") || strings.Contains(list, "Refused") {
+	if !strings.Contains(list, "the receiver responded with 422 Unprocessable Entity") || strings.Contains(list, "Unwelcome") {
 		t.Errorf("%s", list)
 	}
 	erased := operations[0][strings.LastIndex(operations[0], "/")+1:]

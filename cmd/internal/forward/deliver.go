@@ -24,9 +24,6 @@ type deliverer struct {
 	metrics *metrics
 	records records
 	tasks   sync.WaitGroup // runners and requests
-
-	mu    sync.Mutex
-	known map[string]endpoint.Endpoint // as of the last sync, by name
 }
 
 // deliver posts an event to an endpoint once. The record lacks the event's sequence and the number of the attempt.
@@ -65,19 +62,6 @@ func (d *deliverer) writeRecords(ctx context.Context) {
 			return // the others would wait as long
 		}
 	}
-}
-
-func (d *deliverer) setKnown(known map[string]endpoint.Endpoint) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.known = known
-}
-
-func (d *deliverer) lookUp(name string) (e endpoint.Endpoint, exists bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e, exists = d.known[name]
-	return e, exists
 }
 
 func first(header map[string][]string, name string) string {

@@ -103,7 +103,6 @@ func (f *Forwarder) sync(ctx context.Context) {
 	for _, e := range all {
 		known[e.Name] = e
 	}
-	f.setKnown(known)
 	for name, r := range f.running {
 		if e, exists := known[name]; !exists || e.State() != endpoint.Active || e.Revision() != r.endpoint.Revision() || r.ended() {
 			r.stop()

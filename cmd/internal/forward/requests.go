@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -33,9 +34,11 @@ func (d *deliverer) answerRequests() (*nats.Subscription, error) {
 // deliverRequested delivers a requested event once.
 func (d *deliverer) deliverRequested(request *nats.Msg) endpoint.Delivery {
 	name := strings.TrimPrefix(request.Subject, endpoint.SubjectDeliver)
-	e, exists := d.lookUp(name)
-	if !exists {
-		return endpoint.Delivery{Time: time.Now().UTC(), Result: endpoint.Failed, Error: "the process that answers does not know this webhook"}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	e, err := d.bucket.Get(ctx, name)
+	if err != nil {
+		return endpoint.Delivery{Time: time.Now().UTC(), Result: endpoint.Failed, Error: shortened(err.Error())}
 	}
 	record, _ := d.deliver(e, webhook.Event{Header: request.Header, Body: request.Data})
 	record.Event, _ = strconv.ParseUint(request.Header.Get(endpoint.HeaderEvent), 10, 64)

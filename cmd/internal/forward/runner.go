@@ -145,7 +145,10 @@ const probePatience = 4
 
 // probe delivers single events with growing pauses, until one succeeds or the context ends.
 func (r *runner) probe(ctx context.Context, consumer jetstream.Consumer) {
-	if r.breaker.Open() && ctx.Err() == nil {
+	if !r.breaker.Open() {
+		return
+	}
+	if ctx.Err() == nil {
 		r.cfg.Log.Warn().Str("webhook", r.endpoint.Name).Str("error", r.observer.get().lastError).
 			Msg("a webhook fails: only single events are tried, until one succeeds")
 	}

@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"time"
+
+	"clientele/publisher/endpoint"
 )
 
 // Status is the state of an installation at one time. Durations are in seconds, sizes in bytes.
@@ -131,4 +133,20 @@ type Subscriber struct {
 	LastDelivery  time.Time `json:"lastDelivery,omitzero"`
 	// Fetches are its requests that wait for events: 0 if it is not connected.
 	Fetches int `json:"fetches"`
+}
+
+// Webhook is the state of an endpoint. Subscribers has its consumer, under the same name.
+type Webhook struct {
+	Name string `json:"name"`
+	// Host is that of the URL. The rest of the URL may be secret.
+	Host  string         `json:"host"`
+	State endpoint.State `json:"state"`
+	// LastSuccess is at most a minute before the last success. FailingSince is the time of the first failure after that.
+	LastSuccess  time.Time `json:"lastSuccess,omitzero"`
+	FailingSince time.Time `json:"failingSince,omitzero"`
+	LastError    string    `json:"lastError,omitzero"`
+	// Waiting are the events that were not accepted yet.
+	Waiting uint64 `json:"waiting"`
+	// Lost means that it has no consumer.
+	Lost bool `json:"lost,omitzero"`
 }
