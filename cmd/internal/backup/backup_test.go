@@ -251,7 +251,7 @@ func TestRefused(t *testing.T) {
 		}, "not a complete backup"},
 		"a newer format": {damage("manifest.json", func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"format": 5`), []byte(`"format": 6`), 1)
-		}), "formats 2 to 4"},
+		}), "formats 2 to 5"},
 		"a file that is gone": {func(t *testing.T, _ servers, dir string) {
 			if err := os.Remove(filepath.Join(dir, "clients.ndjson.gz")); err != nil {
 				t.Fatal(err)
