@@ -106,7 +106,7 @@ func TestAdminListenersAreOfServers(t *testing.T) {
 		}
 	}
 	slices.Sort(servers)
-	if want := []string{"ingress", "serve", "worker"}; !slices.Equal(servers, want) {
+	if want := []string{"forward", "ingress", "serve", "worker"}; !slices.Equal(servers, want) {
 		t.Errorf("%v listen, want %v", servers, want)
 	}
 }
