@@ -16,6 +16,7 @@ const (
 	StreamAudit      = "CLIENT_AUDIT"
 	// StreamSubscriptions has the state of subscribers that NATS does not keep with their consumers.
 	StreamSubscriptions = "CLIENT_SUBSCRIPTIONS"
+	StreamWebhooks      = "KV_CLIENT_WEBHOOKS" // the key-value bucket CLIENT_WEBHOOKS
 )
 
 // The subjects. An id follows each one that ends in a dot. A sync is a message on the command log: its acknowledgement means that

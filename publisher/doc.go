@@ -1,6 +1,6 @@
 // Package publisher writes to NATS JetStream: commands for the ingress, events and rejections for the worker. Package
-// streams creates the streams. Package bulk publishes many messages at once. Package audit writes CLIENT_AUDIT, and package subscription
-// CLIENT_SUBSCRIPTIONS.
+// streams creates the streams. Package bulk publishes many messages at once. Package audit writes CLIENT_AUDIT, package subscription
+// CLIENT_SUBSCRIPTIONS, and package endpoint KV_CLIENT_WEBHOOKS.
 //
 // # Subjects
 //
@@ -18,6 +18,9 @@
 //	                                           the subscriber NAME has not accepted the event with this sequence: the reason
 //	client.position.NAME    CLIENT_SUBSCRIPTIONS
 //	                                           the subscriber NAME has accepted the events up to this sequence
+//	$KV.CLIENT_WEBHOOKS.…   KV_CLIENT_WEBHOOKS
+//	                                           endpoints of webhooks and their deliveries, see package endpoint
+//	client.deliver.NAME     none               a request to deliver this event to the webhook NAME, once and now
 //	client.replay.…         none               client.created again, for the current subscribers of this subject
 //
 // # Headers

@@ -36,8 +36,8 @@ var definitions = map[string][2]string{
 
 func TestOverlays(t *testing.T) {
 	for overlay, kinds := range map[string]string{
-		"development": "Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 5) + " Service",
-		"production":  "Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 6) + " PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
+		"development": "Deployment Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 6) + " Service",
+		"production":  "Deployment Deployment Deployment Job" + strings.Repeat(" NetworkPolicy", 7) + " PodDisruptionBudget PodDisruptionBudget PodDisruptionBudget ScaledObject Service",
 	} {
 		t.Run(overlay, func(t *testing.T) {
 			resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("../kubernetes/overlays", overlay))

@@ -70,6 +70,7 @@ func TestCompose(t *testing.T) {
 	}
 	networks := map[string]string{
 		"ingress": "api database monitoring nats", "worker": "database monitoring nats", "migrate": "database nats",
+		"forward": "monitoring nats",
 		"roles": "database", "rights": "database", "nats": "monitoring nats", "nats-exporter": "", "postgres": "database",
 		"prometheus": "monitoring", "grafana": "monitoring", "jaeger": "monitoring",
 	}
@@ -77,7 +78,7 @@ func TestCompose(t *testing.T) {
 		t.Errorf("services %v, want %v", got, want)
 	}
 	after := map[string]string{
-		"roles": "postgres", "migrate": "nats roles", "rights": "migrate", "ingress": "rights", "worker": "rights",
+		"roles": "postgres", "migrate": "nats roles", "rights": "migrate", "ingress": "rights", "worker": "rights", "forward": "rights",
 		"nats-exporter": "nats", // whose network it has
 	}
 	if !project.Networks["database"].Internal {
@@ -138,10 +139,11 @@ func TestComposeHasNoDefaultPasswords(t *testing.T) {
 	for name, want := range map[string]string{
 		"ingress":    "NATS_INGRESS_PASSWORD POSTGRES_INGRESS_PASSWORD",
 		"worker":     "NATS_WORKER_PASSWORD POSTGRES_WORKER_PASSWORD",
+		"forward":    "NATS_FORWARD_PASSWORD",
 		"migrate":    "NATS_OPERATOR_PASSWORD POSTGRES_OWNER_PASSWORD",
 		"roles":      roles,
 		"rights":     roles,
-		"nats":       "NATS_INGRESS_PASSWORD NATS_MAILER_PASSWORD NATS_OPERATOR_PASSWORD NATS_WORKER_PASSWORD",
+		"nats":       "NATS_FORWARD_PASSWORD NATS_INGRESS_PASSWORD NATS_MAILER_PASSWORD NATS_OPERATOR_PASSWORD NATS_WORKER_PASSWORD",
 		"postgres":   "POSTGRES_PASSWORD",
 		"prometheus": "", "grafana": "", "jaeger": "", "nats-exporter": "",
 	} {

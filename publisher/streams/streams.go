@@ -35,8 +35,10 @@ const (
 	deduplication = 2 * time.Minute
 )
 
-// The metadata of the command log has the first of each pair once the stream exists. An installation of an earlier version has neither.
-var marks = map[string]string{"clientele-audit": domain.StreamAudit, "clientele-subscriptions": domain.StreamSubscriptions}
+// The metadata of the command log has the first of each pair once the stream exists. An installation of an earlier version has none.
+var marks = map[string]string{
+	"clientele-audit": domain.StreamAudit, "clientele-subscriptions": domain.StreamSubscriptions, "clientele-webhooks": domain.StreamWebhooks,
+}
 
 // MinEventRetention is the shortest retention of events: NATS refuses one shorter than the deduplication period.
 const MinEventRetention = deduplication
@@ -74,8 +76,9 @@ const (
 // older than a shorter retention or above a smaller limit. An error is a *RefusedError if the server refuses the settings.
 func Migrate(ctx context.Context, js jetstream.JetStream, cfg Config) error {
 	for _, stream := range []jetstream.StreamConfig{
-		// The first two, because the log is marked once they exist.
+		// The first three, because the log is marked once they exist.
 		auditStream(cfg),
+		webhookBucket(cfg.Replicas),
 		{
 			Name:              domain.StreamSubscriptions,
 			Description:       "Clientele: positions of subscribers, and the events that they have not accepted",
@@ -218,6 +221,15 @@ const metadataSecret = "clientele-id-secret"
 // SecretOf returns the secret of the installation, or "" if version 0.1 created its log.
 func SecretOf(log jetstream.StreamConfig) string { return log.Metadata[metadataSecret] }
 
+// metadataEncryption is the key in the metadata of the command log for a secret that encrypts those of webhooks. Only a log of version 0.1
+// has it, because such a log has no secret of the installation.
+const metadataEncryption = "clientele-encryption-secret"
+
+// EncryptionSecret returns the secret from which the key for the secrets of webhooks is derived, or "" before the log is migrated.
+func EncryptionSecret(log jetstream.StreamConfig) string {
+	return cmp.Or(SecretOf(log), log.Metadata[metadataEncryption])
+}
+
 // newSecret returns 256 random bits in base64.
 func newSecret() string {
 	secret := make([]byte, 32)
@@ -249,9 +261,11 @@ func complete(ctx context.Context, js jetstream.JetStream, cfg Config, stream je
 	stream.Replicas = cmp.Or(stream.Replicas, current.Replicas)
 	stream.MaxBytes = cmp.Or(stream.MaxBytes, current.MaxBytes)
 	stream.MaxAge = cmp.Or(stream.MaxAge, current.MaxAge)
+	stream.Metadata = maps.Clone(stream.Metadata) // complete may run again
 	if secret := SecretOf(current); secret != "" {
-		stream.Metadata = maps.Clone(stream.Metadata) // complete may run again
 		stream.Metadata[metadataSecret] = secret
+	} else if stream.Name == domain.StreamCommands {
+		stream.Metadata[metadataEncryption] = cmp.Or(current.Metadata[metadataEncryption], newSecret())
 	}
 	return stream, exists, nil
 }

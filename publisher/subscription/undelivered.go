@@ -15,7 +15,6 @@ import (
 	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -89,33 +88,9 @@ func parseUndelivered(msg jetstream.Msg) (u Undelivered) {
 	return u
 }
 
-// Retry publishes an event again that a subscriber has not accepted, and removes the record. It reports whether the event still
-// existed: it may have expired, and its client may have been erased. Every subscriber receives the event again, with the same ce-id.
-// Call Retry again after an error.
-func Retry(ctx context.Context, js jetstream.JetStream, u Undelivered) (existed bool, err error) {
-	events, err := js.Stream(ctx, domain.StreamEvents)
-	if err != nil {
-		return false, fmt.Errorf("look up stream %s: %w", domain.StreamEvents, err)
-	}
-	event, err := events.GetMsg(ctx, u.Sequence)
-	if existed = err == nil; existed {
-		_, err = js.PublishMsg(ctx, again(event))
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return existed, fmt.Errorf("publish event %d again: %w", u.Sequence, err)
-	}
-	return existed, forget(ctx, js, u.subject())
-}
-
-// again returns the event without the headers of the first publish: by its id the stream would drop it.
-func again(event *jetstream.RawStreamMsg) *nats.Msg {
-	msg := &nats.Msg{Subject: event.Subject, Header: nats.Header{}, Data: event.Data}
-	for name, values := range event.Header {
-		if !strings.HasPrefix(name, "Nats-") {
-			msg.Header[name] = values
-		}
-	}
-	return msg
+// Forget removes the record of an event that a subscriber has not accepted, if there is one.
+func (u Undelivered) Forget(ctx context.Context, js jetstream.JetStream) error {
+	return forget(ctx, js, u.subject())
 }
 
 // forget removes the records of these subjects.

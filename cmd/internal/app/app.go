@@ -18,7 +18,7 @@ import (
 
 // Options say what a process runs, and on what.
 type Options struct {
-	// Role is the role of the process on NATS: serve, ingress, worker or subscriber. It is the end of the inbox prefix. Errors about a
+	// Role is the role of the process on NATS: serve, ingress, worker or forward. It is the end of the inbox prefix. Errors about a
 	// missing right name it, or operator for serve, as the user of deploy/nats/accounts.conf that has the right.
 	Role    string
 	Process ProcessOptions
@@ -98,7 +98,7 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
-	p.Go(ctx, "presence", func(ctx context.Context) { presence.Announce(ctx, a.presence(b, admin)) })
+	p.Go(ctx, "presence", func(ctx context.Context) { presence.Announce(ctx, presence.Config{Conn: b.conn, Role: a.options.Role, Version: a.options.Process.Version, Ready: admin.Ready, Log: p.Log}) })
 	if a.options.SetUp != nil {
 		if err := setUp(ctx, p, b, *a.options.SetUp, a.options.Audit); err != nil {
 			return err
@@ -112,15 +112,6 @@ func (a *App) start(ctx context.Context) error {
 	admin.Start(checks)
 	p.Log.Info().Msg("ready")
 	return nil
-}
-
-// presence returns what operators see of the process.
-func (a *App) presence(b *backends, admin *process.Admin) presence.Config {
-	cfg := presence.Config{Conn: b.conn, Role: a.options.Role, Version: a.options.Process.Version, Ready: admin.Ready, Log: a.process.Log}
-	if f := a.options.Forward; f != nil {
-		cfg.Role, cfg.Name = presence.Forward, f.Name
-	}
-	return cfg
 }
 
 // startParts starts the worker before the API, and returns what the process needs to be ready.
@@ -153,6 +144,7 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 		if err != nil {
 			return nil, err
 		}
+		check.Optional = o.API != nil // callers would be refused for nothing
 		checks = append(checks, check)
 	}
 	if o.database() {

@@ -7,7 +7,6 @@ import (
 	"clientele/consumer"
 	"clientele/publisher/audit"
 	"clientele/publisher/streams"
-	"clientele/publisher/subscription"
 	"clientele/store"
 )
 
@@ -25,9 +24,8 @@ func WrongSetup(err error) bool {
 	_, refusedStream := errors.AsType[*streams.RefusedError](err)
 	_, missingStream := errors.AsType[*streams.MissingError](err)
 	_, missingConsumer := errors.AsType[*consumer.MissingConsumerError](err)
-	_, missingSubscription := errors.AsType[*subscription.MissingError](err)
 	_, lost := errors.AsType[*LostError](err)
-	return schema || refusedStream || missingStream || missingConsumer || missingSubscription || lost
+	return schema || refusedStream || missingStream || missingConsumer || lost
 }
 
 // LostError reports that a stream, the consumer or the database is missing while the others exist.

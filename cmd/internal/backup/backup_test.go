@@ -250,8 +250,8 @@ func TestRefused(t *testing.T) {
 			}
 		}, "not a complete backup"},
 		"a newer format": {damage("manifest.json", func(b []byte) []byte {
-			return bytes.Replace(b, []byte(`"format": 4`), []byte(`"format": 5`), 1)
-		}), "formats 2 to 4"},
+			return bytes.Replace(b, []byte(`"format": 5`), []byte(`"format": 6`), 1)
+		}), "formats 2 to 5"},
 		"a file that is gone": {func(t *testing.T, _ servers, dir string) {
 			if err := os.Remove(filepath.Join(dir, "clients.ndjson.gz")); err != nil {
 				t.Fatal(err)
@@ -439,7 +439,7 @@ func inFormat2(t *testing.T, dir string, m backup.Manifest) {
 	t.Helper()
 	m.Format = 2
 	later := func(name string) bool {
-		return strings.HasPrefix(name, domain.StreamAudit) || strings.HasPrefix(name, domain.StreamSubscriptions)
+		return strings.HasPrefix(name, domain.StreamAudit) || strings.HasPrefix(name, domain.StreamSubscriptions) || strings.HasPrefix(name, domain.StreamWebhooks)
 	}
 	m.Streams = slices.DeleteFunc(m.Streams, func(s backup.Stream) bool { return later(s.Name) })
 	m.Files = slices.DeleteFunc(m.Files, func(f backup.File) bool { return later(f.Name) })

@@ -19,10 +19,9 @@ import (
 
 const (
 	// format increases when older programs cannot restore the new format. Since 3, clients have their callers; since 4, there are the
-	// audit stream and that of subscriptions.
-	format       = 4
+	// audit stream and that of subscriptions; since 5, the bucket of webhooks.
+	format       = 5
 	oldestFormat = 2
-	allStreams   = 4
 
 	manifestFile = "manifest.json"
 	clientsFile  = "clients.ndjson.gz"
@@ -64,9 +63,11 @@ type Stream struct {
 	Consumers int `json:"consumers"`
 }
 
-// streamNames are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last two. An event that a
+// streamNames are copied in this order and restored in reverse, see Create and Restore. Old backups lack the last ones. An event that a
 // consumer no longer delivers was recorded before: so subscriptions are copied after the events and their consumers.
-var streamNames = []string{domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamSubscriptions, domain.StreamAudit}
+var streamNames = []string{
+	domain.StreamCommands, domain.StreamRejections, domain.StreamEvents, domain.StreamSubscriptions, domain.StreamAudit, domain.StreamWebhooks,
+}
 
 // ReadManifest returns the manifest of the backup in a directory, or an error if the backup is incomplete, damaged or in another
 // format.
@@ -89,8 +90,11 @@ func ReadManifest(dir string) (m Manifest, err error) {
 			dir, m.Clientele, m.Format, oldestFormat, format)
 	}
 	want := len(streamNames)
-	if m.Format < allStreams {
-		want -= 2
+	switch {
+	case m.Format < 4:
+		want -= 3
+	case m.Format < 5:
+		want--
 	}
 	if len(m.Streams) != want {
 		return m, fmt.Errorf("%s is damaged: it lists %d streams instead of %d", filepath.Join(dir, manifestFile), len(m.Streams), want)

@@ -80,7 +80,9 @@ func Restore(ctx context.Context, cfg RestoreConfig) (m Manifest, err error) {
 		return m, fmt.Errorf("restore stream %s: %w", domain.StreamAudit, err)
 	}
 	// Rejections precede events: the publisher of missing events requires both streams.
-	for _, name := range []string{domain.StreamSubscriptions, domain.StreamRejections, domain.StreamEvents, domain.StreamCommands} {
+	for _, name := range []string{
+		domain.StreamWebhooks, domain.StreamSubscriptions, domain.StreamRejections, domain.StreamEvents, domain.StreamCommands,
+	} {
 		if !slices.Contains(missing, name) {
 			continue
 		}
@@ -241,7 +243,8 @@ func (r restore) stream(ctx context.Context, name string) error {
 // compare returns an error if a restored stream differs from its copy. The server may already have removed messages older than the
 // retention.
 func compare(want Stream, got jetstream.StreamInfo) error {
-	expired := got.Config.MaxAge > 0 && got.State.Msgs < want.Messages && (got.State.FirstSeq > want.FirstSeq || got.State.Msgs == 0)
+	expired := got.Config.MaxAge > 0 && got.State.Msgs < want.Messages && (got.State.FirstSeq > want.FirstSeq || got.State.Msgs == 0) ||
+		got.Config.AllowMsgTTL && got.State.Msgs < want.Messages // any of them
 	if got.State.LastSeq != want.LastSeq || got.State.Msgs != want.Messages && !expired {
 		return fmt.Errorf("it has %d messages up to sequence %d instead of %d up to %d",
 			got.State.Msgs, got.State.LastSeq, want.Messages, want.LastSeq)

@@ -13,6 +13,7 @@ import (
 	"clientele/cmd/internal/served"
 	"clientele/publisher"
 	"clientele/publisher/audit"
+	"clientele/publisher/endpoint"
 	"clientele/publisher/streams"
 	"clientele/publisher/subscription"
 	"clientele/store"
@@ -56,10 +57,7 @@ var flagOf = map[option.Name]string{
 	option.ConnectionsPerAddress: "--max-connections-per-address",
 	option.DataDir:               "--data-dir",
 	option.DatabaseURL:           "--database-url",
-	option.ForwardURL:            "URL",
-	option.GiveUpAfter:           "--give-up-after",
 	option.History:               "--history",
-	option.InFlight:              "--in-flight",
 	option.KeysFile:              "--keys-file",
 	option.KeysGrace:             "--keys-grace",
 	option.Listen:                "--listen",
@@ -87,9 +85,6 @@ var flagOf = map[option.Name]string{
 func optionAdvice(err error) string {
 	if open, ok := errors.AsType[*app.OpenAPIError](err); ok {
 		return open.Error() + ": set --keys-file (see clientele keys new --help) or --oidc-issuer, or pass --insecure-no-auth"
-	}
-	if plain, ok := errors.AsType[*app.PlainHTTPError](err); ok {
-		return plain.Error() + ": use an HTTPS URL, or pass --insecure-http"
 	}
 	if missing, ok := errors.AsType[*app.MissingDatabaseError](err); ok {
 		return missing.Error() + ": pass the --data-dir of the clientele serve that has the clients, or --database-url"
@@ -144,9 +139,29 @@ func setupAdvice(err error) string {
 	if subscription, ok := errors.AsType[*subscription.ExistingError](err); ok {
 		return subscription.Error() + ": to change it, run clientele events unsubscribe " + subscription.Name + " first"
 	}
+	if text := webhookAdvice(err); text != "" {
+		return text
+	}
 	_, noConsumer := errors.AsType[*publisher.MissingConsumerError](err)
 	if noConsumer || app.WrongSetup(err) {
 		return err.Error() + ": run clientele migrate"
+	}
+	return ""
+}
+
+// webhookAdvice says what to do about an endpoint.
+func webhookAdvice(err error) string {
+	if missing, ok := errors.AsType[*endpoint.MissingError](err); ok {
+		return missing.Error() + ": see clientele webhooks ls"
+	}
+	if conflict, ok := errors.AsType[*endpoint.ConflictError](err); ok {
+		return conflict.Error() + "; run this again"
+	}
+	if sealed, ok := errors.AsType[*endpoint.SealError](err); ok {
+		return sealed.Error() + ": run clientele webhooks rotate " + sealed.Name
+	}
+	if errors.Is(err, endpoint.ErrNoForwarder) {
+		return err.Error() + ": start clientele serve or clientele forward"
 	}
 	return ""
 }

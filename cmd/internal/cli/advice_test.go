@@ -139,10 +139,9 @@ func TestWhatServersRefuse(t *testing.T) {
 		{`NATS user "worker" may not subscribe to "_INBOX_ingress.`, "ingress", on(users["worker"], ingress)},
 		{`use the worker's credentials (--nats-url, --nats-creds)`, "worker", on(users["ingress"], worker)},
 		{accountAdvice, "worker", on(users["mailer"], worker)},
-		{accountAdvice, "events forward http://127.0.0.1:1 --name crm", users["mailer"]},
-		{`consumer mailer of stream CLIENT_EVENTS is missing: create it as the operator, run clientele events subscribe mailer`, "events forward http://127.0.0.1:1 --name mailer", users["mailer"]},
+		{accountAdvice, "webhooks ls", users["mailer"]},
 		{`use the operator's credentials (--nats-url, --nats-creds)`, "serve", append(on(users["ingress"], owner), "--data-dir", t.TempDir())},
-		{`NATS user "operator" may not subscribe to "_INBOX_subscriber.`, "events forward http://127.0.0.1:1", append(slices.Clone(users["operator"]), "--admin-listen=127.0.0.1:0")},
+		{`NATS user "operator" may not subscribe to "_INBOX_forward.`, "forward", users["operator"]},
 		{`NATS user "worker" may not subscribe to "_INBOX_operator.`, "bench", users["worker"]},
 		{accountAdvice, "events tail", users["mailer"]},
 		{accountAdvice, "rejections ls", users["mailer"]},
@@ -151,7 +150,7 @@ func TestWhatServersRefuse(t *testing.T) {
 		{accountAdvice, "events replay", append(on(users["mailer"], operator), "--since=1h", "--yes")},
 	} {
 		var p *testcluster.Process
-		if slices.Contains([]string{"migrate", "worker", "ingress", "serve"}, c.command) {
+		if slices.Contains([]string{"migrate", "worker", "ingress", "serve", "forward"}, c.command) {
 			p = testcluster.Clientele(t, c.command, c.flags...)
 		} else {
 			p = testcluster.Start(t, testcluster.Program(t, "clientele"), append(strings.Fields(c.command), c.flags...)...)
@@ -169,7 +168,7 @@ const eventsImport = `{service: {account: CLIENTELE, subject: "$JS.API.STREAM.IN
 
 // If the user of a role lacks a permission, the configuration of the server is incomplete.
 func TestWhatAUserMayNot(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
 	}
 	server := testcluster.StartNATSServerWith(t, nil, map[string]string{`"_INBOX_worker.>"`: `"_INBOX.>"`, eventsImport: ""})

@@ -21,10 +21,12 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: ingress, worker, NATS and SQLite."`
 	Ingress ingressCmd `cmd:"" group:"run" help:"Run the HTTP API, on your own NATS and PostgreSQL."`
 	Worker  workerCmd  `cmd:"" group:"run" help:"Run the worker, which stores clients and publishes client.created, on your own NATS and PostgreSQL."`
+	Forward forwardCmd `cmd:"" group:"run" help:"Deliver events to the webhooks, as serve does, on your own NATS."`
 	Migrate migrateCmd `cmd:"" group:"run" help:"Create or update the streams and the database schema."`
 
-	Import importCmd `cmd:"" group:"use" help:"Create the clients in a CSV or NDJSON file through the API."`
-	Events eventsCmd `cmd:"" group:"use" help:"Follow events, forward them to a URL, or publish them again."`
+	Import   importCmd   `cmd:"" group:"use" help:"Create the clients in a CSV or NDJSON file through the API."`
+	Events   eventsCmd   `cmd:"" group:"use" help:"Follow events, subscribe to them, or publish them again."`
+	Webhooks webhooksCmd `cmd:"" group:"use" help:"Have events posted to URLs, and see how that goes."`
 
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how Clientele is: throughput, backlog, streams, subscribers and the database."`
 	Doctor     doctorCmd     `cmd:"" group:"look" help:"Check how Clientele is set up, and what to do about it."`

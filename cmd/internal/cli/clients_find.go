@@ -12,7 +12,7 @@ import (
 )
 
 type clientsFindCmd struct {
-	// CLIENTELE_NAME is the name of a key or of a forwarder: it must not narrow a search.
+	// CLIENTELE_NAME is the name of a key: it must not narrow a search.
 	Email string `env:"CLIENTELE_CLIENT_EMAIL" placeholder:"ADDRESS" help:"The whole e-mail address. Case is ignored."`
 	Name  string `env:"CLIENTELE_CLIENT_NAME" placeholder:"WORDS" help:"Words, in any order, that each match the start of a word in the first, middle or last name. Case, accents and punctuation are ignored."`
 	Limit int    `default:"20" placeholder:"N" help:"Maximum clients to print (${default})."`

@@ -4,9 +4,7 @@ package cli
 type eventsCmd struct {
 	Tail        eventsTailCmd        `cmd:"" help:"Print events as they are published."`
 	Replay      eventsReplayCmd      `cmd:"" help:"Publish client.created again for clients created in a period."`
-	Forward     eventsForwardCmd     `cmd:"" help:"Post every event to a URL at least once, for subscribers without NATS."`
 	Subscribe   eventsSubscribeCmd   `cmd:"" help:"Create the durable consumer of a subscriber."`
 	Unsubscribe eventsUnsubscribeCmd `cmd:"" help:"Delete the durable consumer of a subscriber."`
-	Failed      eventsFailedCmd      `cmd:"" help:"List or retry the events that events forward has given up."`
 	Ls          eventsLsCmd          `cmd:"" help:"List the durable consumers of subscribers."`
 }

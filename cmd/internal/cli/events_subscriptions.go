@@ -108,9 +108,9 @@ func (c *eventsSubscribeCmd) changesFields() bool {
 // idOnly is the value of --event-fields for a consumer that receives no bodies.
 const idOnly = "id-only"
 
-// eventFields returns the value of --event-fields for a consumer.
-func eventFields(s subscription.State) string {
-	if s.IDOnly {
+// fieldsOf returns the value of --event-fields for a consumer.
+func fieldsOf(withoutBodies bool) string {
+	if withoutBodies {
 		return idOnly
 	}
 	return "full"
@@ -129,7 +129,7 @@ func (*eventsUnsubscribeCmd) Help() string {
 
   clientele events unsubscribe mailer
 
-The subscriber receives no further events. Its position and the list of its failed events are lost; the events stay on the stream.`
+The subscriber receives no further events. Its position is lost; the events stay on the stream. For a webhook, use clientele webhooks rm.`
 }
 
 // Validate is called by the parser.
@@ -197,7 +197,7 @@ func subscriptionColumns(s subscription.State) []string {
 		delivered = s.Delivered.UTC().Format(time.RFC3339)
 	}
 	return []string{
-		display(s.Name), eventFields(s), strconv.FormatUint(s.Pending, 10), strconv.Itoa(s.AckPending), delivered,
+		display(s.Name), fieldsOf(s.IDOnly), strconv.FormatUint(s.Pending, 10), strconv.Itoa(s.AckPending), delivered,
 	}
 }
 
@@ -208,5 +208,5 @@ func printSubscriptionJSON(e env, s subscription.State) error {
 		Pending        uint64    `json:"pending"`
 		Unacknowledged int       `json:"unacknowledged"`
 		LastDelivery   time.Time `json:"lastDelivery,omitzero"`
-	}{display(s.Name), eventFields(s), s.Pending, s.AckPending, s.Delivered.UTC()})
+	}{display(s.Name), fieldsOf(s.IDOnly), s.Pending, s.AckPending, s.Delivered.UTC()})
 }

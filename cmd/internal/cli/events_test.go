@@ -1,16 +1,6 @@
 package cli_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +10,6 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 )
@@ -75,110 +64,6 @@ func TestEventsTail(t *testing.T) {
 	}
 	serve.Stop()
 }
-
-// receiver is a webhook receiver.
-type receiver struct {
-	mu     sync.Mutex
-	status int
-	got    []*http.Request
-	bodies []string
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	body, _ := io.ReadAll(request.Body)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.got, r.bodies = append(r.got, request), append(r.bodies, string(body))
-	w.WriteHeader(r.status)
-}
-
-func (r *receiver) n() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.got)
-}
-
-func (r *receiver) answers(status int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status = status
-}
-
-func TestEventsForward(t *testing.T) {
-	t.Parallel()
-	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	api, natsURL := serve.API(), serve.NATSURL()
-	r := &receiver{status: http.StatusServiceUnavailable}
-	server := httptest.NewServer(r)
-	t.Cleanup(server.Close)
-	secret := []byte("0123456789abcdef0123456789abcdef")
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("whsec_"+base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"events", "forward", server.URL + "/hook", "--secret-file", file, "--nats-url", natsURL, "--log-format=json"}
-	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), args...)
-	forward.Says("forwarding events")
-	operation := testcluster.Accepted(t, api, testcluster.Jane, "")
-	record := testcluster.Succeeded(t, api, operation)
-	publishertest.Eventually(t, "a first attempt", func() bool { return r.n() > 0 })
-	// forward is stopped while the receiver recovers, and starts again: nothing is lost.
-	forward.Stop()
-	if strings.Contains(forward.Output(), "serving the admin endpoints") {
-		t.Errorf("forward has an admin listener without --admin-listen: %s", forward.Output())
-	}
-	r.answers(http.StatusNoContent)
-	later := testcluster.Accepted(t, api, testcluster.Jane, "")
-	testcluster.Succeeded(t, api, later)
-	before := r.n()
-	forward = testcluster.Start(t, testcluster.Program(t, "clientele"), append(args, "--admin-listen=127.0.0.1:0")...)
-	forward.Ready()
-	publishertest.Eventually(t, "both events", func() bool { return r.n() >= before+2 })
-	forward.Stop()
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	request, body := r.got[0], r.bodies[0]
-	id := operation[strings.LastIndex(operation, "/")+1:]
-	if request.URL.Path != "/hook" || body != record || request.Header.Get("Ce-Subject") != id || request.Header.Get("Ce-Type") != "client.created" ||
-		request.Header.Get("Content-Type") != "application/json" || request.Header.Get("Webhook-Id") != request.Header.Get("Ce-Id") {
-		t.Errorf("%v: %s", request.Header, body)
-	}
-	version, err := exec.Command(testcluster.Program(t, "clientele"), "version").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	agent := request.Header.Get("User-Agent")
-	if agent != "Clientele/"+strings.Trim(strings.Fields(string(version))[1], "()") || !httpProduct.MatchString(agent) {
-		t.Errorf("User-Agent %q, version %s", agent, version)
-	}
-	// The CloudEvents SDK accepts the request.
-	request.Body = io.NopCloser(strings.NewReader(body))
-	event, err := cloudevents.NewEventFromHTTPRequest(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := event.Validate(); err != nil || event.Type() != "client.created" || event.Subject() != id || string(event.Data()) != record ||
-		event.DataSchema() == "" || event.DataContentType() != "application/json" || event.Time().IsZero() {
-		t.Errorf("%v: %v", err, event)
-	}
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(request.Header.Get("Webhook-Id") + "." + request.Header.Get("Webhook-Timestamp") + "." + body))
-	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); request.Header.Get("Webhook-Signature") != want {
-		t.Errorf("signature %s, want %s", request.Header.Get("Webhook-Signature"), want)
-	}
-	subjects := map[string]int{}
-	for _, request := range r.got {
-		subjects[request.Header.Get("Ce-Subject")]++
-	}
-	if len(subjects) != 2 || strings.Contains(forward.Output(), "Smith") {
-		t.Errorf("%v: %s", subjects, forward.Output())
-	}
-	serve.Stop()
-}
-
-// httpProduct matches a product with its version (RFC 9110, section 10.1.5).
-var httpProduct = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 func TestEventsReplay(t *testing.T) {
 	t.Parallel()
@@ -291,20 +176,11 @@ func TestEventsReplayManyToASubject(t *testing.T) {
 
 func TestEventsErrors(t *testing.T) {
 	t.Parallel()
-	short := filepath.Join(t.TempDir(), "short")
-	if err := os.WriteFile(short, []byte("short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		want   string
 		status int
 		args   []string
 	}{
-		{"URL: must be an HTTP or HTTPS URL", cli.ExitUsage, []string{"forward", "ftp://x"}},
-		{"refusing to send events to crm.example.com unencrypted: use an HTTPS URL, or pass --insecure-http", cli.ExitUsage, []string{"forward", "http://crm.example.com/x"}},
-		{"--name must be up to 64 letters", cli.ExitUsage, []string{"forward", "https://x", "--name=a.b"}},
-		{"--in-flight", cli.ExitUsage, []string{"forward", "https://x", "--in-flight=0"}},
-		{"at least 16 bytes", cli.ExitError, []string{"forward", "https://x", "--secret-file", short}},
 		{"cannot reach NATS", cli.ExitError, []string{"tail", "--nats-url=nats://127.0.0.1:1"}},
 		{"--since", cli.ExitUsage, []string{"replay"}},
 		{"--subject must", cli.ExitUsage, []string{"replay", "--since=1h", "--subject=client.>"}},

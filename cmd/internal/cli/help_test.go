@@ -34,12 +34,13 @@ func leaves(t *testing.T) map[string]*kong.Node {
 func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	asks := map[string][]string{
-		"erase":               {"erase", domain.KeyedID("", "a", "b").String()},
-		"events replay":       {"events", "replay", "--since=1h"},
-		"events failed retry": {"events", "failed", "retry", "a"},
-		"events unsubscribe":  {"events", "unsubscribe", "a"},
-		"rejections retry":    {"rejections", "retry", "--all"},
-		"rejections drop":     {"rejections", "drop", "a"},
+		"erase":              {"erase", domain.KeyedID("", "a", "b").String()},
+		"events replay":      {"events", "replay", "--since=1h"},
+		"webhooks redeliver": {"webhooks", "redeliver", "a", "--given-up"},
+		"webhooks rm":        {"webhooks", "rm", "a"},
+		"events unsubscribe": {"events", "unsubscribe", "a"},
+		"rejections retry":   {"rejections", "retry", "--all"},
+		"rejections drop":    {"rejections", "drop", "a"},
 	}
 	found := map[string]rune{}
 	for path, node := range leaves(t) {
@@ -105,7 +106,7 @@ func TestAdminListenersAreOfServers(t *testing.T) {
 		}
 	}
 	slices.Sort(servers)
-	if want := []string{"ingress", "serve", "worker"}; !slices.Equal(servers, want) {
+	if want := []string{"forward", "ingress", "serve", "worker"}; !slices.Equal(servers, want) {
 		t.Errorf("%v listen, want %v", servers, want)
 	}
 }

@@ -18,6 +18,7 @@ type serveCmd struct {
 	streamFlags   `embed:"" group:"streams"`
 	workerFlags   `embed:"" group:"worker"`
 	auditLogFlag  `embed:"" group:"process"`
+	NoForward     bool `group:"process" help:"Deliver no events to webhooks: leave them to clientele forward, or deliver nothing from a copy of an installation."`
 }
 
 // Help is printed by --help.
@@ -42,7 +43,7 @@ func (c *serveCmd) Validate() error {
 
 func (c *serveCmd) options() app.Options {
 	streams := c.streamFlags.options()
-	return app.Options{
+	o := app.Options{
 		Role:    "serve",
 		Process: c.processFlags.options(),
 		Backends: app.BackendOptions{
@@ -55,6 +56,10 @@ func (c *serveCmd) options() app.Options {
 		API:    c.listenFlags.options(),
 		Worker: c.workerFlags.options(),
 	}
+	if !c.NoForward {
+		o.Forward = &app.ForwardOptions{UserAgent: userAgent()}
+	}
+	return o
 }
 
 // Run runs ingress and worker until the context ends.

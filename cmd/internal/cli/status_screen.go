@@ -27,6 +27,10 @@ func statusScreen(s inspect.Status, paint paint) string {
 		b.WriteByte('\n')
 		subscriberTable(&b, s)
 	}
+	if len(s.Webhooks) > 0 {
+		b.WriteByte('\n')
+		webhookTable(&b, s)
+	}
 	if len(s.Processes) > 0 {
 		b.WriteByte('\n')
 		processTable(&b, s)
@@ -154,7 +158,7 @@ func processTable(b *strings.Builder, s inspect.Status) {
 			state = "degraded"
 		}
 		rows = append(rows, []string{
-			cut(display(strings.TrimSpace(p.Role+" "+p.Name)), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), ago(s.At, p.Started), state,
+			cut(display(p.Role), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), ago(s.At, p.Started), state,
 		})
 	}
 	writeTable(b, "lllrl", rows)
@@ -166,6 +170,19 @@ func cut(text string, most int) string {
 		return string(runes[:most-1]) + "…"
 	}
 	return text
+}
+
+func webhookTable(b *strings.Builder, s inspect.Status) {
+	rows := make([][]string, 0, 1+len(s.Webhooks))
+	rows = append(rows, []string{"WEBHOOK", "HOST", "STATE", "WAITING", "LAST SUCCESS", "FAILING SINCE"})
+	for _, w := range s.Webhooks {
+		failing := "-"
+		if !w.FailingSince.IsZero() {
+			failing = ago(s.At, w.FailingSince)
+		}
+		rows = append(rows, []string{display(w.Name), display(w.Host), string(w.State), grouped(w.Waiting), ago(s.At, w.LastSuccess), failing})
+	}
+	writeTable(b, "lllrrr", rows)
 }
 
 // statusLine returns a state as one line.

@@ -43,7 +43,7 @@ func startWith(t *testing.T, cfg embedded.NATSConfig) (*embedded.NATS, jetstream
 }
 
 func TestAccounts(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", "password-of-a-test")
 	}
 	const accounts = "../../../deploy/nats/accounts.conf"

@@ -45,4 +45,8 @@ const (
 	SeeSizes       = "deploy/README.md#sizes-and-limits"
 	SeeSubscribers = "deploy/README.md#subscribers"
 	SeeUpgrade     = "deploy/README.md#upgrade"
+	SeeWebhooks    = "deploy/README.md#webhooks"
+
+	SeeWebhookDisabled = "deploy/README.md#clientelewebhookdisabled"
+	SeeWebhookFailing  = "deploy/README.md#clientelewebhookfailing"
 )

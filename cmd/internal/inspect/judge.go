@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/endpoint"
 )
 
 // The bounds above which something is a problem. Those of the commands and the streams are those of deploy/prometheus.
@@ -20,11 +21,13 @@ const (
 	oldestEvent     = time.Hour
 	expiringEvents  = 0.8              // the share of their retention
 	shortestSilence = 10 * time.Second // of a replica
+	longFailure     = 10 * time.Minute // of a webhook
 )
 
 // judge adds the problems to a state, and its health.
 func judge(s *Status) {
-	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeProcesses(s), judgeStreams(s.Streams), judgeSubscribers(s))
+	s.Problems = slices.Concat(judgeDatabase(s.Database), judgeCommands(s.Commands), judgeProcesses(s), judgeStreams(s.Streams),
+		judgeSubscribers(s), judgeWebhooks(s))
 	slices.SortStableFunc(s.Problems, func(a, b Finding) int { return cmp.Compare(a.Result, b.Result) }) // fail is before warn
 	s.Health = OK
 	for _, p := range s.Problems {
@@ -153,8 +156,30 @@ func judgeSubscribers(s *Status) (found []Finding) {
 	}
 	if s.GivenUp > 0 {
 		found = append(found, Finding{
-			"subscribers", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele events failed ls", SeeSubscribers,
+			"webhooks", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele webhooks deliveries NAME --given-up", SeeWebhooks,
 		})
+	}
+	return found
+}
+
+func judgeWebhooks(s *Status) (found []Finding) {
+	for _, w := range s.Webhooks {
+		name := "webhook " + w.Name
+		failing := s.At.Sub(w.FailingSince).Round(time.Second)
+		switch {
+		case w.State == endpoint.Disabled:
+			found = append(found, Finding{
+				name, Fail, fmt.Sprintf("it is disabled, and %d events wait: %s", w.Waiting, w.LastError),
+				"Correct the receiver, and run clientele webhooks resume " + w.Name, SeeWebhookDisabled,
+			})
+		case w.Lost:
+			found = append(found, Finding{name, Fail, "its consumer is missing", "Run clientele webhooks resume " + w.Name, SeeWebhooks})
+		case w.State == endpoint.Active && !w.FailingSince.IsZero() && failing > longFailure:
+			found = append(found, Finding{
+				name, Warn, fmt.Sprintf("it has failed for %s: %s", failing, w.LastError),
+				"Correct the receiver. clientele webhooks deliveries " + w.Name + " --failed shows its responses", SeeWebhookFailing,
+			})
+		}
 	}
 	return found
 }

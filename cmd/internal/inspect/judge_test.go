@@ -8,6 +8,7 @@ import (
 	"clientele/cmd/internal/inspect"
 	"clientele/cmd/internal/presence"
 	"clientele/domain"
+	"clientele/publisher/endpoint"
 	"clientele/publisher/workers"
 )
 
@@ -46,6 +47,10 @@ func TestJudge(t *testing.T) {
 	}
 	follower := func(change func(*inspect.Replica)) func(*inspect.Status) {
 		return stream(domain.StreamEvents, func(s *inspect.Stream) { change(&s.Followers[0]) })
+	}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	webhook := func(w inspect.Webhook) func(*inspect.Status) {
+		return func(s *inspect.Status) { s.At, s.Webhooks = at, []inspect.Webhook{w} }
 	}
 	size := func(bytes uint64, limit int64) func(*inspect.Stream) {
 		return func(s *inspect.Stream) { s.Bytes, s.MaxBytes = bytes, limit }
@@ -95,6 +100,13 @@ func TestJudge(t *testing.T) {
 		"a subscriber that is behind":   {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 3601 }, inspect.Warn, "has waited for 1h0m1s"},
 		"a subscriber that loses":       {func(s *inspect.Status) { s.Subscribers[0].OldestSeconds = 600 * 3600 }, inspect.Fail, "will be dropped"},
 		"an event that was given up":    {func(s *inspect.Status) { s.GivenUp = 2 }, inspect.Warn, "have not accepted 2 events"},
+		"a webhook that is paused":      {webhook(inspect.Webhook{State: endpoint.Paused, FailingSince: at.Add(-time.Hour)}), inspect.OK, ""},
+		"a webhook that fails":          {webhook(inspect.Webhook{State: endpoint.Active, FailingSince: at.Add(-10 * time.Minute)}), inspect.OK, ""},
+		"a webhook that fails for long": {
+			webhook(inspect.Webhook{State: endpoint.Active, FailingSince: at.Add(-11 * time.Minute), LastError: "refused"}), inspect.Warn, "has failed for 11m0s: refused",
+		},
+		"a webhook that is disabled":   {webhook(inspect.Webhook{State: endpoint.Disabled, Waiting: 7}), inspect.Fail, "disabled, and 7 events wait"},
+		"a webhook without a consumer": {webhook(inspect.Webhook{State: endpoint.Active, Lost: true}), inspect.Fail, "consumer is missing"},
 		"the worst is first": {func(s *inspect.Status) {
 			s.GivenUp, s.Streams[4].Error = 2, "missing"
 		}, inspect.Fail, "missing"},

@@ -20,6 +20,7 @@ const lookTimeout = 5 * time.Second
 // Streams are the streams of an installation.
 var Streams = []string{
 	domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit, domain.StreamSubscriptions,
+	domain.StreamWebhooks,
 }
 
 // Store is what a look needs of the database.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/presence"
+	"clientele/publisher/endpoint"
 	"clientele/publisher/workers"
 )
 
@@ -20,10 +21,11 @@ type Status struct {
 	Audit       Records      `json:"audit"`
 	Streams     []Stream     `json:"streams"`
 	Subscribers []Subscriber `json:"subscribers"`
+	Webhooks    []Webhook    `json:"webhooks"`
 	// Processes are those that live, by role, and ProcessesError says why they cannot be seen. The first look of a Looker has none.
 	Processes      []presence.Process `json:"processes"`
 	ProcessesError string             `json:"processesError,omitzero"`
-	// GivenUp is the number of events that receivers of subscribers have not accepted.
+	// GivenUp is the number of events that the receivers of webhooks have not accepted.
 	GivenUp uint64 `json:"givenUp"`
 }
 
@@ -138,4 +140,20 @@ type Subscriber struct {
 	LastDelivery  time.Time `json:"lastDelivery,omitzero"`
 	// Fetches are its requests that wait for events: 0 if it is not connected.
 	Fetches int `json:"fetches"`
+}
+
+// Webhook is the state of an endpoint. Subscribers has its consumer, under the same name.
+type Webhook struct {
+	Name string `json:"name"`
+	// Host is that of the URL. The rest of the URL may be secret.
+	Host  string         `json:"host"`
+	State endpoint.State `json:"state"`
+	// LastSuccess is at most a minute before the last success. FailingSince is the time of the first failure after that.
+	LastSuccess  time.Time `json:"lastSuccess,omitzero"`
+	FailingSince time.Time `json:"failingSince,omitzero"`
+	LastError    string    `json:"lastError,omitzero"`
+	// Waiting are the events that were not accepted yet.
+	Waiting uint64 `json:"waiting"`
+	// Lost means that it has no consumer.
+	Lost bool `json:"lost,omitzero"`
 }

@@ -36,7 +36,7 @@ func (l *Looker) stream(ctx context.Context, name string) (Stream, *jetstream.St
 	return s, info, nil
 }
 
-// givenUp returns how many events the receivers of subscribers have not accepted. Their stream has one message for each, and one for
+// givenUp returns how many events the receivers of webhooks have not accepted. Their stream has one message for each, and one for
 // the position of each subscriber.
 func (l *Looker) givenUp(ctx context.Context) uint64 {
 	stream, err := streams.Open(ctx, l.js, domain.StreamSubscriptions)

@@ -20,9 +20,9 @@ import (
 type Config struct {
 	// Conn is the connection of the process.
 	Conn *nats.Conn
-	// Role is one of the constants, and Name the name of a forwarder's subscriber.
-	Role, Name string
-	Version    string
+	// Role is one of the constants.
+	Role    string
+	Version string
 	// Ready reports whether the process can do its work, and if not, why not. It is called every second.
 	Ready func(context.Context) (ready bool, reasons []string)
 	Log   zerolog.Logger
@@ -45,10 +45,10 @@ func Announce(ctx context.Context, cfg Config) {
 		host = "unknown"
 	}
 	a := &announcer{Config: cfg, process: Process{
-		Role: cfg.Role, Name: cfg.Name, ID: uuid.NewString(), Version: shorten(cfg.Version), Host: shorten(host),
+		Role: cfg.Role, ID: uuid.NewString(), Version: shorten(cfg.Version), Host: shorten(host),
 		Started: time.Now().UTC().Truncate(time.Second),
 	}}
-	filterRefusals(cfg.Conn, "Publish", subject(cfg.Role, cfg.Name), a.wasRefused)
+	filterRefusals(cfg.Conn, "Publish", subjects+cfg.Role, a.wasRefused)
 	a.refresh(ctx)
 	var refreshing sync.WaitGroup
 	refreshing.Go(func() {
@@ -106,7 +106,7 @@ func (a *announcer) publish(ended bool) {
 		process = Process{ID: a.process.ID}
 	}
 	if body, err := json.Marshal(announcement{process, ended}); err == nil {
-		_ = a.Conn.Publish(subject(a.Role, a.Name), body)
+		_ = a.Conn.Publish(subjects+a.Role, body)
 	}
 }
 

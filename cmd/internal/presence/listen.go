@@ -77,7 +77,7 @@ func (l *Listener) hear(msg *nats.Msg) {
 	if len(msg.Data) > maxBody || json.Unmarshal(msg.Data, &a) != nil || a.ID == "" {
 		return
 	}
-	a.Role, a.Name, _ = strings.Cut(strings.TrimPrefix(msg.Subject, subjects), ".")
+	a.Role = strings.TrimPrefix(msg.Subject, subjects)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	role := l.heard[msg.Subject]

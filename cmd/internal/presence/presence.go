@@ -14,10 +14,10 @@ const (
 	Serve   = "serve"
 	Ingress = "ingress"
 	Worker  = "worker"
-	Forward = "forward" // posts the events of a subscriber to a URL
+	Forward = "forward"
 )
 
-// subjects is the prefix of the subjects of announcements. A role, and for a forwarder the name of its subscriber, follow.
+// subjects is the prefix of the subjects of announcements. A role follows.
 const subjects = "presence."
 
 // The times of announcements.
@@ -39,9 +39,8 @@ const (
 
 // Process is a live process.
 type Process struct {
-	// Role is its role, and Name the name of a forwarder's subscriber. A listener has both from the subject.
+	// Role is its role. A listener has it from the subject.
 	Role string `json:"role"`
-	Name string `json:"name,omitzero"`
 	// ID differs after each start.
 	ID      string    `json:"id"`
 	Version string    `json:"version"`
@@ -52,11 +51,10 @@ type Process struct {
 	Reasons []string `json:"reasons,omitzero"`
 }
 
-// compare orders processes by role, name, host and start.
+// compare orders processes by role, host and start.
 func compare(a, b Process) int {
 	return cmp.Or(
-		strings.Compare(a.Role, b.Role), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host),
-		a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID),
+		strings.Compare(a.Role, b.Role), strings.Compare(a.Host, b.Host), a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID),
 	)
 }
 
@@ -64,12 +62,4 @@ func compare(a, b Process) int {
 type announcement struct {
 	Process
 	Ended bool `json:"ended,omitzero"`
-}
-
-// subject returns the subject on which a role announces itself.
-func subject(role, name string) string {
-	if name == "" {
-		return subjects + role
-	}
-	return subjects + role + "." + name
 }

@@ -53,7 +53,7 @@ func processes(t *testing.T, l *presence.Listener) (live []string) {
 		t.Fatal(err)
 	}
 	for _, p := range found {
-		live = append(live, fmt.Sprintf("%s %s %s ready=%v %q", p.Role, p.Name, p.Version, p.Ready, p.Reasons))
+		live = append(live, fmt.Sprintf("%s %s ready=%v %q", p.Role, p.Version, p.Ready, p.Reasons))
 	}
 	return live
 }
@@ -62,12 +62,12 @@ func TestLiveProcessesAreListed(t *testing.T) {
 	t.Parallel()
 	s := publishertest.Start(t)
 	announce(t, presence.Config{Conn: s.Connect(t), Role: presence.Worker, Version: "2", Ready: ready})
-	announce(t, presence.Config{Conn: s.Connect(t), Role: presence.Forward, Name: "mailer", Version: "1", Ready: ready})
+	announce(t, presence.Config{Conn: s.Connect(t), Role: presence.Forward, Version: "1", Ready: ready})
 	stop := announce(t, presence.Config{Conn: s.Connect(t), Role: presence.Ingress, Version: "1", Ready: func(context.Context) (bool, []string) {
 		return false, []string{"command log: down"}
 	}})
 	l := listen(t, s.Connect(t))
-	want := []string{"forward mailer 1 ready=true []", `ingress  1 ready=false ["command log: down"]`, "worker  2 ready=true []"}
+	want := []string{"forward 1 ready=true []", `ingress 1 ready=false ["command log: down"]`, "worker 2 ready=true []"}
 	publishertest.Eventually(t, "all are listed", func() bool { return slices.Equal(processes(t, l), want) })
 
 	found, err := l.Processes(t.Context())
@@ -164,19 +164,19 @@ func TestAnnouncementsOfOthers(t *testing.T) {
 	}
 	// A worker can end and replace no ingress, and cannot be one.
 	publish("presence.worker", fmt.Sprintf(`{"id":%q,"ended":true}`, found[0].ID))
-	publish("presence.worker", fmt.Sprintf(`{"id":%q,"role":"ingress","name":"x","version":"9","newer":1}`, found[0].ID))
+	publish("presence.worker", fmt.Sprintf(`{"id":%q,"role":"ingress","version":"9","newer":1}`, found[0].ID))
 	for _, body := range []string{"", "x", "{}", `{"id":1}`, `{"id":"a","version":"` + strings.Repeat("x", 9_000) + `"}`} {
 		publish("presence.serve", body)
 	}
 	for i := range 600 {
-		publish("presence.forward.mailer", fmt.Sprintf(`{"id":"%d","version":"9"}`, i))
+		publish("presence.forward", fmt.Sprintf(`{"id":"%d","version":"9"}`, i))
 	}
 	publishertest.Eventually(t, "what is an announcement is listed, within limits", func() bool {
 		live := processes(t, l)
-		others := slices.DeleteFunc(slices.Clone(live), func(p string) bool { return strings.HasPrefix(p, "forward mailer 9") })
-		return len(live)-len(others) == 500 && slices.Equal(others, []string{"ingress  1 ready=true []", "worker  9 ready=false []"})
+		others := slices.DeleteFunc(slices.Clone(live), func(p string) bool { return strings.HasPrefix(p, "forward 9") })
+		return len(live)-len(others) == 500 && slices.Equal(others, []string{"ingress 1 ready=true []", "worker 9 ready=false []"})
 	})
-	publishertest.Eventually(t, "a flood is forgotten", func() bool { return slices.Equal(processes(t, l), []string{"ingress  1 ready=true []"}) })
+	publishertest.Eventually(t, "a flood is forgotten", func() bool { return slices.Equal(processes(t, l), []string{"ingress 1 ready=true []"}) })
 }
 
 func TestAnnouncementsAreBounded(t *testing.T) {

@@ -28,7 +28,10 @@ func TestEachRoleByEachSubject(t *testing.T) {
 	}{
 		{"ingress", []string{"CLIENT_AUDIT end", "CLIENT_COMMANDS end"}},
 		{"worker", []string{"CLIENT_COMMANDS position of worker", "CLIENT_COMMANDS start", "CLIENT_EVENTS end", "CLIENT_REJECTIONS end", "CLIENT_REJECTIONS start"}},
-		{"mailer", []string{"CLIENT_EVENTS position of mailer", "CLIENT_SUBSCRIPTIONS end", "CLIENT_SUBSCRIPTIONS start"}},
+		{"mailer", []string{"CLIENT_EVENTS position of mailer"}},
+		{"forward", []string{
+			"CLIENT_EVENTS position of crm", "CLIENT_SUBSCRIPTIONS end", "CLIENT_SUBSCRIPTIONS start", "KV_CLIENT_WEBHOOKS end", "KV_CLIENT_WEBHOOKS start",
+		}},
 	} {
 		before := b.state()
 		overheard, err := b.connect("mailer").SubscribeSync(">")
@@ -141,6 +144,7 @@ const (
 // requestsOf returns the requests that a role may send.
 func requestsOf(role string) (requests []brokerRequest) {
 	for _, right := range rights[role] {
+		right = strings.Replace(right, "CLIENT_EVENTS.*", "CLIENT_EVENTS.crm", 1)
 		prefix, all := strings.CutSuffix(right, ">")
 		switch {
 		case all: // acknowledgements
@@ -156,7 +160,7 @@ func requestsOf(role string) (requests []brokerRequest) {
 		case strings.Contains(right, "MSG.NEXT"):
 			requests = append(requests, brokerRequest{right, bodyOf(right), last})
 		default:
-			requests = append(requests, brokerRequest{strings.Replace(right, ".*", "."+missingID, 1), bodyOf(right), always})
+			requests = append(requests, brokerRequest{strings.ReplaceAll(right, ".*", "."+missingID), bodyOf(right), always})
 		}
 	}
 	return requests
@@ -176,6 +180,7 @@ func bodyOf(subject string) string {
 		"PEER.REMOVE":             `{"peer":"attack"}`,
 		"MSG.NEXT":                `{"no_wait":true}`,
 		"DIRECT.GET.CLIENT_":      `{"seq":1}`,
+		"DIRECT.GET.KV_":          `{"seq":1}`,
 	} {
 		if strings.Contains(subject, operation) && strings.Count(subject, ".") <= 6 {
 			return body
@@ -192,15 +197,16 @@ func apiSubjects(t *testing.T) []string {
 		"client.create." + storedID, "client.create.*", "client.create.>", "client.sync." + storedID, "client.created", "client.erased",
 		"client.rejected." + storedID, "client.rejected.*", "client.replay.mailer", "client.replay.crm", "client.>", ">",
 		"client.undelivered.mailer.1", "client.undelivered.crm.1", "client.undelivered.*.*", "client.undelivered.>",
-		"client.position.mailer", "client.position.crm", "client.position.*",
+		"client.position.mailer", "client.position.crm", "client.position.*", "client.deliver.crm", "client.deliver.*",
+		"$KV.CLIENT_WEBHOOKS.endpoint.crm", "$KV.CLIENT_WEBHOOKS.health.crm", "$KV.CLIENT_WEBHOOKS.deliveries.crm", "$KV.CLIENT_WEBHOOKS.>",
 		"client.audit.client_read", "client.audit.refused", "client.audit.key_added", "client.audit.key_revoked",
 		"client.audit.erase", "client.audit.migrate", "client.audit.other", "client.audit.*", "client.audit.>",
-		"presence.ingress", "presence.worker", "presence.serve", "presence.forward.mailer", "presence.forward.crm", "presence.x", "presence.*", "presence.>",
+		"presence.ingress", "presence.worker", "presence.serve", "presence.forward", "presence.x", "presence.*", "presence.>",
 		"operation.completed." + storedID, "command." + storedID, "command.*", "command.*.*.*.*.*.*", "rejection.*", "rejection.*.*.*.*.*.*",
 		"command." + storedID + ".0190d0c5.0000.7000.8000.000000000000",
 	}
 	for _, template := range apiTemplates(t) {
-		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit, domain.StreamSubscriptions} {
+		for _, stream := range []string{domain.StreamCommands, domain.StreamEvents, domain.StreamRejections, domain.StreamAudit, domain.StreamSubscriptions, domain.StreamWebhooks} {
 			names := []string{domain.ConsumerWorker, "mailer", "crm", "attack"}
 			if strings.Contains(template, "DIRECT.GET") {
 				names = nil

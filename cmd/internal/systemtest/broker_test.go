@@ -64,9 +64,19 @@ var rights = map[string][]string{
 		"$JS.API.CONSUMER.INFO.CLIENT_EVENTS.mailer",
 		"$JS.API.CONSUMER.MSG.NEXT.CLIENT_EVENTS.mailer",
 		"$JS.ACK.CLIENT_EVENTS.mailer.>",
-		"client.undelivered.mailer.*",
-		"client.position.mailer",
-		"presence.forward.mailer",
+	},
+	"forward": {
+		"$JS.API.STREAM.INFO.CLIENT_COMMANDS",
+		"$JS.API.STREAM.INFO.KV_CLIENT_WEBHOOKS",
+		"$JS.API.DIRECT.GET.KV_CLIENT_WEBHOOKS",
+		"$KV.CLIENT_WEBHOOKS.health.*",
+		"$KV.CLIENT_WEBHOOKS.deliveries.*",
+		"$JS.API.CONSUMER.INFO.CLIENT_EVENTS.*",
+		"$JS.API.CONSUMER.MSG.NEXT.CLIENT_EVENTS.*",
+		"$JS.ACK.CLIENT_EVENTS.*.>",
+		"client.undelivered.*.*",
+		"client.position.*",
+		"presence.forward",
 	},
 }
 
@@ -118,7 +128,7 @@ func withPermissions(t *testing.T) *broker {
 
 func startBroker(t *testing.T, main, all map[string]string) *broker {
 	t.Helper()
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
 	}
 	b := &broker{t: t, server: testcluster.StartNATSServerWith(t, main, all)}

@@ -69,6 +69,8 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
 	case pkg == "clientele/cmd/internal/webhook":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd"}
+	case pkg == "clientele/cmd/internal/forward":
+		return []string{"clientele/store", "clientele/consumer", "clientele/cmd/internal/cli", "clientele/cmd/internal/app"}
 	case pkg == "clientele/cmd/internal/refusal":
 		return []string{"clientele/"}
 	case strings.HasPrefix(pkg, "clientele/cmd/internal"):

@@ -71,6 +71,7 @@ func TestAPartIsDeleted(t *testing.T) {
 		{"the rejections", domain.StreamRejections, "stream CLIENT_REJECTIONS is missing", http.StatusServiceUnavailable},
 		{"the audit trail", domain.StreamAudit, "stream CLIENT_AUDIT is missing", http.StatusOK}, // commands are accepted without it
 		{"the state of subscribers", domain.StreamSubscriptions, "stream CLIENT_SUBSCRIPTIONS is missing", http.StatusOK},
+		{"the webhooks", domain.StreamWebhooks, "stream KV_CLIENT_WEBHOOKS is missing", http.StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +90,7 @@ func TestAPartIsDeleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := testcluster.Get(t, serve.Admin()+"/readyz")
-			needed := c.stream != domain.StreamSubscriptions // only forwarders use it
+			needed := c.stream != domain.StreamSubscriptions // only webhooks use it
 			if r.Status != c.ready || strings.Contains(r.Body, c.want) != needed {
 				t.Errorf("readyz: %d %s", r.Status, r.Body)
 			}

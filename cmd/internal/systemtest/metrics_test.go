@@ -108,9 +108,11 @@ func TestDashboardAndAlerts(t *testing.T) {
 	testcluster.NewKey(t, keys, "crm", "clients:read")
 	keyed := testcluster.Clientele(t, "ingress", append([]string{"--keys-file", keys}, s.Flags...)...)
 	keyed.Ready()
-	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "forward", "http://127.0.0.1:1", "--nats-url", s.NATS.URL,
-		"--admin-listen=127.0.0.1:0", "--log-format=json")
-	forward.Ready()
+	testcluster.Webhooks(t, s.NATS.URL, "add", "crm", "http://127.0.0.1:1", "--since=1h")
+	forward := testcluster.Clientele(t, "forward", "--nats-url", s.NATS.URL)
+	publishertest.Eventually(t, "an attempt", func() bool {
+		return testcluster.Metric(t, forward.Admin(), `clientele_webhook_attempts_total{result="failed",webhook="crm"}`) > 0
+	})
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
 	serve.Ready()
 	shown := testcluster.Get(t, forward.Admin()+"/metrics").Body + testcluster.Get(t, ingress.Admin()+"/metrics").Body + testcluster.Get(t, worker.Admin()+"/metrics").Body +

@@ -25,10 +25,10 @@ func listen(t *testing.T, nc *nats.Conn) *presence.Listener {
 	return l
 }
 
-// live returns the role, the name and the readiness of the processes in a status.
+// live returns the role and the readiness of the processes in a status.
 func live(s inspect.Status) (found []string) {
 	for _, p := range s.Processes {
-		found = append(found, strings.TrimSpace(p.Role+" "+p.Name)+fmt.Sprint(" ", p.Ready))
+		found = append(found, p.Role+fmt.Sprint(" ", p.Ready))
 	}
 	return found
 }
@@ -41,15 +41,14 @@ func TestStatusShowsTheProcesses(t *testing.T) {
 	ingress := testcluster.Clientele(t, "ingress", f.Flags("ingress", "ingress")...)
 	first := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
 	second := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
-	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), append([]string{"events", "forward", "http://127.0.0.1:1", "--name", "mailer"}, f.NatsFlags("mailer")...)...)
+	forward := testcluster.Clientele(t, "forward", f.NatsFlags("forward")...)
 	serve := testcluster.Clientele(t, "serve", f.Flags("operator", "owner")...)
-	for _, p := range []*testcluster.Process{ingress, first, second, serve} {
+	for _, p := range []*testcluster.Process{ingress, first, second, forward, serve} {
 		p.Ready()
 	}
-	forward.Says("forwarding events")
 	publishertest.Eventually(t, "all roles are seen", func() bool {
 		_, s, _ := statusOf(t, operator)
-		return slices.Equal(live(s), []string{"forward mailer true", "ingress true", "serve true", "worker true", "worker true"})
+		return slices.Equal(live(s), []string{"forward true", "ingress true", "serve true", "worker true", "worker true"})
 	})
 	_, s, _ := statusOf(t, operator)
 	for _, p := range s.Processes {

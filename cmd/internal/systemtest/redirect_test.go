@@ -11,6 +11,7 @@ import (
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
 )
 
 // redirecting returns the URL of a server that redirects every request to another one, the host of that one, and how many requests
@@ -53,33 +54,29 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// Events reach only the URL of the command line. The log has its host only: many receivers authenticate by a secret in the path.
-func TestForwardKeepsTheURLSecret(t *testing.T) {
+// Events reach only the URL of the webhook. The log has its host only: many receivers authenticate by a secret in the path.
+func TestWebhooksKeepTheURLSecret(t *testing.T) {
 	t.Parallel()
 	from, _, reached := redirecting(t)
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
 	natsURL := serve.NATSURL()
 	closed := "http://" + testcluster.FreeAddress(t)
-	forward := func(url string, flags ...string) *testcluster.Process {
-		return testcluster.Start(t, testcluster.Program(t, "clientele"),
-			append([]string{"events", "forward", url + "/hidden?key=hidden", "--nats-url", natsURL, "--log-format=json"}, flags...)...)
-	}
-	redirected, refused := forward(from), forward(closed, "--name=refused")
-	for _, p := range []*testcluster.Process{redirected, refused} {
-		p.Says(`"message":"forwarding events"`)
+	for name, url := range map[string]string{"redirected": from, "refused": closed, "insecure": "http://receiver.invalid"} {
+		testcluster.Webhooks(t, natsURL, "add", name, url+"/hidden?key=hidden", "--insecure-http")
 	}
 	testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
-	redirected.Says("the receiver responded with 307")
-	refused.Says("post to " + strings.TrimPrefix(closed, "http://") + ": dial tcp")
-	for _, p := range []*testcluster.Process{redirected, refused} {
-		if p.Stop(); strings.Contains(p.Output(), "hidden") {
-			t.Errorf("the log has the path: %s", p.Output())
-		}
+	serve.Says("the receiver responded with 307")
+	serve.Says("post to " + strings.TrimPrefix(closed, "http://") + ": dial tcp")
+	serve.Says("post to receiver.invalid: ")
+	publishertest.Eventually(t, "failures are recorded", func() bool {
+		return strings.Contains(testcluster.Webhooks(t, natsURL, "deliveries", "redirected", "--failed"), " 307 ")
+	})
+	_, status, _ := testcluster.RunLine(t, "status", "--json", "--nats-url", natsURL, "--data-dir", dataDirOf(serve))
+	shown := status + testcluster.Webhooks(t, natsURL, "ls") + testcluster.Webhooks(t, natsURL, "deliveries", "redirected")
+	if serve.Stop(); strings.Contains(serve.Output()+shown, "hidden") {
+		t.Errorf("the path is shown: %s%s", serve.Output(), shown)
 	}
 	if n := reached.Load(); n != 0 {
 		t.Errorf("%d events were sent on", n)
 	}
-	insecure := forward("http://receiver.invalid", "--name=insecure", "--insecure-http")
-	insecure.Says(`"to":"receiver.invalid"`)
-	insecure.Stop()
 }

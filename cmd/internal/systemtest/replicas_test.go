@@ -90,7 +90,7 @@ func (s *replicas) start(i int, cluster string) {
 		main["jetstream {"], main["sync_interval: always\n}"] = "# {", "# }"
 	}
 	all := map[string]string{}
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		all["$NATS_"+role+"_PASSWORD"] = testcluster.Password
 	}
 	s.servers = append(s.servers, testcluster.StartNATSServerWith(s.t, main, all))

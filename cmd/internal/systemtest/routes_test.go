@@ -126,7 +126,7 @@ func TestAnOpenClusterGivesARogueServerEverything(t *testing.T) {
 
 // TestMonitoringIsNotOpen checks that no file of deploy/nats serves the monitoring port to other machines.
 func TestMonitoringIsNotOpen(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
 	}
 	for _, name := range []string{"nats.conf", "local.conf"} {

@@ -3,7 +3,6 @@ package systemtest
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,20 +116,7 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 		t.Errorf("erased: %d", status)
 	}
 
-	// A subscriber without NATS, with the consumer that the operator has created.
-	posted := make(chan string, 10)
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		posted <- r.Header.Get("Ce-Type") + " " + r.Header.Get("Ce-Subject")
-	}))
-	defer receiver.Close()
-	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), append([]string{"events", "forward", receiver.URL, "--name", "mailer"}, f.NatsFlags("mailer")...)...)
-	if got, want := <-posted, domain.SubjectErased+" "+id; got != want {
-		t.Errorf("%s is forwarded, want %s", got, want)
-	}
-	forward.Stop()
-	if strings.Contains(forward.Output(), "cannot record the position") {
-		t.Errorf("the forwarder lacks a right: %s", forward.Output())
-	}
+	securedWebhook(t, f, id)
 
 	for _, p := range []*testcluster.Process{ingress, worker} {
 		if age := testcluster.Metric(t, p.Admin(), "clientele_worker_oldest_command_age_seconds"); age != 0 {
@@ -156,6 +142,48 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 		p.Stop()
 	}
 	t.Run("Permissions", f.Permissions)
+}
+
+// securedWebhook delivers an event with the rights of forward to a webhook of the operator.
+func securedWebhook(t *testing.T, f *testcluster.Secured, id string) {
+	t.Helper()
+	receiver := testcluster.NewReceiver(t)
+	webhooks := func(args ...string) (status int, stdout, stderr string) {
+		return testcluster.RunLine(t, append(append([]string{"webhooks"}, args...), f.NatsFlags("operator")...)...)
+	}
+	if status, stdout, stderr := webhooks("test", "crm"); status != cli.ExitError || !strings.Contains(stderr, "webhook crm does not exist") {
+		t.Errorf("%d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := webhooks("add", "crm", receiver.URL, "--since=1h"); status != cli.ExitOK || !strings.HasPrefix(stdout, "whsec_") {
+		t.Fatalf("%d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := webhooks("test", "crm"); status != cli.ExitError || !strings.Contains(stderr, "start clientele serve or clientele forward") {
+		t.Errorf("without a forwarder: %d: %s%s", status, stdout, stderr)
+	}
+	forward := testcluster.Clientele(t, "forward", f.NatsFlags("forward")...)
+	forward.Ready()
+	publishertest.Eventually(t, "the event is delivered", func() bool { return receiver.Has(id) })
+	if request, _ := receiver.Last(); request.Header.Get("Ce-Type") != domain.SubjectErased {
+		t.Errorf("%v", request.Header)
+	}
+	publishertest.Eventually(t, "the delivery is recorded", func() bool {
+		_, stdout, _ := webhooks("deliveries", "crm")
+		_, ls, _ := webhooks("ls", "--json")
+		return strings.Contains(stdout, id) && strings.Contains(ls, "lastSuccess")
+	})
+	if status, stdout, stderr := webhooks("test", "crm"); status != cli.ExitOK || !strings.HasPrefix(stdout, "200 OK after") {
+		t.Errorf("%d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := webhooks("redeliver", "crm", "--since=1h", "--yes"); status != cli.ExitOK || !strings.HasPrefix(stdout, "events delivered: ") {
+		t.Errorf("%d: %s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := webhooks("rm", "crm", "--yes"); status != cli.ExitOK {
+		t.Errorf("%d: %s%s", status, stdout, stderr)
+	}
+	forward.Stop()
+	if strings.Contains(forward.Output(), "ermission") || strings.Contains(forward.Output(), "cannot record") {
+		t.Errorf("the forwarder lacks a right: %s", forward.Output())
+	}
 }
 
 // holdsAndExports holds a client, which refuses an erasure, lifts the hold, and exports the client, with the rights of the operator.

@@ -51,8 +51,7 @@ func TestNATSIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
-	forward := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "forward", "http://127.0.0.1:1", "--nats-url", s.NATS.URL,
-		"--admin-listen=127.0.0.1:0", "--log-format=json")
+	forward := testcluster.Clientele(t, "forward", "--nats-url", s.NATS.URL)
 	forward.Ready()
 	operations := []string{testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")}
 	refused := func(how string) {
@@ -94,6 +93,7 @@ func TestNATSIsUnavailable(t *testing.T) {
 	back()
 	ingress.Ready()
 	worker.Ready()
+	forward.Ready()
 	for _, operation := range operations {
 		testcluster.Succeeded(t, ingress.API(), operation)
 	}

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
 
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// TestWebhookReceiver forwards events to the example, which refuses those that are signed with another secret, and processes each of
+// TestWebhookReceiver delivers events to the example, which refuses those that are signed with another secret, and processes each of
 // the others once.
 func TestWebhookReceiver(t *testing.T) {
 	t.Parallel()
@@ -31,35 +30,22 @@ func TestWebhookReceiver(t *testing.T) {
 			receiver.Says("receiving events at http://" + address)
 			serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
 			api, natsURL := serve.API(), serve.NATSURL()
-			forward := func(secretFile string) *testcluster.Process {
-				t.Helper()
-				p := testcluster.Start(t, testcluster.Program(t, "clientele"), "events", "forward", "http://"+address+"/clients",
-					"--secret-file", secretFile, "--nats-url", natsURL, "--log-format=json")
-				p.Says("forwarding events")
-				return p
-			}
 
-			forger := forward(wrong)
+			testcluster.Webhooks(t, natsURL, "add", "crm", "http://"+address+"/clients", "--secret-file", wrong)
 			operation := testcluster.Accepted(t, api, testcluster.Jane, "")
 			testcluster.Succeeded(t, api, operation)
-			forger.Says("401 Unauthorized")
+			serve.Says("401 Unauthorized")
 			receiver.Says("refused a request: .*no matching signature")
-			forger.Stop()
 			if lines := linesOf(t, received); len(lines) != 0 {
 				t.Fatalf("processed with the wrong secret: %v", lines)
 			}
 
-			sender := forward(right)
+			testcluster.Webhooks(t, natsURL, "rotate", "crm", "--secret-file", right, "--overlap=0s")
 			receiver.Says(`"client\.created" "` + operation[strings.LastIndex(operation, "/")+1:] + `"`)
-			if status, stdout, stderr := testcluster.RunLine(t, "events", "replay", "--since=1h", "--yes", "--nats-url", natsURL, "--data-dir", dir); status != cli.ExitOK {
-				t.Fatalf("%d: %s%s", status, stdout, stderr)
-			}
-			publishertest.Eventually(t, "the same event is acknowledged twice", func() bool {
-				consumer, err := testcluster.JetStream(t, natsURL).Consumer(t.Context(), "CLIENT_EVENTS", "forward")
-				if err != nil {
-					t.Fatal(err)
-				}
-				return consumer.CachedInfo().AckFloor.Stream == 2
+			testcluster.Webhooks(t, natsURL, "redeliver", "crm", "1", "--yes")
+			publishertest.Eventually(t, "the redelivery is recorded", func() bool {
+				out := testcluster.Webhooks(t, natsURL, "deliveries", "crm")
+				return strings.Count(out, "delivered") == 2 && strings.Contains(out, "failed")
 			})
 			if lines := linesOf(t, received); len(lines) != 1 {
 				t.Errorf("processed: %v, want one event", lines)
@@ -67,7 +53,6 @@ func TestWebhookReceiver(t *testing.T) {
 			if strings.Contains(receiver.Output(), "Jane") || strings.Contains(receiver.Output(), "jsmith") {
 				t.Errorf("personal data in %s", receiver.Output())
 			}
-			sender.Stop()
 			serve.Stop()
 		})
 	}

@@ -239,6 +239,7 @@ func ClienteleOf(t testing.TB, program string, environment []string, command str
 		"serve":   {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0"},
 		"ingress": {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"},
 		"worker":  {"--admin-listen=127.0.0.1:0"},
+		"forward": {"--admin-listen=127.0.0.1:0"},
 	}[command]
 	args = slices.Concat([]string{command, "--log-format=json"}, fixed, args)
 	return StartWith(t, environment, program, args...)

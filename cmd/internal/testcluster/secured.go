@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/streams"
 	"clientele/store/storetest"
 
 	"github.com/jackc/pgx/v5"
@@ -131,7 +132,7 @@ func NewSecured(t *testing.T) *Secured {
 func NewSecuredWith(t *testing.T, main, all map[string]string) *Secured {
 	t.Helper()
 	f := &Secured{t: t, CA: NewAuthority(t), Postgres: storetest.StartPostgres(t)}
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER"} {
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", Password)
 	}
 	f.CA.Issue("server")
@@ -325,9 +326,8 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"mailer", "look at its consumer", true, request("$JS.API.CONSUMER.INFO."+domain.StreamEvents+".mailer", "")},
 		{"mailer", "create a consumer of events", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
 		{"mailer", "look at the consumer of another subscriber", false, request("$JS.API.CONSUMER.INFO."+domain.StreamEvents+".crm", "")},
-		{"mailer", "record its position", true, request(domain.SubjectPosition+"mailer", `{"accepted":0}`)},
-		{"mailer", "record an event that it has not accepted", true, request(domain.SubjectUndelivered+"mailer.1", "{}")},
-		{"mailer", "record the position of another subscriber", false, request(domain.SubjectPosition+"crm", `{"accepted":0}`)},
+		{"mailer", "record a position", false, request(domain.SubjectPosition+"mailer", `{"accepted":0}`)},
+		{"mailer", "read the webhooks", false, request("$JS.API.DIRECT.GET."+domain.StreamWebhooks, `{"seq":1}`)},
 		{"mailer", "read the state of subscribers", false, request("$JS.API.DIRECT.GET."+domain.StreamSubscriptions, `{"seq":1}`)},
 		{"mailer", "publish an event", false, request(domain.SubjectCreated, "x")},
 		{"mailer", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
@@ -336,6 +336,20 @@ func (f *Secured) Permissions(t *testing.T) {
 		{"mailer", "delete an event", false, request("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, `{"seq":1}`)},
 
 		{"operator", "see the processes", true, subscribe("presence.>")},
+		{"forward", "read the webhooks", true, request("$JS.API.DIRECT.GET."+domain.StreamWebhooks, `{"seq":1}`)},
+		{"forward", "record the health of a webhook", true, request(streams.WebhookKeys+"health.x", "{}")},
+		{"forward", "add a webhook", false, request(streams.WebhookKeys+"endpoint.x", "{}")},
+		{"forward", "remove a webhook", false, request("$JS.API.STREAM.PURGE."+domain.StreamWebhooks, "")},
+		{"forward", "receive requests to deliver", true, subscribe("client.deliver.*")},
+		{"forward", "take the events of a subscriber on NATS", false, request("$JS.API.CONSUMER.MSG.NEXT."+domain.StreamEvents+".mailer", "1")},
+		{"forward", "create a consumer of events", false, request("$JS.API.CONSUMER.CREATE."+domain.StreamEvents+".x", consumer(domain.StreamEvents))},
+		{"forward", "read events", false, request("$JS.API.DIRECT.GET."+domain.StreamEvents, `{"seq":1}`)},
+		{"forward", "receive events", false, subscribe(domain.SubjectCreated)},
+		{"forward", "publish an event", false, request(domain.SubjectCreated, "x")},
+		{"forward", "read commands", false, request(all, `{"seq":1}`)},
+		{"forward", "publish a command", false, request(domain.SubjectCreate+someone, "x")},
+		{"forward", "record an action", false, request(domain.SubjectAudit+string(domain.AuditErase), "{}")},
+
 		{"operator", "look at a stream", true, request("$JS.API.STREAM.INFO."+domain.StreamRejections, "")},
 		{"operator", "publish an outcome", false, request(domain.SubjectRejected+"x", "x")},
 		{"operator", "publish anything else", false, request("orders", "x")},

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -21,31 +20,29 @@ var refusals = []int{
 	http.StatusBadRequest, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 }
 
-// StatusError is a response that is not 2xx.
-type StatusError struct{ Status int }
-
-func (e *StatusError) Error() string {
-	return fmt.Sprintf("the receiver responded with %d %s", e.Status, http.StatusText(e.Status))
+// Refused reports whether an error of Post is about the content of the event, so that others may succeed.
+func Refused(err error) bool {
+	status, ok := errors.AsType[*StatusError](err)
+	return ok && slices.Contains(refusals, status.Status)
 }
 
-// pauseAfter returns the pause after this many attempts: a second, then twice as long each time, at most maxPause.
-func pauseAfter(attempts uint64) time.Duration {
+// PauseAfter returns the pause after this many attempts: a second, then twice as long each time, at most five minutes.
+func PauseAfter(attempts uint64) time.Duration {
 	return min(time.Second<<min(max(attempts, 1)-1, 10), maxPause)
 }
 
-// hopeless reports whether an event is given up whose attempt with this number has failed with err: its pauses add up to giveUpAfter,
+// Hopeless reports whether an event is given up whose attempt with this number has failed with err: its pauses add up to giveUpAfter,
 // or the receiver refuses it. With a giveUpAfter of 0, no event is. The number survives restarts, for the server counts deliveries.
-func hopeless(err error, attempts uint64, giveUpAfter time.Duration) bool {
+func Hopeless(err error, attempts uint64, giveUpAfter time.Duration) bool {
 	if giveUpAfter == 0 {
 		return false
 	}
-	refused, ok := errors.AsType[*StatusError](err)
-	if ok && attempts >= refusedAttempts && slices.Contains(refusals, refused.Status) {
+	if attempts >= refusedAttempts && Refused(err) {
 		return true
 	}
 	var waited time.Duration
 	for i := uint64(1); i < attempts && waited < giveUpAfter; i++ {
-		waited += pauseAfter(i)
+		waited += PauseAfter(i)
 	}
 	return waited >= giveUpAfter
 }

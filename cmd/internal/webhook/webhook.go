@@ -1,4 +1,4 @@
-// Package webhook delivers events to a URL at least once, signed according to Standard Webhooks 1.0.
+// Package webhook posts events to URLs as CloudEvents 1.0 in binary mode, signed according to Standard Webhooks 1.0.
 package webhook
 
 import (
@@ -12,167 +12,94 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"clientele/domain"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/rs/zerolog"
 )
 
-// ReadSecret returns the signing key in a file, or nil for the path "". A key in base64 has the prefix whsec_, as in Standard
-// Webhooks; any other text is the key itself. A key must have at least 16 bytes.
-func ReadSecret(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(file))
-	const least = 16
-	if encoded, ok := strings.CutPrefix(text, "whsec_"); ok {
-		secret, err := base64.StdEncoding.DecodeString(encoded)
-		if err == nil && len(secret) < least {
-			err = fmt.Errorf("a secret must have at least %d bytes", least)
-		}
-		return secret, err
-	}
-	if len(text) < least {
-		return nil, fmt.Errorf("a secret must have at least %d bytes", least)
-	}
-	return []byte(text), nil
-}
-
-// Timeout is the time limit for one delivery attempt.
+// Timeout is the time limit for one request.
 const Timeout = 30 * time.Second
 
-// Config configures a Forwarder.
-type Config struct {
-	// URL is the URL of the receiver.
-	URL string
-	// Secret is the key that signs each request. If it is nil, requests are not signed.
-	Secret []byte
-	// UserAgent is the User-Agent header of the requests.
-	UserAgent string
-	// GiveUpAfter is how long an event may fail before it is given up; 0 means forever. See hopeless.
-	GiveUpAfter time.Duration
-	// GiveUp puts on disk that an event was given up after this many attempts, and why. After an error, the event is sent again.
-	GiveUp  func(msg jetstream.Msg, attempts uint64, reason error) error
-	Metrics prometheus.Registerer
-	Log     zerolog.Logger
+// Poster posts events. Its connections are reused.
+type Poster struct {
+	userAgent string
+	client    *http.Client
 }
 
-// Forwarder posts events to a URL as CloudEvents 1.0 in binary mode.
-type Forwarder struct {
-	cfg    Config
-	client *http.Client
-	// delivered, failed and givenUp count attempts. Every failed one that is not the last is repeated.
-	delivered, failed, givenUp prometheus.Counter
+// NewPoster returns a Poster. The User-Agent is the header of its requests.
+func NewPoster(userAgent string) *Poster {
+	return &Poster{userAgent: userAgent, client: &http.Client{
+		Timeout: Timeout,
+		// Do not follow redirects: personal data must reach only the configured URL.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
-// New returns a Forwarder.
-func New(cfg Config) *Forwarder {
-	attempts := promauto.With(cfg.Metrics).NewCounterVec(prometheus.CounterOpts{
-		Name: "clientele_forward_attempts_total", Help: "Attempts to deliver an event, by result. Events that were given up have failed for the last time.",
-	}, []string{"result"})
-	return &Forwarder{
-		cfg: cfg,
-		client: &http.Client{
-			Timeout: Timeout,
-			// Do not follow redirects: personal data must reach only the configured URL.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		delivered: attempts.WithLabelValues("delivered"),
-		failed:    attempts.WithLabelValues("failed"),
-		givenUp:   attempts.WithLabelValues("given_up"),
-	}
+// Event is an event with the headers that it has on NATS. An event of which a consumer leaves out the body has none.
+type Event struct {
+	Header map[string][]string
+	Body   []byte
 }
 
-// Forward posts an event and acknowledges it. If that fails, the event is delivered again after a pause that grows to five minutes, or
-// given up, so that it no longer counts against the events that the server delivers at once.
-func (f *Forwarder) Forward(msg jetstream.Msg) {
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
-	defer cancel()
-	err := f.post(ctx, msg)
-	if err == nil {
-		f.delivered.Inc()
-		if err := msg.Ack(); err != nil {
-			f.cfg.Log.Warn().Err(err).Msg("cannot acknowledge an event; it will be sent again")
-		}
-		return
+func (e Event) header(name string) string {
+	if values := e.Header[name]; len(values) > 0 {
+		return values[0]
 	}
-	attempts := uint64(1)
-	if meta, metaErr := msg.Metadata(); metaErr == nil {
-		attempts = meta.NumDelivered
-	}
-	if hopeless(err, attempts, f.cfg.GiveUpAfter) && f.giveUp(msg, attempts, err) {
-		return
-	}
-	f.failed.Inc()
-	pause := pauseAfter(attempts)
-	f.cfg.Log.Warn().Err(err).Str("event", msg.Headers().Get("ce-id")).Stringer("again_in", pause).Msg("cannot deliver an event; it will be sent again")
-	_ = msg.NakWithDelay(pause)
+	return ""
 }
 
-// giveUp records that an event was given up, and reports whether it was.
-func (f *Forwarder) giveUp(msg jetstream.Msg, attempts uint64, reason error) bool {
-	log := f.cfg.Log.Warn().Str("event", msg.Headers().Get("ce-id")).Uint64("attempts", attempts)
-	if err := f.cfg.GiveUp(msg, attempts, reason); err != nil {
-		log.Err(err).Msg("cannot give up an event")
-		return false
-	}
-	f.givenUp.Inc()
-	log.Err(reason).Msg("gave up an event: see clientele events failed ls")
-	_ = msg.Term() // else the server delivers it again, and it is recorded again
-	return true
+// StatusError is a response that is not 2xx.
+type StatusError struct{ Status int }
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the receiver responded with %d %s", e.Status, http.StatusText(e.Status))
 }
 
-func (f *Forwarder) post(ctx context.Context, msg jetstream.Msg) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.cfg.URL, bytes.NewReader(msg.Data()))
+// Post posts an event to a URL once, signed with each of the keys, and returns the status of the response, or 0 without one. A response
+// that is not 2xx is a *StatusError. Errors contain the host of the URL only, because the rest may be secret.
+func (p *Poster) Post(ctx context.Context, to string, keys [][]byte, event Event) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(event.Body))
 	if err != nil {
-		return err
+		return 0, errors.New("the URL is not valid")
 	}
-	for name, values := range msg.Headers() {
+	for name, values := range event.Header {
 		if strings.HasPrefix(name, "ce-") && name != "ce-datacontenttype" || name == domain.HeaderTraceparent { // ce-datacontenttype is Content-Type in HTTP
 			request.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	request.Header.Set("User-Agent", f.cfg.UserAgent)
-	if len(msg.Data()) > 0 { // a consumer can leave out the bodies
-		request.Header.Set("Content-Type", msg.Headers().Get("Content-Type"))
+	request.Header.Set("User-Agent", p.userAgent)
+	if len(event.Body) > 0 {
+		request.Header.Set("Content-Type", event.header("Content-Type"))
 	}
-	if f.cfg.Secret != nil {
-		f.sign(request, msg.Headers().Get("ce-id"), msg.Data())
-	}
-	response, err := f.client.Do(request)
+	sign(request, event, keys)
+	response, err := p.client.Do(request)
 	if failed, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("post to %s: %w", request.URL.Host, failed.Err) // the path and the query of the URL may be secret
+		return 0, fmt.Errorf("post to %s: %w", request.URL.Host, failed.Err)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // to reuse the connection
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return &StatusError{response.StatusCode}
+		return response.StatusCode, &StatusError{response.StatusCode}
 	}
-	return nil
+	return response.StatusCode, nil
 }
 
-// sign signs a request according to Standard Webhooks 1.0: HMAC-SHA256 of id, time and body.
-func (f *Forwarder) sign(request *http.Request, id string, body []byte) {
-	now := strconv.FormatInt(time.Now().Unix(), 10)
-	mac := hmac.New(sha256.New, f.cfg.Secret)
-	mac.Write([]byte(id + "." + now + "."))
-	mac.Write(body)
+// sign signs a request according to Standard Webhooks 1.0: HMAC-SHA256 of id, time and body. With several keys, the receiver needs one.
+func sign(request *http.Request, event Event, keys [][]byte) {
+	id, now := event.header("ce-id"), strconv.FormatInt(time.Now().Unix(), 10)
+	var signatures []string
+	for _, key := range keys {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id + "." + now + "."))
+		mac.Write(event.Body)
+		signatures = append(signatures, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", now)
-	request.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	request.Header.Set("Webhook-Signature", strings.Join(signatures, " "))
 }

@@ -1,4 +1,4 @@
-// Webhook receives what clientele events forward posts: each event once, from a sender that has the secret.
+// Webhook receives what Clientele posts to a webhook: each event once, from a sender that has the secret.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8081", "`address` to listen on")
-	secretFile := flag.String("secret-file", "secret", "`file` that clientele events forward signs with")
+	secretFile := flag.String("secret-file", "secret", "`file` with the secret that signs events")
 	received := flag.String("received", "received.txt", "`file` of processed events")
 	flag.Parse()
 	r, err := newReceiver(*secretFile, *received)

@@ -7,6 +7,7 @@ import (
 
 	"clientele/cmd/internal/inspect"
 	"clientele/domain"
+	"clientele/publisher/streams"
 )
 
 // rights checks what this credential may do on NATS, as far as that can be tried without a change.
@@ -23,7 +24,7 @@ func rights(ctx context.Context, v *visit) []inspect.Finding {
 	}
 	for _, subject := range []string{
 		domain.SubjectCreate + id.String(), domain.SubjectCreated, domain.SubjectErased, domain.SubjectAudit + string(domain.AuditErase),
-		domain.SubjectPosition + probe, domain.SubjectUndelivered + probe + ".0",
+		domain.SubjectPosition + probe, domain.SubjectUndelivered + probe + ".0", streams.WebhookKeys + probe,
 	} {
 		note("publish to "+subject, v.tryPublish(ctx, subject, nil, nil))
 	}

@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"clientele/publisher/endpoint"
+	"clientele/publisher/subscription"
+)
+
+type webhooksSetCmd struct {
+	webhookArg    `embed:""`
+	URL           string `name:"url" env:"-" placeholder:"URL" help:"URL to which events are posted from now on."`
+	receiverFlags `embed:""`
+	webhookFlags  `embed:""`
+}
+
+// Help is printed by --help.
+func (*webhooksSetCmd) Help() string {
+	return `Examples:
+
+  clientele webhooks set crm --url https://crm.example.com/v2/clients
+  clientele webhooks set crm --in-flight 4
+
+Settings without a flag stay.`
+}
+
+// Validate is called by the parser.
+func (c *webhooksSetCmd) Validate() error {
+	if c.URL == "" && c.GiveUpAfter == nil && c.DisableAfter == nil && c.InFlight == nil {
+		return errors.New("pass --url, --give-up-after, --disable-after or --in-flight")
+	}
+	var wrong error
+	if c.URL != "" {
+		wrong = c.checkURL(c.URL)
+	}
+	return cmp.Or(c.webhookArg.validate(), c.receiverFlags.validate(), wrong)
+}
+
+// Run changes the endpoint.
+func (c *webhooksSetCmd) Run(e env) error {
+	return c.change(e, c.Name, endpoint.AuditSet, "changed webhook %s", func(o opened) error {
+		o.URL = cmp.Or(c.URL, o.URL)
+		c.apply(&o.Settings)
+		return o.bucket.Set(e.ctx, o.Endpoint)
+	})
+}
+
+type webhooksPauseCmd struct {
+	webhookArg   `embed:""`
+	webhookFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*webhooksPauseCmd) Help() string {
+	return `Examples:
+
+  clientele webhooks pause crm
+
+Requests in progress complete. Events wait until clientele webhooks resume, as long as the stream keeps them (--event-retention).`
+}
+
+// Validate is called by the parser.
+func (c *webhooksPauseCmd) Validate() error { return c.validate() }
+
+// Run pauses the endpoint.
+func (c *webhooksPauseCmd) Run(e env) error {
+	return c.change(e, c.Name, endpoint.AuditPause, "paused webhook %s", func(o opened) error {
+		o.Paused = true
+		return o.bucket.Set(e.ctx, o.Endpoint)
+	})
+}
+
+type webhooksResumeCmd struct {
+	webhookArg   `embed:""`
+	webhookFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*webhooksResumeCmd) Help() string {
+	return `Examples:
+
+  clientele webhooks resume crm
+
+The events that waited are delivered. A lost consumer is created again where it was.`
+}
+
+// Validate is called by the parser.
+func (c *webhooksResumeCmd) Validate() error { return c.validate() }
+
+// Run resumes the endpoint.
+func (c *webhooksResumeCmd) Run(e env) error {
+	return c.change(e, c.Name, endpoint.AuditResume, "resumed webhook %s", func(o opened) error {
+		_, err := subscription.Create(e.ctx, o.js, subscription.Config{Name: o.Name, Subjects: o.Subjects, IDOnly: o.IDOnly})
+		if _, exists := errors.AsType[*subscription.ExistingError](err); err != nil && !exists {
+			return err
+		}
+		return o.bucket.Resume(e.ctx, o.Endpoint)
+	})
+}
+
+type webhooksRotateCmd struct {
+	webhookArg   `embed:""`
+	Overlap      time.Duration `default:"24h" placeholder:"DURATION" help:"How long the former secret signs as well (${default}); 0s if it has leaked."`
+	secretFlag   `embed:""`
+	webhookFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*webhooksRotateCmd) Help() string {
+	return `Examples:
+
+  clientele webhooks rotate crm
+  clientele webhooks rotate crm --overlap 0s
+
+During the overlap each request has two signatures, so the receiver can change its secret at any time.`
+}
+
+// Validate is called by the parser.
+func (c *webhooksRotateCmd) Validate() error {
+	if c.Overlap < 0 {
+		return errors.New("--overlap must not be negative")
+	}
+	return c.validate()
+}
+
+// Run replaces the secret.
+func (c *webhooksRotateCmd) Run(e env) error {
+	key, generated, err := c.key()
+	if err != nil {
+		return err
+	}
+	err = c.change(e, c.Name, endpoint.AuditRotate, "webhook %s has a new secret", func(o opened) error {
+		return o.bucket.Rotate(e.ctx, o.Endpoint, key, c.Overlap)
+	})
+	if err != nil {
+		return err
+	}
+	return printSecret(e, generated)
+}
+
+type webhooksRmCmd struct {
+	webhookArg   `embed:""`
+	confirmFlags `embed:""`
+	webhookFlags `embed:""`
+}
+
+// Help is printed by --help.
+func (*webhooksRmCmd) Help() string {
+	return `Examples:
+
+  clientele webhooks rm crm
+
+Its consumer, its position and the records of its deliveries are removed. The events stay on the stream.`
+}
+
+// Validate is called by the parser.
+func (c *webhooksRmCmd) Validate() error { return c.validate() }
+
+// Run removes the endpoint.
+func (c *webhooksRmCmd) Run(e env) error {
+	if err := c.checkTerminal(e); err != nil {
+		return err
+	}
+	o, err := c.openOne(e, c.Name)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	waiting := 0
+	if consumer, err := subscription.Open(e.ctx, o.js, c.Name); err == nil {
+		waiting = int(consumer.CachedInfo().NumPending) + consumer.CachedInfo().NumAckPending
+	}
+	yes, err := c.confirmed(e, fmt.Sprintf("Remove webhook %s, for which %s are waiting?", c.Name, countOf(waiting, "event")), "removed")
+	if !yes {
+		return err
+	}
+	return c.change(e, c.Name, endpoint.AuditRemove, "removed webhook %s", func(o opened) error {
+		// The endpoint first: without it, no process creates the consumer again.
+		if err := o.bucket.Remove(e.ctx, o.Name); err != nil {
+			return err
+		}
+		err := subscription.Delete(e.ctx, o.js, o.Name)
+		if _, missing := errors.AsType[*subscription.MissingError](err); missing {
+			return nil
+		}
+		return err
+	})
+}

@@ -1,0 +1,24 @@
+package forward
+
+import (
+	"time"
+
+	"clientele/publisher/endpoint"
+)
+
+// NextHealth returns the health after what a process has seen.
+func NextHealth(e endpoint.Endpoint, lastSuccess, failingSince time.Time, broken bool, now time.Time) (endpoint.Health, bool) {
+	return nextHealth(e, observation{lastSuccess, failingSince, "refused", broken}, now)
+}
+
+// RecordsPerWrite is how many deliveries of an endpoint are recorded each second.
+const RecordsPerWrite = recordsPerWrite
+
+// Kept returns those of the deliveries that are recorded.
+func Kept(deliveries []endpoint.Delivery) []endpoint.Delivery {
+	r := records{waiting: map[string][]endpoint.Delivery{}}
+	for _, d := range deliveries {
+		r.add("crm", d)
+	}
+	return r.take()["crm"]
+}

@@ -1,0 +1,76 @@
+package forward_test
+
+import (
+	"testing"
+	"time"
+
+	"clientele/cmd/internal/forward"
+	"clientele/publisher/endpoint"
+)
+
+func TestNextHealth(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	const day = 24 * time.Hour
+	var never time.Time
+	for name, c := range map[string]struct {
+		recorded                  endpoint.Health
+		lastSuccess, failingSince time.Time
+		broken                    bool
+		want                      endpoint.Health
+		changed                   bool
+	}{
+		"nothing seen":                  {endpoint.Health{}, never, never, false, endpoint.Health{}, false},
+		"the first success":             {endpoint.Health{}, ago(0), never, false, endpoint.Health{LastSuccess: now}, true},
+		"a success soon after another":  {endpoint.Health{LastSuccess: ago(50 * time.Second)}, ago(0), never, false, endpoint.Health{LastSuccess: ago(50 * time.Second)}, false},
+		"a success a minute later":      {endpoint.Health{LastSuccess: ago(61 * time.Second)}, ago(0), never, false, endpoint.Health{LastSuccess: now}, true},
+		"a failure":                     {endpoint.Health{LastSuccess: ago(time.Hour)}, never, ago(time.Minute), false, endpoint.Health{LastSuccess: ago(time.Hour), FailingSince: ago(time.Minute), LastError: "refused"}, true},
+		"a failure before it is active": {endpoint.Health{}, never, ago(9 * day), false, endpoint.Health{FailingSince: ago(8 * day), LastError: "refused"}, true},
+		"a failure that another process has recorded": {
+			endpoint.Health{FailingSince: ago(time.Hour), LastError: "x"}, never, ago(time.Minute), true, endpoint.Health{FailingSince: ago(time.Hour), LastError: "x"}, false,
+		},
+		"a failure before the success of another process": {
+			endpoint.Health{LastSuccess: ago(time.Minute)}, never, ago(time.Hour), true, endpoint.Health{LastSuccess: ago(time.Minute)}, false,
+		},
+		"a success after a failure":        {endpoint.Health{FailingSince: ago(4 * day), LastError: "x"}, ago(0), never, false, endpoint.Health{LastSuccess: now}, true},
+		"a success before a failure":       {endpoint.Health{FailingSince: ago(time.Second)}, ago(2 * time.Second), never, false, endpoint.Health{LastSuccess: ago(2 * time.Second)}, true},
+		"four days of failures":            {endpoint.Health{FailingSince: ago(4 * day)}, never, ago(day), true, endpoint.Health{FailingSince: ago(4 * day)}, false},
+		"five days of failures":            {endpoint.Health{FailingSince: ago(5 * day)}, never, ago(day), true, endpoint.Health{FailingSince: ago(5 * day), DisabledAt: now, LastError: "refused"}, true},
+		"one failure after days of a stop": {endpoint.Health{FailingSince: ago(6 * day)}, never, ago(time.Second), false, endpoint.Health{FailingSince: ago(6 * day)}, false},
+	} {
+		e := endpoint.Endpoint{Settings: endpoint.Settings{DisableAfter: endpoint.Duration(5 * day), ActiveSince: ago(8 * day)}, Health: c.recorded}
+		if got, changed := forward.NextHealth(e, c.lastSuccess, c.failingSince, c.broken, now); got != c.want || changed != c.changed {
+			t.Errorf("%s: %+v %v, want %+v %v", name, got, changed, c.want, c.changed)
+		}
+	}
+	forever := endpoint.Endpoint{Health: endpoint.Health{FailingSince: ago(100 * day)}}
+	if got, changed := forward.NextHealth(forever, never, ago(time.Hour), true, now); changed {
+		t.Errorf("with --disable-after 0s: %+v", got)
+	}
+}
+
+func TestFailuresAreRecordedFirst(t *testing.T) {
+	t.Parallel()
+	var all []endpoint.Delivery
+	for i := range 3 * forward.RecordsPerWrite {
+		d := endpoint.Delivery{Event: uint64(i), Result: endpoint.Delivered}
+		if i%10 == 9 {
+			d.Result = endpoint.Failed
+		}
+		all = append(all, d)
+	}
+	failed := 0
+	kept := forward.Kept(all)
+	for _, d := range kept {
+		if d.Result == endpoint.Failed {
+			failed++
+		}
+	}
+	if len(kept) != forward.RecordsPerWrite || failed != 7 {
+		t.Errorf("%d deliveries are recorded, %d of them failures, want %d and 7", len(kept), failed, forward.RecordsPerWrite)
+	}
+	if kept := forward.Kept(all[:3]); len(kept) != 3 {
+		t.Errorf("%v", kept)
+	}
+}

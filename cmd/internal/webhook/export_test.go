@@ -1,7 +1,0 @@
-package webhook
-
-// For tests of the decisions.
-var (
-	Hopeless   = hopeless
-	PauseAfter = pauseAfter
-)
