@@ -129,8 +129,14 @@ func TestWhatIsNoPause(t *testing.T) {
 		length time.Duration
 		reason string
 	}{
-		{0, ""}, {-time.Hour, ""}, {workers.MinPause - 1, ""}, {workers.MaxPause + 1, ""},
-		{time.Hour, strings.Repeat("é", 201)}, {time.Hour, "a\nb"}, {time.Hour, "\xff"}, {time.Hour, "\u202e"},
+		{0, ""},
+		{-time.Hour, ""},
+		{workers.MinPause - 1, ""},
+		{workers.MaxPause + 1, ""},
+		{time.Hour, strings.Repeat("é", 201)},
+		{time.Hour, "a\nb"},
+		{time.Hour, "\xff"},
+		{time.Hour, "\u202e"},
 	} {
 		if until, err := workers.Pause(t.Context(), s.js, s.trail, c.length, c.reason); err == nil {
 			t.Errorf("%+v: paused until %s", c, until)

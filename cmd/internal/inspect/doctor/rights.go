@@ -28,9 +28,9 @@ func rights(ctx context.Context, v *visit) []inspect.Finding {
 	} {
 		note("publish to "+subject, v.tryPublish(ctx, subject, nil, nil))
 	}
-	for _, action := range []string{"STREAM.UPDATE.", "STREAM.PURGE.", "STREAM.MSG.DELETE.", "CONSUMER.DELETE."} {
+	for _, action := range []string{"STREAM.UPDATE.", "STREAM.PURGE.", "STREAM.MSG.DELETE.", "CONSUMER.DELETE.", "CONSUMER.PAUSE."} {
 		subject := "$JS.API." + action + probe
-		if action == "CONSUMER.DELETE." {
+		if strings.HasPrefix(action, "CONSUMER.") {
 			subject += ".x"
 		}
 		note("request "+subject, v.tryRequest(ctx, subject))
