@@ -178,6 +178,9 @@ func TestPackages(t *testing.T) {
 		file := filepath.Join(first, "clientele.rpm")
 		packageFiles(t, run(t, ".", nil, "rpm", "--query", "--package", "--list", "--verbose", file), "/usr/share/zsh/site-functions/_clientele")
 		run(t, ".", nil, "rpm", "--checksig", file)
+		if host := run(t, ".", nil, "rpm", "--query", "--package", "--queryformat", "%{BUILDHOST}", file); host != "localhost" {
+			t.Errorf("the package has the name of this machine: %s", host)
+		}
 		rpm := func(root string, args ...string) {
 			run(t, ".", nil, "rpm", append([]string{"--root=" + root}, args...)...)
 		}

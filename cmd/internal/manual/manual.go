@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -63,14 +64,17 @@ type page struct {
 	program string
 }
 
+// put writes text in the language of man(7).
+func (p *page) put(s string) { fmt.Fprint(p, s) }
+
 func (p *page) all(node *kong.Node, cfg Config) {
 	summary, _, _ := strings.Cut(node.Help, ". ")
 	fmt.Fprintf(p, ".TH \"%s\" 1 \"\" \"%s\" \"%s\"\n", escape(strings.ToUpper(p.name(node))),
 		escape(p.program+" "+cfg.Version), escape(p.program))
-	p.WriteString(".nh\n.ad l\n") // no hyphens in the names of variables, and no wide spaces
+	p.put(".nh\n.ad l\n") // no hyphens in the names of variables, and no wide spaces
 	fmt.Fprintf(p, ".SH NAME\n%s \\- %s\n", escape(p.name(node)), escape(strings.TrimSuffix(summary, ".")))
 	fmt.Fprintf(p, ".SH SYNOPSIS\n%s\n", escape(p.program+" "+strings.TrimSpace(node.Summary())))
-	p.WriteString(".SH DESCRIPTION\n")
+	p.put(".SH DESCRIPTION\n")
 	p.text(node.Help + "\n\n" + node.Detail)
 	p.commands(node)
 	p.arguments(node)
@@ -98,25 +102,25 @@ func (p *page) text(s string) {
 		}
 		indented := strings.HasPrefix(line, "  ")
 		if example && !indented {
-			p.WriteString(".fi\n.RE\n")
+			p.put(".fi\n.RE\n")
 		}
 		if blank {
-			p.WriteString(".PP\n")
+			p.put(".PP\n")
 		}
 		if indented && !example {
-			p.WriteString(".RS 4\n.nf\n")
+			p.put(".RS 4\n.nf\n")
 		}
 		example, blank = indented, false
-		p.WriteString(escape(strings.TrimPrefix(line, "  ")) + "\n")
+		p.put(escape(strings.TrimPrefix(line, "  ")) + "\n")
 	}
 	if example {
-		p.WriteString(".fi\n.RE\n")
+		p.put(".fi\n.RE\n")
 	}
 }
 
 func (p *page) commands(node *kong.Node) {
 	if !node.Leaf() {
-		p.WriteString(".SH COMMANDS\n")
+		p.put(".SH COMMANDS\n")
 	}
 	inGroups(p, commands(node), func(c *kong.Node) *kong.Group { return c.Group }, func(c *kong.Node) {
 		p.entry(`\fB`+escape(p.name(c))+`\fR(1)`, c.Help)
@@ -126,14 +130,14 @@ func (p *page) commands(node *kong.Node) {
 func (p *page) arguments(node *kong.Node) {
 	for i, argument := range node.Positional {
 		if i == 0 {
-			p.WriteString(".SH ARGUMENTS\n")
+			p.put(".SH ARGUMENTS\n")
 		}
 		p.entry(`\fI`+escape(argument.Summary())+`\fR`, argument.Help)
 	}
 }
 
 func (p *page) options(node *kong.Node) {
-	p.WriteString(".SH OPTIONS\n")
+	p.put(".SH OPTIONS\n")
 	flags := slices.Concat(node.AllFlags(true)...)
 	inGroups(p, flags, func(f *kong.Flag) *kong.Group { return f.Group }, func(f *kong.Flag) {
 		name, placeholder, hasValue := strings.Cut(f.String(), "=")
@@ -174,9 +178,9 @@ func (p *page) entry(term, meaning string) {
 }
 
 func (p *page) exitStatuses(cfg Config) {
-	p.WriteString(".SH EXIT STATUS\n")
+	p.put(".SH EXIT STATUS\n")
 	for _, s := range cfg.ExitStatuses {
-		p.entry(fmt.Sprint(s.Status), s.Meaning)
+		p.entry(strconv.Itoa(s.Status), s.Meaning)
 	}
 }
 
