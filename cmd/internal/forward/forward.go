@@ -40,8 +40,10 @@ func Open(ctx context.Context, cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
+	posting, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	return &Forwarder{
 		deliverer: &deliverer{
+			posting: posting, interrupt: interrupt,
 			cfg: cfg, js: js, bucket: bucket, poster: webhook.NewPoster(cfg.UserAgent), metrics: newMetrics(cfg.Metrics),
 			records: records{waiting: map[string][]endpoint.Delivery{}},
 		},
@@ -59,7 +61,7 @@ func (f *Forwarder) Ready(ctx context.Context) error {
 
 // Run delivers until the context ends, and completes the attempts in progress.
 func (f *Forwarder) Run(ctx context.Context) {
-	requests, err := f.answerRequests() //nolint:contextcheck // a delivery outlives the signal to stop
+	requests, err := f.answerRequests()
 	if err != nil {
 		f.cfg.Log.Warn().Err(f.cfg.Explain(err)).Msg("cannot deliver what operators ask for with clientele webhooks test and redeliver")
 	}
@@ -76,8 +78,9 @@ func (f *Forwarder) Run(ctx context.Context) {
 	}
 }
 
-// stop waits for the attempts in progress, and writes the last records.
+// stop waits for the attempts in progress, interrupts those that take too long, and writes the last records.
 func (f *Forwarder) stop(requests *nats.Subscription) {
+	defer time.AfterFunc(stopPatience, f.interrupt).Stop()
 	if requests != nil {
 		_ = requests.Unsubscribe()
 	}

@@ -114,7 +114,7 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 	for {
 		msg, err := msgs.Next()
 		if ctx.Err() != nil && err != nil {
-			return nil //nolint:nilerr // it was stopped
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("receive events: %w", err)
@@ -129,7 +129,7 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 		}
 		attempts.Go(func() {
 			defer func() { <-slots }()
-			if r.attempt(msg, 1) { //nolint:contextcheck // an attempt outlives the signal to stop
+			if r.attempt(msg, 1) {
 				cancel()
 			}
 		})
@@ -157,7 +157,7 @@ func (r *runner) probe(ctx context.Context, consumer jetstream.Consumer) {
 		if err != nil {
 			continue // none waits, or the server cannot be reached
 		}
-		r.attempt(msg, probePatience) //nolint:contextcheck // an attempt outlives the signal to stop
+		r.attempt(msg, probePatience)
 		probes++
 	}
 	if !r.breaker.Open() {
@@ -173,6 +173,10 @@ func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 	d.Attempt = 1
 	if meta, metaErr := msg.Metadata(); metaErr == nil {
 		d.Attempt, d.Event = meta.NumDelivered, meta.Sequence.Stream
+	}
+	if err != nil && r.posting.Err() != nil { // it was interrupted, and has not failed
+		_ = msg.Nak()
+		return r.breaker.Open()
 	}
 	open = r.breaker.Note(err)
 	if !webhook.Refused(err) {
@@ -200,7 +204,7 @@ func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 
 // giveUp puts on disk that an event was given up, and reports whether it could.
 func (r *runner) giveUp(d endpoint.Delivery) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(r.posting, writeTimeout)
 	defer cancel()
 	err := subscription.Record(ctx, r.js, subscription.Undelivered{
 		Name: r.endpoint.Name, Sequence: d.Event, ClientID: d.ClientID, Attempts: d.Attempt, Reason: d.Error, Time: time.Now().UTC(),
