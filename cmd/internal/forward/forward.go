@@ -40,7 +40,7 @@ func Open(ctx context.Context, cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	posting, interrupt := context.WithCancel(context.WithoutCancel(ctx))
+	posting, interrupt := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // stop calls it
 	return &Forwarder{
 		deliverer: &deliverer{
 			posting: posting, interrupt: interrupt,
@@ -61,7 +61,7 @@ func (f *Forwarder) Ready(ctx context.Context) error {
 
 // Run delivers until the context ends, and completes the attempts in progress.
 func (f *Forwarder) Run(ctx context.Context) {
-	requests, err := f.answerRequests()
+	requests, err := f.answerRequests() //nolint:contextcheck // a delivery outlives the signal to stop
 	if err != nil {
 		f.cfg.Log.Warn().Err(f.cfg.Explain(err)).Msg("cannot deliver what operators ask for with clientele webhooks test and redeliver")
 	}
@@ -80,6 +80,7 @@ func (f *Forwarder) Run(ctx context.Context) {
 
 // stop waits for the attempts in progress, interrupts those that take too long, and writes the last records.
 func (f *Forwarder) stop(requests *nats.Subscription) {
+	defer f.interrupt()
 	defer time.AfterFunc(stopPatience, f.interrupt).Stop()
 	if requests != nil {
 		_ = requests.Unsubscribe()

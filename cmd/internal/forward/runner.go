@@ -127,7 +127,7 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 			_ = msg.Nak()
 			continue
 		}
-		attempts.Go(func() {
+		attempts.Go(func() { //nolint:contextcheck // an attempt outlives the signal to stop
 			defer func() { <-slots }()
 			if r.attempt(msg, 1) {
 				cancel()
@@ -157,7 +157,7 @@ func (r *runner) probe(ctx context.Context, consumer jetstream.Consumer) {
 		if err != nil {
 			continue // none waits, or the server cannot be reached
 		}
-		r.attempt(msg, probePatience)
+		r.attempt(msg, probePatience) //nolint:contextcheck // an attempt outlives the signal to stop
 		probes++
 	}
 	if !r.breaker.Open() {
