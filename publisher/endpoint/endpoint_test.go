@@ -32,9 +32,9 @@ func open(t *testing.T) (jetstream.JetStream, *endpoint.Bucket) {
 	return js, bucket
 }
 
-func get(t *testing.T, b *endpoint.Bucket, name string) endpoint.Endpoint {
+func crm(t *testing.T, b *endpoint.Bucket) endpoint.Endpoint {
 	t.Helper()
-	e, err := b.Get(t.Context(), name)
+	e, err := b.Get(t.Context(), "crm")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,24 +68,37 @@ func TestEndpoints(t *testing.T) {
 		e.State() != endpoint.Active || e.CreatedAt.IsZero() || e.ActiveSince.IsZero() || bytes.Contains(e.Secret, key) {
 		t.Errorf("%+v", e)
 	}
+}
+
+func TestStates(t *testing.T) {
+	t.Parallel()
+	_, b := open(t)
+	key := []byte("0123456789abcdef")
+	settings := endpoint.Settings{URL: "https://crm.example.com"}
+	for _, name := range []string{"crm", "billing"} {
+		if err := b.Add(t.Context(), name, settings, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := crm(t, b)
 	if err := b.SetHealth(t.Context(), e, endpoint.Health{DisabledAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if _, conflict := errors.AsType[*endpoint.ConflictError](b.SetHealth(t.Context(), e, endpoint.Health{})); !conflict {
 		t.Error("the health of another process is overwritten")
 	}
-	disabled := get(t, b, "crm")
+	disabled := crm(t, b)
 	if disabled.State() != endpoint.Disabled || disabled.Revision() != e.Revision() {
 		t.Errorf("%+v", disabled)
 	}
 	disabled.Paused = true
-	if err := b.Set(t.Context(), disabled); err != nil || get(t, b, "crm").State() != endpoint.Paused {
+	if err := b.Set(t.Context(), disabled); err != nil || crm(t, b).State() != endpoint.Paused {
 		t.Error(err)
 	}
 	if _, conflict := errors.AsType[*endpoint.ConflictError](b.Set(t.Context(), e)); !conflict {
 		t.Error("a change of another operator is overwritten")
 	}
-	if err := b.Resume(t.Context(), get(t, b, "crm")); err != nil || get(t, b, "crm").State() != endpoint.Active {
+	if err := b.Resume(t.Context(), crm(t, b)); err != nil || crm(t, b).State() != endpoint.Active {
 		t.Error(err)
 	}
 	if err := b.Remove(t.Context(), "crm"); err != nil {
@@ -108,29 +121,29 @@ func TestKeys(t *testing.T) {
 	}
 	check := func(when string, at time.Time, want ...[]byte) {
 		t.Helper()
-		if keys, err := b.Keys(get(t, b, "crm"), at); err != nil || !slices.EqualFunc(keys, want, bytes.Equal) {
+		if keys, err := b.Keys(crm(t, b), at); err != nil || !slices.EqualFunc(keys, want, bytes.Equal) {
 			t.Errorf("%s: %q (%v), want %q", when, keys, err, want)
 		}
 	}
 	check("new", time.Now(), first)
-	if err := b.Rotate(t.Context(), get(t, b, "crm"), second, time.Hour); err != nil {
+	if err := b.Rotate(t.Context(), crm(t, b), second, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	check("in the overlap", time.Now(), second, first)
 	check("after the overlap", time.Now().Add(time.Hour), second)
-	if err := b.Rotate(t.Context(), get(t, b, "crm"), third, 0); err != nil {
+	if err := b.Rotate(t.Context(), crm(t, b), third, 0); err != nil {
 		t.Fatal(err)
 	}
 	check("after a leak", time.Now(), third)
 
 	// A sealed key is of no use under another name or with another log.
-	e := get(t, b, "crm")
+	e := crm(t, b)
 	e.Name = "other"
 	if _, sealed := errors.AsType[*endpoint.SealError](func() error { _, err := b.Keys(e, time.Now()); return err }()); !sealed {
 		t.Error("another endpoint can use the key")
 	}
 	_, stranger := open(t)
-	if _, sealed := errors.AsType[*endpoint.SealError](func() error { _, err := stranger.Keys(get(t, b, "crm"), time.Now()); return err }()); !sealed {
+	if _, sealed := errors.AsType[*endpoint.SealError](func() error { _, err := stranger.Keys(crm(t, b), time.Now()); return err }()); !sealed {
 		t.Error("another installation can use the key")
 	}
 	if err := stranger.Rotate(t.Context(), e, third, time.Hour); err == nil {

@@ -24,11 +24,17 @@ type deliverer struct {
 	metrics *metrics
 	records records
 	tasks   sync.WaitGroup // runners and requests
+
+	posting   context.Context //nolint:containedctx // of the requests in progress, which outlive that of Run
+	interrupt context.CancelFunc
 }
+
+// stopPatience is how long requests in progress may take when the process stops. Their events are delivered again.
+const stopPatience = 5 * time.Second
 
 // deliver posts an event to an endpoint once. The record lacks the event's sequence and the number of the attempt.
 func (d *deliverer) deliver(e endpoint.Endpoint, event webhook.Event) (endpoint.Delivery, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), webhook.Timeout)
+	ctx, cancel := context.WithTimeout(d.posting, webhook.Timeout)
 	defer cancel()
 	began := time.Now()
 	record := endpoint.Delivery{

@@ -40,8 +40,10 @@ func Open(ctx context.Context, cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
+	posting, interrupt := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // stop calls it
 	return &Forwarder{
 		deliverer: &deliverer{
+			posting: posting, interrupt: interrupt,
 			cfg: cfg, js: js, bucket: bucket, poster: webhook.NewPoster(cfg.UserAgent), metrics: newMetrics(cfg.Metrics),
 			records: records{waiting: map[string][]endpoint.Delivery{}},
 		},
@@ -76,8 +78,10 @@ func (f *Forwarder) Run(ctx context.Context) {
 	}
 }
 
-// stop waits for the attempts in progress, and writes the last records.
+// stop waits for the attempts in progress, interrupts those that take too long, and writes the last records.
 func (f *Forwarder) stop(requests *nats.Subscription) {
+	defer f.interrupt()
+	defer time.AfterFunc(stopPatience, f.interrupt).Stop()
 	if requests != nil {
 		_ = requests.Unsubscribe()
 	}

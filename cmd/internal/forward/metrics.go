@@ -55,7 +55,9 @@ func (m *metrics) show(all []endpoint.Endpoint) {
 	}
 	for name := range m.shown {
 		if !shown[name] {
-			for _, vec := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.attempts, m.duration, m.failing, m.disabled} {
+			for _, vec := range []interface {
+				DeletePartialMatch(labels prometheus.Labels) int
+			}{m.attempts, m.duration, m.failing, m.disabled} {
 				vec.DeletePartialMatch(prometheus.Labels{"webhook": name})
 			}
 		}

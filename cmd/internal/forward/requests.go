@@ -34,7 +34,7 @@ func (d *deliverer) answerRequests() (*nats.Subscription, error) {
 // deliverRequested delivers a requested event once.
 func (d *deliverer) deliverRequested(request *nats.Msg) endpoint.Delivery {
 	name := strings.TrimPrefix(request.Subject, endpoint.SubjectDeliver)
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(d.posting, writeTimeout)
 	defer cancel()
 	e, err := d.bucket.Get(ctx, name)
 	if err != nil {

@@ -114,7 +114,7 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 	for {
 		msg, err := msgs.Next()
 		if ctx.Err() != nil && err != nil {
-			return nil //nolint:nilerr // it was stopped
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("receive events: %w", err)
@@ -127,9 +127,9 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 			_ = msg.Nak()
 			continue
 		}
-		attempts.Go(func() {
+		attempts.Go(func() { //nolint:contextcheck // an attempt outlives the signal to stop
 			defer func() { <-slots }()
-			if r.attempt(msg, 1) { //nolint:contextcheck // an attempt outlives the signal to stop
+			if r.attempt(msg, 1) {
 				cancel()
 			}
 		})
@@ -174,6 +174,10 @@ func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 	if meta, metaErr := msg.Metadata(); metaErr == nil {
 		d.Attempt, d.Event = meta.NumDelivered, meta.Sequence.Stream
 	}
+	if err != nil && r.posting.Err() != nil { // it was interrupted, and has not failed
+		_ = msg.Nak()
+		return r.breaker.Open()
+	}
 	open = r.breaker.Note(err)
 	if !webhook.Refused(err) {
 		r.observer.note(time.Now().UTC(), d.Error, open)
@@ -200,7 +204,7 @@ func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 
 // giveUp puts on disk that an event was given up, and reports whether it could.
 func (r *runner) giveUp(d endpoint.Delivery) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(r.posting, writeTimeout)
 	defer cancel()
 	err := subscription.Record(ctx, r.js, subscription.Undelivered{
 		Name: r.endpoint.Name, Sequence: d.Event, ClientID: d.ClientID, Attempts: d.Attempt, Reason: d.Error, Time: time.Now().UTC(),

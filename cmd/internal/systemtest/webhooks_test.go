@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -216,6 +217,23 @@ func TestWebhooksChangeWhileAProcessDelivers(t *testing.T) {
 	serve.Stop()
 }
 
+// A receiver that does not answer does not keep serve from stopping.
+func TestStopDoesNotWaitForAReceiver(t *testing.T) {
+	t.Parallel()
+	received, release := make(chan struct{}, 10), make(chan struct{})
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		received <- struct{}{}
+		<-release
+	}))
+	t.Cleanup(receiver.Close)
+	t.Cleanup(func() { close(release) })
+	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
+	testcluster.Webhooks(t, serve.NATSURL(), "add", "crm", receiver.URL)
+	testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+	<-received
+	serve.Stop() // within --shutdown-timeout, 20 s, or else its exit status is 1
+}
+
 // serveStopsDelivering waits until no process fetches the events of crm.
 func serveStopsDelivering(t *testing.T, serve *testcluster.Process) {
 	t.Helper()
@@ -274,10 +292,11 @@ func TestTheBucketHasNoSecrets(t *testing.T) {
 	publishertest.Eventually(t, "a failure is recorded", func() bool {
 		return strings.Contains(testcluster.Webhooks(t, serve.NATSURL(), "deliveries", "crm", "--failed"), "422")
 	})
-	all := ""
+	var content strings.Builder
 	for _, msg := range testcluster.Messages(t, serve.NATSURL(), "KV_CLIENT_WEBHOOKS") {
-		all += msg.Subject + " " + string(msg.Data) + "\n"
+		content.WriteString(msg.Subject + " " + string(msg.Data) + "\n")
 	}
+	all := content.String()
 	if !strings.Contains(all, "endpoint.crm") || !strings.Contains(all, "deliveries.crm") {
 		t.Fatalf("the bucket has %s", all)
 	}

@@ -92,7 +92,7 @@ func (p *Poster) Post(ctx context.Context, to string, keys [][]byte, event Event
 // sign signs a request according to Standard Webhooks 1.0: HMAC-SHA256 of id, time and body. With several keys, the receiver needs one.
 func sign(request *http.Request, event Event, keys [][]byte) {
 	id, now := event.header("ce-id"), strconv.FormatInt(time.Now().Unix(), 10)
-	var signatures []string
+	signatures := make([]string, 0, len(keys))
 	for _, key := range keys {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(id + "." + now + "."))
