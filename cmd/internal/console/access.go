@@ -60,7 +60,9 @@ func addressOf(r *http.Request) string {
 // refuse records a refused request.
 func (c *Console) refuse(v visitor, reason domain.AuditResult) {
 	record := v.record(domain.AuditRefused)
-	record.Result = reason
+	if record.Result = reason; v.Name == "" {
+		record.Actor = domain.AuditActor{Kind: domain.AuditCaller} // unknown
+	}
 	c.cfg.Audit.Collect(record)
 }
 

@@ -227,6 +227,7 @@ func TestProblemsLeadToRunbooks(t *testing.T) {
 		}
 		return match != nil
 	})
-	contains(t, h.get(link, http.StatusOK), "<h1>When a process ends</h1>", "<li>", "<code>")
+	contains(t, h.get(link, http.StatusOK), "<h1>When a process ends</h1>", "Missing data is never silently recreated.")
+	contains(t, h.get("/runbooks/rejections", http.StatusOK), "<li>ls shows no personal data", "<code>clientele rejections ls --group")
 	h.get("/runbooks/nothing", http.StatusNotFound)
 }
