@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 
+	"clientele/cmd/internal/console/job"
 	"clientele/cmd/internal/rejected"
 	"clientele/domain"
 	"clientele/publisher"
@@ -17,6 +18,7 @@ type rejectionsPage struct {
 	Selection selection
 	Invalid   string // what is wrong with the filter, or ""
 	Reasons   []domain.Code
+	Jobs      []*job.Job
 	Total     int
 	Groups    []rejected.Group
 	// Listed are the newest, without personal data.
@@ -25,7 +27,7 @@ type rejectionsPage struct {
 
 // rejections is GET /rejections. It reads all rejections, which is what it costs to group them.
 func (c *Console) rejections(w http.ResponseWriter, r *http.Request, v visitor) {
-	content := rejectionsPage{page: c.page(v, "Rejections", "rejections"), Reasons: reasons}
+	content := rejectionsPage{page: c.page(v, "Rejections", "rejections"), Reasons: reasons, Jobs: c.jobs.All()}
 	var err error
 	if content.Selection, err = parseSelection(r.URL.Query()); err != nil {
 		content.Invalid = err.Error()

@@ -170,4 +170,5 @@ func TestStopAJob(t *testing.T) {
 		t.Errorf("%v, %d are left", done, h.rejections())
 	}
 	h.get("/jobs/nothing", http.StatusNotFound)
+	contains(t, h.get("/rejections", http.StatusOK), `<a href="`+job+`">Drop 3,000</a>`, done[1]+" dropped")
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -188,6 +189,17 @@ func (j *Jobs) Find(id string) *Job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.byID[id]
+}
+
+// All returns the jobs, the newest first.
+func (j *Jobs) All() []*Job {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	all := make([]*Job, 0, len(j.order))
+	for _, id := range slices.Backward(j.order) {
+		all = append(all, j.byID[id])
+	}
+	return all
 }
 
 // Run runs the jobs until the context ends. It waits for them.

@@ -22,7 +22,10 @@ function draw() {
       x: { range: () => [now() - chartSeconds, now()] },
       y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] },
     },
-    axes: [axis, { ...axis, size: 60 }],
+    axes: [
+      { ...axis, incrs: [60, 120, 300], space: 60, values: (_, times) => times.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
+      { ...axis, size: 60 },
+    ],
     series: [
       {},
       { label: 'accepted', stroke: colour('--accepted'), width: 2, points: { show: false } },
