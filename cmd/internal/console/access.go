@@ -23,14 +23,22 @@ const (
 const securityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
+// fromOtherPage reports whether a page of another site, or of another port of this machine, has a browser read from the console in the
+// background, such as an image. A link to the console is a navigation.
+func fromOtherPage(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate"
+}
+
 // guard protects against web pages of other sites, which reach the console through the browser of an operator, on loopback, too. See
 // access.Middleware of the API.
 func (c *Console) guard(next http.Handler) http.Handler {
-	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.refuse(visitor{address: addressOf(r)}, "cross_origin")
 		http.Error(w, "the console refuses requests from pages of other sites", http.StatusForbidden)
-	}))
+	})
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(refuse)
 	next = protection.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -45,6 +53,10 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		}
 		if c.allowHost != nil && !c.allowHost(r.Host) {
 			http.Error(w, "the console does not answer requests for this host", http.StatusMisdirectedRequest)
+			return
+		}
+		if fromOtherPage(r) {
+			refuse(w, r)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)

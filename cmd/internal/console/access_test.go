@@ -118,6 +118,13 @@ func TestOtherSites(t *testing.T) {
 	if r := h.do(http.MethodGet, "/", "", "Host", "attacker.example:8082"); r.Status != http.StatusMisdirectedRequest {
 		t.Errorf("another host: %d %s", r.Status, r.Body)
 	}
+	for mode, status := range map[string]int{"no-cors": http.StatusForbidden, "cors": http.StatusForbidden, "navigate": http.StatusOK} {
+		for _, site := range []string{"cross-site", "same-site"} {
+			if r := h.do(http.MethodGet, "/rejections", "", "Sec-Fetch-Site", site, "Sec-Fetch-Mode", mode); r.Status != status {
+				t.Errorf("%s %s: %d", site, mode, r.Status)
+			}
+		}
+	}
 	asked := h.post("/rejections/confirm", url.Values{"do": {"drop-all"}})
 	form := hidden(t, asked.Body, "/rejections/settle")
 	for _, headers := range [][]string{

@@ -19,6 +19,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // axe returns the script of axe-core, see testdata/README.md.
@@ -159,6 +160,11 @@ func TestConsoleInABrowser(t *testing.T) {
 	ctx, elsewhere := publishertest.Browse(t)
 	errors := publishertest.BrowserErrors(ctx, t)
 	b := h.open(ctx, axe(t))
+	b.goTo("/operations")
+	b.keys(kb.Tab) // the first stop leads past the navigation
+	b.until("document.activeElement.className === 'skip'")
+	b.keys(kb.Enter)
+	b.until("document.activeElement.id === 'main'")
 	stop := traffic(t, h)
 	for _, style := range []struct {
 		name   string
@@ -294,10 +300,9 @@ func TestActionsInABrowser(t *testing.T) {
 	b.shows("Finished.")
 	// Drop everything that matches, and follow the progress.
 	b.goTo("/rejections?pointer=/emailAddress")
-	b.click("button[value=drop-all]")
+	b.press("button[value=drop-all]")
 	b.shows("Drop 10,000 rejected commands?")
-	b.does("window.same = true")
-	b.click("form[action='/rejections/settle'] button")
+	b.press("form[action='/rejections/settle'] button")
 	b.until("document.querySelector('progress')?.value > 0 && document.body.innerText.includes('Working')")
 	b.accessible("job")
 	b.does("window.same = true")
@@ -332,8 +337,18 @@ func TestActionsInABrowser(t *testing.T) {
 	}
 }
 
-// press presses Enter in a field, which sends its form.
+// press presses Enter in a field, which sends its form, or on a button or a link.
 func (b *tab) press(selector string) {
 	b.t.Helper()
-	b.does(fmt.Sprintf("document.querySelector(%q).form.requestSubmit()", selector))
+	b.until(fmt.Sprintf("document.querySelector(%q) !== null", selector))
+	b.does(fmt.Sprintf("document.querySelector(%q).focus()", selector))
+	b.keys(kb.Enter)
+}
+
+// keys presses keys.
+func (b *tab) keys(keys string) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, chromedp.KeyEvent(keys)); err != nil {
+		b.t.Fatal(err)
+	}
 }

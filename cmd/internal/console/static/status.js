@@ -52,8 +52,12 @@ function connected(is) {
   document.getElementById('connection').hidden = is
 }
 
+// A page that nobody sees does not watch.
+let source
 function watch() {
-  const source = new EventSource('/live')
+  source?.close()
+  if (document.hidden) return
+  source = new EventSource('/live')
   source.addEventListener('history', (event) => {
     data = JSON.parse(event.data)
     chart.setData(data)
@@ -78,5 +82,6 @@ function watch() {
 
 draw()
 watch()
+document.addEventListener('visibilitychange', watch)
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
 new ResizeObserver(() => chart.setSize({ width: chartElement.clientWidth, height: 220 })).observe(chartElement)

@@ -74,8 +74,13 @@ func (s *Story) Known() bool {
 	return s.Command != nil || !s.StoredAt.IsZero() || s.Rejection != nil || s.Erasure != nil
 }
 
+// timeout bounds the time for a story.
+const timeout = 15 * time.Second
+
 // Find collects what is known about the operation with this id. It reads the log first: a command that leaves the log afterwards has its outcome by then.
 func (f Finder) Find(ctx context.Context, id string) (*Story, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	s := &Story{ID: id, Status: domain.OperationPending}
 	if parsed, err := domain.ParseID(id); err == nil {
 		s.ID, s.Client = parsed.String(), parsed
