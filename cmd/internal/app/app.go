@@ -109,7 +109,7 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
-	p.Go(ctx, "presence", func(ctx context.Context) { presence.Announce(ctx, presence.Config{Conn: b.conn, Role: a.options.Role, Version: a.options.Process.Version, Ready: admin.Ready, Log: p.Log}) })
+	p.Go(ctx, "presence", func(ctx context.Context) { presence.Announce(ctx, presence.Config{Conn: b.conn, Role: a.role(), Version: a.options.Process.Version, Ready: admin.Ready, Log: p.Log}) })
 	if a.options.SetUp != nil {
 		if err := setUp(ctx, p, b, *a.options.SetUp, a.options.Audit); err != nil {
 			return err
@@ -123,6 +123,14 @@ func (a *App) start(ctx context.Context) error {
 	admin.Start(checks)
 	p.Log.Info().Msg("ready")
 	return nil
+}
+
+// role returns the role under which operators see the process.
+func (a *App) role() string {
+	if a.options.API == nil && a.options.Console != nil {
+		return presence.Console
+	}
+	return a.options.Role
 }
 
 // startParts starts the worker before the API, and returns what the process needs to be ready.

@@ -159,7 +159,7 @@ func processTable(b *strings.Builder, s inspect.Status) {
 			state = "degraded"
 		}
 		rows = append(rows, []string{
-			cut(display(p.Role), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), ago(s.At, p.Started), state,
+			cut(display(p.Role), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), figures.Ago(s.At, p.Started), state,
 		})
 	}
 	writeTable(b, "lllrl", rows)

@@ -59,6 +59,7 @@ type Config struct {
 // Console is the console of a process.
 type Console struct {
 	cfg       Config
+	js        jetstream.JetStream
 	open      bool // without authentication
 	secure    bool // served with TLS
 	allowHost func(host string) bool
@@ -95,7 +96,7 @@ func newConsole(cfg Config, s surroundings) (*Console, error) {
 		s.metrics = nil
 	}
 	return &Console{
-		cfg: cfg, open: s.open, secure: s.certificate != nil, allowHost: s.allowHost, explain: s.explain, log: s.log,
+		cfg: cfg, js: js, open: s.open, secure: s.certificate != nil, allowHost: s.allowHost, explain: s.explain, log: s.log,
 		stopping: make(chan struct{}), sessions: newSessions(), jobs: job.NewJobs(),
 		stories: story.Finder{JetStream: js, Store: cfg.Store, Explain: s.explain},
 		watch:   watch.New(watch.Config{Looker: looker, JetStream: js, Metrics: s.metrics, Explain: s.explain}),

@@ -20,6 +20,8 @@ func (c *Console) handler() http.Handler {
 	mux.Handle("POST /operations/find", c.look(c.findOperation))
 	mux.Handle("GET /jobs/{id}", c.look(c.job))
 
+	mux.Handle("POST /workers/pause", c.act(c.pause))
+	mux.Handle("POST /workers/resume", c.act(c.resume))
 	mux.Handle("POST /operations/personal", c.act(c.personal))
 	mux.Handle("POST /rejections/confirm", c.act(c.confirm))
 	mux.Handle("POST /rejections/settle", c.act(c.settle))

@@ -103,6 +103,7 @@ func (w *Watch) One(ctx context.Context) *Snapshot {
 
 // Run looks, or reads the counters, until the context ends.
 func (w *Watch) Run(ctx context.Context) {
+	defer w.cfg.Looker.Close()
 	var counted time.Time
 	for {
 		w.mu.Lock()
