@@ -151,7 +151,7 @@ func (c *Console) cookieName() string {
 
 // cookie returns the cookie of a session. A life of -1 removes it.
 func (c *Console) cookie(session string, life int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // without TLS it cannot be Secure
 		Name: c.cookieName(), Value: session, Path: "/", MaxAge: life, Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	}
 }

@@ -270,6 +270,16 @@ func TestActionsInABrowser(t *testing.T) {
 	b.press("#token")
 	b.shows("Sign out")
 
+	// Pause and resume the workers.
+	b.press("#pause summary")
+	b.enter("#pause-reason", "a new disk")
+	b.press("#pause-reason")
+	b.shows("The workers are paused until")
+	b.shows("by jo: a new disk")
+	b.accessible("paused")
+	b.press("form[action='/workers/resume'] button")
+	b.until("document.querySelector('#pause summary') !== null")
+
 	var all []domain.Rejection
 	for range 10_000 {
 		all = append(all, rejection(t, domain.CodeInvalid, "/emailAddress"))

@@ -27,7 +27,7 @@ type rejectionsPage struct {
 
 // rejections is GET /rejections. It reads all rejections, which is what it costs to group them.
 func (c *Console) rejections(w http.ResponseWriter, r *http.Request, v visitor) {
-	content := rejectionsPage{page: c.page(v, "Rejections", "rejections"), Reasons: reasons, Jobs: c.jobs.All()}
+	content := &rejectionsPage{page: c.page(v, "Rejections", "rejections"), Reasons: reasons, Jobs: c.jobs.All()}
 	var err error
 	if content.Selection, err = parseSelection(r.URL.Query()); err != nil {
 		content.Invalid = err.Error()
@@ -65,7 +65,7 @@ func (p *rejectionsPage) list(r publisher.StoredRejection) {
 }
 
 // Newest returns the newest of the listed rejections, the newest first.
-func (p rejectionsPage) Newest() []publisher.StoredRejection {
+func (p *rejectionsPage) Newest() []publisher.StoredRejection {
 	newest := make([]publisher.StoredRejection, 0, maxListed)
 	for i := len(p.Listed) - 1; i >= 0 && len(newest) < maxListed; i-- {
 		newest = append(newest, p.Listed[i])

@@ -1,10 +1,10 @@
 package console_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -166,7 +166,7 @@ func TestStopAJob(t *testing.T) {
 	page := h.finished(job)
 	contains(t, page, "Stopped; the others are unchanged.")
 	done := regexp.MustCompile(`<strong>([\d,]+) of 3,000 dropped`).FindStringSubmatch(page)
-	if done == nil || done[1] == "3,000" || fmt.Sprint(3000-h.rejections()) != strings.ReplaceAll(done[1], ",", "") {
+	if done == nil || done[1] == "3,000" || strconv.FormatUint(3000-h.rejections(), 10) != strings.ReplaceAll(done[1], ",", "") {
 		t.Errorf("%v, %d are left", done, h.rejections())
 	}
 	h.get("/jobs/nothing", http.StatusNotFound)

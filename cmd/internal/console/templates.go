@@ -24,7 +24,7 @@ var files embed.FS
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"ago":       figures.Ago,
 	"duration":  func(seconds float64) string { return figures.Duration(time.Duration(seconds * float64(time.Second))) },
-	"grouped":   func(n any) string { return grouped(n) },
+	"grouped":   grouped,
 	"millis":    figures.Millis,
 	"percent":   func(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) },
 	"perSecond": figures.PerSecond,

@@ -151,7 +151,7 @@ func (w *Watch) publish(s *Snapshot) {
 func (w *Watch) look(ctx context.Context) *Snapshot {
 	var s Snapshot
 	var parts sync.WaitGroup
-	parts.Go(func() { s.Process = w.window.figures(time.Now()) }) //nolint:contextcheck // a registry has no context
+	parts.Go(func() { s.Process = w.window.figures(time.Now()) })
 	status, err := w.cfg.Looker.Look(ctx)
 	s.Status = status
 	switch {
