@@ -179,9 +179,9 @@ func webhookTable(b *strings.Builder, s inspect.Status) {
 	for _, w := range s.Webhooks {
 		failing := "-"
 		if !w.FailingSince.IsZero() {
-			failing = ago(s.At, w.FailingSince)
+			failing = figures.Ago(s.At, w.FailingSince)
 		}
-		rows = append(rows, []string{display(w.Name), display(w.Host), string(w.State), grouped(w.Waiting), ago(s.At, w.LastSuccess), failing})
+		rows = append(rows, []string{display(w.Name), display(w.Host), string(w.State), figures.Grouped(w.Waiting), figures.Ago(s.At, w.LastSuccess), failing})
 	}
 	writeTable(b, "lllrrr", rows)
 }
