@@ -82,7 +82,7 @@ overload: ## Measure a legitimate caller and memory during attacks; BENCH_SECOND
 .PHONY: browser
 browser: ## Test the pages in a headless Chromium
 	.ci/install chromium
-	go test -tags browser -count=1 -timeout 5m -v -run InABrowser ./publisher/ingress
+	go test -tags browser -count=1 -timeout 10m -v -run InABrowser ./publisher/ingress ./cmd/internal/console
 
 .PHONY: manifests
 manifests: ## Check docker-compose.yml, deploy/kubernetes and the alerts with what reads them

@@ -63,7 +63,7 @@ type AuditKind string
 // The kinds of actors.
 const (
 	AuditCaller   AuditKind = "caller"   // of the API
-	AuditOperator AuditKind = "operator" // of the command line
+	AuditOperator AuditKind = "operator" // of the command line or the console
 	AuditProcess  AuditKind = "process"  // acts without a person, such as when it reads a changed keys file
 )
 

@@ -5,55 +5,17 @@ package ingress_test
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
+	"clientele/publisher/publishertest"
+
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 )
-
-// browse starts a browser that is installed on this machine. elsewhere counts its requests to other machines, which a proxy
-// refuses.
-func browse(t *testing.T) (browser context.Context, elsewhere *atomic.Int64) {
-	t.Helper()
-	elsewhere = new(atomic.Int64)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t.Logf("%s %s", r.Method, r.URL)
-		elsewhere.Add(1)
-		w.WriteHeader(http.StatusForbidden)
-	}))
-	t.Cleanup(proxy.Close)
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ProxyServer(proxy.URL), // not used for addresses of this machine
-		chromedp.Flag("disable-component-update", true),
-		chromedp.WSURLReadTimeout(time.Minute),
-	)
-	if path, err := exec.LookPath("chromium-headless-shell"); err == nil { // as Debian calls it
-		options = append(options, chromedp.ExecPath(path))
-	}
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err, "; .ci/install chromium")
-	}
-	return ctx, elsewhere
-}
 
 // find scrolls until a text is on the page, because redoc renders a section when it becomes visible.
 const find = `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
@@ -64,7 +26,7 @@ const find = `(scrollTo(0, scrollY + innerHeight < document.documentElement.scro
 func TestDocsInABrowser(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	ctx, elsewhere := browse(t)
+	ctx, elsewhere := publishertest.Browse(t)
 	for path, shows := range map[string][]string{
 		"/":            {"Create a client", "/api/v2/operations/{id}", "communicationPreferences", "Idempotency-Key"},
 		"/docs/events": {"Print events", "client.created", "ce-subject"},
@@ -101,64 +63,19 @@ func TestDocsInABrowser(t *testing.T) {
 	}
 }
 
-// errorsOf returns a function that returns the errors in the browser's log so far, such as violations of the
-// Content-Security-Policy.
-func errorsOf(ctx context.Context, t *testing.T) func() []string {
-	t.Helper()
-	var mu sync.Mutex
-	var texts []string
-	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
-		t.Fatal(err)
-	}
-	entries := chromedp.Events(ctx, log.EntryAdded)
-	go func() {
-		for e, err := range entries {
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			texts = append(texts, e.Entry.Text+" "+e.Entry.URL)
-			mu.Unlock()
-		}
-	}()
-	return func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(texts)
-	}
-}
-
-// evaluate returns the value of an expression in the page.
-func evaluate[T any](ctx context.Context, t *testing.T, expression string) T {
-	t.Helper()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		t.Fatal(expression, err)
-	}
-	return value
-}
-
-// until waits until an expression is true in the page.
-func until(ctx context.Context, t *testing.T, expression string) {
-	t.Helper()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(200*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))); err != nil {
-		t.Errorf("%s: %v", expression, err)
-	}
-}
-
 // TestQuickStartInABrowser checks that commands on a phone scroll instead of wrapping, and contain the address of the page.
 func TestQuickStartInABrowser(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	ctx, _ := browse(t)
+	ctx, _ := publishertest.Browse(t)
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
 		t.Fatal(err)
 	}
-	example := evaluate[string](ctx, t, "document.querySelector('header pre code').textContent")
+	example := publishertest.Evaluate[string](ctx, t, "document.querySelector('header pre code').textContent")
 	if !strings.HasPrefix(example, "curl -i "+h.api.URL+"/api/v2/clients ") {
 		t.Error(example)
 	}
-	wrapped := evaluate[int](ctx, t, `[...document.querySelectorAll('header pre code')].filter(code => {
+	wrapped := publishertest.Evaluate[int](ctx, t, `[...document.querySelectorAll('header pre code')].filter(code => {
 		const style = getComputedStyle(code)
 		const lines = (code.clientHeight - 2 * parseFloat(style.paddingTop)) / parseFloat(style.lineHeight)
 		return Math.round(lines) > code.textContent.split('\n').length
@@ -166,7 +83,7 @@ func TestQuickStartInABrowser(t *testing.T) {
 	if wrapped != 0 {
 		t.Errorf("%d examples wrap", wrapped)
 	}
-	if over := evaluate[int](ctx, t, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+	if over := publishertest.Evaluate[int](ctx, t, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 		t.Errorf("the page is %d pixels too wide", over)
 	}
 }
@@ -176,19 +93,19 @@ func TestQuickStartInABrowser(t *testing.T) {
 func TestResponsesInABrowser(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	ctx, _ := browse(t)
-	errors := errorsOf(ctx, t)
+	ctx, _ := publishertest.Browse(t)
+	errors := publishertest.BrowserErrors(ctx, t)
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1400, 900), chromedp.Navigate(h.api.URL+"/docs")); err != nil {
 		t.Fatal(err)
 	}
 	for _, section := range []string{"createclient", "getclient", "getoperation"} {
-		until(ctx, t, `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
+		publishertest.Until(ctx, t, `(scrollTo(0, scrollY + innerHeight < document.documentElement.scrollHeight ? scrollY + 400 : 0),
 			document.querySelector('[data-section-id$=`+section+`]')?.textContent.includes('Response'))`)
 	}
 	const chosen = `[...document.querySelectorAll('[data-section-id$=createclient] [data-response-codes-tablist] [aria-selected=true]')].map(tab => tab.textContent)`
-	until(ctx, t, chosen+`.join() === '202'`)
-	until(ctx, t, `[...document.querySelectorAll('.panel-response-samples')].some(panel => panel.textContent.includes('"pending"'))`)
-	if images := evaluate[int](ctx, t, "document.querySelectorAll('redoc img').length"); images != 0 {
+	publishertest.Until(ctx, t, chosen+`.join() === '202'`)
+	publishertest.Until(ctx, t, `[...document.querySelectorAll('.panel-response-samples')].some(panel => panel.textContent.includes('"pending"'))`)
+	if images := publishertest.Evaluate[int](ctx, t, "document.querySelectorAll('redoc img').length"); images != 0 {
 		t.Errorf("%d images", images)
 	}
 	if texts := errors(); len(texts) > 0 {
@@ -200,7 +117,7 @@ func TestResponsesInABrowser(t *testing.T) {
 func TestColoursInABrowser(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	ctx, _ := browse(t)
+	ctx, _ := publishertest.Browse(t)
 	for _, scheme := range []string{"light", "dark"} {
 		params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
 		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, params); err != nil {
@@ -212,10 +129,10 @@ func TestColoursInABrowser(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.HasPrefix(path, "/docs") {
-				until(ctx, t, "document.querySelectorAll('[data-section-id]').length > 2")
+				publishertest.Until(ctx, t, "document.querySelectorAll('[data-section-id]').length > 2")
 			}
 			// An element that fills a large part of the window is a background, not a box of code.
-			all := evaluate[[]string](ctx, t, `[...document.querySelectorAll('body, main, redoc *')].filter(e => {
+			all := publishertest.Evaluate[[]string](ctx, t, `[...document.querySelectorAll('body, main, redoc *')].filter(e => {
 				const box = e.getBoundingClientRect()
 				return e === document.body || box.width * box.height > innerWidth * innerHeight / 8
 			}).map(e => getComputedStyle(e).backgroundColor).filter(colour => colour !== 'rgba(0, 0, 0, 0)')`)
@@ -225,7 +142,7 @@ func TestColoursInABrowser(t *testing.T) {
 			for _, colour := range all {
 				backgrounds[colour] = true
 			}
-			if text := evaluate[string](ctx, t, "document.querySelector('header nav').textContent"); !strings.Contains(text, "asyncapi.yaml") {
+			if text := publishertest.Evaluate[string](ctx, t, "document.querySelector('header nav').textContent"); !strings.Contains(text, "asyncapi.yaml") {
 				t.Errorf("%s has another header: %s", path, text)
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"clientele/domain"
-	"clientele/publisher/audit"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -21,13 +20,18 @@ const (
 	MaxReason = 200 // characters
 )
 
+// Trail records actions, see audit.Recorder.
+type Trail interface {
+	Act(ctx context.Context, record domain.AuditRecord, do func(end *domain.AuditRecord) error) error
+}
+
 // timeout bounds a change, with its confirmation by the server of the consumer.
 const timeout = 10 * time.Second
 
 // Pause pauses all workers of the installation for a time from now, or changes the end of a pause. The reason may be "". It is recorded on
 // the audit trail, so it must not contain personal data. Pause returns the end of the pause once no further command is delivered;
 // commands that workers have are finished. An error is an *audit.NotRecordedError if nothing was changed because of it.
-func Pause(ctx context.Context, js jetstream.JetStream, trail *audit.Recorder, length time.Duration, reason string) (until time.Time, err error) {
+func Pause(ctx context.Context, js jetstream.JetStream, trail Trail, length time.Duration, reason string) (until time.Time, err error) {
 	switch {
 	case length < MinPause || length > MaxPause:
 		return until, fmt.Errorf("a pause must be from %s to %s long", MinPause, MaxPause)
@@ -51,7 +55,7 @@ func Pause(ctx context.Context, js jetstream.JetStream, trail *audit.Recorder, l
 }
 
 // Resume ends a pause. It returns the pause that it has ended, or nil if the workers were not paused: then it does and records nothing.
-func Resume(ctx context.Context, js jetstream.JetStream, trail *audit.Recorder) (*Paused, error) {
+func Resume(ctx context.Context, js jetstream.JetStream, trail Trail) (*Paused, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	info, err := look(ctx, js)

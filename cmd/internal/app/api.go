@@ -3,14 +3,11 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"fmt"
-	"net/url"
 	"time"
 
+	"clientele/cmd/internal/callers"
 	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
-	"clientele/cmd/internal/refusal"
 	"clientele/publisher"
 	"clientele/publisher/audit"
 	"clientele/publisher/ingress"
@@ -22,19 +19,8 @@ import (
 type APIOptions struct {
 	// Listen is HOST:PORT; port 0 picks a free one.
 	Listen string
-	// TLSCert and TLSKey are PEM files, read again when they change. Without them the API is served over HTTP.
-	TLSCert, TLSKey string
+	callers.Options
 
-	// KeysFile has the API keys that may be used, and is read again when it changes.
-	KeysFile string
-	// KeysGrace is how long keys may be used after the file can no longer be read.
-	KeysGrace time.Duration
-	// OIDCIssuer issues tokens that may be used if their audience is OIDCAudience.
-	OIDCIssuer, OIDCAudience string
-	// OIDCAllowClientAudience accepts tokens whose audience is the client that they were issued to.
-	OIDCAllowClientAudience bool
-	// OIDCRequireATJWT accepts only tokens whose typ is at+jwt.
-	OIDCRequireATJWT bool
 	// NoAuth serves the API to every caller. Otherwise an API without keys and issuer is served on loopback only.
 	NoAuth bool
 
@@ -55,23 +41,14 @@ type APIOptions struct {
 // its TLS connection.
 const waiterSize = 128 << 10
 
-// Authenticated reports whether callers need a key or a token.
-func (o *APIOptions) Authenticated() bool { return o.KeysFile != "" || o.OIDCIssuer != "" }
-
 func (o *APIOptions) validate() error {
 	if o == nil {
 		return nil
 	}
-	issuer, err := url.Parse(o.OIDCIssuer)
+	if err := o.Options.Validate(); err != nil {
+		return err
+	}
 	switch {
-	case (o.TLSCert == "") != (o.TLSKey == ""):
-		return option.Wrap(option.ErrPair, option.TLSCert, option.TLSKey)
-	case (o.OIDCIssuer == "") != (o.OIDCAudience == ""):
-		return option.Wrap(option.ErrPair, option.OIDCIssuer, option.OIDCAudience)
-	case o.OIDCIssuer != "" && (err != nil || issuer.Scheme != "https" && !process.IsLoopback(issuer.Host)):
-		return option.Invalid("must be an HTTPS URL, such as https://issuer.example.com", option.OIDCIssuer)
-	case o.KeysGrace < 0:
-		return option.Invalid("must not be negative", option.KeysGrace)
 	case o.RateLimit < 0:
 		return option.Invalid("must not be negative", option.RateLimit)
 	case o.MaxRequests < 1:
@@ -85,37 +62,20 @@ func (o *APIOptions) validate() error {
 	case o.NoAuth && o.Authenticated():
 		return option.Invalid("conflicts with API keys and with an issuer", option.NoAuth)
 	case !o.NoAuth && !o.Authenticated() && !process.IsLoopback(o.Listen) && option.IsAddress(o.Listen):
-		return option.Wrap(&OpenAPIError{o.Listen}, option.Listen)
+		return option.Wrap(&callers.OpenError{Address: o.Listen}, option.Listen)
 	}
 	return nil
 }
 
-// OpenAPIError reports that an API without authentication would be served beyond this machine.
-type OpenAPIError struct{ Address string }
-
-func (e *OpenAPIError) Error() string {
-	return fmt.Sprintf("refusing to serve %s without authentication", e.Address)
-}
-
-// allowHost returns the check of the Host header. On a network, callers authenticate with a key that a web page of another site does
-// not have. So any host is allowed there, unless the operator lists them: proxies and load balancers use names of their own.
-func (o *APIOptions) allowHost(allowed []string) func(host string) bool {
-	if o.Authenticated() && !process.IsLoopback(o.Listen) && len(allowed) == 0 {
-		return nil
-	}
-	return process.HostsOf(o.Listen, allowed).Allow
-}
-
 // start serves the API. It returns its URL and what it needs to be ready.
-func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends, trail *audit.Collector, allowedHosts []string) (apiURL string, checks []process.Check, err error) {
+func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends, trail *audit.Collector, authenticator auth.Authenticator, allowedHosts []string) (apiURL string, checks []process.Check, err error) {
 	if err := refuseSchema(ctx, p, b.db); err != nil {
 		return "", nil, err
 	}
-	authenticator, checks, err := o.authenticator(ctx, p, trail)
-	if err != nil {
-		return "", nil, err
+	if o.NoAuth {
+		p.Log.Warn().Str("listen", o.Listen).Msg("authentication is off: every program that can reach the API can read and write clients")
 	}
-	certificate, err := o.certificate(ctx, p)
+	certificate, err := o.Certificate(ctx, p, o.Listen)
 	if err != nil {
 		return "", nil, err
 	}
@@ -139,7 +99,7 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 			MaxRequests:   o.MaxRequests,
 			Full:          b.dir.Full,
 			MaxWaiting:    cmp.Or(o.MaxWaiting, process.ShareOfMemory(waiterSize)),
-			AllowHost:     o.allowHost(allowedHosts),
+			AllowHost:     o.AllowHost(o.Listen, allowedHosts),
 			Audit:         trail,
 			Logger:        p.Log,
 			Stopping:      stopping,
@@ -154,57 +114,11 @@ func (o *APIOptions) start(ctx context.Context, p *process.Process, b *backends,
 	if certificate != nil {
 		apiURL = "https://" + address
 	}
-	return apiURL, append(checks,
-		process.Check{Name: "command log", Probe: log.Ready},
+	return apiURL, []process.Check{
+		{Name: "command log", Probe: log.Ready},
 		// Without it, only reads are refused.
-		process.Check{Name: "audit trail", Optional: true, Probe: trail.Ready}), nil
-}
-
-// certificate returns the configuration of TLS, nil for none.
-func (o *APIOptions) certificate(ctx context.Context, p *process.Process) (*tls.Config, error) {
-	if o.TLSCert == "" {
-		if o.Authenticated() && !process.IsLoopback(o.Listen) {
-			p.Log.Warn().Msg("callers send their keys unencrypted: configure a TLS certificate, or put a proxy with TLS in front")
-		}
-		return nil, nil //nolint:nilnil // as documented
-	}
-	certificate, err := p.Certificate(ctx, o.TLSCert, o.TLSKey)
-	return certificate, option.Wrap(err, option.TLSCert, option.TLSKey)
-}
-
-// authenticator returns what decides which callers may use the API, and what it needs to be ready.
-func (o *APIOptions) authenticator(ctx context.Context, p *process.Process, trail *audit.Collector) (auth.Authenticator, []process.Check, error) {
-	if !o.Authenticated() {
-		if o.NoAuth {
-			p.Log.Warn().Str("listen", o.Listen).Msg("authentication is off: every program that can reach the API can read and write clients")
-		}
-		return auth.AllowAll{}, nil, nil
-	}
-	var chain auth.Chain
-	var checks []process.Check
-	if o.KeysFile != "" {
-		chain.Keys = auth.NewKeyring(auth.KeyringConfig{Path: o.KeysFile, Grace: o.KeysGrace, Changed: recordKeys(trail), Metrics: p.Metrics})
-		if err := p.Reload(ctx, "the API keys", chain.Keys.Load); err != nil {
-			return nil, nil, option.Wrap(err, option.KeysFile)
-		}
-		checks = append(checks, process.Check{Name: "API keys", Probe: chain.Keys.Ready})
-	}
-	if o.OIDCIssuer != "" {
-		err := p.Await(ctx, "the issuer "+o.OIDCIssuer, func(ctx context.Context) (err error) {
-			chain.OIDC, err = auth.OpenOIDC(ctx, auth.OIDCConfig{
-				Issuer: o.OIDCIssuer, Audience: o.OIDCAudience,
-				AllowClientAudience: o.OIDCAllowClientAudience, RequireATJWT: o.OIDCRequireATJWT,
-			})
-			return err
-		}, refusal.Untrusted)
-		if refusal.Untrusted(err) {
-			err = option.Wrap(fmt.Errorf("%w: add its certificate authority to those of the system", err), option.OIDCIssuer)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	return chain, checks, nil
+		{Name: "audit trail", Optional: true, Probe: trail.Ready},
+	}, nil
 }
 
 // refuseSchema returns an error if the database responds and its schema is not this program's. If the database does not respond, the

@@ -8,6 +8,8 @@ package app
 import (
 	"context"
 
+	"clientele/cmd/internal/callers"
+	"clientele/cmd/internal/console"
 	"clientele/cmd/internal/presence"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/served"
@@ -32,12 +34,21 @@ type Options struct {
 
 	// The parts of the process: nil leaves a part out. A forwarder needs no database.
 	API     *APIOptions
+	Console *console.Options
 	Worker  *WorkerOptions
 	Forward *ForwardOptions
 }
 
 // database reports whether the process needs the database.
-func (o Options) database() bool { return o.API != nil || o.Worker != nil }
+func (o Options) database() bool { return o.API != nil || o.Worker != nil || o.Console != nil }
+
+// callers returns whom the listeners accept.
+func (o Options) callers() callers.Options {
+	if o.API != nil {
+		return o.API.Options
+	}
+	return o.Console.Options
+}
 
 // Validate returns an *option.Error for the first option that is not valid. Files and servers are checked at the start.
 func (o Options) Validate() error {
@@ -49,7 +60,7 @@ func (o Options) Validate() error {
 			return err
 		}
 	}
-	return nil
+	return o.Console.Validate()
 }
 
 // App is a process of Clientele.
@@ -57,7 +68,7 @@ type App struct {
 	options Options
 	process *process.Process
 
-	apiURL, adminAddress, natsURL, natsURLFile string
+	apiURL, consoleURL, adminAddress, natsURL, natsURLFile string
 }
 
 // New returns an App that has started nothing. An option that is not valid is an *option.Error.
@@ -98,7 +109,9 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
-	p.Go(ctx, "presence", func(ctx context.Context) { presence.Announce(ctx, presence.Config{Conn: b.conn, Role: a.options.Role, Version: a.options.Process.Version, Ready: admin.Ready, Log: p.Log}) })
+	p.Go(ctx, "presence", func(ctx context.Context) {
+		presence.Announce(ctx, presence.Config{Conn: b.conn, Role: a.role(), Version: a.options.Process.Version, Ready: admin.Ready, Log: p.Log})
+	})
 	if a.options.SetUp != nil {
 		if err := setUp(ctx, p, b, *a.options.SetUp, a.options.Audit); err != nil {
 			return err
@@ -114,6 +127,14 @@ func (a *App) start(ctx context.Context) error {
 	return nil
 }
 
+// role returns the role under which operators see the process.
+func (a *App) role() string {
+	if a.options.API == nil && a.options.Console != nil {
+		return presence.Console
+	}
+	return a.options.Role
+}
+
 // startParts starts the worker before the API, and returns what the process needs to be ready.
 func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Check, err error) {
 	p, o := a.process, a.options
@@ -122,19 +143,12 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 			return nil, err
 		}
 	}
-	if o.API != nil {
-		trail, err := openCollector(ctx, p, b, audit.File(o.Audit.File), o.Role)
+	if o.API != nil || o.Console != nil {
+		needed, err := a.startListeners(ctx, b)
 		if err != nil {
 			return nil, err
 		}
-		url, needed, err := o.API.start(ctx, p, b, trail, o.Process.AllowedHosts)
-		if err != nil {
-			return nil, err
-		}
-		a.apiURL, checks = url, append(checks, needed...)
-		if err := a.reportBacklog(b); err != nil {
-			return nil, err
-		}
+		checks = append(checks, needed...)
 	}
 	if o.API != nil || o.Worker != nil {
 		warnOfOneServer(ctx, p, b)
@@ -158,6 +172,35 @@ func (a *App) startParts(ctx context.Context, b *backends) (checks []process.Che
 	return checks, nil
 }
 
+// startListeners starts the API and the console, which have the same callers, and returns what they need to be ready.
+func (a *App) startListeners(ctx context.Context, b *backends) (checks []process.Check, err error) {
+	p, o := a.process, a.options
+	trail, err := openCollector(ctx, p, b, audit.File(o.Audit.File), o.Role)
+	if err != nil {
+		return nil, err
+	}
+	authenticator, checks, err := o.callers().Open(ctx, p, recordKeys(trail))
+	if err != nil {
+		return nil, err
+	}
+	if o.API != nil {
+		url, needed, err := o.API.start(ctx, p, b, trail, authenticator, o.Process.AllowedHosts)
+		if err != nil {
+			return nil, err
+		}
+		a.apiURL, checks = url, append(checks, needed...)
+		if err := a.reportBacklog(b); err != nil {
+			return nil, err
+		}
+	}
+	if o.Console != nil {
+		a.consoleURL, err = o.Console.Start(ctx, p, console.Config{
+			Conn: b.conn, Store: b.db, Audit: trail, Authenticator: authenticator, Version: o.Process.Version, Serves: o.API != nil,
+		}, o.Process.AllowedHosts)
+	}
+	return checks, err
+}
+
 // reportBacklog registers the metrics of the log, unless a worker in this process does.
 func (a *App) reportBacklog(b *backends) error {
 	if a.options.Worker != nil {
@@ -172,6 +215,9 @@ func (a *App) reportBacklog(b *backends) error {
 
 // APIURL returns the URL of the API, with its port. It is "" before the API has started.
 func (a *App) APIURL() string { return a.apiURL }
+
+// ConsoleURL returns the URL of the console, with its port. It is "" without one.
+func (a *App) ConsoleURL() string { return a.consoleURL }
 
 // AdminAddress returns the HOST:PORT of the admin listener, "" without one.
 func (a *App) AdminAddress() string { return a.adminAddress }

@@ -27,6 +27,8 @@ type BackendOptions struct {
 	NATS     NATSOptions
 	Database StoreOptions
 	Embedded EmbeddedOptions
+	// Served has the process use the database of a serve that runs in the data directory.
+	Served bool
 }
 
 // StoreOptions say where the clients are stored.
@@ -59,13 +61,13 @@ type backends struct {
 func (o BackendOptions) open(ctx context.Context, p *process.Process, role string, database bool) (*backends, error) {
 	b := &backends{}
 	var err error
-	if o.NATS.inside() || database && o.Database.URL == "" {
+	if o.NATS.inside() || database && o.Database.URL == "" && !o.Served {
 		if b.dir, err = lock(ctx, p, o.Database.DataDir); err != nil {
 			return nil, err
 		}
 	}
 	if database {
-		if b.db, err = o.Database.open(ctx, p); err != nil {
+		if b.db, err = o.openDatabase(ctx, p); err != nil {
 			return nil, err
 		}
 	}
@@ -78,6 +80,17 @@ func (o BackendOptions) open(ctx context.Context, p *process.Process, role strin
 		b.natsURL = b.server.ClientURL()
 	}
 	return b, err
+}
+
+func (o BackendOptions) openDatabase(ctx context.Context, p *process.Process) (store.Store, error) {
+	if !o.Served || o.Database.URL != "" {
+		return o.Database.open(ctx, p)
+	}
+	db, err := o.Database.OpenExisting(ctx)
+	if err == nil {
+		p.OnStop("database", func(context.Context) error { return db.Close() })
+	}
+	return db, err
 }
 
 func lock(ctx context.Context, p *process.Process, path string) (*datadir.Dir, error) {

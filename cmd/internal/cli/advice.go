@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/callers"
 	"clientele/cmd/internal/option"
 	"clientele/cmd/internal/process"
 	"clientele/cmd/internal/refusal"
@@ -55,6 +56,7 @@ var flagOf = map[option.Name]string{
 	option.BatchSize:             "--batch-size",
 	option.Concurrency:           "--concurrency",
 	option.ConnectionsPerAddress: "--max-connections-per-address",
+	option.ConsoleListen:         "--console-listen",
 	option.DataDir:               "--data-dir",
 	option.DatabaseURL:           "--database-url",
 	option.History:               "--history",
@@ -83,7 +85,9 @@ var flagOf = map[option.Name]string{
 
 // optionAdvice names the flags of an option that is not valid.
 func optionAdvice(err error) string {
-	if open, ok := errors.AsType[*app.OpenAPIError](err); ok {
+	if open, ok := errors.AsType[*callers.OpenError](err); ok && open.Console {
+		return open.Error() + ": set --keys-file (see clientele keys new --help) or --oidc-issuer"
+	} else if ok {
 		return open.Error() + ": set --keys-file (see clientele keys new --help) or --oidc-issuer, or pass --insecure-no-auth"
 	}
 	if missing, ok := errors.AsType[*app.MissingDatabaseError](err); ok {

@@ -13,7 +13,6 @@ import (
 	"clientele/publisher/audit"
 	"clientele/publisher/ingress/auth"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 )
 
@@ -94,15 +93,6 @@ func checkRemark(text string) error {
 		return fmt.Errorf("must be at most %d printable characters", maxRemark)
 	}
 	return nil
-}
-
-// auditedID returns the id of a client, or the zero id for one that other programs have published: any text, and so not recorded.
-func auditedID(id string) uuid.UUID {
-	parsed, err := domain.ParseID(id)
-	if err != nil {
-		return uuid.Nil
-	}
-	return parsed
 }
 
 // loginName returns the name under which the operating system knows the operator, or "".

@@ -28,6 +28,7 @@ type cli struct {
 	Events   eventsCmd   `cmd:"" group:"use" help:"Follow events, subscribe to them, or publish them again."`
 	Webhooks webhooksCmd `cmd:"" group:"use" help:"Have events posted to URLs, and see how that goes."`
 
+	Console    consoleCmd    `cmd:"" group:"look" help:"Serve a page that shows how Clientele is, settles rejections and looks up operations."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how Clientele is: throughput, backlog, streams, subscribers and the database."`
 	Doctor     doctorCmd     `cmd:"" group:"look" help:"Check how Clientele is set up, and what to do about it."`
 	Debug      debugCmd      `cmd:"" group:"look" help:"Write a ZIP file for support, without data of clients and secrets."`
@@ -91,6 +92,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 			{Key: "look", Title: "Operate Clientele:"},
 			{Key: "other", Title: "Other:"},
 			{Key: "api", Title: "API:"},
+			{Key: "console", Title: "Console:"},
 			{Key: "process", Title: "Process:"},
 			{Key: "inside", Title: "Embedded NATS and SQLite:"},
 			{Key: "nats", Title: "NATS:"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"clientele/cmd/internal/rejected"
 	"clientele/domain"
 	"clientele/publisher/reader"
 
@@ -47,7 +48,7 @@ func (c *eventsTailCmd) Run(e env) error {
 		return err
 	}
 	if c.JSON {
-		read := domain.AuditRecord{Action: domain.AuditEventsRead, Result: domain.AuditStarted, ClientID: auditedID(c.ID)}
+		read := domain.AuditRecord{Action: domain.AuditEventsRead, Result: domain.AuditStarted, ClientID: rejected.AuditedID(c.ID)}
 		if err := c.record(e.ctx, nc, read); err != nil {
 			return err
 		}

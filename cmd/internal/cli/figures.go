@@ -2,75 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"clientele/cmd/internal/inspect"
 )
 
-// How status and doctor show figures and findings to a person.
-
-// grouped returns a number with commas between groups of three digits.
-func grouped(n uint64) string {
-	digits := strconv.FormatUint(n, 10)
-	var b strings.Builder
-	for i, digit := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String()
-}
-
-// perSecond returns a rate: one decimal below 10, none above.
-func perSecond(rate float64) string {
-	if rate > 0 && rate < 10 {
-		return fmt.Sprintf("%.1f/s", rate)
-	}
-	return grouped(uint64(rate+0.5)) + "/s"
-}
-
-// size returns a number of bytes with a unit.
-func size(n uint64) string {
-	if n == 0 {
-		return "0"
-	}
-	units := []string{"KiB", "MiB", "GiB", "TiB"}
-	value, unit := float64(n)/1024, 0
-	for value >= 1024 && unit < len(units)-1 {
-		value, unit = value/1024, unit+1
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + units[unit]
-}
-
-// duration returns a duration in its largest unit.
-func duration(d time.Duration) string {
-	for _, unit := range []struct {
-		name string
-		d    time.Duration
-	}{{"days", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}} {
-		if d >= 2*unit.d {
-			return fmt.Sprintf("%d %s", d/unit.d, unit.name)
-		}
-	}
-	if d < 10*time.Second {
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
-	return fmt.Sprintf("%.0f s", d.Seconds())
-}
-
-// millis returns a number of seconds in milliseconds.
-func millis(seconds float64) string { return fmt.Sprintf("%.1f ms", 1000*seconds) }
-
-// ago returns how long ago something was.
-func ago(now, then time.Time) string {
-	if then.IsZero() {
-		return "never"
-	}
-	return duration(max(0, now.Sub(then))) + " ago"
-}
+// How status and doctor show findings to a person.
 
 // paint colours a word on a terminal.
 type paint func(text string, health inspect.Health) string

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/callers"
 	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go"
@@ -20,18 +21,9 @@ import (
 // The flags that several commands share. Each has an environment variable: CLIENTELE_ and its name in capitals.
 
 type listenFlags struct {
-	Listen string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
-
-	KeysFile                string        `type:"path" predictor:"file" placeholder:"FILE" help:"Keys file, as written by clientele keys new. It is read again every second."`
-	KeysGrace               time.Duration `default:"5m" help:"How long keys remain valid after the keys file cannot be read; then callers with a key receive 503 (${default})."`
-	OIDCIssuer              string        `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose access tokens are accepted: the value of their iss claim."`
-	OIDCAudience            string        `name:"oidc-audience" placeholder:"NAME" help:"Required value of the aud claim of these tokens."`
-	OIDCAllowClientAudience bool          `name:"oidc-allow-client-audience" help:"Accept tokens whose audience is the client that they were issued to, such as ID tokens."`
-	OIDCRequireATJWT        bool          `name:"oidc-require-at-jwt" help:"Accept only tokens whose typ is at+jwt (RFC 9068). By default JWT or none is accepted, too: many issuers set these."`
-	InsecureNoAuth          bool          `help:"Serve the API without authentication. Without this flag, an API without keys and issuer is served on loopback only."`
-
-	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain of the API, PEM. It is read again when it changes."`
-	TLSKey  string `name:"tls-key" type:"path" predictor:"file" placeholder:"FILE" help:"Private key of the API's certificate, PEM."`
+	Listen         string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
+	callerFlags    `embed:"" group:"api"`
+	InsecureNoAuth bool `help:"Serve the API without authentication. Without this flag, an API without keys and issuer is served on loopback only."`
 
 	RateLimit      float64 `placeholder:"N" help:"Maximum requests per second for each caller; unlimited by default."`
 	MaxRequests    int     `default:"2048" placeholder:"N" help:"Maximum requests in progress; further ones receive 503 (${default})."`
@@ -39,6 +31,32 @@ type listenFlags struct {
 	MaxConnections int     `default:"8192" placeholder:"N" help:"Maximum open connections; further ones replace idle ones, or wait if none is idle (${default})."`
 
 	MaxConnectionsPerAddress int `default:"4096" placeholder:"N" help:"Maximum open connections of one address, 0 for any number; further ones replace its idle ones, or are closed (${default})."`
+}
+
+// callerFlags say which callers the API and the console accept, and the certificate that these see.
+type callerFlags struct {
+	KeysFile                string        `type:"path" predictor:"file" placeholder:"FILE" help:"Keys file, as written by clientele keys new. It is read again every second."`
+	KeysGrace               time.Duration `default:"5m" help:"How long keys remain valid after the keys file cannot be read; then callers with a key receive 503 (${default})."`
+	OIDCIssuer              string        `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose access tokens are accepted: the value of their iss claim."`
+	OIDCAudience            string        `name:"oidc-audience" placeholder:"NAME" help:"Required value of the aud claim of these tokens."`
+	OIDCAllowClientAudience bool          `name:"oidc-allow-client-audience" help:"Accept tokens whose audience is the client that they were issued to, such as ID tokens."`
+	OIDCRequireATJWT        bool          `name:"oidc-require-at-jwt" help:"Accept only tokens whose typ is at+jwt (RFC 9068). By default JWT or none is accepted, too: many issuers set these."`
+
+	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain that callers see, PEM. It is read again when it changes."`
+	TLSKey  string `name:"tls-key" type:"path" predictor:"file" placeholder:"FILE" help:"Private key of this certificate, PEM."`
+}
+
+func (f *callerFlags) options() callers.Options {
+	return callers.Options{
+		TLSCert:                 f.TLSCert,
+		TLSKey:                  f.TLSKey,
+		KeysFile:                f.KeysFile,
+		KeysGrace:               f.KeysGrace,
+		OIDCIssuer:              f.OIDCIssuer,
+		OIDCAudience:            f.OIDCAudience,
+		OIDCAllowClientAudience: f.OIDCAllowClientAudience,
+		OIDCRequireATJWT:        f.OIDCRequireATJWT,
+	}
 }
 
 // processFlags are the flags of serve, ingress and worker.
@@ -256,20 +274,13 @@ type clientsFlags struct {
 
 func (f *listenFlags) options() *app.APIOptions {
 	return &app.APIOptions{
-		Listen:                  f.Listen,
-		TLSCert:                 f.TLSCert,
-		TLSKey:                  f.TLSKey,
-		KeysFile:                f.KeysFile,
-		KeysGrace:               f.KeysGrace,
-		OIDCIssuer:              f.OIDCIssuer,
-		OIDCAudience:            f.OIDCAudience,
-		OIDCAllowClientAudience: f.OIDCAllowClientAudience,
-		OIDCRequireATJWT:        f.OIDCRequireATJWT,
-		NoAuth:                  f.InsecureNoAuth,
-		RateLimit:               f.RateLimit,
-		MaxRequests:             f.MaxRequests,
-		MaxWaiting:              f.MaxWaiting,
-		MaxConnections:          f.MaxConnections,
+		Listen:         f.Listen,
+		Options:        f.callerFlags.options(),
+		NoAuth:         f.InsecureNoAuth,
+		RateLimit:      f.RateLimit,
+		MaxRequests:    f.MaxRequests,
+		MaxWaiting:     f.MaxWaiting,
+		MaxConnections: f.MaxConnections,
 
 		ConnectionsPerAddress: f.MaxConnectionsPerAddress,
 	}

@@ -24,7 +24,7 @@ const maxLive = 2
 
 type keysNewCmd struct {
 	Name     string   `required:"" placeholder:"NAME" help:"Name of the caller. Idempotency keys belong to the name, not to the key."`
-	Scope    string   `required:"" placeholder:"SCOPE,…" help:"Scopes: clients:write, clients:read, or both, separated by a comma."`
+	Scope    string   `required:"" placeholder:"SCOPE,…" help:"Scopes, separated by commas: clients:write and clients:read for the API, operator or operator:read for the console."`
 	Expires  timeFlag `placeholder:"TIME" help:"When the key expires: a time (RFC 3339) or a duration from now, such as 2160h or 90d; by default never."`
 	KeysFile string   `type:"path" predictor:"file" placeholder:"FILE" help:"File to which the key's line, with a hash of the key, is added; created if missing. Without it the line is printed on standard error."`
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"clientele/cmd/internal/rejected"
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/audit"
@@ -124,7 +125,7 @@ func (x *rejectionExport) writePage(ctx context.Context, w io.Writer, page []pub
 			return err
 		}
 		lines = append(lines, displayJSON(line)+"\n"...)
-		reads = append(reads, domain.AuditRecord{Action: domain.AuditRejectionRead, Result: domain.AuditSucceeded, ClientID: auditedID(r.ID)})
+		reads = append(reads, domain.AuditRecord{Action: domain.AuditRejectionRead, Result: domain.AuditSucceeded, ClientID: rejected.AuditedID(r.ID)})
 	}
 	if len(reads) == 0 {
 		return nil

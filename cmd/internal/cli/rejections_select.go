@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"clientele/cmd/internal/rejected"
 	"clientele/domain"
 	"clientele/publisher"
 )
@@ -100,7 +101,7 @@ func (f *selectFlags) choose(e env, rejections *publisher.Rejections) (selection
 			}
 		}
 		s.each = func(ctx context.Context) iter.Seq2[publisher.StoredRejection, error] {
-			return byID(ctx, rejections, ids, newest)
+			return rejected.ByID(ctx, rejections, ids, newest)
 		}
 	} else {
 		filter := f.filter()
@@ -122,20 +123,4 @@ func (f *selectFlags) choose(e env, rejections *publisher.Rejections) (selection
 		}
 	}
 	return s, nil
-}
-
-// byID yields the rejections with these ids up to a sequence. With an error that has domain.CodeNotFound it yields the id.
-func byID(ctx context.Context, rejections *publisher.Rejections, ids []string, upTo uint64) iter.Seq2[publisher.StoredRejection, error] {
-	return func(yield func(publisher.StoredRejection, error) bool) {
-		for _, id := range ids {
-			r, err := rejections.Get(ctx, id)
-			if err == nil && r.Sequence > upTo {
-				err = domain.Errorf(domain.CodeNotFound, "the rejection of %q is newer than the selection", id)
-			}
-			r.ID = id
-			if !yield(r, err) {
-				return
-			}
-		}
-	}
 }

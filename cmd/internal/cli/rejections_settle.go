@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
+	"clientele/cmd/internal/rejected"
 	"clientele/domain"
 	"clientele/publisher"
 	"clientele/publisher/audit"
 )
-
-// settleTimeout bounds the work on one rejection. An interruption takes effect between two rejections.
-const settleTimeout = 15 * time.Second
 
 type rejectionsRetryCmd struct{ settleFlags }
 
@@ -32,8 +29,7 @@ func (c *rejectionsRetryCmd) Run(e env) error {
 	return c.settle(e, settlement{
 		question: "Retry %s?",
 		done:     "retried",
-		action:   domain.AuditRejectionRetry,
-		settle:   (*publisher.Rejections).Retry,
+		by:       rejected.Retry(),
 	})
 }
 
@@ -52,8 +48,7 @@ func (c *rejectionsDropCmd) Run(e env) error {
 	return c.settle(e, settlement{
 		question: "Permanently drop %s? This deletes the clients' data and cannot be undone.",
 		done:     "dropped",
-		action:   domain.AuditRejectionDrop,
-		settle:   (*publisher.Rejections).Drop,
+		by:       rejected.Drop(),
 	})
 }
 
@@ -61,8 +56,7 @@ func (c *rejectionsDropCmd) Run(e env) error {
 type settlement struct {
 	question string // with a verb for the number of rejections
 	done     string
-	action   domain.AuditAction
-	settle   func(*publisher.Rejections, context.Context, publisher.StoredRejection) error
+	by       rejected.Settlement
 }
 
 // settleFlags select the rejections to settle.
@@ -126,7 +120,7 @@ func (s settlement) each(e env, rejections *publisher.Rejections, trail *audit.R
 			continue // it was reported before, or was removed meanwhile
 		}
 		if err == nil {
-			err = s.one(e.ctx, rejections, trail, r)
+			err = s.by.One(e.ctx, rejections, trail, domain.AuditRecord{}, r)
 		}
 		if reason, ok := errors.AsType[*publisher.SkippedError](err); ok {
 			skipped++
@@ -152,18 +146,4 @@ func (s settlement) each(e env, rejections *publisher.Rejections, trail *audit.R
 		return fmt.Errorf("%s %d of %d; see above why the others were skipped", s.done, done, selected.total)
 	}
 	return nil
-}
-
-// one settles a rejection, even if the context ends.
-func (s settlement) one(ctx context.Context, rejections *publisher.Rejections, trail *audit.Recorder, r publisher.StoredRejection) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	record := domain.AuditRecord{Action: s.action, ClientID: auditedID(r.ID)}
-	return trail.Act(ctx, record, func(end *domain.AuditRecord) error {
-		err := s.settle(rejections, ctx, r)
-		if _, skipped := errors.AsType[*publisher.SkippedError](err); skipped {
-			end.Result = domain.AuditSkipped
-		}
-		return err
-	})
 }

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"clientele/cmd/internal/rejected"
 	"clientele/domain"
 	"clientele/publisher"
 )
@@ -43,7 +44,7 @@ func (c *rejectionsShowCmd) Run(e env) error {
 		return err
 	}
 	if c.Body {
-		read := domain.AuditRecord{Action: domain.AuditRejectionRead, Result: domain.AuditSucceeded, ClientID: auditedID(r.ID)}
+		read := domain.AuditRecord{Action: domain.AuditRejectionRead, Result: domain.AuditSucceeded, ClientID: rejected.AuditedID(r.ID)}
 		if err := c.record(e.ctx, nc, read); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func TestSecretsInFiles(t *testing.T) {
 		"ingress": {"--nats-url=nats://x"}, "worker": {"--nats-url=nats://x"}, "migrate": {"--nats-url=nats://x"},
 		"backup": {t.TempDir()}, "restore": {t.TempDir()},
 		"clients find": {"--name=a"}, "clients show": {id}, "erase": {id}, "export": {id}, "events replay": {"--since=1h"},
-		"import": {"-"}, "bench": nil, "redo": nil, "status": nil, "doctor": nil, "debug": nil,
+		"import": {"-"}, "bench": nil, "redo": nil, "console": nil, "status": nil, "doctor": nil, "debug": nil,
 	}
 	file := secretFile(t, "a", 0o600)
 	found := map[string]bool{}

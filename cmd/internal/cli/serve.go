@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/console"
 	"clientele/cmd/internal/process"
 	"clientele/publisher/streams"
 )
 
 type serveCmd struct {
 	listenFlags   `embed:"" group:"api"`
+	ConsoleListen *string `group:"console" placeholder:"HOST:PORT" help:"Address of the console, empty for none (127.0.0.1:8082; without the flag, serve runs without a console if another program uses this address). Its callers are those of the API."`
 	processFlags  `embed:"" group:"process"`
 	dataDirFlags  `embed:"" group:"inside"`
 	natsFlags     `embed:"" group:"nats"`
@@ -51,13 +53,32 @@ func (c *serveCmd) options() app.Options {
 			Database: app.StoreOptions{URL: c.url(), DataDir: c.DataDir},
 			Embedded: app.EmbeddedOptions{Listen: c.NatsListen, ConfigFile: c.NatsConfig, EncryptionKeyFile: c.NatsEncryptionKeyFile},
 		},
-		SetUp:  &streams,
-		Audit:  c.operator(),
-		API:    c.listenFlags.options(),
-		Worker: c.workerFlags.options(),
+		SetUp:   &streams,
+		Audit:   c.operator(),
+		API:     c.listenFlags.options(),
+		Console: c.console(),
+		Worker:  c.workerFlags.options(),
 	}
 	if !c.NoForward {
 		o.Forward = &app.ForwardOptions{UserAgent: userAgent()}
+	}
+	return o
+}
+
+// defaultConsole is the default address of the console.
+const defaultConsole = "127.0.0.1:8082"
+
+// console returns the options of the console, or nil for none. The certificate is that of the API, which has another name than loopback.
+func (c *serveCmd) console() *console.Options {
+	o := &console.Options{Listen: defaultConsole, Options: c.callerFlags.options(), Optional: c.ConsoleListen == nil}
+	if c.ConsoleListen != nil {
+		o.Listen = *c.ConsoleListen
+	}
+	if process.IsLoopback(o.Listen) {
+		o.TLSCert, o.TLSKey = "", ""
+	}
+	if o.Listen == "" {
+		return nil
 	}
 	return o
 }
@@ -80,8 +101,15 @@ func (c *serveCmd) Run(e env) error {
 		if file := a.NATSURLFile(); file != "" {
 			subscribe = fmt.Sprintf(subscribeLines, c.DataDir, file)
 		}
-		fmt.Fprintf(e.stdout, banner, a.APIURL(), a.AdminAddress(), a.NATSURL(), authorization, subscribe)
+		fmt.Fprintf(e.stdout, banner, a.APIURL(), a.AdminAddress(), a.NATSURL(), authorization, subscribe, consoleText(a.ConsoleURL()))
 	})
+}
+
+func consoleText(url string) string {
+	if url == "" {
+		return ""
+	}
+	return "The console is on " + url + ".\n"
 }
 
 const authorizationLine = `    --header 'Authorization: Bearer KEY' \
@@ -95,7 +123,7 @@ const subscribeLines = `Each start creates a new credential for NATS, which only
 
 const banner = `Clientele accepts clients on %[1]s (readiness: http://%[2]s/readyz).
 The API is documented at %[1]s/docs.
-Subscribers receive client.created from %[3]s.
+%[6]sSubscribers receive client.created from %[3]s.
 %[5]s
 Try it:
 

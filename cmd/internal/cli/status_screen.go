@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"clientele/cmd/internal/figures"
 	"clientele/cmd/internal/inspect"
 )
 
@@ -45,13 +46,13 @@ func summary(b *strings.Builder, s inspect.Status) {
 	c := s.Commands
 	accepted, completed, again := "-", "-", ""
 	if c.Rates != nil {
-		accepted, completed = perSecond(c.Rates.Accepted), perSecond(c.Rates.Completed)
+		accepted, completed = figures.PerSecond(c.Rates.Accepted), figures.PerSecond(c.Rates.Completed)
 		if c.Rates.Redeliveries > 0 {
-			again = " (" + perSecond(c.Rates.Redeliveries) + ")"
+			again = " (" + figures.PerSecond(c.Rates.Redeliveries) + ")"
 		}
 	}
-	row("Throughput", "accepted %s, completed %s; last accepted %s", accepted, completed, ago(s.At, c.LastAccepted))
-	row("Backlog", "%s waiting, %s in progress, %s redelivered%s", grouped(c.Waiting), grouped(uint64(c.InProgress)), grouped(uint64(c.Redelivered)), again)
+	row("Throughput", "accepted %s, completed %s; last accepted %s", accepted, completed, figures.Ago(s.At, c.LastAccepted))
+	row("Backlog", "%s waiting, %s in progress, %s redelivered%s", figures.Grouped(c.Waiting), figures.Grouped(uint64(c.InProgress)), figures.Grouped(uint64(c.Redelivered)), again)
 	row("Oldest", "%s", oldestText(c.OldestSeconds, "no command waits"))
 	row("Workers", "%s", workersText(c))
 	row("Rejections", "%s", recordsText(s.At, s.Rejections))
@@ -60,13 +61,13 @@ func summary(b *strings.Builder, s inspect.Status) {
 	if s.NATS.Cluster != "" {
 		server += " (" + display(s.NATS.Server) + " in cluster " + display(s.NATS.Cluster) + ")"
 	}
-	row("NATS", "%s, answers in %s", server, millis(s.NATS.RoundTripSeconds))
+	row("NATS", "%s, answers in %s", server, figures.Millis(s.NATS.RoundTripSeconds))
 	if !s.Database.Answers {
 		row("Database", "does not answer")
 		return
 	}
 	row("Database", "%s %s, schema %d, answers in %s",
-		s.Database.Product, s.Database.Version, s.Database.Schema, millis(s.Database.ResponseSeconds))
+		s.Database.Product, s.Database.Version, s.Database.Schema, figures.Millis(s.Database.ResponseSeconds))
 }
 
 func workersText(c inspect.Commands) string {
@@ -87,14 +88,14 @@ func oldestText(seconds float64, none string) string {
 	if seconds == 0 {
 		return none
 	}
-	return duration(time.Duration(seconds * float64(time.Second)))
+	return figures.Duration(time.Duration(seconds * float64(time.Second)))
 }
 
 func recordsText(now time.Time, r inspect.Records) string {
 	if r.Count == 0 {
 		return "none"
 	}
-	return grouped(r.Count) + ", the last " + ago(now, r.Last)
+	return figures.Grouped(r.Count) + ", the last " + figures.Ago(now, r.Last)
 }
 
 func streamTable(b *strings.Builder, s inspect.Status) {
@@ -106,12 +107,12 @@ func streamTable(b *strings.Builder, s inspect.Status) {
 		}
 		limit, used := "-", "-"
 		if stream.MaxAgeSeconds > 0 {
-			limit = duration(time.Duration(stream.MaxAgeSeconds * float64(time.Second)))
+			limit = figures.Duration(time.Duration(stream.MaxAgeSeconds * float64(time.Second)))
 		}
 		if stream.MaxBytes > 0 {
-			limit, used = size(uint64(stream.MaxBytes)), fmt.Sprintf("%.0f %%", 100*stream.Used())
+			limit, used = figures.Size(uint64(stream.MaxBytes)), fmt.Sprintf("%.0f %%", 100*stream.Used())
 		}
-		rows = append(rows, []string{stream.Name, grouped(stream.Messages), size(stream.Bytes), limit, used, replicasText(stream)})
+		rows = append(rows, []string{stream.Name, figures.Grouped(stream.Messages), figures.Size(stream.Bytes), limit, used, replicasText(stream)})
 	}
 	writeTable(b, "lrrrrl", rows)
 }
@@ -141,7 +142,7 @@ func subscriberTable(b *strings.Builder, s inspect.Status) {
 	rows = append(rows, []string{"SUBSCRIBER", "WAITING", "UNACKNOWLEDGED", "OLDEST", "LAST DELIVERY"})
 	for _, sub := range s.Subscribers {
 		rows = append(rows, []string{
-			display(sub.Name), grouped(sub.Waiting), grouped(uint64(sub.Unacknowledged)), oldestText(sub.OldestSeconds, "-"), ago(s.At, sub.LastDelivery),
+			display(sub.Name), figures.Grouped(sub.Waiting), figures.Grouped(uint64(sub.Unacknowledged)), oldestText(sub.OldestSeconds, "-"), figures.Ago(s.At, sub.LastDelivery),
 		})
 	}
 	writeTable(b, "lrrrr", rows)
@@ -158,7 +159,7 @@ func processTable(b *strings.Builder, s inspect.Status) {
 			state = "degraded"
 		}
 		rows = append(rows, []string{
-			cut(display(p.Role), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), ago(s.At, p.Started), state,
+			cut(display(p.Role), 20), cut(display(p.Host), 20), cut(display(p.Version), 14), figures.Ago(s.At, p.Started), state,
 		})
 	}
 	writeTable(b, "lllrl", rows)
@@ -178,9 +179,9 @@ func webhookTable(b *strings.Builder, s inspect.Status) {
 	for _, w := range s.Webhooks {
 		failing := "-"
 		if !w.FailingSince.IsZero() {
-			failing = ago(s.At, w.FailingSince)
+			failing = figures.Ago(s.At, w.FailingSince)
 		}
-		rows = append(rows, []string{display(w.Name), display(w.Host), string(w.State), grouped(w.Waiting), ago(s.At, w.LastSuccess), failing})
+		rows = append(rows, []string{display(w.Name), display(w.Host), string(w.State), figures.Grouped(w.Waiting), figures.Ago(s.At, w.LastSuccess), failing})
 	}
 	writeTable(b, "lllrrr", rows)
 }
@@ -189,7 +190,7 @@ func webhookTable(b *strings.Builder, s inspect.Status) {
 func statusLine(s inspect.Status) string {
 	c, accepted, completed := s.Commands, "-", "-"
 	if c.Rates != nil {
-		accepted, completed = perSecond(c.Rates.Accepted), perSecond(c.Rates.Completed)
+		accepted, completed = figures.PerSecond(c.Rates.Accepted), figures.PerSecond(c.Rates.Completed)
 	}
 	var line strings.Builder
 	fmt.Fprintf(&line, "%s  %-4s  accepted %s, completed %s, backlog %d, oldest %s, redelivered %d, rejections %d",

@@ -1,10 +1,9 @@
 package cli
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
+
+	"clientele/cmd/internal/figures"
 )
 
 // timeFlag is a flag's point in time: a time, or a duration before or after now. The zero value means that the flag is not set.
@@ -15,21 +14,14 @@ type timeFlag struct {
 
 // UnmarshalText parses a time (RFC 3339) or a duration, such as 24h or 90d.
 func (f *timeFlag) UnmarshalText(text []byte) error {
-	s := string(text)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			s = strconv.FormatUint(n*24, 10) + "h"
-		}
-	}
-	if offset, err := time.ParseDuration(s); err == nil && offset >= 0 {
-		*f = timeFlag{time.Now(), offset}
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, s)
+	at, offset, err := figures.ParseTime(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is neither a time (RFC 3339), such as 2026-11-23T18:00:00Z, nor a duration, such as 24h or 90d", text)
+		return err
 	}
-	*f = timeFlag{from: at}
+	if at.IsZero() {
+		at = time.Now()
+	}
+	*f = timeFlag{at, offset}
 	return nil
 }
 

@@ -34,3 +34,19 @@ func (l *Looker) commands(ctx context.Context) (Commands, *jetstream.ConsumerInf
 	}
 	return c, info
 }
+
+// Count returns how many messages the log has ever stored, and the number of the last one below which all have their outcome, see
+// Commands. It is the part of a look from which rates are computed.
+func (l *Looker) Count(ctx context.Context) (accepted, completed uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	log, err := streams.Open(ctx, l.js, domain.StreamCommands)
+	if err != nil {
+		return 0, 0, err
+	}
+	worker, err := log.Consumer(ctx, domain.ConsumerWorker)
+	if err != nil {
+		return 0, 0, err
+	}
+	return log.CachedInfo().State.LastSeq, worker.CachedInfo().AckFloor.Stream, nil
+}

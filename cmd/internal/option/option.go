@@ -19,6 +19,7 @@ const (
 	BatchSize             Name = "BatchSize"
 	Concurrency           Name = "Concurrency"
 	ConnectionsPerAddress Name = "ConnectionsPerAddress"
+	ConsoleListen         Name = "ConsoleListen"
 	DataDir               Name = "DataDir"
 	DatabaseURL           Name = "DatabaseURL"
 	History               Name = "History"

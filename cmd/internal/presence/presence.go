@@ -15,6 +15,7 @@ const (
 	Ingress = "ingress"
 	Worker  = "worker"
 	Forward = "forward"
+	Console = "console" // apart from serve
 )
 
 // subjects is the prefix of the subjects of announcements. A role follows.

@@ -201,7 +201,7 @@ func apiSubjects(t *testing.T) []string {
 		"$KV.CLIENT_WEBHOOKS.endpoint.crm", "$KV.CLIENT_WEBHOOKS.health.crm", "$KV.CLIENT_WEBHOOKS.deliveries.crm", "$KV.CLIENT_WEBHOOKS.>",
 		"client.audit.client_read", "client.audit.refused", "client.audit.key_added", "client.audit.key_revoked",
 		"client.audit.erase", "client.audit.migrate", "client.audit.other", "client.audit.*", "client.audit.>",
-		"presence.ingress", "presence.worker", "presence.serve", "presence.forward", "presence.x", "presence.*", "presence.>",
+		"presence.ingress", "presence.worker", "presence.serve", "presence.console", "presence.forward", "presence.x", "presence.*", "presence.>",
 		"operation.completed." + storedID, "command." + storedID, "command.*", "command.*.*.*.*.*.*", "rejection.*", "rejection.*.*.*.*.*.*",
 		"command." + storedID + ".0190d0c5.0000.7000.8000.000000000000",
 	}

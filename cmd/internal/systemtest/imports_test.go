@@ -61,6 +61,12 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/importer", "clientele/cmd/internal/loadtest", "github.com/alecthomas/kong"}
 	case pkg == "clientele/cmd/internal/backup", pkg == "clientele/cmd/internal/repair": // they read the data of all of them
 		return []string{"clientele/cmd"}
+	case pkg == "clientele/cmd/internal/rejected":
+		return []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
+	case pkg == "clientele/cmd/internal/callers":
+		return []string{"clientele/store", "clientele/publisher/audit", "clientele/publisher/bulk", "clientele/consumer", "clientele/cmd/internal/cli"}
+	case strings.HasPrefix(pkg, "clientele/cmd/internal/console"):
+		return []string{"clientele/consumer", "clientele/cmd/internal/cli", "clientele/cmd/internal/app"}
 	case strings.HasPrefix(pkg, "clientele/cmd/internal/inspect"): // it looks at all of them, for cli and for app
 		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/app"}
 	case pkg == "clientele/cmd/internal/importer":

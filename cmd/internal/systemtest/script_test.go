@@ -25,7 +25,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", path)
-			for _, name := range []string{"API", "ADMIN", "NATS"} {
+			e.Setenv("CLIENTELE_CONSOLE_LISTEN", "") // the scripts would all use one port
+			for _, name := range []string{"API", "ADMIN", "NATS", "CONSOLE"} {
 				e.Setenv(name, testcluster.FreeAddress(t))
 			}
 			return nil

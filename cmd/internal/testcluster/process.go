@@ -196,6 +196,12 @@ func (p *Process) API() string {
 	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"serving the API"`)
 }
 
+// Console returns the URL of the console.
+func (p *Process) Console() string {
+	p.T.Helper()
+	return "http://" + p.Says(`"address":"([^"]*)","time":"[^"]*","message":"serving the console"`)
+}
+
 // NATSURL returns the URL of the NATS inside serve, with user and password, when serve accepts clients.
 func (p *Process) NATSURL() string {
 	p.T.Helper()

@@ -15,10 +15,13 @@ type Scope string
 const (
 	ScopeWrite Scope = "clients:write" // create clients and read one's own operations
 	ScopeRead  Scope = "clients:read"  // read all clients and operations
+
+	ScopeOperator     Scope = "operator"      // look at the console, act, and read personal data there
+	ScopeOperatorRead Scope = "operator:read" // look at the console, without personal data
 )
 
 // scopes are all scopes.
-var scopes = []Scope{ScopeWrite, ScopeRead}
+var scopes = []Scope{ScopeWrite, ScopeRead, ScopeOperator, ScopeOperatorRead}
 
 // Caller is the sender of a request.
 type Caller struct {

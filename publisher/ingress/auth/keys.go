@@ -82,7 +82,7 @@ func ParseScopes(s string) ([]Scope, error) {
 	for name := range strings.SplitSeq(s, ",") {
 		scope := Scope(name)
 		if !slices.Contains(scopes, scope) {
-			return nil, fmt.Errorf("the scopes must be %s, %s, or both, separated by a comma", ScopeWrite, ScopeRead)
+			return nil, fmt.Errorf("the scopes must be among %s, %s, %s and %s, separated by commas", ScopeWrite, ScopeRead, ScopeOperator, ScopeOperatorRead)
 		}
 		if !slices.Contains(parsed, scope) {
 			parsed = append(parsed, scope)

@@ -1,21 +1,24 @@
-package app_test
+package callers_test
 
 import (
 	"testing"
 
-	"clientele/cmd/internal/app"
+	"clientele/cmd/internal/callers"
 )
 
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
-	loopback := &app.APIOptions{Listen: "127.0.0.1:8080"}
-	keys := &app.APIOptions{Listen: "127.0.0.1:8080", KeysFile: "keys"}
-	open := &app.APIOptions{Listen: "0.0.0.0:8080", NoAuth: true}
-	network := &app.APIOptions{Listen: ":8443", KeysFile: "keys"}
+	type listener struct {
+		listen  string
+		options callers.Options
+	}
+	withKeys := callers.Options{KeysFile: "keys"}
+	loopback, keys := listener{"127.0.0.1:8080", callers.Options{}}, listener{"127.0.0.1:8080", withKeys}
+	open, network := listener{"0.0.0.0:8080", callers.Options{}}, listener{":8443", withKeys}
 	named := []string{"Clients.example.com.", "192.0.2.7"}
 	for _, c := range []struct {
 		name    string
-		api     *app.APIOptions
+		on      listener
 		allowed []string
 		host    string
 		want    bool
@@ -48,11 +51,11 @@ func TestAllowedHosts(t *testing.T) {
 		{"an allowed name, with authentication", network, named, "clients.example.com:8443", true},
 		{"a name that is not allowed, with authentication", network, named, "attacker.example", false},
 	} {
-		if got := c.api.AllowHost(c.allowed)(c.host); got != c.want {
+		if got := c.on.options.AllowHost(c.on.listen, c.allowed)(c.host); got != c.want {
 			t.Errorf("%s: %v for %q", c.name, got, c.host)
 		}
 	}
-	if network.AllowHost(nil) != nil {
-		t.Error("an API with authentication on a network does not answer every host")
+	if network.options.AllowHost(network.listen, nil) != nil {
+		t.Error("a listener with authentication on a network does not answer every host")
 	}
 }

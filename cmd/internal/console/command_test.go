@@ -1,0 +1,95 @@
+package console_test
+
+import (
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
+	"clientele/publisher/publishertest"
+)
+
+// A console runs apart from serve, beside it or after a restart of it, and says which figures it cannot know.
+func TestConsoleOfAServe(t *testing.T) {
+	t.Parallel()
+	dir, address := t.TempDir(), testcluster.FreeAddress(t)
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir, "--nats-listen", address)
+	serve.Ready()
+	console := testcluster.Clientele(t, "console", "--data-dir", dir, "--listen=127.0.0.1:0")
+	h := &harness{t: t, serve: serve, url: console.Console(), http: &http.Client{}}
+	console.Says(`The console is on (http://127\.0\.0\.1:\d+)\.`)
+	id := h.created("")
+	publishertest.Eventually(t, "the event", func() bool { return regexpMatch(h.get("/", http.StatusOK), id) })
+	contains(t, h.get("/", http.StatusOK), "SQLite", "which a separate console does not reach")
+	contains(t, h.get("/operations?id="+id, http.StatusOK), "<strong>succeeded</strong>")
+
+	serve.Stop()
+	publishertest.Eventually(t, "NATS is unavailable", func() bool { return regexpMatch(h.get("/", http.StatusOK), "NATS cannot be looked at") })
+	if r := h.do(http.MethodGet, "/rejections", ""); r.Status != http.StatusServiceUnavailable {
+		t.Errorf("without NATS: %d", r.Status)
+	}
+	testcluster.Clientele(t, "serve", "--data-dir", dir, "--nats-listen", address).Ready()
+	publishertest.Eventually(t, "NATS is available", func() bool { return regexpMatch(h.get("/", http.StatusOK), "Clientele works") })
+	console.Stop()
+}
+
+// A console for separate servers has the rights of an operator, and needs no others.
+func TestConsoleOfSeparateServers(t *testing.T) {
+	f := testcluster.NewSecured(t)
+	ingress := testcluster.Clientele(t, "ingress", f.Flags("ingress", "ingress")...)
+	testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...).Ready()
+	ingress.Ready()
+	keys := filepath.Join(t.TempDir(), "keys")
+	token := testcluster.NewKey(t, keys, "jo", "operator")
+	certificate, key := f.CA.Issue("console", "127.0.0.1")
+	console := testcluster.Clientele(t, "console", append(f.Flags("operator", "operator"), "--listen=127.0.0.1:0",
+		"--keys-file", keys, "--tls-cert", certificate, "--tls-key", key)...)
+	url := "https" + console.Console()[len("http"):]
+	client := f.CA.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	h := &harness{t: t, serve: ingress, url: url, http: client, token: token}
+	cookie := h.signIn(token)
+	if !cookie.Secure || cookie.Name != "__Host-clientele-console" {
+		t.Errorf("%+v", cookie)
+	}
+	id := h.created("")
+	publishertest.Eventually(t, "the event", func() bool { return regexpMatch(h.get("/", http.StatusOK), id) })
+	if page := h.get("/", http.StatusOK); regexpMatch(page, "cannot be looked at|no answer within") {
+		t.Error(page)
+	}
+	contains(t, h.get("/operations?id="+id, http.StatusOK), "<strong>succeeded</strong>", "client.created, sequence")
+	contains(t, h.post("/operations/personal", map[string][]string{"id": {id}}).Body, "Smith")
+
+	nc := f.Connect("operator")
+	if _, err := nc.Request(domain.SubjectCreate+"nonsense", []byte("{}"), testcluster.Patience); err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "the rejection", func() bool { return regexpMatch(h.get("/rejections", http.StatusOK), `<strong id="total">1</strong>`) })
+	contains(t, h.settled(map[string][]string{"do": {"retry-all"}}), "1 of 1 retried")
+	publishertest.Eventually(t, "it is rejected again", func() bool {
+		return regexpMatch(h.get("/rejections?reason=undecodable", http.StatusOK), `<td class="number">1</td></tr>`)
+	})
+	contains(t, h.settled(map[string][]string{"do": {"drop-all"}}), "1 of 1 dropped")
+	console.Stop()
+}
+
+// serve runs without a console while another program uses the default address, but not if the address was asked for.
+func TestTheAddressIsInUse(t *testing.T) {
+	t.Parallel()
+	const standard = "127.0.0.1:8082"
+	if other, err := net.Listen("tcp", standard); err == nil { // or else another program uses it
+		t.Cleanup(func() { _ = other.Close() })
+	}
+	serve := testcluster.Start(t, "/usr/bin/env", "-u", "CLIENTELE_CONSOLE_LISTEN", testcluster.Program(t, "clientele"), "serve", "--log-format=json",
+		"--data-dir", t.TempDir(), "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0")
+	serve.Ready()
+	serve.Says("another program uses the address of the console: running without it")
+	serve.Stop()
+	asked := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--console-listen", standard)
+	if status := asked.Wait(); status == 0 {
+		t.Errorf("exit status %d", status)
+	}
+	asked.Says(`--console-listen: 127.0.0.1:8082 is in use by another program`)
+}
