@@ -18,6 +18,7 @@ import (
 
 // cli is the command line.
 type cli struct {
+	Demo    demoCmd    `cmd:"" group:"run" help:"Run everything in a temporary directory, with synthetic clients, and print the address of the console."`
 	Serve   serveCmd   `cmd:"" group:"run" help:"Run everything in one process: ingress, worker, NATS and SQLite."`
 	Ingress ingressCmd `cmd:"" group:"run" help:"Run the HTTP API, on your own NATS and PostgreSQL."`
 	Worker  workerCmd  `cmd:"" group:"run" help:"Run the worker, which stores clients and publishes client.created, on your own NATS and PostgreSQL."`
