@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -107,7 +108,7 @@ func (c *demoCmd) start(ctx context.Context, e, quiet env, dir string, a *app.Ap
 
 // play creates clients and receives their events until the context ends.
 func (c *demoCmd) play(ctx context.Context, e env, dataDir, apiURL string) error {
-	receiver, err := process.ListenLoopback()
+	receiver, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
