@@ -15,16 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func listen(t *testing.T, nc *nats.Conn) *presence.Listener {
-	t.Helper()
-	l, err := presence.Listen(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	return l
-}
-
 // live returns the role and the readiness of the processes in a status.
 func live(s inspect.Status) (found []string) {
 	for _, p := range s.Processes {
