@@ -8,7 +8,6 @@ import (
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/inspect"
-	"clientele/cmd/internal/presence"
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/publishertest"
 
