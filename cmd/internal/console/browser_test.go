@@ -136,11 +136,7 @@ func busy(t *testing.T, h *harness, dir string) (client, rejected string) {
 	if status, stdout, stderr := testcluster.RunLine(t, "events", "subscribe", "mailer", "--data-dir", dir); status != 0 {
 		t.Fatal(stdout, stderr)
 	}
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("a secret of a test, long enough"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if status, stdout, stderr := testcluster.RunLine(t, "webhooks", "add", "crm", "http://127.0.0.1:9/events", "--secret-file", secret, "--data-dir", dir); status != 0 {
+	if status, stdout, stderr := testcluster.RunLine(t, "webhooks", "add", "crm", "http://127.0.0.1:9/events", "--data-dir", dir); status != 0 {
 		t.Fatal(stdout, stderr)
 	}
 	client = h.created("onboarding-4712")
