@@ -8,7 +8,7 @@ import (
 // database returns the state of the database.
 func (l *Looker) database(ctx context.Context) Database {
 	if l.cfg.Store == nil {
-		return Database{Error: l.cfg.Explain(l.cfg.StoreError).Error()}
+		return Database{Error: oneLine(l.cfg.Explain(l.cfg.StoreError))}
 	}
 	began := time.Now()
 	description, err := l.cfg.Store.Describe(ctx)
@@ -22,7 +22,7 @@ func (l *Looker) database(ctx context.Context) Database {
 	}
 	d.Answers = true
 	if err := description.Schema.Check(description.Program); err != nil {
-		d.Error = l.cfg.Explain(err).Error()
+		d.Error = oneLine(l.cfg.Explain(err))
 	}
 	return d
 }

@@ -123,6 +123,10 @@ func judgeReplicas(s Stream) (found []Finding) {
 			found = append(found, Finding{
 				s.Name, Warn, fmt.Sprintf("its replica on %s has been silent for %s", f.Server, silence), "Start that NATS server", SeeServers,
 			})
+		case !f.Current && f.SeenSeconds == 0 && f.Lag > 0: // the leader was elected after this one was lost
+			found = append(found, Finding{
+				s.Name, Warn, "its replica on " + f.Server + " has not been seen by its leader", "Start that NATS server", SeeServers,
+			})
 		case f.Lag > laggingReplica:
 			found = append(found, Finding{
 				s.Name, Warn, fmt.Sprintf("its replica on %s is %d operations behind", f.Server, f.Lag),

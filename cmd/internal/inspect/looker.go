@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"clientele/cmd/internal/presence"
@@ -72,5 +73,8 @@ func (l *Looker) failure(ctx context.Context, err error) string {
 	if errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 		return fmt.Sprintf("no answer within %s", lookTimeout)
 	}
-	return l.cfg.Explain(err).Error()
+	return oneLine(l.cfg.Explain(err))
 }
+
+// oneLine returns the text of an error, which may have several lines, for a table.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

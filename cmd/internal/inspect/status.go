@@ -125,7 +125,7 @@ type Replica struct {
 	Offline bool   `json:"offline,omitzero"`
 	// Lag is how many operations it is behind the leader.
 	Lag uint64 `json:"lag"`
-	// SeenSeconds is how long ago the leader heard of it.
+	// SeenSeconds is how long ago the leader heard of it; 0 also if it never has.
 	SeenSeconds float64 `json:"seenSeconds"`
 }
 

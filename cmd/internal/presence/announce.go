@@ -134,9 +134,9 @@ func filterRefusals(nc *nats.Conn, action, subject string, refused func(error)) 
 	})
 }
 
-// shorten returns valid text of at most maxText characters.
+// shorten returns valid text of one line and of at most maxText characters.
 func shorten(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
 	if utf8.RuneCountInString(text) <= maxText {
 		return text
 	}
