@@ -40,7 +40,7 @@ func Open(ctx context.Context, cfg Config) (*Forwarder, error) {
 	if err != nil {
 		return nil, err
 	}
-	posting, interrupt := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // stop calls it
+	posting, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	return &Forwarder{
 		deliverer: &deliverer{
 			posting: posting, interrupt: interrupt,
