@@ -44,7 +44,7 @@ func (c *demoCmd) Validate() error {
 	}
 	for _, address := range []string{c.Listen, c.ConsoleListen} {
 		if !process.IsLoopback(address) {
-			return errors.New("the demo has no authentication: --listen and --console-listen must be on loopback")
+			return errors.New("the demo has no authentication: --listen and --console-listen must be HOST:PORT on loopback, such as 127.0.0.1:0")
 		}
 	}
 	return nil
