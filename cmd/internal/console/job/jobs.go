@@ -91,8 +91,11 @@ func (j *Job) run(ctx context.Context) {
 }
 
 func failureText(err error) string {
-	if domain.CodeOf(err) == domain.CodeLogFull {
-		return "The command log is full: let the workers catch up, or raise --log-max-bytes or the storage limit of NATS."
+	switch {
+	case domain.CodeOf(err) == domain.CodeLogFull:
+		return "The command log is full: let the workers catch up, or raise --log-max-bytes or the storage limit of NATS. Then repeat this."
+	case errors.Is(err, context.DeadlineExceeded):
+		return "NATS has not answered in time, as while it elects a leader. Repeat this for the others: " + err.Error()
 	}
 	return err.Error()
 }
