@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"testing"
@@ -36,6 +37,28 @@ func TestStoryOfAClient(t *testing.T) {
 	if r := h.post("/operations/find", url.Values{"caller": {"anonymous"}}); r.Status != http.StatusBadRequest {
 		t.Errorf("without a key: %d", r.Status)
 	}
+}
+
+// The story of a client says what a webhook has received.
+func TestStoryOfADelivery(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := newHarness(t, "--data-dir", dir)
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	accepts := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(refuses.Close)
+	t.Cleanup(accepts.Close)
+	for name, url := range map[string]string{"crm": accepts.URL, "broken": refuses.URL} {
+		if status, stdout, stderr := testcluster.RunLine(t, "webhooks", "add", name, url, "--data-dir", dir); status != 0 {
+			t.Fatal(stdout, stderr)
+		}
+	}
+	id := h.created("")
+	publishertest.Eventually(t, "both attempts are recorded", func() bool {
+		page := h.get("/operations?id="+id, http.StatusOK)
+		return regexpMatch(page, `Webhook crm</dt><dd>delivered <time [^>]*>[^<]*</time>, status 200, attempt 1</dd>`) &&
+			regexpMatch(page, `Webhook broken</dt><dd>failed <time [^>]*>[^<]*</time>, status 418, attempt \d+: the receiver responded`)
+	})
 }
 
 // The story of a rejection has its reasons, and personal data only on request.
