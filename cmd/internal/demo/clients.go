@@ -36,8 +36,8 @@ const (
 	invalidShare = 0.05
 )
 
-// create sends a client to the API. Some requests repeat an idempotency key, and the API refuses some for their content.
-func (cfg Config) create(ctx context.Context) error {
+// create sends a client to the API at this URL. Some requests repeat an idempotency key, and the API refuses some for their content.
+func create(ctx context.Context, api string) error {
 	key, content := "demo-"+strconv.FormatUint(rand.Uint64(), 36), body()
 	times := 1
 	switch p := rand.Float64(); {
@@ -47,7 +47,7 @@ func (cfg Config) create(ctx context.Context) error {
 		content = body(`"dob": "2999-12-31"`)
 	}
 	for range times {
-		if err := cfg.post(ctx, key, content); err != nil {
+		if err := post(ctx, api, key, content); err != nil {
 			return err
 		}
 	}
@@ -55,8 +55,8 @@ func (cfg Config) create(ctx context.Context) error {
 }
 
 // post sends a request. A refusal is an answer, too.
-func (cfg Config) post(ctx context.Context, key, content string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, cfg.APIURL+"/api/v2/clients", strings.NewReader(content))
+func post(ctx context.Context, api, key, content string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, api+"/api/v2/clients", strings.NewReader(content))
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,11 @@ package demo
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/errgroup"
 )
 
 // Config configures Run.
@@ -31,16 +31,12 @@ const requestTimeout = 10 * time.Second
 
 // Run creates clients until the context ends. It logs what fails, and goes on.
 func Run(ctx context.Context, cfg Config) {
-	var group errgroup.Group
-	group.Go(func() error {
-		cfg.every(ctx, 1, cfg.create)
-		return nil
+	var running sync.WaitGroup
+	running.Go(func() { cfg.every(ctx, 1, func(ctx context.Context) error { return create(ctx, cfg.APIURL) }) })
+	running.Go(func() {
+		cfg.every(ctx, rejectedEvery, func(ctx context.Context) error { return publishInvalid(ctx, cfg.JetStream) })
 	})
-	group.Go(func() error {
-		cfg.every(ctx, rejectedEvery, cfg.publishInvalid)
-		return nil
-	})
-	_ = group.Wait()
+	running.Wait()
 }
 
 // every calls f once for each n clients, at irregular times, until the context ends. Independent callers have exponential pauses.

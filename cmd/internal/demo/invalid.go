@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // invalid are members that break a rule, and the callers that send them. A caller with one fault in its program repeats it.
@@ -22,7 +23,7 @@ var invalid = [...]struct{ caller, member string }{
 }
 
 // publishInvalid publishes a command that the worker rejects, as a program that bypasses the API would.
-func (cfg Config) publishInvalid(ctx context.Context) error {
+func publishInvalid(ctx context.Context, js jetstream.JetStream) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
@@ -32,6 +33,6 @@ func (cfg Config) publishInvalid(ctx context.Context) error {
 	m := domain.EncodeCommand(domain.CreateClient{
 		ID: id, Caller: fault.caller, AcceptedAt: domain.Timestamp(time.Now()), Fingerprint: sha256.Sum256(content), Body: content,
 	}, "")
-	_, err = cfg.JetStream.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body})
+	_, err = js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body})
 	return err
 }

@@ -71,7 +71,7 @@ func forbidden(pkg string) []string {
 		return []string{"clientele/cmd/internal/cli", "clientele/cmd/internal/app"}
 	case pkg == "clientele/cmd/internal/importer":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd/internal/cli", "github.com/nats-io/"}
-	case pkg == "clientele/cmd/internal/loadtest":
+	case pkg == "clientele/cmd/internal/loadtest", pkg == "clientele/cmd/internal/demo":
 		return []string{"clientele/store", "clientele/consumer", "clientele/cmd"}
 	case pkg == "clientele/cmd/internal/webhook":
 		return []string{"clientele/store", "clientele/publisher", "clientele/consumer", "clientele/cmd"}

@@ -189,7 +189,7 @@ func TestAWorkerMayNotStoreClients(t *testing.T) {
 		t.Errorf("exit status %d: %s", status, refused.Output())
 	}
 
-	s.Exec(session, `GRANT INSERT ON clients TO `+role)
+	s.Exec(session, `GRANT INSERT ON clients, rejections TO `+role)
 	worker := testcluster.Clientele(t, "worker", flags...)
 	worker.Ready()
 	s.Exec(session, `REVOKE INSERT ON clients FROM `+role)
