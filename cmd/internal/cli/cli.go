@@ -27,7 +27,7 @@ type cli struct {
 
 	Import   importCmd   `cmd:"" group:"use" help:"Create the clients in a CSV or NDJSON file through the API."`
 	Events   eventsCmd   `cmd:"" group:"use" help:"Follow events, subscribe to them, or publish them again."`
-	Webhooks webhooksCmd `cmd:"" group:"use" help:"Have events posted to URLs, and see how that goes."`
+	Webhooks webhooksCmd `cmd:"" group:"use" help:"Post events to URLs, and list the deliveries."`
 
 	Console    consoleCmd    `cmd:"" group:"look" help:"Serve a page that shows how Clientele is, settles rejections and looks up operations."`
 	Status     statusCmd     `cmd:"" group:"look" help:"Show how Clientele is: throughput, backlog, streams, subscribers and the database."`

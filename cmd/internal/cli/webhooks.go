@@ -2,7 +2,7 @@ package cli
 
 // webhooksCmd are the tools for webhooks.
 type webhooksCmd struct {
-	Add        webhooksAddCmd        `cmd:"" help:"Have events posted to a URL, and print the secret that signs them."`
+	Add        webhooksAddCmd        `cmd:"" help:"Post events to a URL, and print the secret that signs them."`
 	Ls         webhooksLsCmd         `cmd:"" help:"List the webhooks, with their states."`
 	Set        webhooksSetCmd        `cmd:"" help:"Change the URL or the limits of a webhook."`
 	Pause      webhooksPauseCmd      `cmd:"" help:"Deliver nothing to a webhook for a while. Its events wait."`

@@ -18,7 +18,7 @@ type webhooksAddCmd struct {
 	Since         timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h; by default with the next event."`
 	Only          string   `enum:",created,erased" default:"" placeholder:"TYPE" help:"Deliver only client.created (created) or only client.erased (erased); by default both."`
 	EventFields   string   `enum:"full,id-only" default:"full" placeholder:"FIELDS" help:"full: the whole record (default); id-only: no body, only the ids, the type and the time."`
-	Adopt         bool     `help:"Continue with the existing consumer of this name, such as that of events forward in version 0.2. Nothing else may receive from it."`
+	Adopt         bool     `help:"Continue with the existing consumer of this name, such as that of events forward in version 0.1. Nothing else may receive from it."`
 	secretFlag    `embed:""`
 	receiverFlags `embed:""`
 	webhookFlags  `embed:""`
