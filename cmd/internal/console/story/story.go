@@ -56,6 +56,7 @@ type Story struct {
 	Command   *Command
 	StoredAt  time.Time // zero without a client
 	Event     *watch.Event
+	Forwarded []Forwarded // of the event, one for each webhook
 	Rejection *publisher.StoredRejection
 	Erasure   *domain.Erasure
 	// Notes say what could not be found out.
@@ -184,6 +185,9 @@ func (f Finder) addEvent(ctx context.Context, s *Story) {
 	})
 	switch {
 	case s.Event != nil:
+		if s.Forwarded, err = f.forwarded(ctx, *s.Event); err != nil {
+			s.Notes = append(s.Notes, "What webhooks have received is unknown: "+f.Explain(err).Error())
+		}
 	case err != nil && !errors.Is(err, context.DeadlineExceeded):
 		s.Notes = append(s.Notes, "The event was not looked for: "+f.Explain(err).Error())
 	default:
