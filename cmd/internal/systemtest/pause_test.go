@@ -122,6 +122,7 @@ func TestARestoreKeepsAPause(t *testing.T) {
 	t.Parallel()
 	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
 	serve := testcluster.Clientele(t, "serve", "--data-dir", from)
+	serve.Ready()
 	operate(t, "pause", "--for=1h", "--data-dir", from)
 	pending := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
 	copied := filepath.Join(t.TempDir(), "backup")

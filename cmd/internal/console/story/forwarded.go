@@ -3,6 +3,7 @@ package story
 import (
 	"context"
 	"errors"
+	"time"
 
 	"clientele/cmd/internal/console/watch"
 	"clientele/domain"
@@ -20,23 +21,24 @@ type Forwarded struct {
 	Past bool
 }
 
-// forwarded returns what is known about the delivery of an event. Of a busy webhook, not every attempt has a record.
-func (f Finder) forwarded(ctx context.Context, e watch.Event) ([]Forwarded, error) {
-	endpoints, err := endpoint.List(ctx, f.JetStream)
+// forwarded returns what is known about the delivery of an event that was published since then. Of a busy webhook, not every attempt has a
+// record.
+func forwarded(ctx context.Context, js jetstream.JetStream, e watch.Event, since time.Time) ([]Forwarded, error) {
+	endpoints, err := endpoint.List(ctx, js)
 	if err != nil {
 		return nil, err
 	}
 	var all []Forwarded
 	for _, to := range endpoints {
 		one := Forwarded{Webhook: to.Name}
-		consumer, err := f.JetStream.Consumer(ctx, domain.StreamEvents, to.Name)
+		consumer, err := js.Consumer(ctx, domain.StreamEvents, to.Name)
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return all, err
 		}
 		if err == nil {
 			one.Past = consumer.CachedInfo().AckFloor.Stream >= e.Sequence
 		}
-		for d, err := range endpoint.Deliveries(ctx, f.JetStream, to.Name, e.StoredAt.Add(-eventSkew)) {
+		for d, err := range endpoint.Deliveries(ctx, js, to.Name, since) {
 			if err != nil {
 				return all, err
 			}

@@ -185,7 +185,7 @@ func (f Finder) addEvent(ctx context.Context, s *Story) {
 	})
 	switch {
 	case s.Event != nil:
-		if s.Forwarded, err = f.forwarded(ctx, *s.Event); err != nil {
+		if s.Forwarded, err = forwarded(ctx, f.JetStream, *s.Event, s.Event.StoredAt.Add(-eventSkew)); err != nil {
 			s.Notes = append(s.Notes, "What webhooks have received is unknown: "+f.Explain(err).Error())
 		}
 	case err != nil && !errors.Is(err, context.DeadlineExceeded):
