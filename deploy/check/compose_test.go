@@ -71,7 +71,7 @@ func TestCompose(t *testing.T) {
 	networks := map[string]string{
 		"ingress": "api database monitoring nats", "worker": "database monitoring nats", "migrate": "database nats",
 		"forward": "monitoring nats",
-		"roles": "database", "rights": "database", "nats": "monitoring nats", "nats-exporter": "", "postgres": "database",
+		"roles":   "database", "rights": "database", "nats": "monitoring nats", "nats-exporter": "", "postgres": "database",
 		"prometheus": "monitoring", "grafana": "monitoring", "jaeger": "monitoring",
 	}
 	if got, want := project.ServiceNames(), slices.Sorted(maps.Keys(networks)); !slices.Equal(got, want) {
