@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,7 +21,8 @@ type RejectedOperation struct {
 	RejectedAt time.Time
 }
 
-// RejectedOperations returns the records of rejections, one for each id.
+// RejectedOperations returns the records of rejections, one for each id, sorted by id. Concurrent workers then lock rows in the same order,
+// and never deadlock.
 func RejectedOperations(rejections []domain.Rejection) []RejectedOperation {
 	var records []RejectedOperation
 	seen := map[uuid.UUID]int{}
@@ -40,5 +43,6 @@ func RejectedOperations(rejections []domain.Rejection) []RejectedOperation {
 		seen[id] = len(records)
 		records = append(records, record)
 	}
+	slices.SortFunc(records, func(a, b RejectedOperation) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return records
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"clientele/domain"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 )
 
 // newRejection returns the rejection of a command of this caller.
@@ -124,6 +126,23 @@ func (s suite) operationOfAClient(t *testing.T) {
 
 func equalOperations(a, b domain.Operation) bool {
 	return a.ID == b.ID && a.Status == b.Status && a.AcceptedAt.Equal(b.AcceptedAt) && a.CompletedAt.Equal(b.CompletedAt)
+}
+
+// recordMeanwhile records the same rejections in opposite orders at once, as workers do that have received the same commands.
+func (s suite) recordMeanwhile(t *testing.T) {
+	var rejections []domain.Rejection
+	for range 200 {
+		rejections = append(rejections, newRejection("caller", domain.CodeInvalid, time.Now()))
+	}
+	reversed := slices.Clone(rejections)
+	slices.Reverse(reversed)
+	var group errgroup.Group
+	for _, some := range [][]domain.Rejection{rejections, reversed, rejections, reversed} {
+		group.Go(func() error { return s.st.RecordRejections(context.Background(), some) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // recordNothing records rejections of commands that no ingress wrote. No database may refuse them, or the worker would not get past them.

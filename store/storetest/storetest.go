@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"operations are listed by caller":                      s.operations,
 		"an operation with a client succeeded":                 s.operationOfAClient,
 		"records of rejections that are no operation":          s.recordNothing,
+		"workers may record the same rejections at once":       s.recordMeanwhile,
 		"clients can be paged by time of creation":             s.pages,
 		"all clients can be copied to another database":        s.exportLoad,
 		"an export is one snapshot":                            s.exportSnapshot,
