@@ -37,11 +37,11 @@ func (a *api) listOperations(w http.ResponseWriter, r *http.Request, call access
 		a.fail(w, r, domain.Errorf(domain.CodeUnavailable, "list operations: %w", err))
 		return
 	}
-	problem.WriteJSON(w, http.StatusOK, "application/json", newOperationList(found, q.Status))
+	problem.WriteJSON(w, http.StatusOK, "application/json", newOperationList(found))
 }
 
 // completeRejected adds to rejected operations why, from their rejections. An operation that was dropped has the status "" afterwards, and
-// one that was retried its present status.
+// so has one that was retried: it is pending, or has another place in the list.
 func (a *api) completeRejected(ctx context.Context, call access.Call, operations []domain.Operation) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(operationLookUps)
@@ -52,14 +52,13 @@ func (a *api) completeRejected(ctx context.Context, call access.Call, operations
 		}
 		group.Go(func() error {
 			now, _, err := a.lookUpTwice(ctx, call.Caller, operation{id: o.ID})
-			switch {
-			case domain.CodeOf(err) == domain.CodeNotFound:
-				o.Status = ""
-			case err != nil:
+			if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
 				return err
-			default:
-				o.Status, o.AcceptedAt, o.Errors = now.Status, now.AcceptedAt, now.Errors
 			}
+			if err != nil || !now.CompletedAt.Equal(o.CompletedAt) {
+				now = domain.Operation{ID: o.ID, CompletedAt: o.CompletedAt} // the cursor needs its place
+			}
+			*o = now
 			return nil
 		})
 	}
@@ -73,19 +72,18 @@ type operationList struct {
 	Cursor string `json:"cursor,omitzero"`
 }
 
-// newOperationList returns the list of a page of operations, and of one more if there is another page. It leaves out those that were
-// dropped, or that no longer have the status.
-func newOperationList(found []domain.Operation, status domain.OperationStatus) operationList {
+// newOperationList returns the list of a page of operations, and of one more if there is another page. It leaves out those without a
+// status.
+func newOperationList(found []domain.Operation) operationList {
 	list := operationList{Operations: []operationBody{}}
 	if len(found) > operationsPage {
 		found = found[:operationsPage]
 		list.Cursor = request.Cursor(found[operationsPage-1])
 	}
 	for _, o := range found {
-		if o.Status == "" || o.Status == domain.OperationPending || status != "" && o.Status != status {
-			continue
+		if o.Status != "" {
+			list.Operations = append(list.Operations, bodyOf(operation{id: o.ID}, o))
 		}
-		list.Operations = append(list.Operations, bodyOf(operation{id: o.ID}, o))
 	}
 	return list
 }

@@ -88,6 +88,18 @@ func TestOperationsAreListed(t *testing.T) {
 	if got, _ := h.list(url.Values{"since": {time.Now().Add(time.Hour).Format(time.RFC3339)}}, keys.headers("owner")...); len(got) != 0 {
 		t.Errorf("since the future: %q", got)
 	}
+	// It is rejected again later, which the database has not recorded yet: the list has a place for it then.
+	outcomes, err := publisher.OpenOutcomePublisher(t.Context(), h.server.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := domain.Rejection{ID: failed, Reason: domain.CodeUnstorable, RejectedAt: domain.Timestamp(time.Now().Add(time.Second)), Command: h.onLog(failed)}
+	if err := outcomes.PublishRejections([]domain.Rejection{again}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := h.list(url.Values{"status": {"failed"}}, keys.headers("owner")...); len(got) != 0 {
+		t.Errorf("a rejection that was retried is listed at its old place: %q", got)
+	}
 	a := h.request(http.MethodGet, "/api/v2/operations?status=rejected", "", keys.headers("owner")...)
 	if !strings.Contains(string(a.body), "is wrong") {
 		t.Errorf("the list does not say why: %s", a.body)
