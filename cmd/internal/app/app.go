@@ -110,7 +110,9 @@ func (a *App) start(ctx context.Context) error {
 		}
 	}
 	p.Go(ctx, "presence", func(ctx context.Context) {
-		presence.Announce(ctx, presence.Config{Conn: b.conn, Role: a.role(), Version: a.options.Process.Version, Ready: admin.Ready, Log: p.Log})
+		presence.Announce(ctx, presence.Config{
+			Conn: b.conn, Role: a.role(), Version: a.options.Process.Version, Ready: admin.Ready, Metrics: p.Metrics, Log: p.Log,
+		})
 	})
 	if a.options.SetUp != nil {
 		if err := setUp(ctx, p, b, *a.options.SetUp, a.options.Audit); err != nil {

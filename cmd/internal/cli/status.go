@@ -33,9 +33,9 @@ func (*statusCmd) Help() string {
   # For programs: how many commands wait
   clientele status --json | jq .commands.backlog
 
-The figures are from NATS and the database alone, so they do not depend on a process that runs. Processes announce themselves on NATS
-every second. Without --watch, it looks twice. The log also has a few messages that ingresses add for retries and look-ups; accepted
-counts them. status changes nothing, and prints no data of clients.
+Everything is from NATS and the database, so status works while no process runs. Processes announce themselves on NATS every second, with
+their responses, batches and times of the last ten seconds. Without --watch, it looks twice. The log also has a few messages that ingresses
+add for retries and look-ups; accepted counts them. status changes nothing, and prints no data of clients.
 
 Exit status: 0 if Clientele works (warnings are printed), 3 if something has failed, 1 if NATS cannot be looked at, and 2 for a wrong
 command line. With --watch, it is 0 after an interruption.`

@@ -55,6 +55,11 @@ func summary(b *strings.Builder, s inspect.Status) {
 	row("Backlog", "%s waiting, %s in progress, %s redelivered%s", figures.Grouped(c.Waiting), figures.Grouped(uint64(c.InProgress)), figures.Grouped(uint64(c.Redelivered)), again)
 	row("Oldest", "%s", oldestText(c.OldestSeconds, "no command waits"))
 	row("Workers", "%s", workersText(c))
+	if s.Figures != nil {
+		for _, line := range measuredLines(*s.Figures) {
+			row(line[0], "%s", line[1])
+		}
+	}
 	row("Rejections", "%s", recordsText(s.At, s.Rejections))
 	row("Audit trail", "%s", recordsText(s.At, s.Audit))
 	server := s.NATS.Version + " at " + display(strings.TrimPrefix(s.NATS.URL, "nats://"))

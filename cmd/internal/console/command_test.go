@@ -11,7 +11,7 @@ import (
 	"clientele/publisher/publishertest"
 )
 
-// A console runs apart from serve, beside it or after a restart of it, and says which figures it cannot know.
+// A console runs apart from serve, beside it or after a restart of it.
 func TestConsoleOfAServe(t *testing.T) {
 	t.Parallel()
 	dir, address := t.TempDir(), testcluster.FreeAddress(t)
@@ -22,7 +22,8 @@ func TestConsoleOfAServe(t *testing.T) {
 	console.Says(`The console is on (http://127\.0\.0\.1:\d+)\.`)
 	id := h.created("")
 	publishertest.Eventually(t, "the event", func() bool { return regexpMatch(h.get("/", http.StatusOK), id) })
-	contains(t, h.get("/", http.StatusOK), "SQLite", "which a separate console does not reach")
+	publishertest.Eventually(t, "the figures of serve", func() bool { return regexpMatch(h.get("/", http.StatusOK), `<th scope="row">201</th>`) })
+	contains(t, h.get("/", http.StatusOK), "SQLite")
 	contains(t, h.get("/operations?id="+id, http.StatusOK), "<strong>succeeded</strong>")
 
 	serve.Stop()
@@ -56,6 +57,10 @@ func TestConsoleOfSeparateServers(t *testing.T) {
 	}
 	id := h.created("")
 	publishertest.Eventually(t, "the event", func() bool { return regexpMatch(h.get("/", http.StatusOK), id) })
+	publishertest.Eventually(t, "the figures of both processes", func() bool {
+		page := h.get("/", http.StatusOK)
+		return regexpMatch(page, `<th scope="row">201</th>`) && regexpMatch(page, `batch in the database</th><td class="number">[0-9.]+ ms</td>`)
+	})
 	if page := h.get("/", http.StatusOK); regexpMatch(page, "cannot be looked at|no answer within") {
 		t.Error(page)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -52,7 +51,7 @@ type Config struct {
 	Audit         Audit
 	Authenticator auth.Authenticator
 	Version       string
-	// Serves reports that the process has an ingress and a worker, whose metrics the console shows.
+	// Serves reports that the process has an API, too, and is configured with the flags of serve.
 	Serves bool
 }
 
@@ -79,7 +78,6 @@ type surroundings struct {
 	certificate *tls.Config
 	allowHost   func(host string) bool
 	explain     func(error) error
-	metrics     prometheus.Gatherer
 	log         zerolog.Logger
 }
 
@@ -92,13 +90,10 @@ func newConsole(cfg Config, s surroundings) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.Serves {
-		s.metrics = nil
-	}
 	return &Console{
 		cfg: cfg, js: js, open: s.open, secure: s.certificate != nil, allowHost: s.allowHost, explain: s.explain, log: s.log,
 		stopping: make(chan struct{}), sessions: newSessions(), jobs: job.NewJobs(),
 		stories: story.Finder{JetStream: js, Store: cfg.Store, Explain: s.explain},
-		watch:   watch.New(watch.Config{Looker: looker, JetStream: js, Metrics: s.metrics, Explain: s.explain}),
+		watch:   watch.New(watch.Config{Looker: looker, JetStream: js, Explain: s.explain}),
 	}, nil
 }

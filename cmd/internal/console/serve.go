@@ -32,7 +32,7 @@ func (o *Options) Start(ctx context.Context, p *process.Process, cfg Config, all
 	}
 	c, err := newConsole(cfg, surroundings{
 		open: !o.Authenticated(), certificate: certificate, allowHost: o.AllowHost(o.Listen, allowedHosts),
-		explain: p.Explain, metrics: p.Metrics, log: p.Log,
+		explain: p.Explain, log: p.Log,
 	})
 	if err != nil {
 		return "", err

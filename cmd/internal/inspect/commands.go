@@ -36,7 +36,7 @@ func (l *Looker) commands(ctx context.Context) (Commands, *jetstream.ConsumerInf
 }
 
 // Count returns how many messages the log has ever stored, and the number of the last one below which all have their outcome, see
-// Commands. It is the part of a look from which rates are computed.
+// Commands. It is the part of a look from which rates are computed, so the next look has some.
 func (l *Looker) Count(ctx context.Context) (accepted, completed uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -48,5 +48,6 @@ func (l *Looker) Count(ctx context.Context) (accepted, completed uint64, err err
 	if err != nil {
 		return 0, 0, err
 	}
-	return log.CachedInfo().State.LastSeq, worker.CachedInfo().AckFloor.Stream, nil
+	l.before = newSample(log.CachedInfo(), worker.CachedInfo())
+	return l.before.accepted, l.before.completed, nil
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Look returns the state. It has rates and processes from the second look on. An error means that NATS cannot be reached or refuses a right; a part
-// that does not answer within 5 s is a problem of the state.
+// Look returns the state. It has rates and processes from the second look on. An error means that NATS cannot be reached or refuses a
+// right; a part that does not answer within 5 s is a problem of the state.
 func (l *Looker) Look(ctx context.Context) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -37,7 +37,7 @@ func (l *Looker) Look(ctx context.Context) (Status, error) {
 	parts.Go(func() { s.Webhooks = l.webhooks(ctx) })
 	parts.Go(func() { s.GivenUp = l.givenUp(ctx) })
 	parts.Go(func() { s.Database = l.database(ctx) })
-	parts.Go(func() { s.Processes, s.ProcessesError = l.live(ctx) })
+	parts.Go(func() { l.live(ctx, &s) })
 	parts.Wait()
 	l.looked = true
 	if refused := context.Cause(ctx); refused != nil && !errors.Is(refused, context.DeadlineExceeded) {

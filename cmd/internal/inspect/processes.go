@@ -10,16 +10,18 @@ import (
 	"clientele/cmd/internal/presence"
 )
 
-// live returns the live processes, or why they cannot be seen.
-func (l *Looker) live(ctx context.Context) (found []presence.Process, problem string) {
-	if !l.looked {
-		return []presence.Process{}, "" // no time to hear them
+// live adds the live processes and their figures, or why they cannot be seen. The first look does not wait until it has heard them.
+func (l *Looker) live(ctx context.Context, s *Status) {
+	s.Processes = []presence.Process{}
+	if !l.looked && !l.processes.Heard() {
+		return
 	}
-	found, err := l.processes.Processes(ctx)
+	found, figures, err := l.processes.Processes(ctx)
 	if err != nil {
-		return found, l.cfg.Explain(err).Error()
+		s.ProcessesError = l.cfg.Explain(err).Error()
+		return
 	}
-	return found, ""
+	s.Processes, s.Figures = found, &figures
 }
 
 // judgeProcesses finds roles with several versions, and processes that are not ready.

@@ -22,9 +22,11 @@ type Status struct {
 	Streams     []Stream     `json:"streams"`
 	Subscribers []Subscriber `json:"subscribers"`
 	Webhooks    []Webhook    `json:"webhooks"`
-	// Processes are those that live, by role, and ProcessesError says why they cannot be seen. The first look of a Looker has none.
+	// Processes are those that live, by role, and Figures is what they measure. ProcessesError says why they cannot be seen. A look within
+	// 1.4 s of the start of its Looker has none.
 	Processes      []presence.Process `json:"processes"`
 	ProcessesError string             `json:"processesError,omitzero"`
+	Figures        *presence.Figures  `json:"figures,omitzero"`
 	// GivenUp is the number of events that the receivers of webhooks have not accepted.
 	GivenUp uint64 `json:"givenUp"`
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -25,16 +26,27 @@ type Config struct {
 	Version string
 	// Ready reports whether the process can do its work, and if not, why not. It is called every second.
 	Ready func(context.Context) (ready bool, reasons []string)
-	Log   zerolog.Logger
+	// Metrics are those of the process. They are read every second.
+	Metrics prometheus.Gatherer
+	Log     zerolog.Logger
+}
+
+// announcement is the body of a message. An ended process has no other members than its id.
+type announcement struct {
+	Process
+	Measured measured `json:"measured,omitzero"`
+	Ended    bool     `json:"ended,omitzero"`
 }
 
 // announcer announces a process.
 type announcer struct {
 	Config
 
-	mu      sync.Mutex
-	process Process
-	resumes time.Time // after a refusal; zero if there was none
+	window window // of the goroutine that announces
+
+	mu           sync.Mutex
+	announcement announcement
+	resumes      time.Time // after a refusal; zero if there was none
 }
 
 // Announce announces a process until the context ends, and then that it has ended. What cannot be sent is lost: the next announcement
@@ -44,23 +56,27 @@ func Announce(ctx context.Context, cfg Config) {
 	if err != nil {
 		host = "unknown"
 	}
-	a := &announcer{Config: cfg, process: Process{
+	a := &announcer{Config: cfg, announcement: announcement{Process: Process{
 		Role: cfg.Role, ID: uuid.NewString(), Version: shorten(cfg.Version), Host: shorten(host),
 		Started: time.Now().UTC().Truncate(time.Second),
-	}}
+	}}}
+	a.measure()
 	filterRefusals(cfg.Conn, "Publish", subjects+cfg.Role, a.wasRefused)
 	a.refresh(ctx)
 	var refreshing sync.WaitGroup
 	refreshing.Go(func() {
 		every(ctx, interval, func() {
 			if a.refresh(ctx) {
-				a.publish(false)
+				a.publish()
 			}
 		})
 	})
-	every(ctx, interval, func() { a.publish(false) })
+	every(ctx, interval, func() {
+		a.measure()
+		a.publish()
+	})
 	refreshing.Wait()
-	a.publish(true)
+	a.end()
 }
 
 // every calls f at once, and again after each interval until the context ends.
@@ -89,23 +105,40 @@ func (a *announcer) refresh(ctx context.Context) (changed bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	changed = a.process.Ready != ready || !slices.Equal(a.process.Reasons, short)
-	a.process.Ready, a.process.Reasons = ready, short
+	p := &a.announcement.Process
+	changed = p.Ready != ready || !slices.Equal(p.Reasons, short)
+	p.Ready, p.Reasons = ready, short
 	return changed
 }
 
-// publish sends one announcement.
-func (a *announcer) publish(ended bool) {
+// measure reads the metrics.
+func (a *announcer) measure() {
+	m := a.window.measure(gather(a.Metrics, time.Now()))
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.announcement.Measured = m
+}
+
+// publish sends one announcement.
+func (a *announcer) publish() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.send(a.announcement)
+}
+
+// end announces that the process has ended.
+func (a *announcer) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.send(announcement{Process: Process{ID: a.announcement.ID}, Ended: true})
+}
+
+// send requires the lock.
+func (a *announcer) send(body announcement) {
 	if time.Now().Before(a.resumes) {
 		return
 	}
-	process := a.process
-	if ended {
-		process = Process{ID: a.process.ID}
-	}
-	if body, err := json.Marshal(announcement{process, ended}); err == nil {
+	if body, err := json.Marshal(body); err == nil {
 		_ = a.Conn.Publish(subjects+a.Role, body)
 	}
 }

@@ -26,8 +26,8 @@ type Listener struct {
 }
 
 type heard struct {
-	process Process
-	at      time.Time
+	announcement announcement
+	at           time.Time
 }
 
 // Listen begins to listen, with the rights of an operator. The caller calls Close.
@@ -48,27 +48,31 @@ func Listen(nc *nats.Conn) (*Listener, error) {
 // Close ends the listening.
 func (l *Listener) Close() { _ = l.subscription.Unsubscribe() }
 
-// Processes returns the live processes, by role. Within 1.4 s after Listen it waits, until it has heard all of them. An error means that
-// the server has refused the subscription. If the context ends first, the list is incomplete.
-func (l *Listener) Processes(ctx context.Context) ([]Process, error) {
+// Heard reports whether every process that lived when Listen began has announced itself since: 1.4 s later.
+func (l *Listener) Heard() bool { return time.Since(l.began) >= firstListen }
+
+// Processes returns the live processes, by role, and what they measure. It waits until Heard. An error means that the server has refused
+// the subscription. If the context ends first, the list is incomplete.
+func (l *Listener) Processes(ctx context.Context) ([]Process, Figures, error) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(time.Until(l.began.Add(firstListen))):
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	live, all := []Process{}, newSum()
 	if l.refused != nil {
-		return []Process{}, l.refused
+		return live, all.figures(), l.refused
 	}
-	live := []Process{}
 	for _, role := range l.heard {
 		forget(role, time.Now())
 		for _, h := range role {
-			live = append(live, h.process)
+			live = append(live, h.announcement.Process)
+			all.add(h.announcement.Role, h.announcement.Measured)
 		}
 	}
 	slices.SortFunc(live, compare)
-	return live, nil
+	return live, all.figures(), nil
 }
 
 // hear takes one announcement. What is none is ignored, and so is one too many of its role.
@@ -93,7 +97,7 @@ func (l *Listener) hear(msg *nats.Msg) {
 	case a.Ended:
 		delete(role, a.ID)
 	case known || len(role) < maxProcesses:
-		role[a.ID] = heard{a.Process, time.Now()}
+		role[a.ID] = heard{a, time.Now()}
 	}
 }
 

@@ -1,6 +1,6 @@
-// Package presence shows which processes of Clientele live. Each announces itself every second on a NATS subject of its role, and an
-// operator listens. Nothing is stored, and nobody replies: a process chooses neither the role under which it is seen, which is that of
-// its account on NATS, nor a subject to which others publish.
+// Package presence shows which processes of Clientele live, and what they measure. Each announces itself every second on a NATS subject
+// of its role, and an operator listens. Nothing is stored, and nobody replies: a process chooses neither the role under which it is seen,
+// which is that of its account on NATS, nor a subject to which others publish.
 package presence
 
 import (
@@ -32,7 +32,7 @@ const (
 
 // The limits of an announcement, and of a list. A process with the credentials of its role could announce anything under that role.
 const (
-	maxBody      = 8 << 10 // bytes: more than the texts can have in JSON
+	maxBody      = 16 << 10 // bytes: more than the texts and the figures can have in JSON
 	maxReasons   = 4
 	maxText      = 200 // characters
 	maxProcesses = 500 // of a role
@@ -57,10 +57,4 @@ func compare(a, b Process) int {
 	return cmp.Or(
 		strings.Compare(a.Role, b.Role), strings.Compare(a.Host, b.Host), a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID),
 	)
-}
-
-// announcement is the body of a message. An ended process has no other members than its id.
-type announcement struct {
-	Process
-	Ended bool `json:"ended,omitzero"`
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -27,6 +28,9 @@ func ready(context.Context) (bool, []string) { return true, nil }
 // announce announces a process until the test or stop ends it.
 func announce(t *testing.T, cfg presence.Config) (stop func()) {
 	t.Helper()
+	if cfg.Metrics == nil {
+		cfg.Metrics = prometheus.NewRegistry()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { presence.Announce(ctx, cfg) })
@@ -48,7 +52,7 @@ func listen(t *testing.T, nc *nats.Conn) *presence.Listener {
 // processes returns the live processes as text.
 func processes(t *testing.T, l *presence.Listener) (live []string) {
 	t.Helper()
-	found, err := l.Processes(t.Context())
+	found, _, err := l.Processes(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +74,7 @@ func TestLiveProcessesAreListed(t *testing.T) {
 	want := []string{"forward 1 ready=true []", `ingress 1 ready=false ["command log: down"]`, "worker 2 ready=true []"}
 	publishertest.Eventually(t, "all are listed", func() bool { return slices.Equal(processes(t, l), want) })
 
-	found, err := l.Processes(t.Context())
+	found, _, err := l.Processes(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +118,7 @@ func TestReadinessChanges(t *testing.T) {
 	for _, want := range []bool{true, false, true} {
 		broken.Store(!want)
 		publishertest.Eventually(t, fmt.Sprint("it is announced as ready: ", want), func() bool {
-			found, err := l.Processes(t.Context())
+			found, _, err := l.Processes(t.Context())
 			return err == nil && len(found) == 1 && found[0].Ready == want && (len(found[0].Reasons) == 0) == want
 		})
 	}
@@ -152,7 +156,7 @@ func TestAnnouncementsOfOthers(t *testing.T) {
 	nc := s.Connect(t)
 	l := listen(t, nc)
 	publishertest.Eventually(t, "the ingress is listed", func() bool { return len(processes(t, l)) == 1 })
-	found, err := l.Processes(t.Context())
+	found, _, err := l.Processes(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +169,7 @@ func TestAnnouncementsOfOthers(t *testing.T) {
 	// A worker can end and replace no ingress, and cannot be one.
 	publish("presence.worker", fmt.Sprintf(`{"id":%q,"ended":true}`, found[0].ID))
 	publish("presence.worker", fmt.Sprintf(`{"id":%q,"role":"ingress","version":"9","newer":1}`, found[0].ID))
-	for _, body := range []string{"", "x", "{}", `{"id":1}`, `{"id":"a","version":"` + strings.Repeat("x", 9_000) + `"}`} {
+	for _, body := range []string{"", "x", "{}", `{"id":1}`, `{"id":"a","version":"` + strings.Repeat("x", 17_000) + `"}`} {
 		publish("presence.serve", body)
 	}
 	for i := range 600 {
@@ -187,7 +191,7 @@ func TestAnnouncementsAreBounded(t *testing.T) {
 	}})
 	l := listen(t, s.Connect(t))
 	publishertest.Eventually(t, "it is listed", func() bool {
-		found, err := l.Processes(t.Context())
+		found, _, err := l.Processes(t.Context())
 		if err != nil || len(found) == 0 {
 			return false
 		}
@@ -268,7 +272,7 @@ func TestWithoutTheRights(t *testing.T) {
 	deaf, reported := connect("deaf")
 	l := listen(t, deaf)
 	publishertest.Eventually(t, "the list is an error", func() bool {
-		found, err := l.Processes(t.Context())
+		found, _, err := l.Processes(t.Context())
 		return err != nil && found != nil && len(found) == 0
 	})
 	if _, err := deaf.SubscribeSync("other"); err != nil {

@@ -9,7 +9,6 @@ import (
 	"clientele/cmd/internal/inspect"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -25,7 +24,6 @@ type Snapshot struct {
 	Status inspect.Status
 	// Failure says why NATS cannot be looked at, or is "".
 	Failure string
-	Process *Figures // nil if the console has no metrics
 	Events  []Event
 	Point   []float64 // the last one of the chart, or nil
 }
@@ -35,8 +33,6 @@ type Config struct {
 	// Looker looks at NATS and the database. Nothing else uses it.
 	Looker    *inspect.Looker
 	JetStream jetstream.JetStream
-	// Metrics are those of a process that has an ingress and a worker, or nil.
-	Metrics prometheus.Gatherer
 	// Explain rewrites errors for an operator.
 	Explain func(error) error
 }
@@ -46,7 +42,6 @@ type Watch struct {
 	cfg Config
 
 	history history
-	window  metricsWindow
 	events  recentEvents
 
 	wake chan struct{} // of capacity 1: a viewer arrived
@@ -60,7 +55,7 @@ type Watch struct {
 // New returns a Watch, which looks while Run runs.
 func New(cfg Config) *Watch {
 	return &Watch{
-		cfg: cfg, window: metricsWindow{metrics: cfg.Metrics}, events: recentEvents{js: cfg.JetStream},
+		cfg: cfg, events: recentEvents{js: cfg.JetStream},
 		wake: make(chan struct{}, 1), viewers: map[chan *Snapshot]struct{}{},
 	}
 }
@@ -150,8 +145,6 @@ func (w *Watch) publish(s *Snapshot) {
 // look looks at everything.
 func (w *Watch) look(ctx context.Context) *Snapshot {
 	var s Snapshot
-	var parts sync.WaitGroup
-	parts.Go(func() { s.Process = w.window.figures(time.Now()) })
 	status, err := w.cfg.Looker.Look(ctx)
 	s.Status = status
 	switch {
@@ -163,6 +156,5 @@ func (w *Watch) look(ctx context.Context) *Snapshot {
 	default:
 		s.Events, _ = w.events.read(ctx) // a stream that does not answer is a problem of the status already
 	}
-	parts.Wait()
 	return &s
 }
