@@ -54,8 +54,15 @@ type Error struct {
 type Violation struct {
 	// Pointer is the JSON Pointer (RFC 6901) of the member that violates the rule.
 	Pointer string `json:"pointer"`
-	// Detail states the rule. It quotes no value, except the E.164 form that it suggests for a telephone number.
+	// Detail states the rule. It quotes no value, except the E.164 form that it suggests for a telephone number, see WithoutValues.
 	Detail string `json:"detail"`
+}
+
+// WithoutValues removes the suggested telephone numbers from violations, which are shown or logged apart from the request.
+func WithoutValues(violations []Violation) {
+	for i := range violations {
+		violations[i].Detail, _, _ = strings.Cut(violations[i].Detail, suggestion)
+	}
 }
 
 func (e *Error) Error() string {

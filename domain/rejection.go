@@ -46,10 +46,11 @@ func (r Rejection) JSON() ([]byte, error) {
 	return json.Marshal(r, json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 }
 
-// ParseRejection parses the result of JSON.
+// ParseRejection parses the result of JSON. The errors quote no value: only the command has personal data.
 func ParseRejection(body []byte) (Rejection, error) {
 	var r Rejection
 	err := json.Unmarshal(body, &r, jsontext.AllowDuplicateNames(true))
+	WithoutValues(r.Errors)
 	return r, err
 }
 

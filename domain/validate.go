@@ -154,6 +154,9 @@ func emailForm(s string, _ time.Time) string {
 	return ""
 }
 
+// suggestion is before a suggested telephone number.
+const suggestion = "; did you mean "
+
 // telephoneForm accepts a number in E.164 with a length that its numbering plan allows. It does not check that the number is
 // allotted: plans change more often than Clientele is released, and a valid number must not be refused.
 func telephoneForm(s string, _ time.Time) string {
@@ -174,7 +177,7 @@ func telephoneForm(s string, _ time.Time) string {
 	case s == e164 && len(s) <= maxE164 && phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE:
 		return ""
 	case s != e164 && e164 != example && phonenumbers.IsValidNumber(number):
-		return want + "; did you mean " + e164 + "?"
+		return want + suggestion + e164 + "?"
 	default:
 		return want
 	}

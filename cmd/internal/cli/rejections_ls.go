@@ -35,8 +35,7 @@ them, and one that is about the whole command for its error.`
 // Validate is called by the parser.
 func (c *rejectionsLsCmd) Validate() error { return c.filterFlags.validate() }
 
-// Run lists the rejections that match, oldest first. It names invalid members without the detail, which can contain a telephone
-// number. Details about a whole command contain no values, see domain.Error.
+// Run lists the rejections that match, oldest first. It names invalid members without the details, which show prints.
 func (c *rejectionsLsCmd) Run(e env) error {
 	rejections, nc, err := c.open(e)
 	if err != nil {

@@ -186,7 +186,7 @@ func TestConsoleInABrowser(t *testing.T) {
 		b.accessible("client-" + style.name)
 		b.goTo("/operations?id=" + rejected)
 		b.click("form[action='/operations/personal'] button")
-		b.shows("perhaps 020 7946 0958")
+		b.shows("Smith")
 		b.accessible("rejection-" + style.name)
 		b.click("button[value=drop-selected]")
 		b.shows("cannot be undone")

@@ -126,7 +126,7 @@ func rejection(t testing.TB, reason domain.Code, pointers ...string) domain.Reje
 		Command: domain.RejectedCommand{Headers: domain.EncodeCommand(command, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").Header, Body: command.Body},
 	}
 	for _, pointer := range pointers {
-		r.Errors = append(r.Errors, domain.Violation{Pointer: pointer, Detail: "perhaps 020 7946 0958"})
+		r.Errors = append(r.Errors, domain.Violation{Pointer: pointer, Detail: "must be valid; did you mean +442079460123?"})
 	}
 	return r
 }

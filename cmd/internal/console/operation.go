@@ -5,7 +5,6 @@ import (
 	"net/url"
 
 	"clientele/cmd/internal/console/story"
-	"clientele/domain"
 )
 
 // operationPage is the content of the page about one operation.
@@ -14,7 +13,6 @@ type operationPage struct {
 	Query    string
 	Story    *story.Story // nil before a look-up
 	Personal string       // JSON of the record, or the body of the rejected command, on request
-	Details  []domain.Violation
 }
 
 // operation is GET /operations?id=.

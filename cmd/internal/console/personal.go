@@ -29,9 +29,7 @@ func (c *Console) personal(w http.ResponseWriter, r *http.Request, v visitor) {
 		c.unavailable(w, v, err)
 		return
 	}
-	if content.Personal = text; action == domain.AuditRejectionRead {
-		content.Details = content.Story.Rejection.Errors
-	}
+	content.Personal = text
 	c.renderOperation(w, content)
 }
 

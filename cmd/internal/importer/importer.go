@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,19 +163,11 @@ func validate(ctx context.Context, rows []row, settle func(row, []string) error)
 func invalid(r row) []string {
 	_, err := domain.Parse(r.body, time.Now())
 	if invalid, ok := errors.AsType[*domain.Error](err); ok && len(invalid.Violations) > 0 {
-		for i, v := range invalid.Violations {
-			invalid.Violations[i].Detail = withoutSuggestion(v.Detail)
-		}
+		domain.WithoutValues(invalid.Violations) // the output may end up in logs
 		return reasonsOf(invalid.Violations)
 	}
 	if err != nil {
 		return []string{err.Error()}
 	}
 	return nil
-}
-
-// withoutSuggestion removes the suggested telephone number from a violation, because the output may end up in logs.
-func withoutSuggestion(detail string) string {
-	detail, _, _ = strings.Cut(detail, "; did you mean ")
-	return detail
 }
