@@ -279,16 +279,12 @@ func (r *Rejections) Drop(ctx context.Context, rejection StoredRejection) error 
 // It deletes by sequence, so it never deletes a later command with this id. A purge by subject would be wrong: a subject may
 // end in a literal asterisk, which a purge reads as every command.
 func (r *Rejections) forget(ctx context.Context, rejection StoredRejection) error {
-	subject := domain.SubjectCreate + rejection.ID
-	msg, err := leader.Last(ctx, r.log.JS, r.commands, subject)
+	msg, err := leader.Last(ctx, r.log.JS, r.commands, domain.SubjectCreate+rejection.ID)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return nil
 	}
 	if err != nil {
 		return err
-	}
-	if msg.Subject != subject {
-		return nil // the id is a pattern, and the message is another command
 	}
 	done, err := isDone(ctx, r.commands, msg.Sequence)
 	switch {

@@ -27,16 +27,18 @@ type selection struct {
 }
 
 // Last returns the last message with this subject, or an error with domain.CodeNotFound. A request to the leader cannot contain a subject
-// that is not UTF-8, which only a foreign program publishes: Last asks any replica for it.
-func Last(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
-	if !utf8.ValidString(subject) {
-		msg, err := stream.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			err = domain.Errorf(domain.CodeNotFound, "no message on subject %q", subject)
-		}
-		return msg, err
+// that is not UTF-8, which only a foreign program publishes: Last asks any replica for it. The server reads a subject such as
+// client.create.* as a pattern: a message with another subject is not found.
+func Last(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, subject string) (msg *jetstream.RawStreamMsg, err error) {
+	if utf8.ValidString(subject) {
+		msg, err = read(ctx, js, stream, selection{LastFor: subject})
+	} else {
+		msg, err = stream.GetLastMsgForSubject(ctx, subject)
 	}
-	return read(ctx, js, stream, selection{LastFor: subject})
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && msg.Subject != subject {
+		return nil, domain.Errorf(domain.CodeNotFound, "no message on subject %q", subject)
+	}
+	return msg, err
 }
 
 // Get returns the message with this sequence, or an error with domain.CodeNotFound.
