@@ -53,7 +53,11 @@ func summary(b *strings.Builder, s inspect.Status) {
 	}
 	row("Throughput", "accepted %s, completed %s; last accepted %s", accepted, completed, figures.Ago(s.At, c.LastAccepted))
 	row("Backlog", "%s waiting, %s in progress, %s redelivered%s", figures.Grouped(c.Waiting), figures.Grouped(uint64(c.InProgress)), figures.Grouped(uint64(c.Redelivered)), again)
-	row("Oldest", "%s", oldestText(c.OldestSeconds, "no command waits"))
+	none := "no command waits"
+	if c.Backlog > 0 {
+		none = "unknown"
+	}
+	row("Oldest", "%s", oldestText(c.OldestSeconds, none))
 	row("Workers", "%s", workersText(c))
 	if s.Figures != nil {
 		for _, line := range measuredLines(*s.Figures) {

@@ -158,15 +158,23 @@ func judgeSubscribers(s *Status) (found []Finding) {
 			})
 		}
 	}
+	return append(found, unread("subscribers", s.SubscribersError, s)...)
+}
+
+// unread reports that a list is incomplete, unless streams are a problem already.
+func unread(name, problem string, s *Status) []Finding {
+	if problem == "" || slices.ContainsFunc(s.Streams, func(stream Stream) bool { return stream.Error != "" }) {
+		return nil
+	}
+	return []Finding{{name, Warn, "not everything could be read: " + problem, "Look again. If this stays, check the NATS servers", SeeServers}}
+}
+
+func judgeWebhooks(s *Status) (found []Finding) {
 	if s.GivenUp > 0 {
 		found = append(found, Finding{
 			"webhooks", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele webhooks deliveries NAME --given-up", SeeWebhooks,
 		})
 	}
-	return found
-}
-
-func judgeWebhooks(s *Status) (found []Finding) {
 	for _, w := range s.Webhooks {
 		name := "webhook " + w.Name
 		failing := s.At.Sub(w.FailingSince).Round(time.Second)
@@ -185,7 +193,7 @@ func judgeWebhooks(s *Status) (found []Finding) {
 			})
 		}
 	}
-	return found
+	return append(found, unread("webhooks", s.WebhooksError, s)...)
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -106,8 +106,13 @@ func TestJudge(t *testing.T) {
 		"a webhook that fails for long": {
 			webhook(inspect.Webhook{State: endpoint.Active, FailingSince: at.Add(-11 * time.Minute), LastError: "refused"}), inspect.Warn, "has failed for 11m0s: refused",
 		},
-		"a webhook that is disabled":   {webhook(inspect.Webhook{State: endpoint.Disabled, Waiting: 7}), inspect.Fail, "disabled, and 7 events wait"},
-		"a webhook without a consumer": {webhook(inspect.Webhook{State: endpoint.Active, Lost: true}), inspect.Fail, "consumer is missing"},
+		"a webhook that is disabled":      {webhook(inspect.Webhook{State: endpoint.Disabled, Waiting: 7}), inspect.Fail, "disabled, and 7 events wait"},
+		"a webhook without a consumer":    {webhook(inspect.Webhook{State: endpoint.Active, Lost: true}), inspect.Fail, "consumer is missing"},
+		"subscribers that cannot be read": {func(s *inspect.Status) { s.SubscribersError = "no answer" }, inspect.Warn, "not everything could be read: no answer"},
+		"webhooks that cannot be read":    {func(s *inspect.Status) { s.WebhooksError = "no answer" }, inspect.Warn, "not everything could be read: no answer"},
+		"what a missing stream explains": {func(s *inspect.Status) {
+			s.SubscribersError, s.WebhooksError, s.Streams[4].Error = "no answer", "no answer", "missing"
+		}, inspect.Fail, "missing"},
 		"the worst is first": {func(s *inspect.Status) {
 			s.GivenUp, s.Streams[4].Error = 2, "missing"
 		}, inspect.Fail, "missing"},

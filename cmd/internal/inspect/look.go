@@ -33,9 +33,8 @@ func (l *Looker) Look(ctx context.Context) (Status, error) {
 	}
 	var worker *jetstream.ConsumerInfo
 	parts.Go(func() { s.Commands, worker = l.commands(ctx) })
-	parts.Go(func() { s.Subscribers = l.subscribers(ctx) })
-	parts.Go(func() { s.Webhooks = l.webhooks(ctx) })
-	parts.Go(func() { s.GivenUp = l.givenUp(ctx) })
+	parts.Go(func() { l.subscribers(ctx, &s) })
+	parts.Go(func() { l.webhooks(ctx, &s) })
 	parts.Go(func() { s.Database = l.database(ctx) })
 	parts.Go(func() { l.live(ctx, &s) })
 	parts.Wait()

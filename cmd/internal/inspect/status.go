@@ -22,6 +22,9 @@ type Status struct {
 	Streams     []Stream     `json:"streams"`
 	Subscribers []Subscriber `json:"subscribers"`
 	Webhooks    []Webhook    `json:"webhooks"`
+	// SubscribersError and WebhooksError say why the lists, or what they say, are incomplete.
+	SubscribersError string `json:"subscribersError,omitzero"`
+	WebhooksError    string `json:"webhooksError,omitzero"`
 	// Processes are those that live, by role, and Figures is what they measure. ProcessesError says why they cannot be seen. A look within
 	// 1.4 s of the start of its Looker has none.
 	Processes      []presence.Process `json:"processes"`
@@ -67,7 +70,7 @@ type Commands struct {
 	InProgress int    `json:"inProgress"`
 	// Redelivered are those that were delivered more than once.
 	Redelivered int `json:"redelivered"`
-	// OldestSeconds is the age of the oldest one; 0 without one.
+	// OldestSeconds is the age of the oldest one; 0 without one, and if it is unknown.
 	OldestSeconds float64 `json:"oldestSeconds"`
 	// Fetches are the requests of workers that wait for commands. NoWorker means that this sample and the one before had none, and that
 	// no worker has commands.

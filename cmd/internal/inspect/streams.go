@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"clientele/domain"
 	"clientele/publisher/streams"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,20 +33,6 @@ func (l *Looker) stream(ctx context.Context, name string) (Stream, *jetstream.St
 		})
 	}
 	return s, info, nil
-}
-
-// givenUp returns how many events the receivers of webhooks have not accepted. Their stream has one message for each, and one for
-// the position of each subscriber.
-func (l *Looker) givenUp(ctx context.Context) uint64 {
-	stream, err := streams.Open(ctx, l.js, domain.StreamSubscriptions)
-	if err != nil {
-		return 0 // the stream is a problem already
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(domain.SubjectPosition+"*"))
-	if err != nil {
-		return 0
-	}
-	return info.State.Msgs - min(info.State.Msgs, uint64(len(info.State.Subjects)))
 }
 
 // ageOf returns how long ago a stream stored its first message from a sequence on, by the clock of its server. It returns 0 if there is

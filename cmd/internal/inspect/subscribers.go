@@ -12,20 +12,24 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// subscribers returns the durable consumers of the events, by name.
-func (l *Looker) subscribers(ctx context.Context) []Subscriber {
-	found := []Subscriber{}
+// subscribers adds the durable consumers of the events, by name.
+func (l *Looker) subscribers(ctx context.Context, s *Status) {
+	s.Subscribers = []Subscriber{}
 	events, err := streams.Open(ctx, l.js, domain.StreamEvents)
 	if err != nil {
-		return found // the stream is a problem already
+		s.SubscribersError = l.failure(ctx, err)
+		return
 	}
-	for info := range events.ListConsumers(ctx).Info() {
+	all := events.ListConsumers(ctx)
+	for info := range all.Info() {
 		if info.Config.Durable != "" {
-			found = append(found, subscriberOf(ctx, events, info))
+			s.Subscribers = append(s.Subscribers, subscriberOf(ctx, events, info))
 		}
 	}
-	slices.SortFunc(found, func(a, b Subscriber) int { return strings.Compare(a.Name, b.Name) })
-	return found
+	if err := all.Err(); err != nil {
+		s.SubscribersError = l.failure(ctx, err)
+	}
+	slices.SortFunc(s.Subscribers, func(a, b Subscriber) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func subscriberOf(ctx context.Context, events jetstream.Stream, info *jetstream.ConsumerInfo) Subscriber {
