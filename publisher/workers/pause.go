@@ -30,13 +30,14 @@ const timeout = 10 * time.Second
 
 // Pause pauses all workers of the installation for a time from now, or changes the end of a pause. The reason may be "". It is recorded on
 // the audit trail, so it must not contain personal data. Pause returns the end of the pause once no further command is delivered;
-// commands that workers have are finished. An error is an *audit.NotRecordedError if nothing was changed because of it.
+// commands that workers have are finished. An error is an *audit.NotRecordedError if nothing was changed because of it, and has domain.CodeInvalid
+// for a length or a reason outside the bounds.
 func Pause(ctx context.Context, js jetstream.JetStream, trail Trail, length time.Duration, reason string) (until time.Time, err error) {
 	switch {
 	case length < MinPause || length > MaxPause:
-		return until, fmt.Errorf("a pause must be from %s to %s long", MinPause, MaxPause)
+		return until, domain.Errorf(domain.CodeInvalid, "a pause must be from %s to %s long", MinPause, MaxPause)
 	case utf8.RuneCountInString(reason) > MaxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unprintable):
-		return until, fmt.Errorf("the reason must have at most %d printable characters", MaxReason)
+		return until, domain.Errorf(domain.CodeInvalid, "the reason must have at most %d printable characters", MaxReason)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

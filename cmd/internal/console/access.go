@@ -180,7 +180,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		c.signInPage(w, http.StatusUnauthorized, "The key or token is not valid.")
 	case err != nil:
 		c.signInPage(w, http.StatusServiceUnavailable, "The key or token cannot be checked at the moment. Try again later.")
-	case !v.May(auth.ScopeOperator, auth.ScopeOperatorRead):
+	case !v.mayLook():
 		c.refuse(v, "insufficient_scope")
 		c.signInPage(w, http.StatusForbidden, "The key or token has neither the scope operator nor operator:read.")
 	default:

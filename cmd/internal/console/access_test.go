@@ -1,8 +1,10 @@
 package console_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -96,6 +98,19 @@ func TestSignIn(t *testing.T) {
 	if r := h.do(http.MethodGet, "/", "", withSecond...); r.Status != http.StatusUnauthorized {
 		t.Errorf("after signing out: %d", r.Status)
 	}
+
+	// A key that loses its scope ends the live figures.
+	h.token = viewer
+	looked := h.live()
+	keys, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, bytes.ReplaceAll(keys, []byte(" operator:read "), []byte(" clients:write ")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "the key is refused", func() bool { return h.do(http.MethodGet, "/", "").Status == http.StatusForbidden })
+	publishertest.Eventually(t, "the end of the live figures", func() bool { name, _ := looked.next(); return name == "" })
 
 	// A revoked key ends the session, and the live figures.
 	h.token = operator

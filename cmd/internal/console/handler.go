@@ -13,6 +13,9 @@ func (c *Console) handler() http.Handler {
 	mux.Handle("POST /sign-out", c.look(c.signOut))
 
 	mux.Handle("GET /{$}", c.look(c.status))
+	mux.Handle("GET /", c.look(func(w http.ResponseWriter, _ *http.Request, v visitor) {
+		c.fail(w, v, http.StatusNotFound, "The console has no such page.")
+	}))
 	mux.Handle("GET /live", c.look(c.live))
 	mux.Handle("GET /runbooks/{anchor}", c.look(c.runbookPage))
 	mux.Handle("GET /rejections", c.look(c.rejections))

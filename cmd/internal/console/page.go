@@ -28,6 +28,9 @@ type visitor struct {
 	address string
 }
 
+// mayLook reports whether the visitor may see what has no personal data.
+func (v visitor) mayLook() bool { return v.May(auth.ScopeOperatorRead, auth.ScopeOperator) }
+
 // mayAct reports whether the visitor may change something and read personal data.
 func (v visitor) mayAct() bool { return v.May(auth.ScopeOperator) }
 

@@ -24,16 +24,16 @@ func (a asVisitor) Act(ctx context.Context, record domain.AuditRecord, do func(e
 
 // pause is POST /workers/pause.
 func (c *Console) pause(w http.ResponseWriter, r *http.Request, v visitor) {
-	length, err := time.ParseDuration(r.PostFormValue("for"))
-	if err != nil || length < workers.MinPause || length > workers.MaxPause {
-		c.fail(w, v, http.StatusBadRequest, "A pause must be from 1s to 24h long.")
-		return
-	}
-	if _, err := workers.Pause(r.Context(), c.js, asVisitor{c.cfg.Audit, v}, length, strings.TrimSpace(r.PostFormValue("reason"))); err != nil {
+	length, _ := time.ParseDuration(r.PostFormValue("for")) // 0, which is too short, if it is none
+	_, err := workers.Pause(r.Context(), c.js, asVisitor{c.cfg.Audit, v}, length, strings.TrimSpace(r.PostFormValue("reason")))
+	switch {
+	case domain.CodeOf(err) == domain.CodeInvalid:
+		c.fail(w, v, http.StatusBadRequest, "The workers are not paused: "+err.Error()+".")
+	case err != nil:
 		c.unavailable(w, v, err)
-		return
+	default:
+		http.Redirect(w, r, "/", http.StatusSeeOther)
 	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // resume is POST /workers/resume. Workers that are not paused stay so.

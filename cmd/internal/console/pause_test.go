@@ -37,6 +37,9 @@ func TestPauseAndResume(t *testing.T) {
 			t.Errorf("%q: %d", length, r.Status)
 		}
 	}
+	if r := h.post("/workers/pause", url.Values{"for": {"1h"}, "reason": {"a\tdisk"}}); r.Status != http.StatusBadRequest {
+		t.Errorf("a reason with a tab: %d", r.Status)
+	}
 	if r := h.post("/workers/pause", url.Values{"for": {"1h"}, "reason": {"a new disk"}}); r.Status != http.StatusSeeOther {
 		t.Fatalf("%d: %s", r.Status, r.Body)
 	}

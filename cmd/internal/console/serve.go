@@ -41,6 +41,9 @@ func (o *Options) Start(ctx context.Context, p *process.Process, cfg Config, all
 		Name: "console", Address: o.Listen, TLS: certificate, MaxConnections: maxConnections,
 		OnShutdown: func() { close(c.stopping) }, Handler: c.handler(),
 	})
+	if err != nil {
+		c.watch.Close()
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && o.Optional:
 		p.Log.Warn().Str("listen", o.Listen).Msg("another program uses the address of the console: running without it; --console-listen sets another address")

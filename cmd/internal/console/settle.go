@@ -22,6 +22,9 @@ type confirmPage struct {
 	Seen      int // the number that was confirmed, if it is no longer true
 }
 
+// Erased returns how many rejections are of erased clients. They have no command to retry.
+func (p confirmPage) Erased() int { return p.Reasons[domain.CodeErased] }
+
 // chosen is what the form of a request chooses.
 type chosen struct {
 	confirmPage
@@ -49,7 +52,7 @@ func (c *Console) choose(w http.ResponseWriter, r *http.Request, v visitor) *cho
 		c.fail(w, v, http.StatusBadRequest, "The console can retry and drop rejections only.")
 		return nil
 	case scope == "selected" && len(s.IDs) == 0:
-		c.fail(w, v, http.StatusBadRequest, "Select at least one rejection.")
+		c.fail(w, v, http.StatusBadRequest, "Go back, and select at least one rejection.")
 		return nil
 	}
 	from, ctx, cancel, err := c.openRejections(w, r)
@@ -109,7 +112,7 @@ func (c *Console) settle(w http.ResponseWriter, r *http.Request, v visitor) {
 		},
 	})
 	if !ok {
-		c.fail(w, v, http.StatusServiceUnavailable, "Too many jobs are waiting. Try again later.")
+		c.fail(w, v, http.StatusServiceUnavailable, "There are too many jobs. Stop one, or try again when one has ended.")
 		return
 	}
 	http.Redirect(w, r, "/jobs/"+started.ID, http.StatusSeeOther)

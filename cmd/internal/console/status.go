@@ -27,7 +27,7 @@ func (c *Console) status(w http.ResponseWriter, r *http.Request, v visitor) {
 }
 
 // live is GET /live: server-sent events. history has the points of the chart so far, point the next one, and status the parts of the
-// page that change. The credential of the visitor is checked before each of them.
+// page that change. The credential of the visitor and its scopes are checked before each of them.
 func (c *Console) live(w http.ResponseWriter, r *http.Request, v visitor) {
 	looks, leave := c.watch.Join()
 	defer leave()
@@ -50,7 +50,7 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request, v visitor) {
 		case <-c.stopping:
 			return
 		case s := <-looks:
-			if _, err := c.visitor(r); err != nil {
+			if v, err = c.visitor(r); err != nil || !v.mayLook() {
 				return // the browser reconnects, and is asked to sign in
 			}
 			err = c.sendLook(w, stream, v, s)

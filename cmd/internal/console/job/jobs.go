@@ -21,6 +21,8 @@ const (
 	concurrency = 8
 	// maxNotes is how many skipped rejections a job names.
 	maxNotes = 20
+	// maxRunning is how many jobs run at once. Others wait.
+	maxRunning = 4
 	// maxJobs is how many jobs are remembered. A restart of the process forgets them all.
 	maxJobs = 50
 )
@@ -49,6 +51,7 @@ type Job struct {
 
 // Progress is how far a job is.
 type Progress struct {
+	Waiting       bool // for other jobs
 	Done, Skipped int
 	Notes         []Note // about the first that were skipped
 	Failure       string
@@ -75,7 +78,7 @@ func (j *Job) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	j.mu.Lock()
-	j.stop = cancel
+	j.stop, j.progress.Waiting = cancel, false
 	stopped := j.stopped
 	j.mu.Unlock()
 	if stopped {
@@ -169,21 +172,22 @@ type Jobs struct {
 // NewJobs returns no jobs. They run while Run runs.
 func NewJobs() *Jobs { return &Jobs{queue: make(chan *Job, maxJobs), byID: map[string]*Job{}} }
 
-// Start starts a job, and reports whether there was room for it.
+// Start starts a job, or has it wait for others. It reports whether there was room for it. The oldest job that has ended makes room.
 func (j *Jobs) Start(cfg Config) (*Job, bool) {
-	started := &Job{Config: cfg, ID: rand.Text(), StartedAt: time.Now().UTC()}
-	select {
-	case j.queue <- started:
-	default:
-		return nil, false
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.byID[started.ID] = started
-	if j.order = append(j.order, started.ID); len(j.order) > maxJobs {
-		delete(j.byID, j.order[0])
-		j.order = j.order[1:]
+	if len(j.order) == maxJobs {
+		ended := slices.IndexFunc(j.order, func(id string) bool { return !j.byID[id].Progress().EndedAt.IsZero() })
+		if ended < 0 {
+			return nil, false
+		}
+		delete(j.byID, j.order[ended])
+		j.order = slices.Delete(j.order, ended, ended+1)
 	}
+	started := &Job{Config: cfg, ID: rand.Text(), StartedAt: time.Now().UTC(), progress: Progress{Waiting: true}}
+	j.byID[started.ID] = started
+	j.order = append(j.order, started.ID)
+	j.queue <- started // it has room for all that have not ended
 	return started, true
 }
 
@@ -209,12 +213,16 @@ func (j *Jobs) All() []*Job {
 func (j *Jobs) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case next := <-j.queue:
-			running.Go(func() { next.run(ctx) })
-		}
+	for range maxRunning {
+		running.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case next := <-j.queue:
+					next.run(ctx)
+				}
+			}
+		})
 	}
 }

@@ -60,6 +60,9 @@ func New(cfg Config) *Watch {
 	}
 }
 
+// Close ends a Watch that does not run.
+func (w *Watch) Close() { w.cfg.Looker.Close() }
+
 // Join returns a channel that receives each look from now on: the newest one, if the viewer is slow. The last look is the first, unless
 // it is old. The viewer calls leave.
 func (w *Watch) Join() (looks <-chan *Snapshot, leave func()) {

@@ -1,0 +1,92 @@
+package job_test
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"clientele/cmd/internal/console/job"
+	"clientele/publisher"
+)
+
+// jobs are jobs that run, each with one rejection, which is settled when release is closed.
+type jobs struct {
+	*job.Jobs
+
+	release chan struct{}
+	stop    func()
+}
+
+func newJobs() *jobs {
+	ctx, cancel := context.WithCancel(context.Background())
+	j := &jobs{job.NewJobs(), make(chan struct{}), nil}
+	var running sync.WaitGroup
+	running.Go(func() { j.Run(ctx) })
+	j.stop = func() { cancel(); running.Wait() }
+	return j
+}
+
+func (j *jobs) start() (*job.Job, bool) {
+	return j.Start(job.Config{
+		Verb: "drop", Total: 1,
+		Each: func(context.Context) iter.Seq2[publisher.StoredRejection, error] {
+			return func(yield func(publisher.StoredRejection, error) bool) { yield(publisher.StoredRejection{}, nil) }
+		},
+		Settle: func(ctx context.Context, _ publisher.StoredRejection) error {
+			select {
+			case <-j.release:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
+	})
+}
+
+// Four jobs run at once, and others wait. A job that has not ended is not forgotten: it could not be stopped.
+func TestJobsAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJobs()
+		defer j.stop()
+		var all []*job.Job
+		for {
+			one, ok := j.start()
+			if !ok {
+				break
+			}
+			all = append(all, one)
+		}
+		synctest.Wait()
+		for i, one := range all {
+			if p := one.Progress(); p.Waiting != (i >= 4) || !p.EndedAt.IsZero() || j.Find(one.ID) != one {
+				t.Errorf("job %d of %d: %+v", i, len(all), p)
+			}
+		}
+		if len(all) != 50 {
+			t.Errorf("there is room for %d jobs", len(all))
+		}
+
+		all[1].Stop()
+		synctest.Wait()
+		if p := all[1].Progress(); !p.Stopped || p.Done != 0 || all[4].Progress().Waiting {
+			t.Errorf("a job that is stopped: %+v; the next one: %+v", p, all[4].Progress())
+		}
+		last, ok := j.start()
+		if !ok || j.Find(all[1].ID) != nil || j.Find(all[0].ID) == nil || j.All()[0] != last {
+			t.Error("the job that has ended does not make room")
+		}
+		all[49].Stop() // while it waits
+
+		close(j.release)
+		synctest.Wait()
+		for i, one := range append(all, last) {
+			stopped := i == 1 || i == 49
+			if p := one.Progress(); p.EndedAt.IsZero() || p.Stopped != stopped || (p.Done == 1) == stopped {
+				t.Errorf("job %d: %+v", i, p)
+			}
+		}
+	})
+}
