@@ -29,6 +29,8 @@ var (
 	streamMaxBytes = prometheus.NewDesc("clientele_stream_max_bytes",
 		"Size at which the command log refuses commands, or another stream drops its oldest messages; absent without a limit.",
 		[]string{"stream"}, nil)
+	replicasUnavailable = prometheus.NewDesc("clientele_stream_replicas_unavailable",
+		"Replicas of a stream that are offline or behind its leader; absent with one replica.", []string{"stream"}, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
 		"Messages missing between a stream's first and last: erased, retried, or lost by NATS.", []string{"stream"}, nil)
 )
@@ -112,9 +114,20 @@ func oldestAge(js jetstream.JetStream) func(context.Context, *jetstream.Consumer
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		logCommands, logBytes, logMaxBytes, pending, ackPending, paused, oldest, lastSequence, streamBytes, streamMaxBytes, missing,
+		replicasUnavailable,
 	} {
 		descriptions <- d
 	}
+}
+
+// unavailable returns how many followers do not have all messages of the leader.
+func unavailable(followers []*jetstream.PeerInfo) (n int) {
+	for _, f := range followers {
+		if f.Offline || !f.Current {
+			n++
+		}
+	}
+	return n
 }
 
 // Collect implements prometheus.Collector. It looks up the streams and the consumer, and omits metrics that it cannot read.
@@ -139,6 +152,9 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 		gauge(streamBytes, float64(log.State.Bytes), name)
 		if log.Config.MaxBytes > 0 {
 			gauge(streamMaxBytes, float64(log.Config.MaxBytes), name)
+		}
+		if log.Config.Replicas > 1 && log.Cluster != nil {
+			gauge(replicasUnavailable, float64(unavailable(log.Cluster.Replicas)), name)
 		}
 	}
 	gauge(logCommands, float64(log.State.Msgs))

@@ -47,6 +47,16 @@ const (
 	SeeUpgrade     = "deploy/README.md#upgrade"
 	SeeWebhooks    = "deploy/README.md#webhooks"
 
-	SeeWebhookDisabled = "deploy/README.md#clientelewebhookdisabled"
-	SeeWebhookFailing  = "deploy/README.md#clientelewebhookfailing"
+	// Those of the alerts about the same.
+	SeeCommandsWait     = "deploy/README.md#clientelecommandswait"
+	SeeEventsFull       = "deploy/README.md#clienteleeventsneartheirlimit"
+	SeeGivenUp          = "deploy/README.md#clientelegaveupevents"
+	SeeLogFillsUp       = "deploy/README.md#clientelelogfillsup"
+	SeeNoWorker         = "deploy/README.md#clientelehasnoworker"
+	SeeNotReady         = "deploy/README.md#clienteleisnotready"
+	SeeReplicaIsMissing = "deploy/README.md#clientelereplicaismissing"
+	SeeStreamIsLarge    = "deploy/README.md#clientelestreamislarge"
+	SeeWebhookDisabled  = "deploy/README.md#clientelewebhookdisabled"
+	SeeWebhookFailing   = "deploy/README.md#clientelewebhookfailing"
+	SeeWorkersBehind    = "deploy/README.md#clienteleworkersarebehind"
 )

@@ -41,7 +41,7 @@ func judge(s *Status) {
 func judgeDatabase(d Database) []Finding {
 	switch {
 	case !d.Answers:
-		return []Finding{{"database", Fail, d.Error, "Commands are accepted and wait. Start the database, or correct --database-url", SeeServers}}
+		return []Finding{{"database", Fail, d.Error, "Commands are accepted and wait. Start the database, or correct --database-url", SeeNotReady}}
 	case d.Error != "":
 		return []Finding{{"schema", Fail, d.Error, "Use a clientele and a schema that fit each other", SeeUpgrade}}
 	}
@@ -58,16 +58,16 @@ func judgeCommands(c Commands) (found []Finding) {
 	case oldest > oldestCommand:
 		found = append(found, Finding{
 			"commands", Fail, fmt.Sprintf("the oldest command has waited for %s", oldest.Round(time.Second)),
-			"Look at /readyz and the logs of the workers", SeeHealth,
+			"Look at /readyz and the logs of the workers", SeeCommandsWait,
 		})
 	case c.NoWorker && c.Backlog > 0:
-		found = append(found, Finding{"workers", Fail, "no worker asks for the commands that wait", "Start a worker", SeeHealth})
+		found = append(found, Finding{"workers", Fail, "no worker asks for the commands that wait", "Start a worker", SeeNoWorker})
 	case c.NoWorker:
-		found = append(found, Finding{"workers", Warn, "no worker asks for commands", "Start a worker", SeeHealth})
+		found = append(found, Finding{"workers", Warn, "no worker asks for commands", "Start a worker", SeeNoWorker})
 	}
 	if c.Backlog > largeBacklog {
 		found = append(found, Finding{
-			"commands", Warn, fmt.Sprintf("%d commands wait", c.Backlog), "Start another worker, or check how fast the database is", SeeHealth,
+			"commands", Warn, fmt.Sprintf("%d commands wait", c.Backlog), "Start another worker, or check how fast the database is", SeeWorkersBehind,
 		})
 	}
 	return found
@@ -101,36 +101,38 @@ func judgeSize(s Stream) []Finding {
 	used := fmt.Sprintf("%.0f %% of its limit is used", 100*s.Used())
 	switch {
 	case s.Name == domain.StreamCommands && s.Used() > fullLog:
-		return []Finding{{s.Name, Fail, used, "When it is full, the API refuses commands. Find out why commands wait, or raise --log-max-bytes", SeeSizes}}
+		return []Finding{{s.Name, Fail, used, "When it is full, the API refuses commands. Find out why commands wait, or raise --log-max-bytes", SeeLogFillsUp}}
+	case s.Name == domain.StreamEvents && s.Used() > fullStream:
+		return []Finding{{s.Name, Fail, used, "When it is full, the oldest events are dropped. Raise --event-max-bytes, or shorten --event-retention", SeeEventsFull}}
 	case s.Name != domain.StreamCommands && s.Used() > fullStream:
 		return []Finding{{s.Name, Fail, used, "Raise the limit, or shorten the retention", SeeSizes}}
 	case s.MaxBytes == 0 && s.Name != domain.StreamEvents && s.Bytes > largeRecords:
-		return []Finding{{s.Name, Warn, fmt.Sprintf("it has %d MB", s.Bytes/1_000_000), "Settle rejections, or shorten --audit-retention", SeeSizes}}
+		return []Finding{{s.Name, Warn, fmt.Sprintf("it has %d MB", s.Bytes/1_000_000), "Settle rejections, or shorten --audit-retention", SeeStreamIsLarge}}
 	}
 	return nil
 }
 
 func judgeReplicas(s Stream) (found []Finding) {
 	if s.Replicas > 1 && s.Leader == "" {
-		return []Finding{{s.Name, Fail, "it has no leader", "Start the NATS servers that do not run", SeeServers}}
+		return []Finding{{s.Name, Fail, "it has no leader", "Start the NATS servers that do not run", SeeReplicaIsMissing}}
 	}
 	for _, f := range s.Followers {
 		switch {
 		case f.Offline:
-			found = append(found, Finding{s.Name, Warn, "its replica on " + f.Server + " is offline", "Start that NATS server", SeeServers})
+			found = append(found, Finding{s.Name, Warn, "its replica on " + f.Server + " is offline", "Start that NATS server", SeeReplicaIsMissing})
 		case !f.Current && seconds(f.SeenSeconds) > shortestSilence:
 			silence := seconds(f.SeenSeconds).Round(time.Second)
 			found = append(found, Finding{
-				s.Name, Warn, fmt.Sprintf("its replica on %s has been silent for %s", f.Server, silence), "Start that NATS server", SeeServers,
+				s.Name, Warn, fmt.Sprintf("its replica on %s has been silent for %s", f.Server, silence), "Start that NATS server", SeeReplicaIsMissing,
 			})
 		case !f.Current && f.SeenSeconds == 0 && f.Lag > 0: // the leader was elected after this one was lost
 			found = append(found, Finding{
-				s.Name, Warn, "its replica on " + f.Server + " has not been seen by its leader", "Start that NATS server", SeeServers,
+				s.Name, Warn, "its replica on " + f.Server + " has not been seen by its leader", "Start that NATS server", SeeReplicaIsMissing,
 			})
 		case f.Lag > laggingReplica:
 			found = append(found, Finding{
 				s.Name, Warn, fmt.Sprintf("its replica on %s is %d operations behind", f.Server, f.Lag),
-				"Stop no other NATS server until it has caught up", SeeServers,
+				"Stop no other NATS server until it has caught up", SeeReplicaIsMissing,
 			})
 		}
 	}
@@ -172,7 +174,7 @@ func unread(name, problem string, s *Status) []Finding {
 func judgeWebhooks(s *Status) (found []Finding) {
 	if s.GivenUp > 0 {
 		found = append(found, Finding{
-			"webhooks", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele webhooks deliveries NAME --given-up", SeeWebhooks,
+			"webhooks", Warn, fmt.Sprintf("receivers have not accepted %d events", s.GivenUp), "Run clientele webhooks deliveries NAME --given-up", SeeGivenUp,
 		})
 	}
 	for _, w := range s.Webhooks {

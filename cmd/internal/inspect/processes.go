@@ -55,7 +55,7 @@ func judgeRole(role string, all []presence.Process) (found []Finding) {
 	}
 	if len(missing) > 0 {
 		found = append(found, Finding{
-			role, Warn, fmt.Sprintf("%d of %d not ready, on %s", len(missing), len(all), missing[0]), "Start or repair what is missing", SeeHealth,
+			role, Warn, fmt.Sprintf("%d of %d not ready, on %s", len(missing), len(all), missing[0]), "Start or repair what is missing", SeeNotReady,
 		})
 	}
 	return found

@@ -123,7 +123,9 @@ func wantWell(t *testing.T, flags []string) {
 func TestStatusOfThreeServers(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t, 3)
-	r.clientele("worker", 3)
+	worker := r.clientele("worker", 3)
+	const unavailable = `clientele_stream_replicas_unavailable{stream="CLIENT_COMMANDS"}`
+	publishertest.Eventually(t, "all replicas are current", func() bool { return testcluster.Metric(t, worker.Admin(), unavailable) == 0 })
 	status, s, stderr := statusOf(t, r.flags("operator", 3))
 	if status != cli.ExitOK || s.NATS.Cluster != "clientele" || s.Streams[0].Replicas != 3 || len(s.Streams[0].Followers) != 2 || s.Streams[0].Leader == "" {
 		t.Fatalf("%d, %+v, %s", status, s, stderr)
@@ -136,6 +138,9 @@ func TestStatusOfThreeServers(t *testing.T) {
 			return p.Name == domain.StreamCommands && strings.HasPrefix(p.Found, "its replica on "+names[down]+" ")
 		})
 	})
+	publishertest.Eventually(t, "the metric counts it", func() bool { return testcluster.Metric(t, worker.Admin(), unavailable) == 1 })
+	r.servers[down].Restart(t)
+	publishertest.Eventually(t, "it has caught up", func() bool { return testcluster.Metric(t, worker.Admin(), unavailable) == 0 })
 }
 
 // TestStatusWatchesThroughARestart loses NATS while it watches, and finds it again.
