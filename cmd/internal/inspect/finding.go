@@ -47,7 +47,7 @@ const (
 	SeeUpgrade     = "deploy/README.md#upgrade"
 	SeeWebhooks    = "deploy/README.md#webhooks"
 
-	// Those of the alerts about the same.
+	// SeeCommandsWait and the following ones are those of the alerts about the same.
 	SeeCommandsWait     = "deploy/README.md#clientelecommandswait"
 	SeeEventsFull       = "deploy/README.md#clienteleeventsneartheirlimit"
 	SeeGivenUp          = "deploy/README.md#clientelegaveupevents"
