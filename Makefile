@@ -31,7 +31,7 @@ test: ## Run all tests with the race detector; make setup installs what they nee
 	CGO_ENABLED=1 go test -race -timeout 15m ./cmd/internal/systemtest
 
 .PHONY: race
-race: ## Run all tests with the race detector in the processes that they start, too; takes twice as long
+race: ## Run all tests with the race detector, also in the processes that they start; takes twice as long
 	.ci/install cc postgres
 	CGO_ENABLED=1 go test -race -tags processes -timeout 30m ./...
 
