@@ -9,7 +9,7 @@ import (
 type PausedError struct{ Until time.Time }
 
 func (e *PausedError) Error() string {
-	return "paused until " + e.Until.UTC().Format(time.RFC3339) + "; clientele resume ends it earlier"
+	return "paused until " + e.Until.UTC().Format(time.RFC3339) + "; run clientele resume to end it sooner"
 }
 
 // Unpaused returns a *PausedError while the workers are paused. A server that does not answer is an error of Ready only.

@@ -11,7 +11,7 @@ type Describer interface {
 	Describe(ctx context.Context) (Description, error)
 }
 
-// Description is what a database says about itself, for an operator. It has no data of clients.
+// Description is what a database says about itself, for an operator. It has no client data.
 type Description struct {
 	// Product and Version name the server or the library, such as PostgreSQL and 17.6.
 	Product, Version string

@@ -8,7 +8,7 @@ import (
 	"clientele/domain"
 )
 
-// The actions of operators on the audit trail. The target is the name of the endpoint.
+// The actions of operators in the audit trail. The target is the name of the endpoint.
 const (
 	AuditAdd       domain.AuditAction = "webhook_add"
 	AuditPause     domain.AuditAction = "webhook_pause"
@@ -61,7 +61,7 @@ type Health struct {
 	LastSuccess time.Time `json:"lastSuccess,omitzero"`
 	// FailingSince is the time of the first failure after the last success; zero if the last attempt has succeeded.
 	FailingSince time.Time `json:"failingSince,omitzero"`
-	// LastError is the error of a failure since then, without data of clients.
+	// LastError is the error of a failure since then, without client data.
 	LastError string `json:"lastError,omitzero"`
 	// DisabledAt is when the endpoint was disabled, or zero.
 	DisabledAt time.Time `json:"disabledAt,omitzero"`

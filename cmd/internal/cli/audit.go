@@ -58,7 +58,7 @@ func (*auditLsCmd) Help() string {
   clientele audit ls --client ID
   clientele audit ls --action refused --since 1h --json
 
-An action that can fail half way has two records: started, and how it ended. RESULT of a refused request is the reason.`
+An action that can fail midway has two records: started, and how it ended. RESULT of a refused request is the reason.`
 }
 
 // Run lists the records, oldest first.

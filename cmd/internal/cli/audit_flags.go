@@ -18,16 +18,16 @@ import (
 
 // auditLogFlag names the copy of the audit trail in a file.
 type auditLogFlag struct {
-	AuditLog string `type:"path" predictor:"file" placeholder:"FILE" help:"File to which each record of the audit trail is appended as a line of JSON. If it cannot be written, nothing is done."`
+	AuditLog string `type:"path" predictor:"file" placeholder:"FILE" help:"File to which each record of the audit trail is appended as a line of JSON. If it cannot be written, actions that must be recorded are refused."`
 }
 
 func (f auditLogFlag) operator() audit.Operator {
 	return audit.Operator{File: f.AuditLog, Name: loginName()}
 }
 
-// auditFlags are the flags of an operator's commands that are recorded on the audit trail.
+// auditFlags are the flags of an operator's commands that are recorded in the audit trail.
 type auditFlags struct {
-	Operator     operatorName `placeholder:"NAME" help:"Your name to record with what you do; by default your login name."`
+	Operator     operatorName `placeholder:"NAME" help:"Your name in the audit trail; by default your login name."`
 	auditLogFlag `embed:""`
 }
 

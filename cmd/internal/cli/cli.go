@@ -29,10 +29,10 @@ type cli struct {
 	Events   eventsCmd   `cmd:"" group:"use" help:"Follow events, subscribe to them, or publish them again."`
 	Webhooks webhooksCmd `cmd:"" group:"use" help:"Post events to URLs, and list the deliveries."`
 
-	Console    consoleCmd    `cmd:"" group:"look" help:"Serve a page that shows how Clientele is, settles rejections and looks up operations."`
-	Status     statusCmd     `cmd:"" group:"look" help:"Show how Clientele is: throughput, backlog, streams, subscribers and the database."`
-	Doctor     doctorCmd     `cmd:"" group:"look" help:"Check how Clientele is set up, and what to do about it."`
-	Debug      debugCmd      `cmd:"" group:"look" help:"Write a ZIP file for support, without data of clients and secrets."`
+	Console    consoleCmd    `cmd:"" group:"look" help:"Serve a web console to view the state, retry or drop rejections, and look up operations."`
+	Status     statusCmd     `cmd:"" group:"look" help:"Show the state of Clientele: throughput, backlog, streams, subscribers and the database."`
+	Doctor     doctorCmd     `cmd:"" group:"look" help:"Check the set-up of Clientele, and print what to do about each problem."`
+	Debug      debugCmd      `cmd:"" group:"look" help:"Write a ZIP file for support, without client data or secrets."`
 	Pause      pauseCmd      `cmd:"" group:"look" help:"Pause the workers for a time: commands are accepted and wait."`
 	Resume     resumeCmd     `cmd:"" group:"look" help:"End a pause of the workers."`
 	Keys       keysCmd       `cmd:"" group:"look" help:"Create, list and revoke API keys."`
@@ -43,7 +43,7 @@ type cli struct {
 	Export     exportCmd     `cmd:"" group:"look" help:"Print everything about a client as one JSON document."`
 	Backup     backupCmd     `cmd:"" group:"look" help:"Copy the streams and the clients into a directory."`
 	Restore    restoreCmd    `cmd:"" group:"look" help:"Restore a backup into empty servers or an empty data directory."`
-	Redo       redoCmd       `cmd:"" group:"look" help:"Store clients and publish events again that were lost after a failover or a restore."`
+	Redo       redoCmd       `cmd:"" group:"look" help:"Recover clients and events that were lost in a failover or a restore."`
 	Bench      benchCmd      `cmd:"" group:"look" help:"Measure a running Clientele. It creates clients and does not delete them."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print shell completion code for bash, zsh or fish."`
@@ -110,6 +110,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if err != nil {
 		panic(err) // the struct above is wrong
 	}
+	parser.Model.HelpFlag.Help = "Show this help."
 	printed := ExitOK // the status after the parser has printed help or the version
 	defer func() {
 		if r := recover(); r != nil {

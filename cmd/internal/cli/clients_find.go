@@ -31,7 +31,7 @@ func (*clientsFindCmd) Help() string {
   clientele clients find --name 'smi j' --database-url postgres://…
 
 A client must match both --email and --name if you pass both. Fewer or shorter words find more clients. The command reads all
-clients. Each client that it prints is recorded on the audit trail, without the query. The exit status is 1 if no client matches.`
+clients. Each client that it prints is recorded in the audit trail, without the query. The exit status is 1 if no client matches.`
 }
 
 // Validate is called by the parser.

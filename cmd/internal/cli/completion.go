@@ -13,7 +13,7 @@ import (
 // completionCmd prints the code with which a shell completes command lines.
 type completionCmd struct {
 	Shell   string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish."`
-	Program string `placeholder:"PROGRAM" help:"Program that completes, as a path or a name in the PATH; by default the path of this one."`
+	Program string `placeholder:"PROGRAM" help:"Program to complete, as a path or a name in the PATH; by default the path of this one."`
 }
 
 // Help is printed by --help.

@@ -29,8 +29,8 @@ func (*consoleCmd) Help() string {
   clientele console --listen 0.0.0.0:8443 --keys-file keys --tls-cert console.crt --tls-key console.key \
     --nats-url nats://operator@nats.example.com:4222 --database-url postgres://clientele_operator@db.example.com/clientele
 
-serve has the console, too. The scope operator:read allows to look, operator also to retry and drop rejections and to read personal
-data. On loopback, without keys and issuer, every program on this machine can do so. What is done is recorded on the audit trail.`
+serve also has the console. The scope operator:read allows viewing. operator also allows retrying and dropping rejections and reading
+personal data. On loopback, without keys and issuer, every program on this machine can do so. Actions are recorded in the audit trail.`
 }
 
 // Validate is called by the parser.

@@ -35,7 +35,7 @@ func (*debugCmd) Help() string {
   clientele debug --output case-12.zip --admin http://10.0.0.1:9090 --admin http://10.0.0.2:9090
 
 The ZIP file has the output of status and doctor, versions, settings and state of the streams, what the NATS servers and the admin
-listeners say, and the environment variables of flags, without values that may be secret. It has no data of clients, no keys and no
+listeners report, and the environment variables of flags, without values that may be secret. It has no client data, keys or
 passwords. It names hosts, subscribers and API keys: read it before you send it. The exit status is 1 if the file cannot be written.`
 }
 
@@ -67,7 +67,7 @@ func (c *debugCmd) Run(ctx *kong.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "wrote %s with %d files. It has no data of clients and no secrets; read it before you send it.\n", path, len(names))
+	_, err = fmt.Fprintf(e.stdout, "wrote %s with %d files. It has no client data or secrets; read it before you send it.\n", path, len(names))
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 
 // doctorFlags say what doctor checks.
 type doctorFlags struct {
-	URL         string `name:"url" group:"api" placeholder:"URL" help:"URL of the API, such as http://127.0.0.1:8080, to which a synthetic client is posted that it refuses."`
+	URL         string `name:"url" group:"api" placeholder:"URL" help:"URL of the API to check, such as http://127.0.0.1:8080. It receives a synthetic client, and refuses it."`
 	tokenFlags  `embed:"" group:"api"`
 	apiTLSFlags `embed:"" group:"api"`
 	KeysFile    string   `group:"api" type:"path" predictor:"file" placeholder:"FILE" help:"Keys file of the API."`

@@ -43,7 +43,7 @@ type eventsSubscribeCmd struct {
 	subscriptionArg `embed:""`
 	Since           timeFlag `placeholder:"TIME" help:"Begin with events published at this time: a time (RFC 3339) or a duration before now, such as 24h. By default, continue where a lost consumer with this name was, or else begin with the next event."`
 	Only            string   `enum:",created,erased" default:"" placeholder:"TYPE" help:"Deliver only client.created (created) or only client.erased (erased); by default both."`
-	EventFields     string   `enum:",full,id-only" default:"" placeholder:"FIELDS" help:"full: the whole record, the default of a new consumer; id-only: no body, only the ids, the type and the time. Of an existing consumer, it is changed."`
+	EventFields     string   `enum:",full,id-only" default:"" placeholder:"FIELDS" help:"full: the whole record, the default of a new consumer; id-only: no body, only the ids, the type and the time. Also changes an existing consumer."`
 
 	operatorFlags `embed:"" group:"nats"`
 	auditFlags    `embed:""`

@@ -36,13 +36,13 @@ type listenFlags struct {
 // callerFlags say which callers the API and the console accept, and the certificate that these see.
 type callerFlags struct {
 	KeysFile                string        `type:"path" predictor:"file" placeholder:"FILE" help:"Keys file, as written by clientele keys new. It is read again every second."`
-	KeysGrace               time.Duration `default:"5m" help:"How long keys remain valid after the keys file cannot be read; then callers with a key receive 503 (${default})."`
+	KeysGrace               time.Duration `default:"5m" help:"How long keys remain valid once the keys file cannot be read; then callers with a key receive 503 (${default})."`
 	OIDCIssuer              string        `name:"oidc-issuer" placeholder:"URL" help:"OpenID Connect issuer whose access tokens are accepted: the value of their iss claim."`
 	OIDCAudience            string        `name:"oidc-audience" placeholder:"NAME" help:"Required value of the aud claim of these tokens."`
 	OIDCAllowClientAudience bool          `name:"oidc-allow-client-audience" help:"Accept tokens whose audience is the client that they were issued to, such as ID tokens."`
-	OIDCRequireATJWT        bool          `name:"oidc-require-at-jwt" help:"Accept only tokens whose typ is at+jwt (RFC 9068). By default JWT or none is accepted, too: many issuers set these."`
+	OIDCRequireATJWT        bool          `name:"oidc-require-at-jwt" help:"Accept only tokens whose typ is at+jwt (RFC 9068). By default, JWT or no typ is also accepted: many issuers set these."`
 
-	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain that callers see, PEM. It is read again when it changes."`
+	TLSCert string `name:"tls-cert" type:"path" predictor:"file" placeholder:"FILE" help:"Certificate chain for callers, PEM. It is read again when it changes."`
 	TLSKey  string `name:"tls-key" type:"path" predictor:"file" placeholder:"FILE" help:"Private key of this certificate, PEM."`
 }
 

@@ -17,7 +17,7 @@ func (*forwardCmd) Help() string {
 
   clientele forward --nats-url nats://forward:secret@127.0.0.1:4222
 
-It delivers events to the webhooks that clientele webhooks add has added, and needs no database. Run any number of them: they share the
+It delivers events to the webhooks of clientele webhooks add, and needs no database. Run any number of them: they share the
 work. Changes of webhooks apply within two seconds.`
 }
 

@@ -49,8 +49,9 @@ func (*pauseCmd) Help() string {
   clientele pause --for 30m --reason "database maintenance"
   clientele resume
 
-All workers pause, whatever their version, those that start later too. They finish the commands that they have. Ingresses accept
-commands meanwhile, which wait on the log. A second pause replaces the end of the first. The pause ends without help after --for.`
+The pause applies to all workers, of any version, including those that start later. They finish the commands that they have. Ingresses
+accept commands meanwhile, which wait on the log. A second pause replaces the first. The pause ends automatically after --for: one hour
+by default, 24 hours at most.`
 }
 
 // Validate is called by the parser.
@@ -75,7 +76,7 @@ func (c *pauseCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "paused until %s; clientele resume ends it earlier\n", until.Format(time.RFC3339))
+	_, err = fmt.Fprintf(e.stdout, "paused until %s; run clientele resume to end it sooner\n", until.Format(time.RFC3339))
 	return err
 }
 

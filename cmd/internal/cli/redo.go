@@ -25,7 +25,7 @@ func (*redoCmd) Help() string {
 Use it after a database lost what it had committed: an asynchronous standby took its place, or you restored an older backup of the
 database alone. Workers notice both and do the same for the events since then, so you need redo only to be sure, or if no worker could.
 
-Clients without a row are stored again from their events or, if the event is missing too, from the commands on the log. Events that are
+Clients without a row are stored again from their events or, if the event is also missing, from the commands on the log. Events that are
 missing are published. Erased clients stay erased. Workers can run meanwhile, and you can run redo again at any time.`
 }
 

@@ -22,7 +22,7 @@ const (
 	memberErrors = "import_errors"
 )
 
-// exportPage is how many rejections are recorded on the audit trail at once, before they are printed.
+// exportPage is how many rejections are recorded in the audit trail at once, before they are printed.
 const exportPage = 256
 
 type rejectionsExportCmd struct {

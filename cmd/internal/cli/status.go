@@ -12,9 +12,9 @@ import (
 
 // statusCmd shows the state of an installation.
 type statusCmd struct {
-	JSON     bool          `name:"json" help:"Print one JSON object per look instead of a screen."`
-	Watch    bool          `short:"w" help:"Look again and again until interrupted. On a terminal, the screen is redrawn; elsewhere, each look is a line."`
-	Interval time.Duration `default:"1s" help:"Time between two looks, over which rates are averaged (${default})."`
+	JSON     bool          `name:"json" help:"Print one JSON object per sample instead of a screen."`
+	Watch    bool          `short:"w" help:"Refresh until interrupted. On a terminal, the screen is redrawn; elsewhere, each sample is a line."`
+	Interval time.Duration `default:"1s" help:"Time between samples, over which rates are averaged (${default})."`
 
 	lookFlags `embed:""`
 }
@@ -33,12 +33,12 @@ func (*statusCmd) Help() string {
   # For programs: how many commands wait
   clientele status --json | jq .commands.backlog
 
-Everything is from NATS and the database, so status works while no process runs. Processes announce themselves on NATS every second, with
-their responses, batches and times of the last ten seconds. Without --watch, it looks twice. The log also has a few messages that ingresses
-add for retries and look-ups; accepted counts them. status changes nothing, and prints no data of clients.
+status reads only NATS and the database, so it works while no process runs. Processes announce themselves on NATS every second, with
+their responses, batches and times of the last ten seconds. Without --watch, it takes two samples. The log also has a few messages that
+ingresses add for retries and look-ups; accepted counts them. status changes nothing, and prints no client data.
 
-Exit status: 0 if Clientele works (warnings are printed), 3 if something has failed, 1 if NATS cannot be looked at, and 2 for a wrong
-command line. With --watch, it is 0 after an interruption.`
+Exit status: 0 if Clientele works (warnings are printed), 3 if something has failed, 1 if NATS cannot be reached or refuses a right, and 2
+for a wrong command line. With --watch, it is 0 after an interruption.`
 }
 
 // Validate is called by the parser.

@@ -84,7 +84,7 @@ func workersText(c inspect.Commands) string {
 	case c.Paused != nil:
 		return "paused until " + c.Paused.Until.Format(time.DateTime)
 	case c.NoWorker:
-		return "none asks for commands"
+		return "none fetches commands"
 	case c.InProgress > 0:
 		return "busy"
 	case c.Fetches > 0:

@@ -31,7 +31,7 @@ func (*webhooksDeliveriesCmd) Help() string {
   clientele webhooks deliveries crm --given-up
 
 EVENT is the sequence of the event on the stream CLIENT_EVENTS, where it stays until it expires or its client is erased; 0 is a test. ATTEMPT 0
-was asked for by an operator. Up to 25 deliveries a second are recorded, failures first, for up to seven days.`
+was requested by an operator. Up to 25 deliveries a second are recorded, failures first, for up to seven days.`
 }
 
 // Validate is called by the parser.

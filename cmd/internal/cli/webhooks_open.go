@@ -78,8 +78,8 @@ func (f webhookFlags) change(e env, name string, action domain.AuditAction, done
 
 // receiverFlags are the settings of an endpoint that an operator can change. A setting that is nil keeps its value.
 type receiverFlags struct {
-	GiveUpAfter  *time.Duration `placeholder:"DURATION" help:"How long an event may fail while others succeed, before it is given up (24h); 0s for ever."`
-	DisableAfter *time.Duration `placeholder:"DURATION" help:"How long all events may fail, before the webhook is disabled (120h, 5 days); 0s for ever."`
+	GiveUpAfter  *time.Duration `placeholder:"DURATION" help:"How long an event may fail while others succeed, before it is given up (24h); 0s: never give up."`
+	DisableAfter *time.Duration `placeholder:"DURATION" help:"How long all events may fail, before the webhook is disabled (120h, 5 days); 0s: never disable."`
 	InFlight     *int           `placeholder:"N" help:"Maximum requests of a process at once (16)."`
 
 	InsecureHTTP bool `name:"insecure-http" help:"Accept an http URL that is not on loopback: events are sent unencrypted."`

@@ -24,7 +24,7 @@ func (*webhooksSetCmd) Help() string {
   clientele webhooks set crm --url https://crm.example.com/v2/clients
   clientele webhooks set crm --in-flight 4
 
-Settings without a flag stay.`
+Settings that you do not pass stay unchanged.`
 }
 
 // Validate is called by the parser.
@@ -84,7 +84,7 @@ func (*webhooksResumeCmd) Help() string {
 
   clientele webhooks resume crm
 
-The events that waited are delivered. A lost consumer is created again where it was.`
+The waiting events are delivered. A lost consumer is created again at its last position.`
 }
 
 // Validate is called by the parser.
@@ -103,7 +103,7 @@ func (c *webhooksResumeCmd) Run(e env) error {
 
 type webhooksRotateCmd struct {
 	webhookArg   `embed:""`
-	Overlap      time.Duration `default:"24h" placeholder:"DURATION" help:"How long the former secret signs as well (${default}); 0s if it has leaked."`
+	Overlap      time.Duration `default:"24h" placeholder:"DURATION" help:"How long requests are also signed with the former secret (${default}); 0s if it has leaked."`
 	secretFlag   `embed:""`
 	webhookFlags `embed:""`
 }

@@ -1,5 +1,5 @@
 // Package inspect looks at an installation of Clientele from outside: at its NATS and its database, with the rights of an operator. It
-// changes nothing. What it returns has JSON names and contains no data of clients.
+// changes nothing. What it returns has JSON names and contains no client data.
 package inspect
 
 // Health says how well an installation, or a part of it, works.

@@ -54,16 +54,16 @@ func judgeCommands(c Commands) (found []Finding) {
 	case c.Error != "":
 		return []Finding{{"workers", Fail, c.Error, "Restore it, or run clientele migrate", SeeLoss}}
 	case c.Paused != nil: // commands are meant to wait
-		return []Finding{{"workers", Warn, pausedText(c), "Run clientele resume to end the pause earlier", SeePause}}
+		return []Finding{{"workers", Warn, pausedText(c), "Run clientele resume to end the pause now", SeePause}}
 	case oldest > oldestCommand:
 		found = append(found, Finding{
 			"commands", Fail, fmt.Sprintf("the oldest command has waited for %s", oldest.Round(time.Second)),
 			"Look at /readyz and the logs of the workers", SeeCommandsWait,
 		})
 	case c.NoWorker && c.Backlog > 0:
-		found = append(found, Finding{"workers", Fail, "no worker asks for the commands that wait", "Start a worker", SeeNoWorker})
+		found = append(found, Finding{"workers", Fail, "no worker fetches the commands that wait", "Start a worker", SeeNoWorker})
 	case c.NoWorker:
-		found = append(found, Finding{"workers", Warn, "no worker asks for commands", "Start a worker", SeeNoWorker})
+		found = append(found, Finding{"workers", Warn, "no worker fetches commands", "Start a worker", SeeNoWorker})
 	}
 	if c.Backlog > largeBacklog {
 		found = append(found, Finding{

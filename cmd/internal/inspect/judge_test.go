@@ -70,8 +70,8 @@ func TestJudge(t *testing.T) {
 		"an older command":        {func(s *inspect.Status) { s.Commands.OldestSeconds = 61 }, inspect.Fail, "has waited for 1m1s"},
 		"a backlog":               {func(s *inspect.Status) { s.Commands.Backlog = 100_000 }, inspect.OK, ""},
 		"a large backlog":         {func(s *inspect.Status) { s.Commands.Backlog = 100_001 }, inspect.Warn, "100001 commands wait"},
-		"no worker":               {func(s *inspect.Status) { s.Commands.NoWorker = true }, inspect.Warn, "no worker asks for commands"},
-		"no worker for commands":  {func(s *inspect.Status) { s.Commands.NoWorker, s.Commands.Backlog = true, 1 }, inspect.Fail, "no worker asks for the commands"},
+		"no worker":               {func(s *inspect.Status) { s.Commands.NoWorker = true }, inspect.Warn, "no worker fetches commands"},
+		"no worker for commands":  {func(s *inspect.Status) { s.Commands.NoWorker, s.Commands.Backlog = true, 1 }, inspect.Fail, "no worker fetches the commands"},
 		"a pause": {func(s *inspect.Status) {
 			s.Commands = inspect.Commands{Paused: &workers.Paused{Until: time.Unix(0, 0).UTC(), Operator: "alice", Reason: "a new disk"}, Backlog: 200_000, OldestSeconds: 900}
 		}, inspect.Warn, "paused until 1970-01-01T00:00:00Z by alice: a new disk; 200000 commands wait"},

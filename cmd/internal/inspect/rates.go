@@ -12,7 +12,7 @@ type sample struct {
 	accepted, completed uint64
 	deliveries          uint64
 	delivered           uint64 // the last message that was delivered
-	idle                bool   // no worker has commands or asks for some
+	idle                bool   // no worker has commands or fetches some
 }
 
 // newSample returns nil if one of the two is nil.

@@ -25,7 +25,7 @@ type Status struct {
 	// SubscribersError and WebhooksError say why the lists, or what they say, are incomplete.
 	SubscribersError string `json:"subscribersError,omitzero"`
 	WebhooksError    string `json:"webhooksError,omitzero"`
-	// Processes are those that live, by role, and Figures is what they measure. ProcessesError says why they cannot be seen. A look within
+	// Processes are the live ones, by role, and Figures is what they measure. ProcessesError says why they cannot be seen. A look within
 	// 1.4 s of the start of its Looker has none.
 	Processes      []presence.Process `json:"processes"`
 	ProcessesError string             `json:"processesError,omitzero"`
@@ -111,7 +111,7 @@ type Stream struct {
 	Replicas  int       `json:"replicas"`
 	Leader    string    `json:"leader,omitzero"`
 	Followers []Replica `json:"followers,omitzero"`
-	// Error says why the stream cannot be looked at.
+	// Error says why the stream cannot be read.
 	Error string `json:"error,omitzero"`
 }
 

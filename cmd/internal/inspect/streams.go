@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// stream returns the state of a stream, and what the server says about it. An error is in the state, too.
+// stream returns the state of a stream, and what the server says about it. The state also contains an error.
 func (l *Looker) stream(ctx context.Context, name string) (Stream, *jetstream.StreamInfo, error) {
 	stream, err := streams.Open(ctx, l.js, name)
 	if err != nil {

@@ -99,7 +99,7 @@ func TestDebugHasNoPersonalDataAndNoSecrets(t *testing.T) {
 	}
 	files := unzip(t, path)
 	for name, want := range map[string]string{
-		"README.txt": "no data of clients", "report.txt": "Throughput   accepted 0/s", "status.json": `"accepted":`, "doctor.json": `"NATS sync"`,
+		"README.txt": "no client data", "report.txt": "Throughput   accepted 0/s", "status.json": `"accepted":`, "doctor.json": `"NATS sync"`,
 		"versions.json": `"PostgreSQL`, "settings.json": `"CLIENTELE_RATE_LIMIT": "100"`, "servers.json": `"sync_always": true`,
 		"streams.json": `"max_msgs_per_subject": 1`, "admin-1/readyz.json": "ready", "admin-1/metrics.txt": "clientele_", "admin-2/metrics.txt": "clientele_worker_",
 	} {

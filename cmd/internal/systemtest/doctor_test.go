@@ -100,7 +100,7 @@ func TestDoctorFindsABrokenSetUp(t *testing.T) {
 		"database": inspect.Fail, "database rights": inspect.Warn, "status": inspect.Warn, "processes": inspect.Warn,
 	})
 	for name, want := range map[string]string{
-		"NATS sync": "does not sync every write", "NATS rights": "client.erased", "database": "fsync = off", "status": "no worker asks",
+		"NATS sync": "does not sync every write", "NATS rights": "client.erased", "database": "fsync = off", "status": "no worker fetches",
 	} {
 		if !strings.Contains(found[name].Found, want) {
 			t.Errorf("%s: %+v, want %s", name, found[name], want)

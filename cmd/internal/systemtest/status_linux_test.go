@@ -31,7 +31,7 @@ func TestStatusRedrawsATerminal(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	second := strings.Split(drawn.String(), "\x1b[H")[2]
-	if !strings.Contains(second, "\x1b[33mwarn\x1b[0m  workers  no worker asks for commands\x1b[K") || !strings.Contains(second, "\x1b[J") {
+	if !strings.Contains(second, "\x1b[33mwarn\x1b[0m  workers  no worker fetches commands\x1b[K") || !strings.Contains(second, "\x1b[J") {
 		t.Errorf("%q", second)
 	}
 }

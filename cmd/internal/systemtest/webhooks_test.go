@@ -282,7 +282,7 @@ func TestABackupHasTheWebhooks(t *testing.T) {
 	restored.Stop()
 }
 
-// The bucket, which a backup copies, has no readable secret and no data of clients but their ids.
+// The bucket, which a backup copies, has no readable secret and no client data except ids.
 func TestTheBucketHasNoSecrets(t *testing.T) {
 	t.Parallel()
 	serve, r := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir()), testcluster.NewReceiver(t)

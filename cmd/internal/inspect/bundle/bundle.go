@@ -30,11 +30,11 @@ status.json     throughput, backlog, streams, subscribers, database
 doctor.json     the checks of the set-up
 versions.json   versions of programs and servers
 settings.json   environment variables of flags; (set) in place of a value that may be secret
-servers.json    what NATS servers say on their monitoring ports, if these were given
+servers.json    what NATS servers report on their monitoring ports, if these were given
 streams.json    settings and state of the streams and of durable consumers; no messages
 admin-N/        readiness and metrics of a process
 
-It has no data of clients, no keys and no passwords. It has names of hosts, servers, subscribers and API keys. Read it before you send it.
+It has no client data, keys or passwords. It has names of hosts, servers, subscribers and API keys. Read it before you send it.
 `
 
 // Write writes a ZIP archive, and returns the names of its files.

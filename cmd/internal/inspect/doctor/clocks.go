@@ -67,7 +67,7 @@ func judgeClocks(all []clock) (found []inspect.Finding) {
 	case len(found) > 0:
 		return found
 	case len(all) == 0:
-		return []inspect.Finding{warn("no server says what time it is", "Look at the other findings", seeStatus)}
+		return []inspect.Finding{warn("no server reported its time", "Look at the other findings", seeStatus)}
 	}
-	return []inspect.Finding{ok("within a second of this machine's: %s", strings.Join(names, ", "))}
+	return []inspect.Finding{ok("within a second of this machine's clock: %s", strings.Join(names, ", "))}
 }

@@ -31,10 +31,10 @@ func database(_ context.Context, v *visit) (found []inspect.Finding) {
 // databaseRights checks the rights of the role on the tables.
 func databaseRights(_ context.Context, v *visit) []inspect.Finding {
 	if lacking := v.description.Lacking; len(lacking) > 0 {
-		return []inspect.Finding{warn("commands of operators would fail, because this role lacks "+strings.Join(lacking, ", "),
+		return []inspect.Finding{warn("operator commands would fail, because this role lacks "+strings.Join(lacking, ", "),
 			"Use the role clientele_operator, or run deploy/postgres/roles.sql again", seeSecurity)}
 	}
-	return []inspect.Finding{ok("this role may do what the commands of operators do")}
+	return []inspect.Finding{ok("this role has the rights that operator commands need")}
 }
 
 // schema checks that this program can use the database.

@@ -148,7 +148,7 @@ func TestEachCheckFindsABrokenSetUp(t *testing.T) {
 			if err := s.js.DeleteStream(t.Context(), domain.StreamCommands); err != nil {
 				t.Fatal(err)
 			}
-		}, inspect.Fail, "the log does not take it"},
+		}, inspect.Fail, "the log does not accept it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -97,7 +97,7 @@ func settings(_ context.Context, v *visit) (found []inspect.Finding) {
 		}
 	}
 	if len(found) == 0 {
-		return []inspect.Finding{ok("as clientele migrate sets them")}
+		return []inspect.Finding{ok("as set by clientele migrate")}
 	}
 	return found
 }

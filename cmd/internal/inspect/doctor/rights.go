@@ -36,8 +36,8 @@ func rights(ctx context.Context, v *visit) []inspect.Finding {
 		note("request "+subject, v.tryRequest(ctx, subject))
 	}
 	if len(lacking) > 0 {
-		return []inspect.Finding{warn("commands of operators would fail: "+strings.Join(lacking, "; "),
+		return []inspect.Finding{warn("operator commands would fail: "+strings.Join(lacking, "; "),
 			"Use the operator's credentials, or grant these rights as deploy/nats/accounts.conf does", seeSecurity)}
 	}
-	return []inspect.Finding{ok("this credential may do what the commands of operators do")}
+	return []inspect.Finding{ok("this credential has the rights that operator commands need")}
 }

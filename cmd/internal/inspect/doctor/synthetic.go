@@ -52,7 +52,7 @@ func dryRun(ctx context.Context, v *visit) (found []inspect.Finding) {
 	if v.looked == nil {
 		header := nats.Header{domain.HeaderFingerprint: {command.Fingerprint.String()}}
 		if err := v.tryPublish(ctx, domain.SubjectCreate+id.String(), header, command.Body); err != nil {
-			return []inspect.Finding{fail(accepted+", but the log does not take it: "+v.Explain(err).Error(), "Look at the other findings", seeStatus)}
+			return []inspect.Finding{fail(accepted+", but the log does not accept it: "+v.Explain(err).Error(), "Look at the other findings", seeStatus)}
 		}
 		accepted += ", and the log answers; nothing was stored"
 	}
