@@ -30,7 +30,7 @@ func fromOtherPage(r *http.Request) bool {
 	return (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
-// guard protects against web pages of other sites, which reach the console through the browser of an operator, on loopback, too. See
+// guard protects against web pages of other sites, which reach the console through the browser of an operator, even on loopback. See
 // access.Middleware of the API.
 func (c *Console) guard(next http.Handler) http.Handler {
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +52,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if c.allowHost != nil && !c.allowHost(r.Host) {
-			http.Error(w, "the console does not answer requests for this host", http.StatusMisdirectedRequest)
+			http.Error(w, "the console does not accept requests for this host", http.StatusMisdirectedRequest)
 			return
 		}
 		if fromOtherPage(r) {

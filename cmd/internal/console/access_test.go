@@ -61,7 +61,7 @@ func TestSignIn(t *testing.T) {
 	h.token = viewer
 	for _, path := range []string{"/", "/rejections", "/operations?id=" + r.ID} {
 		page := h.get(path, http.StatusOK)
-		if contains(t, page, "vi", "(look only)"); regexp.MustCompile(`Drop|Retry|Show personal|type="checkbox"|Sign out`).MatchString(page) {
+		if contains(t, page, "vi", "(view only)"); regexp.MustCompile(`Drop|Retry|Show personal|type="checkbox"|Sign out`).MatchString(page) {
 			t.Errorf("%s has buttons: %s", path, page)
 		}
 	}

@@ -27,7 +27,7 @@ func TestConsoleOfAServe(t *testing.T) {
 	contains(t, h.get("/operations?id="+id, http.StatusOK), "<strong>succeeded</strong>")
 
 	serve.Stop()
-	publishertest.Eventually(t, "NATS is unavailable", func() bool { return regexpMatch(h.get("/", http.StatusOK), "NATS cannot be looked at") })
+	publishertest.Eventually(t, "NATS is unavailable", func() bool { return regexpMatch(h.get("/", http.StatusOK), "NATS cannot be read") })
 	if r := h.do(http.MethodGet, "/rejections", ""); r.Status != http.StatusServiceUnavailable {
 		t.Errorf("without NATS: %d", r.Status)
 	}
@@ -61,7 +61,7 @@ func TestConsoleOfSeparateServers(t *testing.T) {
 		page := h.get("/", http.StatusOK)
 		return regexpMatch(page, `<th scope="row">201</th>`) && regexpMatch(page, `batch in the database</th><td class="number">[0-9.]+ ms</td>`)
 	})
-	if page := h.get("/", http.StatusOK); regexpMatch(page, "cannot be looked at|no answer within") {
+	if page := h.get("/", http.StatusOK); regexpMatch(page, "cannot be read|no answer within") {
 		t.Error(page)
 	}
 	contains(t, h.get("/operations?id="+id, http.StatusOK), "<strong>succeeded</strong>", "client.created, sequence")

@@ -1,5 +1,5 @@
-// Package console serves the page on which an operator sees how Clientele is, retries and drops rejections, and looks up operations. It
-// shows personal data only on request, and records that on the audit trail.
+// Package console serves the page on which an operator sees the state of Clientele, retries and drops rejections, and looks up operations. It
+// shows personal data only on request, and records that in the audit trail.
 package console
 
 import (

@@ -22,7 +22,7 @@ const (
 // Snapshot is what one look found.
 type Snapshot struct {
 	Status inspect.Status
-	// Failure says why NATS cannot be looked at, or is "".
+	// Failure says why NATS cannot be read, or is "".
 	Failure string
 	Events  []Event
 	Point   []float64 // the last one of the chart, or nil
