@@ -16,7 +16,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A read is on the audit trail before the response. Without the trail, reads are refused, and commands are accepted.
+// A read is in the audit trail before the response. Without the trail, reads are refused, and commands are accepted.
 func TestReadsAreRecorded(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

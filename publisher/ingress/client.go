@@ -30,7 +30,7 @@ func (a *api) client(w http.ResponseWriter, r *http.Request, call access.Call) {
 	}
 }
 
-// disclose answers with the record once the read is on the audit trail. A 304 is a read, too: it confirms that the record exists and
+// disclose answers with the record once the read is in the audit trail. A 304 is also a read: it confirms that the record exists and
 // what it is.
 func (a *api) disclose(ctx context.Context, w http.ResponseWriter, r *http.Request, call access.Call, client domain.Client) {
 	record := access.AuditRecord(r, call.Caller, domain.AuditClientRead, domain.AuditSucceeded)

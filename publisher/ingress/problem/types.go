@@ -80,7 +80,7 @@ var Types = [count]Type{
 		Title:   "The client was erased",
 		Status:  http.StatusGone,
 		Detail:  "the client of this Idempotency-Key was erased; use a new key for a new client",
-		Meaning: "An earlier request with this Idempotency-Key created a client that was erased since. Its id is never used again.",
+		Meaning: "An earlier request with this Idempotency-Key created a client that has since been erased. Its id is never used again.",
 		Remedy:  "If the person may be stored again, send the request with a new key.",
 	},
 	IdempotencyKey: {
@@ -117,7 +117,7 @@ var Types = [count]Type{
 		Type:    "/problems/not-found",
 		Title:   "Not found",
 		Status:  http.StatusNotFound,
-		Meaning: "There is no path, client or operation at this address. Rejected operations are deleted after 90 days. Operations of other callers are found with the scope clients:read only.",
+		Meaning: "There is no path, client or operation at this address. Rejected operations are deleted after 90 days. Without the scope clients:read, you see only your own operations.",
 		Remedy:  "Check the address. A client exists once its operation has succeeded.",
 	},
 	Method: {
@@ -159,8 +159,8 @@ var Types = [count]Type{
 		Type:    "/problems/misdirected-request",
 		Title:   "Misdirected request",
 		Status:  http.StatusMisdirectedRequest,
-		Detail:  "the service does not answer requests for this host; use the URL that its operators gave you",
-		Meaning: "The host in the URL, or the Host header, is not one that this service answers for. Nothing was changed.",
+		Detail:  "the service does not accept requests for this host; use the URL that its operators gave you",
+		Meaning: "This service does not accept requests for the host in the URL or the Host header. Nothing was changed.",
 		Remedy:  "Use the URL that the operators gave you. Operators can allow further hosts.",
 	},
 	TooMany: {
