@@ -70,12 +70,12 @@ func summary(b *strings.Builder, s inspect.Status) {
 	if s.NATS.Cluster != "" {
 		server += " (" + display(s.NATS.Server) + " in cluster " + display(s.NATS.Cluster) + ")"
 	}
-	row("NATS", "%s, answers in %s", server, figures.Millis(s.NATS.RoundTripSeconds))
+	row("NATS", "%s, responds in %s", server, figures.Millis(s.NATS.RoundTripSeconds))
 	if !s.Database.Answers {
-		row("Database", "does not answer")
+		row("Database", "does not respond")
 		return
 	}
-	row("Database", "%s %s, schema %d, answers in %s",
+	row("Database", "%s %s, schema %d, responds in %s",
 		s.Database.Product, s.Database.Version, s.Database.Schema, figures.Millis(s.Database.ResponseSeconds))
 }
 

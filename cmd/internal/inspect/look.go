@@ -58,7 +58,7 @@ func (l *Looker) server(ctx context.Context) (NATS, error) {
 	nc := l.cfg.Conn
 	began := time.Now()
 	if err := nc.FlushWithContext(ctx); err != nil {
-		return NATS{}, fmt.Errorf("NATS does not answer: %w", err)
+		return NATS{}, fmt.Errorf("NATS does not respond: %w", err)
 	}
 	return NATS{
 		URL: refusal.Redact(nc.ConnectedUrl()), Server: nc.ConnectedServerName(), Version: nc.ConnectedServerVersion(), Cluster: nc.ConnectedClusterName(),

@@ -154,7 +154,7 @@ func (f Finder) addClient(ctx context.Context, s *Story) {
 		f.addEvent(ctx, s)
 		return
 	case domain.CodeOf(err) != domain.CodeNotFound:
-		s.Notes = append(s.Notes, "The database does not answer, so it is unknown whether the client is stored: "+f.Explain(err).Error())
+		s.Notes = append(s.Notes, "The database does not respond, so it is unknown whether the client is stored: "+f.Explain(err).Error())
 		return
 	}
 	if marks, err := f.Store.Marks(ctx, s.Client); err == nil && len(marks.Erasures) > 0 {

@@ -141,7 +141,7 @@ func TestEachCheckFindsABrokenSetUp(t *testing.T) {
 		"no certificate":          {"certificates", func(s *installation) { s.Certificates = map[string]string{"--tls-cert": file(0o600, "nonsense")} }, inspect.Fail, "no PEM certificate"},
 		"a key that others write": {"keys file", func(s *installation) { s.KeysFile = file(0o666, key+"never\n") }, inspect.Fail, "others than its owner may write it"},
 		"a key that has expired":  {"keys file", func(s *installation) { s.KeysFile = file(0o600, key+"2020-01-01T00:00:00Z\n") }, inspect.Fail, "none of its 1 keys is valid"},
-		"no API":                  {"synthetic client", func(s *installation) { s.API = &doctor.API{URL: "http://127.0.0.1:1"} }, inspect.Fail, "does not answer"},
+		"no API":                  {"synthetic client", func(s *installation) { s.API = &doctor.API{URL: "http://127.0.0.1:1"} }, inspect.Fail, "does not respond"},
 		"another API":             {"synthetic client", func(s *installation) { s.API = &doctor.API{URL: varz("{}")} }, inspect.Fail, "responds with 200"},
 		"no process":              {"processes", func(*installation) {}, inspect.Warn, "no process announces itself"},
 		"no log": {"synthetic client", func(s *installation) {

@@ -77,7 +77,7 @@ func (a *API) refuse(ctx context.Context) *inspect.Finding {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: a.TLS, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
 	response, err := client.Do(r)
 	if err != nil {
-		problem := fail("the API does not answer: "+err.Error(), "Start an ingress, or correct --url and --ca", inspect.SeeServers)
+		problem := fail("the API does not respond: "+err.Error(), "Start an ingress, or correct --url and --ca", inspect.SeeServers)
 		return &problem
 	}
 	defer response.Body.Close()
