@@ -58,6 +58,9 @@ type Violation struct {
 	Detail string `json:"detail"`
 }
 
+// suggestion is before a suggested telephone number.
+const suggestion = "; did you mean "
+
 // WithoutValues removes the suggested telephone numbers from violations, which are shown or logged apart from the request.
 func WithoutValues(violations []Violation) {
 	for i := range violations {

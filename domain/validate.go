@@ -154,9 +154,6 @@ func emailForm(s string, _ time.Time) string {
 	return ""
 }
 
-// suggestion is before a suggested telephone number.
-const suggestion = "; did you mean "
-
 // telephoneForm accepts a number in E.164 with a length that its numbering plan allows. It does not check that the number is
 // allotted: plans change more often than Clientele is released, and a valid number must not be refused.
 func telephoneForm(s string, _ time.Time) string {
