@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"net/url"
 	"time"
 
 	"clientele/domain"
@@ -89,6 +90,15 @@ func (e Endpoint) State() State {
 		return Disabled
 	}
 	return Active
+}
+
+// Host returns the host of the URL, or "-" for one that is not valid. The rest of the URL may be secret.
+func (e Endpoint) Host() string {
+	to, err := url.Parse(e.URL)
+	if err != nil {
+		return "-"
+	}
+	return to.Host
 }
 
 // Duration is a time.Duration with a text, such as 24h0m0s.

@@ -53,12 +53,12 @@ func (c *webhooksDeliveriesCmd) Run(e env) error {
 		return list[subscription.Undelivered]{
 			unit: "event", header: []string{"EVENT", "CLIENT", "ATTEMPTS", "GIVEN UP AT", "REASON"},
 			columns: undeliveredColumns, json: func(u subscription.Undelivered) error { return printUndeliveredJSON(e, u) },
-		}.write(e, subscription.ListUndelivered(e.ctx, o.js, c.Name), c.JSON)
+		}.write(e, subscription.ListUndelivered(e.ctx, o.JetStream, c.Name), c.JSON)
 	}
 	return list[endpoint.Delivery]{
 		unit: "attempt", header: []string{"TIME", "EVENT", "TYPE", "CLIENT", "ATTEMPT", "RESULT", "STATUS", "LATENCY", "ERROR"},
 		columns: deliveryColumns, json: func(d endpoint.Delivery) error { return printJSON(e, d) },
-	}.write(e, c.deliveries(e, o.js), c.JSON)
+	}.write(e, c.deliveries(e, o.JetStream), c.JSON)
 }
 
 func (c *webhooksDeliveriesCmd) deliveries(e env, js jetstream.JetStream) iter.Seq2[endpoint.Delivery, error] {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"iter"
-	"net/url"
 	"time"
 
 	"clientele/publisher/endpoint"
@@ -52,12 +51,8 @@ func each[T any](all []T) iter.Seq2[T, error] {
 }
 
 func webhookColumns(w endpoint.Endpoint) []string {
-	host := "-"
-	if to, err := url.Parse(w.URL); err == nil { // its path and query may be secret
-		host = to.Host
-	}
 	return []string{
-		display(w.Name), display(host), string(w.State()), timeOrDash(w.Health.LastSuccess), timeOrDash(w.Health.FailingSince), display(w.Health.LastError),
+		display(w.Name), display(w.Host()), string(w.State()), timeOrDash(w.Health.LastSuccess), timeOrDash(w.Health.FailingSince), display(w.Health.LastError),
 	}
 }
 

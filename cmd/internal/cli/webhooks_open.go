@@ -8,7 +8,9 @@ import (
 
 	"clientele/cmd/internal/process"
 	"clientele/domain"
+	"clientele/publisher/audit"
 	"clientele/publisher/endpoint"
+	"clientele/publisher/endpoint/control"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -40,35 +42,42 @@ func (f webhookFlags) open(e env) (jetstream.JetStream, *endpoint.Bucket, error)
 	return js, bucket, nil
 }
 
-// opened is an endpoint that exists, with the bucket and the streams.
-type opened struct {
-	endpoint.Endpoint
+// opened is an endpoint that exists, with its connection.
+type opened struct{ control.Webhook }
 
-	js     jetstream.JetStream
-	bucket *endpoint.Bucket
-}
-
-func (o opened) close() { o.js.Conn().Close() }
+func (o opened) close() { o.JetStream.Conn().Close() }
 
 // openOne opens an endpoint, or returns an *endpoint.MissingError. The caller closes it.
 func (f webhookFlags) openOne(e env, name string) (o opened, err error) {
-	if o.js, o.bucket, err = f.open(e); err != nil {
+	js, err := f.jetStream(e)
+	if err != nil {
 		return o, err
 	}
-	if o.Endpoint, err = o.bucket.Get(e.ctx, name); err != nil {
-		o.close()
+	if o.Webhook, err = control.Open(e.ctx, js, name); err != nil {
+		js.Conn().Close()
 	}
 	return o, err
 }
 
-// change records and carries out an action on an endpoint that exists, and prints what was done.
-func (f webhookFlags) change(e env, name string, action domain.AuditAction, done string, do func(opened) error) error {
+// recorded opens an endpoint and the audit trail, and acts on it.
+func (f webhookFlags) recorded(e env, name string, act func(opened, *audit.Recorder) error) error {
 	o, err := f.openOne(e, name)
 	if err != nil {
 		return err
 	}
 	defer o.close()
-	err = f.act(e.ctx, o.js.Conn(), domain.AuditRecord{Action: action, Target: name}, func() error { return do(o) })
+	trail, err := f.recorder(e.ctx, o.JetStream.Conn())
+	if err != nil {
+		return err
+	}
+	return act(o, trail)
+}
+
+// change records and carries out an action on an endpoint that exists, and prints what was done.
+func (f webhookFlags) change(e env, name string, action domain.AuditAction, done string, do func(opened) error) error {
+	err := f.recorded(e, name, func(o opened, trail *audit.Recorder) error {
+		return trail.Act(e.ctx, domain.AuditRecord{Action: action, Target: name}, func(*domain.AuditRecord) error { return do(o) })
+	})
 	if err != nil {
 		return err
 	}

@@ -5,17 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
-	"clientele/domain"
-	"clientele/publisher/endpoint"
-	"clientele/publisher/leader"
+	"clientele/publisher/endpoint/control"
 	"clientele/publisher/reader"
-	"clientele/publisher/streams"
-	"clientele/publisher/subscription"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 )
 
 type webhooksRedeliverCmd struct {
@@ -63,7 +55,7 @@ func (c *webhooksRedeliverCmd) Run(e env) error {
 		return err
 	}
 	defer o.close()
-	sequences, err := c.sequences(e.ctx, o.js, o.Endpoint)
+	sequences, err := c.sequences(e.ctx, o)
 	if err != nil {
 		return err
 	}
@@ -72,24 +64,18 @@ func (c *webhooksRedeliverCmd) Run(e env) error {
 			return err
 		}
 	}
-	return c.redeliver(e, o.js, o.Endpoint, sequences)
+	return c.redeliver(e, o, sequences)
 }
 
 // sequences returns those of the events that the flags select.
-func (c *webhooksRedeliverCmd) sequences(ctx context.Context, js jetstream.JetStream, w endpoint.Endpoint) (sequences []uint64, err error) {
+func (c *webhooksRedeliverCmd) sequences(ctx context.Context, o opened) (sequences []uint64, err error) {
 	switch {
 	case len(c.Events) > 0:
 		return c.Events, nil
 	case c.GivenUp:
-		for u, err := range subscription.ListUndelivered(ctx, js, c.Name) {
-			if err != nil {
-				return nil, err
-			}
-			sequences = append(sequences, u.Sequence)
-		}
-		return sequences, nil
+		return o.GivenUp(ctx)
 	}
-	events, err := reader.Open(ctx, js, reader.Config{Since: c.Since.past(), Subjects: w.Subjects, UpToNow: true, HeadersOnly: true})
+	events, err := reader.Open(ctx, o.JetStream, reader.Config{Since: c.Since.past(), Subjects: o.Subjects, UpToNow: true, HeadersOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -110,79 +96,22 @@ func (c *webhooksRedeliverCmd) sequences(ctx context.Context, js jetstream.JetSt
 	}
 }
 
-// redelivery counts what came of the events.
-type redelivery struct {
-	mu                      sync.Mutex
-	delivered, gone, failed int
-	lastError               string
-}
-
-// redeliver delivers the events, as many at once as the endpoint allows, and records that.
-func (c *webhooksRedeliverCmd) redeliver(e env, js jetstream.JetStream, w endpoint.Endpoint, sequences []uint64) error {
-	trail, err := c.recorder(e.ctx, js.Conn())
+// redeliver delivers the events, and prints what came of them.
+func (c *webhooksRedeliverCmd) redeliver(e env, o opened, sequences []uint64) error {
+	trail, err := c.recorder(e.ctx, o.JetStream.Conn())
 	if err != nil {
 		return err
 	}
-	stream, err := streams.Open(e.ctx, js, domain.StreamEvents)
-	if err != nil {
-		return err
+	r, err := o.Redeliver(e.ctx, trail, sequences, nil)
+	if failed, ok := errors.AsType[*control.UndeliveredError](err); ok {
+		err = fmt.Errorf("%s not delivered, the last because %s: run this again", countOf(failed.Failed, "event"), display(failed.LastError))
 	}
-	var r redelivery
-	record := domain.AuditRecord{Action: endpoint.AuditRedeliver, Target: c.Name, Count: int64(len(sequences))}
-	err = trail.Act(e.ctx, record, func(end *domain.AuditRecord) error {
-		group, ctx := errgroup.WithContext(e.ctx)
-		group.SetLimit(w.InFlight)
-		for _, sequence := range sequences {
-			group.Go(func() error { return r.one(ctx, js, stream, w, sequence) })
-		}
-		err := group.Wait()
-		end.Count = int64(r.delivered)
-		if err == nil && r.failed > 0 {
-			err = fmt.Errorf("%s not delivered, the last because %s: run this again", countOf(r.failed, "event"), display(r.lastError))
-		}
-		return err
-	})
 	if e.ctx.Err() != nil {
 		err = errors.New("interrupted: run this again to deliver the others")
 	}
-	fmt.Fprintf(e.stdout, "events delivered: %d\n", r.delivered)
-	if r.gone > 0 {
-		fmt.Fprintf(e.stdout, "events that have expired or whose clients were erased: %d\n", r.gone)
+	fmt.Fprintf(e.stdout, "events delivered: %d\n", r.Delivered)
+	if r.Gone > 0 {
+		fmt.Fprintf(e.stdout, "events that have expired or whose clients were erased: %d\n", r.Gone)
 	}
 	return err
-}
-
-// one delivers one event. An event that is delivered or gone is no longer one that was given up.
-func (r *redelivery) one(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, w endpoint.Endpoint, sequence uint64) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	event, err := leader.Get(ctx, js, stream, sequence)
-	gone := domain.CodeOf(err) == domain.CodeNotFound
-	if err != nil && !gone {
-		return err
-	}
-	var d endpoint.Delivery
-	if !gone {
-		if w.IDOnly {
-			event.Data = nil
-		}
-		if d, err = endpoint.Deliver(ctx, js.Conn(), w.Name, sequence, event.Header, event.Data); err != nil {
-			return err
-		}
-	}
-	r.mu.Lock()
-	switch {
-	case gone:
-		r.gone++
-	case d.Result == endpoint.Delivered:
-		r.delivered++
-	default:
-		r.failed, r.lastError = r.failed+1, d.Error
-	}
-	r.mu.Unlock()
-	if gone || d.Result == endpoint.Delivered {
-		return subscription.Undelivered{Name: w.Name, Sequence: sequence}.Forget(ctx, js)
-	}
-	return nil
 }

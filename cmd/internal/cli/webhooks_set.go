@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"clientele/publisher/audit"
 	"clientele/publisher/endpoint"
 	"clientele/publisher/subscription"
 )
@@ -44,7 +45,7 @@ func (c *webhooksSetCmd) Run(e env) error {
 	return c.change(e, c.Name, endpoint.AuditSet, "changed webhook %s", func(o opened) error {
 		o.URL = cmp.Or(c.URL, o.URL)
 		c.apply(&o.Settings)
-		return o.bucket.Set(e.ctx, o.Endpoint)
+		return o.Bucket.Set(e.ctx, o.Endpoint)
 	})
 }
 
@@ -67,10 +68,11 @@ func (c *webhooksPauseCmd) Validate() error { return c.validate() }
 
 // Run pauses the endpoint.
 func (c *webhooksPauseCmd) Run(e env) error {
-	return c.change(e, c.Name, endpoint.AuditPause, "paused webhook %s", func(o opened) error {
-		o.Paused = true
-		return o.bucket.Set(e.ctx, o.Endpoint)
-	})
+	err := c.recorded(e, c.Name, func(o opened, trail *audit.Recorder) error { return o.Pause(e.ctx, trail) })
+	if err == nil {
+		_, err = fmt.Fprintf(e.stderr, "paused webhook %s\n", c.Name)
+	}
+	return err
 }
 
 type webhooksResumeCmd struct {
@@ -92,13 +94,11 @@ func (c *webhooksResumeCmd) Validate() error { return c.validate() }
 
 // Run resumes the endpoint.
 func (c *webhooksResumeCmd) Run(e env) error {
-	return c.change(e, c.Name, endpoint.AuditResume, "resumed webhook %s", func(o opened) error {
-		_, err := subscription.Create(e.ctx, o.js, subscription.Config{Name: o.Name, Subjects: o.Subjects, IDOnly: o.IDOnly})
-		if _, exists := errors.AsType[*subscription.ExistingError](err); err != nil && !exists {
-			return err
-		}
-		return o.bucket.Resume(e.ctx, o.Endpoint)
-	})
+	err := c.recorded(e, c.Name, func(o opened, trail *audit.Recorder) error { return o.Resume(e.ctx, trail) })
+	if err == nil {
+		_, err = fmt.Fprintf(e.stderr, "resumed webhook %s\n", c.Name)
+	}
+	return err
 }
 
 type webhooksRotateCmd struct {
@@ -133,7 +133,7 @@ func (c *webhooksRotateCmd) Run(e env) error {
 		return err
 	}
 	err = c.change(e, c.Name, endpoint.AuditRotate, "webhook %s has a new secret", func(o opened) error {
-		return o.bucket.Rotate(e.ctx, o.Endpoint, key, c.Overlap)
+		return o.Bucket.Rotate(e.ctx, o.Endpoint, key, c.Overlap)
 	})
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (c *webhooksRmCmd) Run(e env) error {
 	}
 	defer o.close()
 	waiting := 0
-	if consumer, err := subscription.Open(e.ctx, o.js, c.Name); err == nil {
+	if consumer, err := subscription.Open(e.ctx, o.JetStream, c.Name); err == nil {
 		waiting = int(consumer.CachedInfo().NumPending) + consumer.CachedInfo().NumAckPending
 	}
 	yes, err := c.confirmed(e, fmt.Sprintf("Remove webhook %s, for which %s are waiting?", c.Name, countOf(waiting, "event")), "removed")
@@ -179,10 +179,10 @@ func (c *webhooksRmCmd) Run(e env) error {
 	}
 	return c.change(e, c.Name, endpoint.AuditRemove, "removed webhook %s", func(o opened) error {
 		// The endpoint first: without it, no process creates the consumer again.
-		if err := o.bucket.Remove(e.ctx, o.Name); err != nil {
+		if err := o.Bucket.Remove(e.ctx, o.Name); err != nil {
 			return err
 		}
-		err := subscription.Delete(e.ctx, o.js, o.Name)
+		err := subscription.Delete(e.ctx, o.JetStream, o.Name)
 		if _, missing := errors.AsType[*subscription.MissingError](err); missing {
 			return nil
 		}

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
-	"clientele/domain"
+	"clientele/publisher/audit"
 	"clientele/publisher/endpoint"
-
-	"github.com/nats-io/nats.go"
+	"clientele/publisher/endpoint/control"
 )
 
 type webhooksTestCmd struct {
@@ -32,27 +30,14 @@ func (c *webhooksTestCmd) Validate() error { return c.validate() }
 
 // Run delivers a test event.
 func (c *webhooksTestCmd) Run(e env) error {
-	o, err := c.openOne(e, c.Name)
-	if err != nil {
-		return err
-	}
-	defer o.close()
-	id, err := domain.NewID()
-	if err != nil {
-		return err
-	}
-	header := nats.Header{
-		"ce-specversion": {"1.0"}, "ce-id": {id.String()}, "ce-source": {"/clientele"}, "ce-type": {endpoint.TypeTest},
-		domain.HeaderEventTime: {time.Now().UTC().Format(time.RFC3339Nano)}, "Content-Type": {"application/json"},
-	}
 	var d endpoint.Delivery
-	err = c.act(e.ctx, o.js.Conn(), domain.AuditRecord{Action: endpoint.AuditTest, Target: c.Name}, func() error {
-		d, err = endpoint.Deliver(e.ctx, o.js.Conn(), c.Name, 0, header, []byte(`{"test":true}`))
-		if err == nil && d.Result != endpoint.Delivered {
-			err = errors.New(display(d.Error) + fmt.Sprintf(" (after %.1f ms)", d.Millis))
-		}
+	err := c.recorded(e, c.Name, func(o opened, trail *audit.Recorder) (err error) {
+		d, err = o.Test(e.ctx, trail)
 		return err
 	})
+	if failed, ok := errors.AsType[*control.FailedError](err); ok {
+		return fmt.Errorf("%s (after %.1f ms)", display(failed.Error()), failed.Delivery.Millis)
+	}
 	if err != nil {
 		return err
 	}

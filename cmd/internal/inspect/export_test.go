@@ -1,19 +1,9 @@
 package inspect
 
-import (
-	"context"
-	"time"
-
-	"clientele/publisher/endpoint"
-)
+import "time"
 
 // Judge adds the problems to a state.
 var Judge = judge
-
-// WebhookOf looks at one endpoint.
-func (l *Looker) WebhookOf(ctx context.Context, e endpoint.Endpoint) (Webhook, error) {
-	return l.webhook(ctx, e)
-}
 
 // RatesBetween returns the rates between two samples of accepted, completed, deliveries and the last delivered message.
 func RatesBetween(after time.Duration, before, now [4]uint64) *Rates {

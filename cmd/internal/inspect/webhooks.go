@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/url"
 
 	"clientele/domain"
 	"clientele/publisher/endpoint"
@@ -19,7 +18,7 @@ func (l *Looker) webhooks(ctx context.Context, s *Status) {
 	s.Webhooks = []Webhook{}
 	all, err := endpoint.List(ctx, l.js)
 	for _, e := range all {
-		w, failed := l.webhook(ctx, e)
+		w, failed := WebhookOf(ctx, l.js, e)
 		err = cmp.Or(err, failed)
 		s.Webhooks = append(s.Webhooks, w)
 	}
@@ -30,15 +29,13 @@ func (l *Looker) webhooks(ctx context.Context, s *Status) {
 	}
 }
 
-// webhook returns one endpoint. Without an error, it is known whether its consumer is missing.
-func (l *Looker) webhook(ctx context.Context, e endpoint.Endpoint) (Webhook, error) {
+// WebhookOf returns the state of an endpoint, with that of its consumer. Without an error, it is known whether its consumer is missing.
+func WebhookOf(ctx context.Context, js jetstream.JetStream, e endpoint.Endpoint) (Webhook, error) {
 	w := Webhook{
-		Name: e.Name, State: e.State(), LastSuccess: e.Health.LastSuccess, FailingSince: e.Health.FailingSince, LastError: e.Health.LastError,
+		Name: e.Name, Host: e.Host(), State: e.State(),
+		LastSuccess: e.Health.LastSuccess, FailingSince: e.Health.FailingSince, LastError: e.Health.LastError,
 	}
-	if to, err := url.Parse(e.URL); err == nil {
-		w.Host = to.Host
-	}
-	consumer, err := subscription.Open(ctx, l.js, e.Name)
+	consumer, err := subscription.Open(ctx, js, e.Name)
 	if _, missing := errors.AsType[*subscription.MissingError](err); missing {
 		w.Lost = true
 		return w, nil

@@ -20,24 +20,19 @@ func TestAConsumerThatCannotBeReadIsNotLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	looker, err := inspect.New(inspect.Config{Conn: nc})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(looker.Close)
 	unanswered, cancel := context.WithCancel(t.Context())
 	cancel()
 	crm := endpoint.Endpoint{Name: "crm"}
-	if w, err := looker.WebhookOf(unanswered, crm); err == nil || w.Lost {
+	if w, err := inspect.WebhookOf(unanswered, js, crm); err == nil || w.Lost {
 		t.Errorf("without an answer: %+v, %v", w, err)
 	}
-	if w, err := looker.WebhookOf(t.Context(), crm); err != nil || !w.Lost {
+	if w, err := inspect.WebhookOf(t.Context(), js, crm); err != nil || !w.Lost {
 		t.Errorf("without a consumer: %+v, %v", w, err)
 	}
 	if _, err := subscription.Create(t.Context(), js, subscription.Config{Name: "crm"}); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := looker.WebhookOf(t.Context(), crm); err != nil || w.Lost {
+	if w, err := inspect.WebhookOf(t.Context(), js, crm); err != nil || w.Lost {
 		t.Errorf("with a consumer: %+v, %v", w, err)
 	}
 }
