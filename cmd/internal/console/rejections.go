@@ -27,7 +27,7 @@ type rejectionsPage struct {
 
 // rejections is GET /rejections. It reads all rejections, which is what it costs to group them.
 func (c *Console) rejections(w http.ResponseWriter, r *http.Request, v visitor) {
-	content := &rejectionsPage{page: c.page(v, "Rejections", "rejections"), Reasons: reasons, Jobs: c.jobs.All()}
+	content := &rejectionsPage{page: c.page(v, "Rejections", "rejections"), Reasons: reasons, Jobs: c.jobs.Of("/rejections")}
 	var err error
 	if content.Selection, err = parseSelection(r.URL.Query()); err != nil {
 		content.Invalid = err.Error()

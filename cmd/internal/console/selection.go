@@ -123,16 +123,10 @@ func (s selection) existing(ctx context.Context, from *publisher.Rejections) ite
 	}
 }
 
-// scanTimeout bounds the time in which all rejections are read.
-const scanTimeout = 2 * time.Minute
-
 // openRejections returns the rejections, and a context in which all of them can be read: that takes longer than other requests may.
 func (c *Console) openRejections(w http.ResponseWriter, r *http.Request) (*publisher.Rejections, context.Context, context.CancelFunc, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), scanTimeout)
-	stream := http.NewResponseController(w)
-	deadline := time.Now().Add(scanTimeout + eventTimeout)
-	if err := errors.Join(stream.SetReadDeadline(deadline), stream.SetWriteDeadline(deadline)); err != nil {
-		cancel()
+	ctx, cancel, err := withTime(w, r, scanTimeout)
+	if err != nil {
 		return nil, nil, nil, err
 	}
 	rejections, err := publisher.OpenRejections(ctx, c.cfg.Conn)

@@ -105,37 +105,11 @@ func (c *Console) settle(w http.ResponseWriter, r *http.Request, v visitor) {
 		return
 	}
 	by, _ := found.Verb.Settlement()
-	started, ok := c.jobs.Start(job.Config{
-		Verb: found.Verb, Total: found.Total, Each: found.each,
-		Settle: func(ctx context.Context, r publisher.StoredRejection) error {
-			return by.One(ctx, found.from, c.cfg.Audit, v.record(""), r)
-		},
+	work := job.Rejections{Each: found.each, Settle: func(ctx context.Context, r publisher.StoredRejection) error {
+		return by.One(ctx, found.from, c.cfg.Audit, v.record(""), r)
+	}}
+	c.startJob(w, r, v, job.Config{
+		Verb: found.Verb.Title(), Items: "rejections", Done: found.Verb.Done(), Skipped: "skipped", Page: "/rejections", Back: "Back to the rejections",
+		Total: found.Total, Run: work.Run,
 	})
-	if !ok {
-		c.fail(w, v, http.StatusServiceUnavailable, "There are too many jobs. Stop one, or try again when one has ended.")
-		return
-	}
-	http.Redirect(w, r, "/jobs/"+started.ID, http.StatusSeeOther)
-}
-
-// job is GET /jobs/{id}: the progress of a job.
-func (c *Console) job(w http.ResponseWriter, r *http.Request, v visitor) {
-	found := c.jobs.Find(r.PathValue("id"))
-	if found == nil {
-		c.fail(w, v, http.StatusNotFound, "There is no such job. The console forgets jobs when it is restarted.")
-		return
-	}
-	c.render(w, http.StatusOK, "job.html", struct {
-		page
-		Job      *job.Job
-		Progress job.Progress
-	}{c.page(v, found.Verb.Title()+" rejections", "rejections"), found, found.Progress()})
-}
-
-// stopJob is POST /jobs/{id}/stop.
-func (c *Console) stopJob(w http.ResponseWriter, r *http.Request, _ visitor) {
-	if found := c.jobs.Find(r.PathValue("id")); found != nil {
-		found.Stop()
-	}
-	http.Redirect(w, r, "/jobs/"+r.PathValue("id"), http.StatusSeeOther)
 }

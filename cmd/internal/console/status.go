@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"clientele/cmd/internal/console/runbook"
 	"clientele/cmd/internal/console/watch"
 
 	"github.com/go-json-experiment/json"
@@ -58,9 +59,6 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request, v visitor) {
 	}
 }
 
-// eventTimeout bounds the time in which a browser must receive an event.
-const eventTimeout = 10 * time.Second
-
 // send sends one event.
 func send(w http.ResponseWriter, stream *http.ResponseController, name string, data []byte) error {
 	if err := stream.SetWriteDeadline(time.Now().Add(eventTimeout)); err != nil {
@@ -94,13 +92,13 @@ func (c *Console) sendLook(w http.ResponseWriter, stream *http.ResponseControlle
 
 // runbookPage is GET /runbooks/{anchor}.
 func (c *Console) runbookPage(w http.ResponseWriter, r *http.Request, v visitor) {
-	heading, blocks := section(r.PathValue("anchor"))
+	heading, blocks := runbook.Section(r.PathValue("anchor"))
 	if heading == "" {
 		c.fail(w, v, http.StatusNotFound, "The documentation has no such section.")
 		return
 	}
 	c.render(w, http.StatusOK, "runbook.html", struct {
 		page
-		Blocks []block
+		Blocks []runbook.Block
 	}{c.page(v, heading, ""), blocks})
 }

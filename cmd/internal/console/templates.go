@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"clientele/cmd/internal/console/runbook"
 	"clientele/cmd/internal/figures"
 )
 
@@ -32,7 +33,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"size":      figures.Size,
 	"utc":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
 	"machine":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-	"runbook":   runbook,
+	"runbook":   runbook.Path,
 }).ParseFS(files, "templates/*.html"))
 
 // grouped returns a count of any integer type with commas.

@@ -1,25 +1,20 @@
-// Package job retries and drops many rejections while an operator watches the progress.
+// Package job does what takes long, such as to retry many rejections, while an operator watches the progress.
 package job
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"clientele/domain"
-	"clientele/publisher"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// concurrency is how many rejections of a job are settled at once: they share writes to the audit trail.
-	concurrency = 8
-	// maxNotes is how many skipped rejections a job names.
+	// maxNotes is how many skipped items a job names.
 	maxNotes = 20
 	// maxRunning is how many jobs run at once. Others wait.
 	maxRunning = 4
@@ -29,14 +24,23 @@ const (
 
 // Config says what a job does.
 type Config struct {
-	Verb  Verb
-	Total int
-	// Each yields the rejections, and Settle settles one of them.
-	Each   func(context.Context) iter.Seq2[publisher.StoredRejection, error]
-	Settle func(context.Context, publisher.StoredRejection) error
+	// Verb and Items are those of its title, such as Retry and rejections. Done and Skipped say what was done with an item, or not, such as
+	// retried and skipped.
+	Verb, Items, Done, Skipped string
+	// Page is the path of the page that begins it, and Back the text of the link to that page.
+	Page, Back string
+	Total      int
+	// Run does the work until the context ends, and counts each item. An error affects all items.
+	Run func(context.Context, *Job) error
 }
 
-// Job settles the rejections of a selection.
+// Title returns the heading.
+func (c Config) Title() string { return c.Verb + " " + c.Items }
+
+// SkippedTitle returns the heading of the notes.
+func (c Config) SkippedTitle() string { return strings.ToUpper(c.Skipped[:1]) + c.Skipped[1:] }
+
+// Job works on the items of a selection.
 type Job struct {
 	Config
 
@@ -59,10 +63,10 @@ type Progress struct {
 	Stopped       bool
 }
 
-// Note says why a rejection was skipped.
+// Note says why an item was skipped. ID is that of its client, or "".
 type Note struct{ ID, Reason string }
 
-// Settled is how many rejections are done with.
+// Settled is how many items are done with.
 func (p Progress) Settled() int { return p.Done + p.Skipped }
 
 // Progress returns how far the job is.
@@ -72,8 +76,7 @@ func (j *Job) Progress() Progress {
 	return j.progress
 }
 
-// run settles the rejections until all are settled, one fails in a way that affects all of them, or the context ends. Rejections in
-// progress are finished.
+// run does the work until it is finished, fails in a way that affects all items, or the context ends.
 func (j *Job) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -84,7 +87,7 @@ func (j *Job) run(ctx context.Context) {
 	if stopped {
 		cancel()
 	}
-	err := j.settleAll(ctx)
+	err := j.Run(ctx, j)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.progress.EndedAt, j.progress.Stopped = time.Now().UTC(), ctx.Err() != nil
@@ -103,54 +106,27 @@ func failureText(err error) string {
 	return err.Error()
 }
 
-func (j *Job) settleAll(ctx context.Context) error {
-	workers, ctx := errgroup.WithContext(ctx)
-	work := make(chan publisher.StoredRejection)
-	for range concurrency {
-		workers.Go(func() error {
-			for r := range work {
-				if err := j.count(r, j.Settle(ctx, r)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	workers.Go(func() error {
-		defer close(work)
-		for r, err := range j.Each(ctx) {
-			if err != nil {
-				return err
-			}
-			select {
-			case work <- r:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	return workers.Wait()
-}
-
-// count counts a rejection. It returns the error unless that is about this rejection only.
-func (j *Job) count(r publisher.StoredRejection, err error) error {
+// CountDone counts an item that is done.
+func (j *Job) CountDone() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if reason, ok := errors.AsType[*publisher.SkippedError](err); ok {
-		j.progress.Skipped++
-		if len(j.progress.Notes) < maxNotes {
-			j.progress.Notes = append(j.progress.Notes, Note{r.ID, reason.Error()})
-		}
-		return nil
-	}
-	if err == nil {
-		j.progress.Done++
-	}
-	return err
+	j.progress.Done++
 }
 
-// Stop has the job stop after the rejections in progress.
+// CountSkipped counts an item that is not done. The others may be.
+func (j *Job) CountSkipped(n Note) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.progress.Skipped++
+	if len(j.progress.Notes) < maxNotes {
+		j.progress.Notes = append(j.progress.Notes, n)
+	}
+}
+
+// Running reports whether the job has not ended.
+func (j *Job) Running() bool { return j.Progress().EndedAt.IsZero() }
+
+// Stop has the job stop after the items in progress.
 func (j *Job) Stop() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -177,7 +153,7 @@ func (j *Jobs) Start(cfg Config) (*Job, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.order) == maxJobs {
-		ended := slices.IndexFunc(j.order, func(id string) bool { return !j.byID[id].Progress().EndedAt.IsZero() })
+		ended := slices.IndexFunc(j.order, func(id string) bool { return !j.byID[id].Running() })
 		if ended < 0 {
 			return nil, false
 		}
@@ -198,13 +174,14 @@ func (j *Jobs) Find(id string) *Job {
 	return j.byID[id]
 }
 
-// All returns the jobs, the newest first.
-func (j *Jobs) All() []*Job {
+// Of returns the jobs of a page, the newest first.
+func (j *Jobs) Of(page string) (all []*Job) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	all := make([]*Job, 0, len(j.order))
 	for _, id := range slices.Backward(j.order) {
-		all = append(all, j.byID[id])
+		if j.byID[id].Page == page {
+			all = append(all, j.byID[id])
+		}
 	}
 	return all
 }

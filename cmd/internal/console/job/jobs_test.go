@@ -29,8 +29,7 @@ func newJobs() *jobs {
 }
 
 func (j *jobs) start() (*job.Job, bool) {
-	return j.Start(job.Config{
-		Verb: "drop", Total: 1,
+	work := job.Rejections{
 		Each: func(context.Context) iter.Seq2[publisher.StoredRejection, error] {
 			return func(yield func(publisher.StoredRejection, error) bool) { yield(publisher.StoredRejection{}, nil) }
 		},
@@ -42,7 +41,8 @@ func (j *jobs) start() (*job.Job, bool) {
 				return ctx.Err()
 			}
 		},
-	})
+	}
+	return j.Start(job.Config{Page: "/rejections", Total: 1, Run: work.Run})
 }
 
 // Four jobs run at once, and others wait. A job that has not ended is not forgotten: it could not be stopped.
@@ -75,7 +75,7 @@ func TestJobsAreLimited(t *testing.T) {
 			t.Errorf("a job that is stopped: %+v; the next one: %+v", p, all[4].Progress())
 		}
 		last, ok := j.start()
-		if !ok || j.Find(all[1].ID) != nil || j.Find(all[0].ID) == nil || j.All()[0] != last {
+		if !ok || j.Find(all[1].ID) != nil || j.Find(all[0].ID) == nil || j.Of("/rejections")[0] != last {
 			t.Error("the job that has ended does not make room")
 		}
 		all[49].Stop() // while it waits

@@ -1,4 +1,5 @@
-package console
+// Package runbook finds sections of the documentation of this version, for the console.
+package runbook
 
 import (
 	"regexp"
@@ -8,8 +9,8 @@ import (
 	"clientele/deploy"
 )
 
-// runbook returns the path of the section of the documentation that a finding names, or "".
-func runbook(f inspect.Finding) string {
+// Path returns the path of the page with the section of the documentation that a finding names, or "".
+func Path(f inspect.Finding) string {
 	_, anchor, ok := strings.Cut(f.See, "#")
 	if !ok {
 		return ""
@@ -17,15 +18,15 @@ func runbook(f inspect.Finding) string {
 	return "/runbooks/" + anchor
 }
 
-// block is a paragraph, the items of a list, or code, of the documentation.
-type block struct {
+// Block is a paragraph, the items of a list, or code, of the documentation.
+type Block struct {
 	Code  string
 	Items []string
 	Text  string
 }
 
-// section returns the heading and the content of the section of deploy/README.md with this anchor, without those below it.
-func section(anchor string) (heading string, blocks []block) {
+// Section returns the heading and the content of the section of deploy/README.md with this anchor, without those below it.
+func Section(anchor string) (heading string, blocks []Block) {
 	fenced, inside := false, false
 	var lines []string
 	for line := range strings.SplitSeq(deploy.README, "\n") {
@@ -56,23 +57,23 @@ func anchorOf(heading string) string {
 }
 
 // blocksOf splits Markdown into blocks.
-func blocksOf(text string) (blocks []block) {
+func blocksOf(text string) (blocks []Block) {
 	for i, part := range strings.Split("\n"+text, "\n```") {
 		if i%2 == 1 { // a fence, with the name of its language
 			_, code, _ := strings.Cut(part, "\n")
-			blocks = append(blocks, block{Code: code})
+			blocks = append(blocks, Block{Code: code})
 			continue
 		}
 		for paragraph := range strings.SplitSeq(part, "\n\n") {
 			items := strings.Split("\n"+strings.Trim(paragraph, "\n"), "\n- ")
 			switch first := plain(items[0]); {
 			case strings.HasPrefix(first, "|"):
-				blocks = append(blocks, block{Code: strings.TrimSpace(items[0])})
+				blocks = append(blocks, Block{Code: strings.TrimSpace(items[0])})
 			case first != "":
-				blocks = append(blocks, block{Text: first})
+				blocks = append(blocks, Block{Text: first})
 			}
 			if len(items) > 1 {
-				list := block{}
+				list := Block{}
 				for _, item := range items[1:] {
 					list.Items = append(list.Items, plain(item))
 				}
