@@ -37,7 +37,7 @@ func TestSignIn(t *testing.T) {
 	r := rejection(t, domain.CodeInvalid)
 	h.reject(r)
 
-	for _, path := range []string{"/", "/live", "/rejections", "/operations?id=" + r.ID, "/jobs/x", "/runbooks/x"} {
+	for _, path := range []string{"/", "/live", "/rejections", "/operations?id=" + r.ID, "/jobs/x", "/webhooks/x", "/runbooks/x"} {
 		contains(t, h.get(path, http.StatusUnauthorized), `name="token" type="password"`)
 	}
 	for token, status := range map[string]int{"": http.StatusUnauthorized, "clk_a_b": http.StatusUnauthorized, caller: http.StatusForbidden} {

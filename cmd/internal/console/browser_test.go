@@ -153,6 +153,13 @@ func busy(t *testing.T, h *harness, dir string) (client, rejected string) {
 	return client, all[0].ID
 }
 
+// styles are those in which pages are checked.
+var styles = []struct {
+	name   string
+	width  int64
+	scheme string
+}{{"light", 1280, "light"}, {"dark", 1280, "dark"}, {"phone", 360, "light"}, {"phone-dark", 360, "dark"}}
+
 // TestConsoleInABrowser checks every page on a desktop and on a phone, in light and in dark: with axe-core, for scripts and styles that
 // the security policy refuses, and for requests elsewhere. Run go test -artifacts to keep screenshots.
 func TestConsoleInABrowser(t *testing.T) {
@@ -169,11 +176,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	b.keys(kb.Enter)
 	b.until("document.activeElement.id === 'main'")
 	stop := traffic(t, h)
-	for _, style := range []struct {
-		name   string
-		width  int64
-		scheme string
-	}{{"light", 1280, "light"}, {"dark", 1280, "dark"}, {"phone", 360, "light"}, {"phone-dark", 360, "dark"}} {
+	for _, style := range styles {
 		b.look(style.width, style.scheme)
 		b.goTo("/")
 		b.until("document.querySelector('#chart canvas') && document.querySelectorAll('#events tbody tr').length === 10")

@@ -77,6 +77,22 @@ func TestConsoleOfSeparateServers(t *testing.T) {
 		return regexpMatch(h.get("/rejections?reason=undecodable", http.StatusOK), `<td class="number">1</td></tr>`)
 	})
 	contains(t, h.settled(map[string][]string{"do": {"drop-all"}}), "1 of 1 dropped")
+
+	// The page about a webhook, and its actions, need no other rights.
+	receiver := testcluster.NewReceiver(t)
+	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"webhooks", "add", "crm", receiver.URL}, f.NatsFlags("operator")...)...); status != 0 {
+		t.Fatal(stdout, stderr)
+	}
+	testcluster.Clientele(t, "forward", f.NatsFlags("forward")...).Ready()
+	contains(t, h.get("/webhooks/crm", http.StatusOK), "<strong>active</strong>")
+	for _, action := range []string{"pause", "resume"} {
+		h.leads("/webhooks/crm/"+action, "/webhooks/crm")
+	}
+	contains(t, h.post("/webhooks/crm/test", nil).Body, "responded with 200 OK")
+	contains(t, h.post("/webhooks/crm/redeliver", map[string][]string{"event": {"1"}}).Body, "Event 1 was delivered")
+	if !receiver.Has(id) {
+		t.Error("the event was not delivered")
+	}
 	console.Stop()
 }
 

@@ -2,6 +2,8 @@ package console
 
 import (
 	"net/http"
+
+	"clientele/publisher/endpoint/control"
 )
 
 // handler returns the pages of the console.
@@ -21,6 +23,7 @@ func (c *Console) handler() http.Handler {
 	mux.Handle("GET /rejections", c.look(c.rejections))
 	mux.Handle("GET /operations", c.look(c.operation))
 	mux.Handle("POST /operations/find", c.look(c.findOperation))
+	mux.Handle("GET /webhooks/{name}", c.look(c.webhook))
 	mux.Handle("GET /jobs/{id}", c.look(c.job))
 
 	mux.Handle("POST /workers/pause", c.act(c.pause))
@@ -28,6 +31,12 @@ func (c *Console) handler() http.Handler {
 	mux.Handle("POST /operations/personal", c.act(c.personal))
 	mux.Handle("POST /rejections/confirm", c.act(c.confirm))
 	mux.Handle("POST /rejections/settle", c.act(c.settle))
+	mux.Handle("POST /webhooks/{name}/pause", c.act(c.changeWebhook(control.Webhook.Pause)))
+	mux.Handle("POST /webhooks/{name}/resume", c.act(c.changeWebhook(control.Webhook.Resume)))
+	mux.Handle("POST /webhooks/{name}/test", c.act(c.testWebhook))
+	mux.Handle("POST /webhooks/{name}/redeliver", c.act(c.redeliver))
+	mux.Handle("POST /webhooks/{name}/given-up/confirm", c.act(c.confirmGivenUp))
+	mux.Handle("POST /webhooks/{name}/given-up/redeliver", c.act(c.redeliverGivenUp))
 	mux.Handle("POST /jobs/{id}/stop", c.act(c.stopJob))
 	return c.guard(mux)
 }
