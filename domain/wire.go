@@ -48,6 +48,10 @@ const (
 	HeaderRules       = "Clientele-Rules"       // absent means 1, see Rules
 )
 
+// MaxCaller is the largest length in bytes of a caller, and of the id of an API key. An ingress of any version writes at most 260: the
+// prefix of a token's subject, and the 255 bytes that OpenID Connect allows. A database can index this length.
+const MaxCaller = 512
+
 // HeaderTraceparent names the trace of a command or an event (W3C Trace Context, section 3.2). It is optional.
 const HeaderTraceparent = "traceparent"
 
@@ -163,15 +167,15 @@ func (m CommandMessage) DecodeHeader() (CommandHeader, error) {
 		return CommandHeader{}, fmt.Errorf("header %s %w", HeaderAcceptedAt, err)
 	}
 	header := CommandHeader{Fingerprint: fingerprint, Caller: m.header(HeaderCaller), KeyID: m.header(HeaderKeyID), AcceptedAt: acceptedAt}
-	if !isPrintable(header.Caller) || !isPrintable(header.KeyID) { // a database may refuse it
-		return CommandHeader{}, fmt.Errorf("header %s or %s is not printable ASCII", HeaderCaller, HeaderKeyID)
+	if !IsCaller(header.Caller) || !IsCaller(header.KeyID) { // a database may refuse it
+		return CommandHeader{}, fmt.Errorf("header %s or %s is not printable ASCII of up to %d bytes", HeaderCaller, HeaderKeyID, MaxCaller)
 	}
 	return header, nil
 }
 
-// isPrintable reports whether the string is printable ASCII, as the callers and keys of an ingress are.
-func isPrintable(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
+// IsCaller reports whether the string is printable ASCII of at most MaxCaller bytes, as the callers and key ids of every ingress are.
+func IsCaller(s string) bool {
+	return len(s) <= MaxCaller && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 // header returns the first value of a header, or "".

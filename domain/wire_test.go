@@ -31,6 +31,9 @@ func TestDecode(t *testing.T) {
 		{"a caller that no database stores", good.ID.String(), with(domain.HeaderCaller, "a\x00"), string(good.Body), domain.CodeUndecodable},
 		{"a caller in Latin-1", good.ID.String(), with(domain.HeaderCaller, "\xe9"), string(good.Body), domain.CodeUndecodable},
 		{"a key on two lines", good.ID.String(), with(domain.HeaderKeyID, "a\nb"), string(good.Body), domain.CodeUndecodable},
+		{"the longest caller", good.ID.String(), with(domain.HeaderCaller, strings.Repeat("x", domain.MaxCaller)), string(good.Body), ""},
+		{"a caller that no ingress has", good.ID.String(), with(domain.HeaderCaller, strings.Repeat("x", domain.MaxCaller+1)), string(good.Body), domain.CodeUndecodable},
+		{"a key that no ingress has", good.ID.String(), with(domain.HeaderKeyID, strings.Repeat("x", domain.MaxCaller+1)), string(good.Body), domain.CodeUndecodable},
 		{"no time", good.ID.String(), without(domain.HeaderAcceptedAt), string(good.Body), domain.CodeUndecodable},
 		{"no such time", good.ID.String(), with(domain.HeaderAcceptedAt, "now"), string(good.Body), domain.CodeUndecodable},
 		{
@@ -54,7 +57,7 @@ func TestDecode(t *testing.T) {
 			if domain.CodeOf(err) != c.want {
 				t.Fatalf("code %q, want %q: %v", domain.CodeOf(err), c.want, err)
 			}
-			if err == nil && (got.ID != good.ID || got.Caller != good.Caller || got.KeyID != good.KeyID || got.Fingerprint != good.Fingerprint || !got.AcceptedAt.Equal(good.AcceptedAt)) {
+			if err == nil && (got.ID != good.ID || got.Caller != c.header[domain.HeaderCaller][0] || got.KeyID != good.KeyID || got.Fingerprint != good.Fingerprint || !got.AcceptedAt.Equal(good.AcceptedAt)) {
 				t.Errorf("decoded %+v", got)
 			}
 		})

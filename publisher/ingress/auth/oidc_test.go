@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"clientele/domain"
 	"clientele/publisher/ingress/auth"
 	"clientele/publisher/publishertest"
 
@@ -129,6 +130,13 @@ func TestOIDC(t *testing.T) {
 	caller, err = o.Authenticate(t.Context(), sign(t, jose.ES256, key, "1", claims("scope", nil, "scp", []string{"clients:read"}, "aud", []string{"x", "clientele"})))
 	if err != nil || caller.May(auth.ScopeWrite) || !caller.May(auth.ScopeRead) {
 		t.Errorf("%+v, %v", caller, err)
+	}
+	caller, err = o.Authenticate(t.Context(), sign(t, jose.ES256, key, "1", claims("sub", strings.Repeat("~", 255))))
+	if err != nil || !domain.IsCaller(caller.Name) {
+		t.Errorf("workers refuse the longest subject, %q (%v)", caller.Name, err)
+	}
+	if caller, err := o.Authenticate(t.Context(), sign(t, jose.ES256, key, "1", claims("sub", strings.Repeat("~", 256)))); err == nil {
+		t.Errorf("a longer subject: %q", caller.Name)
 	}
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
