@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"clientele/publisher"
 	"clientele/publisher/publishertest"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -229,6 +231,36 @@ func TestAnUnstorableClientIsIsolated(t *testing.T) {
 	rejections := s.rejections()
 	if len(rejections) != 1 || rejections[0].ID != poison.String() || rejections[0].Reason != domain.CodeUnstorable {
 		t.Errorf("rejections: %+v", rejections)
+	}
+}
+
+// A record of a rejection that the database refuses for good keeps no command on the log.
+func TestARejectionThatTheDatabaseDoesNotRecord(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	db, err := sql.Open("sqlite", "file:"+s.file+"?_busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`CREATE UNIQUE INDEX refuse ON rejections (caller)`); err != nil {
+		t.Fatal(err)
+	}
+	var commands []*nats.Msg
+	for range 3 {
+		commands = append(commands, messageOf(publishertest.Command(t, publishertest.NewID(t), " ")))
+	}
+	long := messageOf(publishertest.Command(t, publishertest.NewID(t), "Long"))
+	long.Header.Set(domain.HeaderCaller, strings.Repeat("x", domain.MaxCaller+1))
+	s.publish(append(commands, long)...)
+	s.run(consumer.Config{Rejections: s.store})
+	s.drained()
+	if r := s.rejections(); len(r) != 4 || r[3].Reason != domain.CodeUndecodable {
+		t.Errorf("rejections: %+v", r)
+	}
+	caller := commands[0].Header.Get(domain.HeaderCaller)
+	if o, err := s.store.Operations(t.Context(), caller, "", time.Now().Add(-time.Hour), uuid.Nil, 10); err != nil || len(o) != 1 {
+		t.Errorf("recorded %+v (%v), want one", o, err)
 	}
 }
 

@@ -49,7 +49,8 @@ const (
 )
 
 // MaxCaller is the largest length in bytes of a caller, and of the id of an API key. An ingress of any version writes at most 260: the
-// prefix of a token's subject, and the 255 bytes that OpenID Connect allows. A database can index this length.
+// prefix of a token's subject, and the 255 bytes that OpenID Connect allows. The index of PostgreSQL has callers up to this length, see
+// migration 7.
 const MaxCaller = 512
 
 // HeaderTraceparent names the trace of a command or an event (W3C Trace Context, section 3.2). It is optional.

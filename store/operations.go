@@ -3,9 +3,7 @@ package store
 import (
 	"bytes"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"clientele/domain"
 
@@ -22,14 +20,15 @@ type RejectedOperation struct {
 }
 
 // RejectedOperations returns the records of rejections, one for each id, sorted by id. Concurrent workers then lock rows in the same order,
-// and never deadlock.
+// and never deadlock. It leaves out rejections without an operation that a caller could list: their id is not a UUID, or no ingress has
+// their caller.
 func RejectedOperations(rejections []domain.Rejection) []RejectedOperation {
 	var records []RejectedOperation
 	seen := map[uuid.UUID]int{}
 	for _, r := range rejections {
 		id, err := domain.ParseID(r.ID)
 		caller := r.Command.Caller()
-		if err != nil || !utf8.ValidString(caller) || strings.ContainsRune(caller, 0) { // no ingress wrote it
+		if err != nil || !domain.IsCaller(caller) { // no ingress wrote it
 			continue
 		}
 		record := RejectedOperation{ID: id, Caller: caller, Status: r.Status(), RejectedAt: domain.Timestamp(r.RejectedAt)}

@@ -52,12 +52,13 @@ type Writer interface {
 	//
 	// When Create returns results, they are on disk. An error means that nothing is known to be stored: call Create again with
 	// the same batch. With domain.CodeUnstorable nothing is stored, because the database refuses the content of at least one
-	// client (SQLSTATE class 22 or 23). Halve the batch to find it.
+	// client (SQLSTATE class 22, 23 or 54). Halve the batch to find it.
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 
 	// RecordRejections records the operations of these rejections, in place of earlier records of the same ids. It leaves out
-	// rejections whose id is not a UUID, because they have no operation. When it returns nil, the records are on disk. They say where to
-	// look: the rejections are on their stream, and an operator can retry or drop them.
+	// rejections without an operation that a caller could list, and records that the database refuses for their content: the worker must
+	// get past them. When it returns nil, the other records are on disk. They say where to look: the rejections are on their stream, and
+	// an operator can retry or drop them.
 	RecordRejections(ctx context.Context, rejections []domain.Rejection) error
 }
 

@@ -19,25 +19,41 @@ const recordRejection = `
 
 // RecordRejections implements store.Store.
 func (s *Store) RecordRejections(ctx context.Context, rejections []domain.Rejection) error {
-	var statements pgx.Batch
-	for _, r := range store.RejectedOperations(rejections) {
-		statements.Queue(recordRejection, [16]byte(r.ID), r.Caller, string(r.Status), r.AcceptedAt, r.RejectedAt)
-	}
-	if statements.Len() == 0 {
-		return nil
-	}
-	if err := s.pool.SendBatch(ctx, &statements).Close(); err != nil {
-		return s.failure(fmt.Sprintf("record %d rejections", statements.Len()), err)
-	}
-	return nil
+	return s.record(ctx, store.RejectedOperations(rejections))
 }
 
-// Each branch reads an index in order, and stops after n rows.
+// record halves records of which the server refuses some, until it has skipped those.
+func (s *Store) record(ctx context.Context, records []store.RejectedOperation) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var statements pgx.Batch // one transaction
+	for _, r := range records {
+		statements.Queue(recordRejection, [16]byte(r.ID), r.Caller, string(r.Status), r.AcceptedAt, r.RejectedAt)
+	}
+	err := s.pool.SendBatch(ctx, &statements).Close()
+	switch {
+	case err == nil:
+		return nil
+	case !refusesContent(sqlState(err)):
+		return s.failure(fmt.Sprintf("record %d rejections", len(records)), err)
+	case len(records) == 1:
+		s.log.Warn().Err(s.failure("record a rejection", err)).Stringer("id", records[0].ID).Msg("an operation will not be listed")
+		return nil
+	}
+	half := len(records) / 2
+	if err := s.record(ctx, records[:half]); err != nil {
+		return err
+	}
+	return s.record(ctx, records[half:])
+}
+
+// Each branch reads an index in order, and stops after n rows. The one of clients_caller has callers of up to 512 bytes, see migration 7.
 const selectOperations = `
 	SELECT id, status, accepted_at, completed_at FROM (
 		SELECT id, status, accepted_at, completed_at FROM (
 			SELECT id, 'succeeded' AS status, accepted_at, created_at AS completed_at FROM clients
-			WHERE caller = $1 AND $2::text IN ('', 'succeeded') AND (created_at, id) > ($3::timestamptz, $4::uuid)
+			WHERE caller = $1 AND octet_length(caller) <= 512 AND $2::text IN ('', 'succeeded') AND (created_at, id) > ($3::timestamptz, $4::uuid)
 			ORDER BY created_at, id LIMIT $5
 		) AS succeeded
 		UNION ALL

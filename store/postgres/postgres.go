@@ -34,7 +34,7 @@ type Config struct {
 	// MaxConns is the maximum number of open connections. If it is 0, pool_max_conns in the URL applies, or else pgx's default:
 	// the number of CPUs, but at least 4.
 	MaxConns int32
-	// Log receives a warning at each failover.
+	// Log receives a warning at each failover, and for each rejection that cannot be recorded.
 	Log zerolog.Logger
 }
 

@@ -32,7 +32,10 @@ func (s *Store) RecordRejections(ctx context.Context, rejections []domain.Reject
 			accepted = new(r.AcceptedAt.UnixMicro())
 		}
 		if _, err := tx.ExecContext(ctx, recordRejection, r.ID.String(), r.Caller, string(r.Status), accepted, r.RejectedAt.UnixMicro()); err != nil {
-			return fmt.Errorf("record a rejection: %w", err)
+			err = failure("record a rejection", err)
+			if domain.CodeOf(err) != domain.CodeUnstorable { // else it has changed nothing, and the transaction goes on
+				return err
+			}
 		}
 	}
 	if err := tx.Commit(); err != nil {

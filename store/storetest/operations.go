@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"clientele/domain"
+	"clientele/store"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -152,6 +156,60 @@ func (s suite) recordNothing(t *testing.T) {
 	noID.ID = "not an id"
 	bare := newRejection("", domain.CodeUndecodable, at)
 	bare.Command.Headers = nil
-	record(t, s, noID, zero, invalid, bare, bare)
+	record(t, s, noID, zero, invalid, bare, bare, newRejection(longCaller(), domain.CodeUndecodable, at))
 	record(t, s)
+}
+
+// longCaller returns a caller that no ingress has, and that PostgreSQL can neither index nor compress.
+func longCaller() string {
+	random := make([]byte, 30_000)
+	_, _ = rand.Read(random) // never fails
+	return base64.StdEncoding.EncodeToString(random)
+}
+
+// recordRefused records rejections of which the database refuses some for good, here the second of each caller.
+func (s suite) recordRefused(t *testing.T) {
+	db := s.fresh(t)
+	s = suite{db: db, st: open(t, db)}
+	migrate(t, s.st)
+	if err := db.Exec(`CREATE UNIQUE INDEX refuse ON rejections (caller)`); err != nil {
+		t.Fatal(err)
+	}
+	at := domain.Timestamp(time.Now())
+	record(t, s, newRejection("refused", domain.CodeInvalid, at))
+	var rejections []domain.Rejection
+	for i := range 9 {
+		rejections = append(rejections, newRejection(fmt.Sprint("caller ", i), domain.CodeInvalid, at), newRejection("refused", domain.CodeInvalid, at))
+	}
+	record(t, s, rejections...)
+	record(t, s, rejections...)
+	for i := range 9 {
+		if got := listed(t, s, fmt.Sprint("caller ", i), "", at); !slices.Equal(got, []string{rejections[2*i].ID}) {
+			t.Errorf("caller %d: got %v, want %s", i, got, rejections[2*i].ID)
+		}
+	}
+	if got := listed(t, s, "refused", "", at); len(got) != 1 {
+		t.Errorf("got %v, want the first", got)
+	}
+}
+
+// longCallers has clients of callers that no ingress has, as those of other programs that published to the log of an earlier version.
+func (s suite) longCallers(t *testing.T) {
+	db := s.fresh(t)
+	st := open(t, db)
+	migrate(t, st)
+	for _, statement := range []string{
+		`DROP INDEX clients_caller`, `DROP TABLE rejections`, `DELETE FROM ` + store.MigrationsTable + ` WHERE version_id = 7`,
+	} {
+		if err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, after := newClient(), newClient()
+	before.Caller, after.Caller = longCaller(), longCaller()
+	create(t, st, before)
+	migrate(t, st)
+	create(t, st, after)
+	wantStored(t, st, before)
+	wantStored(t, st, after)
 }

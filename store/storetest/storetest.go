@@ -44,6 +44,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"operations are listed by caller":                      s.operations,
 		"an operation with a client succeeded":                 s.operationOfAClient,
 		"records of rejections that are no operation":          s.recordNothing,
+		"records that the database refuses are skipped":        s.recordRefused,
+		"callers of an earlier version may be long":            s.longCallers,
 		"workers may record the same rejections at once":       s.recordMeanwhile,
 		"clients can be paged by time of creation":             s.pages,
 		"all clients can be copied to another database":        s.exportLoad,
