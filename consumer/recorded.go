@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"time"
 
 	"clientele/domain"
 )
@@ -10,6 +11,8 @@ import (
 type RejectionRecorder interface {
 	// RecordRejections returns nil when the records are on disk. After an error the worker repeats the call.
 	RecordRejections(ctx context.Context, rejections []domain.Rejection) error
+	// TrimRejections removes the records of the n oldest rejections before this time, or of fewer, and returns their number.
+	TrimRejections(ctx context.Context, before time.Time, n int) (int, error)
 }
 
 // recordedOutcomes are Outcomes whose rejections are recorded once they are on their stream: a record never names one that is not there yet.

@@ -9,6 +9,8 @@ import (
 	"clientele/domain"
 	"clientele/publisher/publishertest"
 	"clientele/publisher/streams"
+
+	"github.com/google/uuid"
 )
 
 func TestTrim(t *testing.T) {
@@ -61,6 +63,40 @@ func TestTrimMakesRoomBeforeTheHistoryIsOver(t *testing.T) {
 	}
 	if n, _, err := purges.Pending(); err != nil || n != 3 {
 		t.Errorf("%d purges (%v), want 3: of 24 commands, 10 at a time", n, err)
+	}
+}
+
+// Records of rejections leave the database with the rejections, which are on their stream for 90 days.
+func TestARunningWorkerTrimsRecordsOfRejections(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	rejection := func(age time.Duration) domain.Rejection {
+		command := publishertest.Command(t, publishertest.NewID(t), " ")
+		return domain.Rejection{
+			ID: command.ID.String(), Reason: domain.CodeInvalid, RejectedAt: domain.Timestamp(time.Now().Add(-age)),
+			Command: domain.RejectedCommand{Headers: messageOf(command).Header},
+		}
+	}
+	const day = 24 * time.Hour
+	old, young := rejection(90*day+time.Minute), rejection(89*day)
+	if err := s.store.RecordRejections(t.Context(), []domain.Rejection{old, young}); err != nil {
+		t.Fatal(err)
+	}
+	caller := young.Command.Caller()
+	listed := func() []domain.Operation {
+		operations, err := s.store.Operations(t.Context(), caller, "", time.Now().Add(-100*day), uuid.Nil, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return operations
+	}
+	if n := len(listed()); n != 2 {
+		t.Fatalf("%d records", n)
+	}
+	s.run(consumer.Config{Rejections: s.store})
+	publishertest.Eventually(t, "a record is removed", func() bool { return len(listed()) < 2 })
+	if left := listed(); len(left) != 1 || left[0].ID.String() != young.ID {
+		t.Errorf("left %+v, want %s", left, young.ID)
 	}
 }
 

@@ -28,7 +28,7 @@ type Config struct {
 	Conn     *nats.Conn
 	Store    Store
 	Outcomes Outcomes
-	// Rejections records the rejections that Outcomes has published; nil means that nobody lists them.
+	// Rejections records the rejections that Outcomes has published, for 90 days; nil means that nobody lists them.
 	Rejections RejectionRecorder
 	// Restore stores lost clients again from the events that were published since then; nil means none.
 	Restore func(ctx context.Context, since time.Time) error
@@ -89,7 +89,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	metrics, tracing := newMetrics(cfg.Metrics), newTracing(cfg.Traces)
 	w := &Worker{
 		collector: newCollector(js), cfg: cfg, consumer: consumer,
-		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, most: historyCommands, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
+		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, most: historyCommands, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed, records: cfg.Rejections},
 	}
 	outcomes := cfg.Outcomes
 	if cfg.Rejections != nil {

@@ -19,6 +19,9 @@ const (
 	StreamWebhooks      = "KV_CLIENT_WEBHOOKS" // the key-value bucket CLIENT_WEBHOOKS
 )
 
+// RejectionRetention is how long a rejection is kept, on its stream and in the database.
+const RejectionRetention = 90 * 24 * time.Hour
+
 // The subjects. An id follows each one that ends in a dot. A sync is a message on the command log: its acknowledgement means that
 // every earlier message is on disk. If its body is the id of a command, a worker processes that completed command again, because its
 // outcome was lost. Workers ignore other syncs.

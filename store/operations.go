@@ -21,14 +21,14 @@ type RejectedOperation struct {
 
 // RejectedOperations returns the records of rejections, one for each id, sorted by id. Concurrent workers then lock rows in the same order,
 // and never deadlock. It leaves out rejections without an operation that a caller could list: their id is not a UUID, or no ingress has
-// their caller.
+// their caller. It also leaves out those of erased clients: the tombstone has only a hash of the id.
 func RejectedOperations(rejections []domain.Rejection) []RejectedOperation {
 	var records []RejectedOperation
 	seen := map[uuid.UUID]int{}
 	for _, r := range rejections {
 		id, err := domain.ParseID(r.ID)
 		caller := r.Command.Caller()
-		if err != nil || !domain.IsCaller(caller) { // no ingress wrote it
+		if err != nil || !domain.IsCaller(caller) || r.Reason == domain.CodeErased {
 			continue
 		}
 		record := RejectedOperation{ID: id, Caller: caller, Status: r.Status(), RejectedAt: domain.Timestamp(r.RejectedAt)}

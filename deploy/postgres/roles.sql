@@ -38,11 +38,10 @@ BEGIN
 		GRANT SELECT, UPDATE ON redo_position TO clientele_worker;
 	END IF;
 	IF to_regclass('public.rejections') IS NOT NULL THEN
-		-- The worker records which operations were rejected, the ingress lists them, and clientele erase removes one. clientele redo and
-		-- clientele restore record them again.
+		-- The worker records which operations were rejected and removes old records, the ingress lists them, and clientele erase removes
+		-- one. clientele redo and clientele restore record them again.
 		GRANT SELECT ON rejections TO clientele_ingress, clientele_worker, clientele_operator;
-		GRANT INSERT, UPDATE ON rejections TO clientele_worker, clientele_operator;
-		GRANT DELETE ON rejections TO clientele_operator;
+		GRANT INSERT, UPDATE, DELETE ON rejections TO clientele_worker, clientele_operator;
 	END IF;
 	IF to_regclass('public.holds') IS NOT NULL THEN
 		-- clientele erase --legal-hold adds and lifts legal holds.

@@ -28,12 +28,9 @@ const (
 	subscriptionsMaxMessage = 2 << 10
 )
 
-const (
-	rejectionRetention = 90 * 24 * time.Hour
-	// deduplication is how long the event stream remembers ids. It hides duplicates after a worker crash. The server keeps the
-	// ids in memory; subscribers that need a longer period store the ids themselves.
-	deduplication = 2 * time.Minute
-)
+// deduplication is how long the event stream remembers ids. It hides duplicates after a worker crash. The server keeps the
+// ids in memory; subscribers that need a longer period store the ids themselves.
+const deduplication = 2 * time.Minute
 
 // The metadata of the command log has the first of each pair once the stream exists. An installation of an earlier version has none.
 var marks = map[string]string{
@@ -122,7 +119,7 @@ func Migrate(ctx context.Context, js jetstream.JetStream, cfg Config) error {
 			Subjects:          []string{domain.SubjectRejected + "*"},
 			Retention:         jetstream.LimitsPolicy,
 			Replicas:          cfg.Replicas,
-			MaxAge:            rejectionRetention,
+			MaxAge:            domain.RejectionRetention,
 			MaxMsgsPerSubject: 1,
 		},
 	} {

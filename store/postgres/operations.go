@@ -48,6 +48,19 @@ func (s *Store) record(ctx context.Context, records []store.RejectedOperation) e
 	return s.record(ctx, records[half:])
 }
 
+// TrimRejections implements store.Store. It waits for no other transaction: workers that trim at once remove different rows.
+func (s *Store) TrimRejections(ctx context.Context, before time.Time, n int) (int, error) {
+	const trimRejections = `
+		DELETE FROM rejections WHERE id = ANY (ARRAY (
+			SELECT id FROM rejections WHERE rejected_at < $1 ORDER BY rejected_at LIMIT $2 FOR UPDATE SKIP LOCKED
+		))`
+	done, err := s.pool.Exec(ctx, trimRejections, before, n)
+	if err != nil {
+		return 0, s.failure("trim rejections", err)
+	}
+	return int(done.RowsAffected()), nil
+}
+
 // Each branch reads an index in order, and stops after n rows. The one of clients_caller has callers of up to 512 bytes, see migration 7.
 const selectOperations = `
 	SELECT id, status, accepted_at, completed_at FROM (

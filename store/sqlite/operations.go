@@ -44,6 +44,22 @@ func (s *Store) RecordRejections(ctx context.Context, rejections []domain.Reject
 	return nil
 }
 
+// TrimRejections implements store.Store.
+func (s *Store) TrimRejections(ctx context.Context, before time.Time, n int) (int, error) {
+	const trimRejections = `
+		DELETE FROM rejections WHERE id IN (
+			SELECT id FROM rejections WHERE rejected_at < ? ORDER BY rejected_at LIMIT ?
+		)`
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	done, err := s.writer.ExecContext(ctx, trimRejections, before.UnixMicro(), n)
+	if err != nil {
+		return 0, fmt.Errorf("trim rejections: %w", err)
+	}
+	trimmed, err := done.RowsAffected()
+	return int(trimmed), err
+}
+
 // Each branch reads an index in order, and stops after n rows.
 const selectOperations = `
 	SELECT id, status, accepted_at, completed_at FROM (

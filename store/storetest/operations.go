@@ -158,6 +158,65 @@ func (s suite) recordNothing(t *testing.T) {
 	bare.Command.Headers = nil
 	record(t, s, noID, zero, invalid, bare, bare, newRejection(longCaller(), domain.CodeUndecodable, at))
 	record(t, s)
+	caller := "caller " + uuid.NewString()
+	record(t, s, newRejection(caller, domain.CodeErased, at))
+	if got := listed(t, s, caller, "", at.Add(-time.Hour)); len(got) > 0 {
+		t.Errorf("the id of an erased client is recorded: %v", got)
+	}
+}
+
+// trimRejections removes the oldest records, some at a time.
+func (s suite) trimRejections(t *testing.T) {
+	db := s.fresh(t)
+	s = suite{db: db, st: open(t, db)}
+	migrate(t, s.st)
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var ids []string
+	for i := range 9 {
+		r := newRejection("caller", domain.CodeInvalid, began.Add(time.Duration(i)*time.Second))
+		record(t, s, r)
+		ids = append(ids, r.ID)
+	}
+	before := began.Add(7 * time.Second)
+	for _, want := range []int{5, 2, 0} {
+		if n, err := s.st.TrimRejections(t.Context(), before, 5); err != nil || n != want {
+			t.Fatalf("removed %d (%v), want %d", n, err, want)
+		}
+		if got := listed(t, s, "caller", "", began); want == 5 && !slices.Equal(got, ids[5:]) || want < 5 && !slices.Equal(got, ids[7:]) {
+			t.Errorf("left %v of %v", got, ids)
+		}
+	}
+}
+
+// trimMeanwhile trims rejections in several programs at once, which also record them again.
+func (s suite) trimMeanwhile(t *testing.T) {
+	db := s.fresh(t)
+	s = suite{db: db, st: open(t, db)}
+	migrate(t, s.st)
+	at := domain.Timestamp(time.Now())
+	var rejections []domain.Rejection
+	for range 200 {
+		rejections = append(rejections, newRejection("caller", domain.CodeInvalid, at))
+	}
+	record(t, s, rejections...)
+	var group errgroup.Group
+	for range 3 {
+		group.Go(func() error { return s.st.RecordRejections(context.Background(), rejections) })
+		group.Go(func() error {
+			for range 5 {
+				if _, err := s.st.TrimRejections(context.Background(), at.Add(time.Second), 50); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n, err := s.st.TrimRejections(t.Context(), at.Add(time.Second), 1000); err != nil || len(listed(t, s, "caller", "", at)) > 0 {
+		t.Errorf("removed %d (%v), but not all", n, err)
+	}
 }
 
 // longCaller returns a caller that no ingress has, and that PostgreSQL can neither index nor compress.

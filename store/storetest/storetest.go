@@ -46,6 +46,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"records of rejections that are no operation":          s.recordNothing,
 		"records that the database refuses are skipped":        s.recordRefused,
 		"callers of an earlier version may be long":            s.longCallers,
+		"the oldest records of rejections are trimmed":         s.trimRejections,
+		"workers may trim and record rejections at once":       s.trimMeanwhile,
 		"workers may record the same rejections at once":       s.recordMeanwhile,
 		"clients can be paged by time of creation":             s.pages,
 		"all clients can be copied to another database":        s.exportLoad,

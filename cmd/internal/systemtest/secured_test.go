@@ -134,7 +134,7 @@ func TestSecuredRoles(t *testing.T) { //nolint:gocyclo // one client from end to
 		return status == http.StatusUnauthorized
 	})
 	for _, p := range []*testcluster.Process{ingress, worker} {
-		for _, secret := range []string{testcluster.Password, writer, reader, "Smith", "ermissions"} {
+		for _, secret := range []string{testcluster.Password, writer, reader, "Smith", "ermissions", "permission denied"} {
 			if strings.Contains(p.Output(), secret) {
 				t.Errorf("%q in the output of a process: %s", secret, p.Output())
 			}
