@@ -1,18 +1,23 @@
 package ingress_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/ingress"
+	"clientele/publisher/ingress/auth"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
 
 // reject does the worker's part for a command that it rejects.
@@ -136,6 +141,57 @@ func TestAListHasPages(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) || pages != 3 {
 		t.Errorf("got %d operations on %d pages, want %d on 3", len(got), pages, len(want))
+	}
+}
+
+// plainLog counts the look-ups that ask the leader, which publish a message that is synced if the log has replicas.
+type plainLog struct {
+	ingress.Log
+
+	asked *atomic.Int32
+}
+
+func (l plainLog) FindLatest(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
+	l.asked.Add(1)
+	return l.Log.FindLatest(ctx, id)
+}
+
+func (l plainLog) RejectionLatest(ctx context.Context, id uuid.UUID) (domain.Rejection, error) {
+	l.asked.Add(1)
+	return l.Log.RejectionLatest(ctx, id)
+}
+
+func (l plainLog) Completed(ctx context.Context, sequence uint64) bool {
+	l.asked.Add(1)
+	return l.Log.Completed(ctx, sequence)
+}
+
+// A list with a rejection, one that was dropped, and one that was retried writes nothing to the log and asks no leader.
+func TestAListAsksNoLeader(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	rejected, retried := h.post(jane).object(t)["id"].(string), h.post(jane).object(t)["id"].(string)
+	h.reject(rejected, domain.CodeInvalid)
+	at := domain.Timestamp(time.Now())
+	var records []domain.Rejection
+	for _, id := range []string{retried, uuid.NewString()} {
+		records = append(records, domain.Rejection{
+			ID: id, Reason: domain.CodeInvalid, RejectedAt: at,
+			Command: domain.RejectedCommand{Headers: map[string][]string{domain.HeaderCaller: {"anonymous"}}},
+		})
+	}
+	if err := h.store.RecordRejections(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	handler := ingress.NewHandler(plainLog{h.log, &asked}, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()})
+	a := send(handler, http.MethodGet, "/api/v2/operations")
+	operations, _ := a.object(t)["operations"].([]any)
+	if a.StatusCode != http.StatusOK || len(operations) != 1 || operations[0].(map[string]any)["id"] != rejected {
+		t.Errorf("%s: %s, want %s", a.Status, a.body, rejected)
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the list asked the leader %d times", n)
 	}
 }
 
