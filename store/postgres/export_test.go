@@ -1,3 +1,5 @@
 package postgres
 
 const MigrationLock = migrationLock
+
+const SelectOperations = selectOperations

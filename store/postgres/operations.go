@@ -61,7 +61,9 @@ func (s *Store) TrimRejections(ctx context.Context, before time.Time, n int) (in
 	return int(done.RowsAffected()), nil
 }
 
-// Each branch reads an index in order, and stops after n rows. The one of clients_caller has callers of up to 512 bytes, see migration 7.
+// Each branch reads the rows of one status by an index, in order, and stops after n of them. Rejections that have a client since are read
+// beside these. The server would turn NOT EXISTS into a join that reads all clients. The index clients_caller has callers of up to 512
+// bytes, see migration 7.
 const selectOperations = `
 	SELECT id, status, accepted_at, completed_at FROM (
 		SELECT id, status, accepted_at, completed_at FROM (
@@ -72,10 +74,17 @@ const selectOperations = `
 		UNION ALL
 		SELECT id, status, accepted_at, completed_at FROM (
 			SELECT id, status, accepted_at, rejected_at AS completed_at FROM rejections
-			WHERE caller = $1 AND $2::text IN ('', status) AND (rejected_at, id) > ($3::timestamptz, $4::uuid)
-				AND NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = rejections.id)
+			WHERE caller = $1 AND status = 'rejected' AND $2::text IN ('', 'rejected') AND (rejected_at, id) > ($3::timestamptz, $4::uuid)
+				AND coalesce((SELECT false FROM clients WHERE clients.id = rejections.id), true)
 			ORDER BY rejected_at, id LIMIT $5
 		) AS rejected
+		UNION ALL
+		SELECT id, status, accepted_at, completed_at FROM (
+			SELECT id, status, accepted_at, rejected_at AS completed_at FROM rejections
+			WHERE caller = $1 AND status = 'failed' AND $2::text IN ('', 'failed') AND (rejected_at, id) > ($3::timestamptz, $4::uuid)
+				AND coalesce((SELECT false FROM clients WHERE clients.id = rejections.id), true)
+			ORDER BY rejected_at, id LIMIT $5
+		) AS failed
 	) AS completed
 	ORDER BY completed_at, id LIMIT $5`
 

@@ -60,7 +60,8 @@ func (s *Store) TrimRejections(ctx context.Context, before time.Time, n int) (in
 	return int(trimmed), err
 }
 
-// Each branch reads an index in order, and stops after n rows.
+// Each branch reads the rows of one status by an index, in order, and stops after n of them. Rejections that have a client since are read
+// beside these.
 const selectOperations = `
 	SELECT id, status, accepted_at, completed_at FROM (
 		SELECT id, status, accepted_at, completed_at FROM (
@@ -71,10 +72,17 @@ const selectOperations = `
 		UNION ALL
 		SELECT id, status, accepted_at, completed_at FROM (
 			SELECT id, status, accepted_at, rejected_at AS completed_at FROM rejections
-			WHERE caller = ?1 AND ?2 IN ('', status) AND (rejected_at, id) > (?3, ?4)
+			WHERE caller = ?1 AND status = 'rejected' AND ?2 IN ('', 'rejected') AND (rejected_at, id) > (?3, ?4)
 				AND NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = rejections.id)
 			ORDER BY rejected_at, id LIMIT ?5
 		) AS rejected
+		UNION ALL
+		SELECT id, status, accepted_at, completed_at FROM (
+			SELECT id, status, accepted_at, rejected_at AS completed_at FROM rejections
+			WHERE caller = ?1 AND status = 'failed' AND ?2 IN ('', 'failed') AND (rejected_at, id) > (?3, ?4)
+				AND NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = rejections.id)
+			ORDER BY rejected_at, id LIMIT ?5
+		) AS failed
 	) AS completed
 	ORDER BY completed_at, id LIMIT ?5`
 

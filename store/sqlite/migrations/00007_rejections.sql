@@ -9,6 +9,6 @@ CREATE TABLE IF NOT EXISTS rejections (
 
     CONSTRAINT rejections_status CHECK (status IN ('rejected', 'failed'))
 ) STRICT;
-CREATE INDEX IF NOT EXISTS rejections_caller ON rejections (caller, rejected_at, id);
+CREATE INDEX IF NOT EXISTS rejections_caller ON rejections (caller, status, rejected_at, id);
 CREATE INDEX IF NOT EXISTS rejections_rejected_at ON rejections (rejected_at);
 CREATE INDEX IF NOT EXISTS clients_caller ON clients (caller, created_at, id);
