@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"clientele/publisher"
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
+	"clientele/publisher/ingress/request"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -198,19 +200,37 @@ func TestAListAsksNoLeader(t *testing.T) {
 func TestListsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
+	cursorAt := func(at time.Time) string {
+		return "cursor=" + request.Cursor(domain.Operation{ID: uuid.New(), CompletedAt: at})
+	}
 	for query, detail := range map[string]string{
-		"status=pending":                 "by its id",
-		"status=done":                    "succeeded, rejected or failed",
-		"since=yesterday":                "RFC 3339",
-		"cursor=%21":                     "unchanged",
-		"cursor=MS4y":                    "unchanged",
-		"status=failed&status=succeeded": "repeated",
-		"limit=5":                        "no parameter",
-		"status=%zz":                     "cannot be read",
+		// Times that PostgreSQL cannot store, or no response has.
+		cursorAt(time.UnixMicro(math.MinInt64)):                  "unchanged",
+		cursorAt(time.UnixMicro(math.MaxInt64)):                  "unchanged",
+		cursorAt(time.Date(-1, 12, 31, 23, 59, 59, 0, time.UTC)): "unchanged",
+		cursorAt(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)):  "unchanged",
+		"since=0000-01-01T00:00:00%2B00:01":                      "RFC 3339",
+		"since=9999-12-31T23:59:59-00:01":                        "RFC 3339",
+		"status=pending":                                         "by its id",
+		"status=done":                                            "succeeded, rejected or failed",
+		"since=yesterday":                                        "RFC 3339",
+		"cursor=%21":                                             "unchanged",
+		"cursor=MS4y":                                            "unchanged",
+		"status=failed&status=succeeded":                         "repeated",
+		"limit=5":                                                "no parameter",
+		"status=%zz":                                             "cannot be read",
 	} {
 		a := h.request(http.MethodGet, "/api/v2/operations?"+query, "")
 		if p := a.problem(t, http.StatusBadRequest, "invalid-query"); !strings.Contains(p["detail"].(string), detail) {
 			t.Errorf("%s: %s, want %q", query, a.body, detail)
+		}
+	}
+	for _, query := range []string{
+		cursorAt(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)), cursorAt(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)),
+		"since=0000-01-01T00:00:00Z", "since=9999-12-31T23:59:59Z",
+	} {
+		if a := h.request(http.MethodGet, "/api/v2/operations?"+query, ""); a.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s: %s", query, a.Status, a.body)
 		}
 	}
 }

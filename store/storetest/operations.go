@@ -104,6 +104,19 @@ func (s suite) operations(t *testing.T) {
 	}
 }
 
+// operationsSince lists since the first and the last time that an ingress accepts.
+func (s suite) operationsSince(t *testing.T) {
+	caller := "caller " + uuid.NewString()
+	r := newRejection(caller, domain.CodeInvalid, time.Now())
+	record(t, s, r)
+	if got := listed(t, s, caller, "", time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)); !slices.Equal(got, []string{r.ID}) {
+		t.Errorf("got %v, want %s", got, r.ID)
+	}
+	if got := listed(t, s, caller, "", time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)); len(got) > 0 {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
 func (s suite) operationOfAClient(t *testing.T) {
 	caller, at := "caller "+uuid.NewString(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	retried := newRejection(caller, domain.CodeInvalid, at)

@@ -42,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"a held client is not erased":                          s.held,
 		"a hold and an erasure may overlap":                    s.heldMeanwhile,
 		"operations are listed by caller":                      s.operations,
+		"operations are listed since any time":                 s.operationsSince,
 		"an operation with a client succeeded":                 s.operationOfAClient,
 		"records of rejections that are no operation":          s.recordNothing,
 		"records that the database refuses are skipped":        s.recordRefused,

@@ -43,7 +43,7 @@ func ReadOperations(query string, now time.Time) (Operations, error) {
 			o.Status = domain.OperationStatus(value)
 			err = checkStatus(o.Status)
 		case "since":
-			if o.From, err = time.Parse(time.RFC3339, value); err != nil {
+			if o.From, err = domain.ParseTimestamp(value); err != nil {
 				err = errors.New("since must be a date and time as in RFC 3339, such as 2026-11-24T09:00:00Z")
 			}
 		case "cursor":
@@ -83,12 +83,13 @@ func parseCursor(cursor string) (time.Time, uuid.UUID, error) {
 	}
 	at, id, _ := strings.Cut(string(text), ".")
 	micros, err := strconv.ParseInt(at, 10, 64)
-	if err != nil {
+	completed := time.UnixMicro(micros).UTC()
+	if err != nil || completed.Year() < 0 || completed.Year() > 9999 { // no operation has another year, and a database may refuse it
 		return time.Time{}, uuid.Nil, wrong
 	}
 	after, err := domain.ParseID(id)
 	if err != nil {
 		return time.Time{}, uuid.Nil, wrong
 	}
-	return time.UnixMicro(micros).UTC(), after, nil
+	return completed, after, nil
 }
