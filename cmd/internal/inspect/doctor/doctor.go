@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"clientele/cmd/internal/inspect"
@@ -48,7 +49,7 @@ func Run(ctx context.Context, cfg Config) Report {
 	r := Report{At: time.Now().UTC(), Result: inspect.OK}
 	add := func(name string, found ...inspect.Finding) {
 		for _, f := range found {
-			f.Name = name
+			f.Name, f.Found = name, strings.Join(strings.Fields(f.Found), " ") // the error of a database has several lines
 			r.Checks, r.Result = append(r.Checks, f), r.Result.Worse(f.Result)
 		}
 	}

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -133,7 +134,7 @@ func TestEachCheckFindsABrokenSetUp(t *testing.T) {
 			t.Cleanup(func() { _ = db.Close() })
 			s.Store = db
 		}, inspect.Fail, "schema version 0"},
-		"no database": {"database", func(s *installation) { s.Store, s.StoreError = nil, os.ErrNotExist }, inspect.Fail, "does not exist"},
+		"no database": {"database", func(s *installation) { s.Store, s.StoreError = nil, errors.Join(os.ErrNotExist, os.ErrClosed) }, inspect.Fail, "does not exist file already closed"},
 		"no NATS":     {"NATS", func(s *installation) { s.Conn, s.NATSError = nil, os.ErrDeadlineExceeded }, inspect.Fail, "timeout"},
 		"a clock that is off": {"clocks", func(s *installation) {
 			s.Monitors = []string{varz(`{"server_name":"nats-2","now":"2020-01-01T00:00:00Z"}`)}
