@@ -11,6 +11,17 @@ func NextHealth(e endpoint.Endpoint, lastSuccess, failingSince time.Time, broken
 	return nextHealth(e, observation{lastSuccess, failingSince, "refused", broken}, now)
 }
 
+// Process is a process that delivers to one endpoint.
+type Process struct{ observer observer }
+
+// Fail notes a failure, after which the breaker is open.
+func (p *Process) Fail(at time.Time) { p.observer.note(at, "refused", true) }
+
+// NextHealth returns the health after what the process has seen.
+func (p *Process) NextHealth(e endpoint.Endpoint, now time.Time) (endpoint.Health, bool) {
+	return p.observer.nextHealth(e, now)
+}
+
 // RecordsPerWrite is how many deliveries of an endpoint are recorded each second.
 const RecordsPerWrite = recordsPerWrite
 

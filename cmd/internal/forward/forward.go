@@ -140,7 +140,7 @@ func (f *Forwarder) keepRunning(ctx context.Context, e endpoint.Endpoint) {
 		f.running[e.Name] = start(ctx, f.deliverer, e)
 		return
 	}
-	health, changed := nextHealth(e, r.observer.get(), time.Now().UTC())
+	health, changed := r.observer.nextHealth(e, time.Now().UTC())
 	if !changed {
 		return
 	}

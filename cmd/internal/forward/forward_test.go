@@ -50,6 +50,45 @@ func TestNextHealth(t *testing.T) {
 	}
 }
 
+// A process fails for days. Another one succeeds once, a minute later by its clock or an hour, and is stopped. The failures that follow
+// are recorded, and the endpoint is disabled.
+func TestFailuresContinueAfterASuccessOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	for _, later := range []time.Duration{time.Minute, time.Hour} {
+		var p forward.Process
+		e := endpoint.Endpoint{Settings: endpoint.Settings{URL: "https://crm.example.com", DisableAfter: endpoint.Duration(5 * day), ActiveSince: began}}
+		look := func(after time.Duration) {
+			if next, changed := p.NextHealth(e, began.Add(after)); changed {
+				e.Health = next
+			}
+		}
+		p.Fail(began)
+		look(time.Second)
+		if e.Health.FailingSince != began {
+			t.Fatalf("the first failure: %+v", e.Health)
+		}
+		success := began.Add(later)
+		e.Health = endpoint.Health{LastSuccess: success}
+		look(2 * time.Minute)
+		if e.Health.FailingSince != (time.Time{}) {
+			t.Errorf("a failure before a success %s later is recorded: %+v", later, e.Health)
+		}
+		for after := 5 * time.Minute; after <= 4*day; after += 5 * time.Minute {
+			p.Fail(began.Add(after))
+			look(after + time.Second)
+		}
+		if since := e.Health.FailingSince; !since.After(success) || since.After(success.Add(10*time.Minute)) || e.State() != endpoint.Active {
+			t.Errorf("four days of failures after a success %s later: %+v", later, e.Health)
+		}
+		look(5*day + later + 10*time.Minute)
+		if e.State() != endpoint.Disabled {
+			t.Errorf("five days of failures after a success %s later: %+v", later, e.Health)
+		}
+	}
+}
+
 func TestFailuresAreRecordedFirst(t *testing.T) {
 	t.Parallel()
 	var all []endpoint.Delivery

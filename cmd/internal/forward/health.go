@@ -46,6 +46,22 @@ func (o *observer) get() observation {
 	return o.observation
 }
 
+// after returns what follows a success that a process has recorded. It ends a failure that began before, so the next attempt that fails
+// begins another. If the clock of that process is ahead, a failure counts once the own clock has passed the success.
+func (o *observer) after(success time.Time) observation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.failingSince.After(success) {
+		o.failingSince = time.Time{}
+	}
+	return o.observation
+}
+
+// nextHealth returns the health of an endpoint after what the observer has seen, and whether it differs from the recorded one.
+func (o *observer) nextHealth(e endpoint.Endpoint, now time.Time) (next endpoint.Health, changed bool) {
+	return nextHealth(e, o.after(e.Health.LastSuccess), now)
+}
+
 // nextHealth returns the health of an endpoint after what this process has seen, and whether it differs from the recorded one. All
 // processes together have one health: a success in any of them ends the failure of all.
 func nextHealth(e endpoint.Endpoint, seen observation, now time.Time) (next endpoint.Health, changed bool) {
