@@ -22,6 +22,12 @@ func (p *Process) NextHealth(e endpoint.Endpoint, now time.Time) (endpoint.Healt
 	return p.observer.nextHealth(e, now)
 }
 
+// IsHopeless reports whether an event is given up, if a process has seen its last success at a time, and has the breaker open or not.
+func IsHopeless(giveUpAfter time.Duration, err error, attempt uint64, lastSuccess time.Time, broken bool, now time.Time) bool {
+	e := endpoint.Endpoint{Settings: endpoint.Settings{GiveUpAfter: endpoint.Duration(giveUpAfter)}}
+	return isHopeless(e, err, attempt, observation{lastSuccess: lastSuccess, broken: broken}, now)
+}
+
 // RecordsPerWrite is how many deliveries of an endpoint are recorded each second.
 const RecordsPerWrite = recordsPerWrite
 

@@ -1,10 +1,12 @@
 package forward_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
 	"clientele/cmd/internal/forward"
+	"clientele/cmd/internal/webhook"
 	"clientele/publisher/endpoint"
 )
 
@@ -86,6 +88,38 @@ func TestFailuresContinueAfterASuccessOfAnotherProcess(t *testing.T) {
 		if e.State() != endpoint.Disabled {
 			t.Errorf("five days of failures after a success %s later: %+v", later, e.Health)
 		}
+	}
+}
+
+func TestIsHopeless(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	refused, away := error(&webhook.StatusError{Status: http.StatusGone}), error(&webhook.StatusError{Status: http.StatusBadGateway})
+	var never time.Time
+	for name, c := range map[string]struct {
+		err         error
+		attempt     uint64
+		lastSuccess time.Time
+		broken      bool
+		want        bool
+	}{
+		"fails while others succeed":                {away, 300, ago(time.Second), false, true},
+		"others succeeded ten hours ago":            {away, 300, ago(10 * time.Hour), false, true},
+		"others succeeded before the first attempt": {away, 300, ago(25 * time.Hour), false, false},
+		"no other has succeeded since a restart":    {away, 300, never, false, false},
+		"all fail":                                  {away, 300, ago(10 * time.Hour), true, false},
+		"fails too briefly":                         {away, 200, ago(time.Second), false, false},
+		"refused ten times":                         {refused, 10, never, false, true},
+		"refused ten times while others fail":       {refused, 10, never, true, true},
+		"refused nine times while others succeed":   {refused, 9, ago(time.Second), false, false},
+	} {
+		if got := forward.IsHopeless(24*time.Hour, c.err, c.attempt, c.lastSuccess, c.broken, now); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if forward.IsHopeless(0, refused, 1000, now, false, now) {
+		t.Error("with --give-up-after 0s, an event is given up")
 	}
 }
 

@@ -166,8 +166,7 @@ func (r *runner) probe(ctx context.Context, consumer jetstream.Consumer) {
 }
 
 // attempt delivers an event once and settles it. If that fails, the event is delivered again after a pause that grows to five minutes,
-// times patience. While the breaker is open, only an event that the receiver refuses is given up: others would be lost to an outage.
-// It reports whether the breaker is open.
+// times patience, or it is given up. It reports whether the breaker is open.
 func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 	d, err := r.deliver(r.endpoint, webhook.Event{Header: msg.Headers(), Body: msg.Data()})
 	d.Attempt = 1
@@ -183,13 +182,12 @@ func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 		r.observer.note(time.Now().UTC(), d.Error, open)
 	}
 	log := r.cfg.Log.With().Str("webhook", r.endpoint.Name).Str("event", d.ID).Logger()
-	hopeless := webhook.Hopeless(err, d.Attempt, time.Duration(r.endpoint.GiveUpAfter)) && (!open || webhook.Refused(err))
 	switch {
 	case err == nil:
 		if err := msg.Ack(); err != nil {
 			log.Warn().Err(err).Msg("cannot acknowledge an event; it will be sent again")
 		}
-	case hopeless && r.giveUp(d):
+	case isHopeless(r.endpoint, err, d.Attempt, r.observer.get(), time.Now()) && r.giveUp(d):
 		d.Result = endpoint.GivenUp
 		log.Warn().Err(err).Uint64("attempts", d.Attempt).Msg("gave up an event: see clientele webhooks deliveries --given-up")
 		_ = msg.Term() // else the server delivers it again, and it is recorded again
@@ -200,6 +198,17 @@ func (r *runner) attempt(msg jetstream.Msg, patience int) (open bool) {
 	}
 	r.record(r.endpoint.Name, d)
 	return open
+}
+
+// isHopeless reports whether an event is given up after an attempt that has failed. One that the receiver does not refuse is given up only
+// if this process has delivered another since the first attempt, and the breaker is closed. Otherwise the endpoint fails, not the event,
+// and the outage must lose nothing: neither the breaker nor the successes survive a restart or a change of settings, but the number of
+// attempts does.
+func isHopeless(e endpoint.Endpoint, err error, attempt uint64, seen observation, now time.Time) bool {
+	if !webhook.Hopeless(err, attempt, time.Duration(e.GiveUpAfter)) {
+		return false
+	}
+	return webhook.Refused(err) || !seen.broken && seen.lastSuccess.After(now.Add(-webhook.Waited(attempt)))
 }
 
 // giveUp puts on disk that an event was given up, and reports whether it could.

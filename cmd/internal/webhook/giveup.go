@@ -31,18 +31,20 @@ func PauseAfter(attempts uint64) time.Duration {
 	return min(time.Second<<min(max(attempts, 1)-1, 10), maxPause)
 }
 
-// Hopeless reports whether an event is given up whose attempt with this number has failed with err: its pauses add up to giveUpAfter,
-// or the receiver refuses it. With a giveUpAfter of 0, no event is. The number survives restarts, for the server counts deliveries.
-func Hopeless(err error, attempts uint64, giveUpAfter time.Duration) bool {
+// Waited returns the sum of the pauses before the attempt with this number.
+func Waited(attempt uint64) (waited time.Duration) {
+	for i := uint64(1); i < attempt; i++ {
+		waited += PauseAfter(i)
+	}
+	return waited
+}
+
+// Hopeless reports whether an event is given up whose attempt with this number has failed with err, if the endpoint works: its pauses add
+// up to giveUpAfter, or the receiver refuses it. With a giveUpAfter of 0, no event is. The number survives restarts, for the server counts
+// deliveries.
+func Hopeless(err error, attempt uint64, giveUpAfter time.Duration) bool {
 	if giveUpAfter == 0 {
 		return false
 	}
-	if attempts >= refusedAttempts && Refused(err) {
-		return true
-	}
-	var waited time.Duration
-	for i := uint64(1); i < attempts && waited < giveUpAfter; i++ {
-		waited += PauseAfter(i)
-	}
-	return waited >= giveUpAfter
+	return attempt >= refusedAttempts && Refused(err) || Waited(attempt) >= giveUpAfter
 }
