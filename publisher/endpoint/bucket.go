@@ -1,6 +1,8 @@
 package endpoint
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"clientele/domain"
+	"clientele/publisher/leader"
 	"clientele/publisher/streams"
 
 	"github.com/go-json-experiment/json"
@@ -55,6 +58,17 @@ type ConflictError struct{ Name string }
 func (e *ConflictError) Error() string {
 	return "webhook " + e.Name + " was added or changed at the same time: nothing was changed"
 }
+
+// UnknownError means that the server did not respond, so that settings of the endpoint may be stored or not.
+type UnknownError struct {
+	Name string
+	Err  error
+}
+
+func (e *UnknownError) Error() string {
+	return "it is unknown whether webhook " + e.Name + " was changed: " + e.Err.Error()
+}
+func (e *UnknownError) Unwrap() error { return e.Err }
 
 // Get returns an endpoint, or a *MissingError.
 func (b *Bucket) Get(ctx context.Context, name string) (Endpoint, error) {
@@ -129,11 +143,11 @@ func last(ctx context.Context, js jetstream.JetStream, keys ...string) (map[stri
 	return values, nil
 }
 
-// Add adds an endpoint with this signing key, or returns a *ConflictError if it exists.
+// Add adds an endpoint with this signing key. It returns a *ConflictError if it exists, or an *UnknownError.
 func (b *Bucket) Add(ctx context.Context, name string, s Settings, key []byte) error {
 	s.Secret, s.CreatedAt = b.sealer.seal(name, key), time.Now().UTC()
 	s.ActiveSince = s.CreatedAt
-	return b.put(ctx, keySettings, name, s, 0)
+	return b.store(ctx, name, s, 0)
 }
 
 // Rotate replaces the signing key. Until the end of the overlap, the former one signs as well.
@@ -145,9 +159,9 @@ func (b *Bucket) Rotate(ctx context.Context, e Endpoint, key []byte, overlap tim
 	return b.Set(ctx, e)
 }
 
-// Set stores the settings of an endpoint that was read before.
+// Set stores the settings of an endpoint that was read before. It returns a *ConflictError if they were changed since, or an *UnknownError.
 func (b *Bucket) Set(ctx context.Context, e Endpoint) error {
-	return b.put(ctx, keySettings, e.Name, e.Settings, e.revision)
+	return b.store(ctx, e.Name, e.Settings, e.revision)
 }
 
 // Resume makes a paused or disabled endpoint active.
@@ -171,7 +185,11 @@ func (b *Bucket) Remove(ctx context.Context, name string) error {
 
 // SetHealth stores the health of an endpoint that was read before, or returns a *ConflictError if another process has.
 func (b *Bucket) SetHealth(ctx context.Context, e Endpoint, h Health) error {
-	return b.put(ctx, keyHealth, e.Name, h, e.healthRevision)
+	body, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encode the health of webhook %s: %w", e.Name, err)
+	}
+	return b.put(ctx, keyHealth, e.Name, body, e.healthRevision)
 }
 
 // Keys returns the keys that sign at a time: the current one first. An error is a *SealError.
@@ -190,14 +208,70 @@ func (b *Bucket) Keys(e Endpoint, at time.Time) (keys [][]byte, err error) {
 	return keys, nil
 }
 
-// put stores a value in place of the one with this revision, 0 for none.
-func (b *Bucket) put(ctx context.Context, prefix, name string, value any, revision uint64) error {
-	body, err := json.Marshal(value)
-	if err == nil {
-		_, err = b.js.PublishMsg(ctx, &nats.Msg{
-			Subject: streams.WebhookKeys + prefix + name, Data: body, Header: nats.Header{jetstream.MsgRollup: {jetstream.MsgRollupSubject}},
-		}, jetstream.WithExpectLastSequencePerSubject(revision))
+// These bound the attempts to learn whether settings are stored.
+const (
+	storeAttempts = 3
+	storePause    = time.Second
+)
+
+// store stores settings in place of those with this revision, 0 for none. If the response is lost, it stores them again, also after the
+// end of the context: because of the revision only one of the writes is done, and the response to a later one tells that.
+func (b *Bucket) store(ctx context.Context, name string, s Settings, revision uint64) error {
+	body, err := json.Marshal(s)
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return fmt.Errorf("store webhook %s: %w", name, err)
 	}
+	err = b.put(ctx, keySettings, name, body, revision)
+	if isAnswer(err) || notSent(err) {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	for range storeAttempts - 1 {
+		<-time.After(storePause)
+		err = b.put(ctx, keySettings, name, body, revision)
+		if _, conflict := errors.AsType[*ConflictError](err); conflict {
+			return b.compare(ctx, name, body)
+		}
+		if isAnswer(err) {
+			return err
+		}
+	}
+	return &UnknownError{name, err}
+}
+
+// compare returns nil if the settings of an endpoint are these, otherwise a *ConflictError.
+func (b *Bucket) compare(ctx context.Context, name string, body []byte) error {
+	stream, err := streams.Open(ctx, b.js, domain.StreamWebhooks)
+	if err != nil {
+		return &UnknownError{name, err}
+	}
+	stored, err := leader.Last(ctx, b.js, stream, streams.WebhookKeys+keySettings+name)
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound || err == nil && !bytes.Equal(stored.Data, body):
+		return &ConflictError{name}
+	case err != nil:
+		return &UnknownError{name, err}
+	}
+	return nil
+}
+
+// isAnswer reports whether the result of put is the response of the server.
+func isAnswer(err error) bool {
+	_, refused := errors.AsType[*jetstream.APIError](err)
+	_, conflict := errors.AsType[*ConflictError](err)
+	return err == nil || refused || conflict
+}
+
+// notSent reports whether put sent nothing, or no server has received it.
+func notSent(err error) bool {
+	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+// put stores a value in place of the one with this revision, 0 for none, or returns a *ConflictError.
+func (b *Bucket) put(ctx context.Context, prefix, name string, body []byte, revision uint64) error {
+	_, err := b.js.PublishMsg(ctx, &nats.Msg{
+		Subject: streams.WebhookKeys + prefix + name, Data: body, Header: nats.Header{jetstream.MsgRollup: {jetstream.MsgRollupSubject}},
+	}, jetstream.WithExpectLastSequencePerSubject(revision))
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
 		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
 		return &ConflictError{name}

@@ -161,6 +161,9 @@ func webhookAdvice(err error) string {
 	if conflict, ok := errors.AsType[*endpoint.ConflictError](err); ok {
 		return conflict.Error() + "; run this again"
 	}
+	if unknown, ok := errors.AsType[*endpoint.UnknownError](err); ok {
+		return unknown.Error() + ": run this again. If a new webhook then exists, run clientele webhooks rotate " + unknown.Name + ", which prints a secret"
+	}
 	if sealed, ok := errors.AsType[*endpoint.SealError](err); ok {
 		return sealed.Error() + ": run clientele webhooks rotate " + sealed.Name
 	}

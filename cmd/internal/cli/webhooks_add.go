@@ -90,13 +90,13 @@ func (c *webhooksAddCmd) add(e env, js jetstream.JetStream, bucket *endpoint.Buc
 	case err != nil:
 		return err
 	}
-	if err := bucket.Add(e.ctx, c.Name, s, key); err != nil {
-		if !exists {
-			err = errors.Join(err, subscription.Delete(e.ctx, js, c.Name))
-		}
-		return err
+	err = bucket.Add(e.ctx, c.Name, s, key)
+	_, conflict := errors.AsType[*endpoint.ConflictError](err)
+	_, unknown := errors.AsType[*endpoint.UnknownError](err)
+	if err != nil && !exists && !conflict && !unknown { // else an endpoint may need it
+		err = errors.Join(err, subscription.Delete(e.ctx, js, c.Name))
 	}
-	return nil
+	return err
 }
 
 // adopt gives an endpoint the settings of an existing consumer.
