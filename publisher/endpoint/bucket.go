@@ -150,15 +150,6 @@ func (b *Bucket) Add(ctx context.Context, name string, s Settings, key []byte) e
 	return b.store(ctx, name, s, 0)
 }
 
-// Rotate replaces the signing key. Until the end of the overlap, the former one signs as well.
-func (b *Bucket) Rotate(ctx context.Context, e Endpoint, key []byte, overlap time.Duration) error {
-	if _, err := b.sealer.open(e.Name, e.Secret); err == nil {
-		e.Previous, e.PreviousUntil = e.Secret, time.Now().Add(overlap).UTC()
-	}
-	e.Secret = b.sealer.seal(e.Name, key)
-	return b.Set(ctx, e)
-}
-
 // Set stores the settings of an endpoint that was read before. It returns a *ConflictError if they were changed since, or an *UnknownError.
 func (b *Bucket) Set(ctx context.Context, e Endpoint) error {
 	return b.store(ctx, e.Name, e.Settings, e.revision)
@@ -190,22 +181,6 @@ func (b *Bucket) SetHealth(ctx context.Context, e Endpoint, h Health) error {
 		return fmt.Errorf("encode the health of webhook %s: %w", e.Name, err)
 	}
 	return b.put(ctx, keyHealth, e.Name, body, e.healthRevision)
-}
-
-// Keys returns the keys that sign at a time: the current one first. An error is a *SealError.
-func (b *Bucket) Keys(e Endpoint, at time.Time) (keys [][]byte, err error) {
-	key, err := b.sealer.open(e.Name, e.Secret)
-	if err != nil {
-		return nil, err
-	}
-	keys = append(keys, key)
-	if at.Before(e.PreviousUntil) {
-		if key, err = b.sealer.open(e.Name, e.Previous); err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
 }
 
 // These bound the attempts to learn whether settings are stored.

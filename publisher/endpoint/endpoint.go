@@ -37,12 +37,11 @@ const (
 type Settings struct {
 	// URL is where events are posted.
 	URL string `json:"url"`
-	// Secret and Previous are sealed, see Bucket.Keys. Both sign until PreviousUntil.
-	Secret        []byte    `json:"secret"`
-	Previous      []byte    `json:"previous,omitzero"`
-	PreviousUntil time.Time `json:"previousUntil,omitzero"`
-	Paused        bool      `json:"paused,omitzero"`
-	CreatedAt     time.Time `json:"createdAt"`
+	// Secret is sealed, see Bucket.Keys. The previous ones, newest first, sign as well until their ends.
+	Secret    []byte           `json:"secret"`
+	Previous  []PreviousSecret `json:"previousSecrets,omitzero"`
+	Paused    bool             `json:"paused,omitzero"`
+	CreatedAt time.Time        `json:"createdAt"`
 	// ActiveSince is when the endpoint was added or resumed. Earlier failures do not count.
 	ActiveSince time.Time `json:"activeSince"`
 	// GiveUpAfter is how long an event may fail while others succeed, before it is given up; 0 means forever.
@@ -54,6 +53,22 @@ type Settings struct {
 	// Subjects and IDOnly are those of the consumer, see subscription.Config. A lost consumer is created again with them.
 	Subjects []string `json:"subjects,omitzero"`
 	IDOnly   bool     `json:"idOnly,omitzero"`
+}
+
+// PreviousSecret is a secret, sealed, that was replaced and signs until its end.
+type PreviousSecret struct {
+	Secret []byte    `json:"secret"`
+	Until  time.Time `json:"until"`
+}
+
+// PreviousUntil returns when the last previous secret ends or has ended; zero without one.
+func (s Settings) PreviousUntil() (last time.Time) {
+	for _, p := range s.Previous {
+		if p.Until.After(last) {
+			last = p.Until
+		}
+	}
+	return last
 }
 
 // Health is what the processes that deliver report to each other. Only they write it, and resuming an endpoint removes it.

@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +132,12 @@ func TestKeys(t *testing.T) {
 	}
 	check("in the overlap", time.Now(), second, first)
 	check("after the overlap", time.Now().Add(time.Hour), second)
+	if err := b.Rotate(t.Context(), crm(t, b), third, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	check("rotated again in the overlap", time.Now(), third, second, first)
+	check("after the second overlap", time.Now().Add(time.Minute), third, first)
+	check("after both", time.Now().Add(time.Hour), third)
 	if err := b.Rotate(t.Context(), crm(t, b), third, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +155,70 @@ func TestKeys(t *testing.T) {
 	}
 	if err := stranger.Rotate(t.Context(), e, third, time.Hour); err == nil {
 		t.Error("a missing endpoint is changed")
+	}
+}
+
+// A secret that still signs is never dropped for room, unless the operator ends all former ones.
+func TestRotateTooOften(t *testing.T) {
+	t.Parallel()
+	_, b := open(t)
+	key := func(i int) []byte { return fmt.Appendf(nil, "0123456789abcdef-%d", i) }
+	if err := b.Add(t.Context(), "crm", endpoint.Settings{URL: "https://crm.example.com"}, key(0)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		if err := b.Rotate(t.Context(), crm(t, b), key(i+1), time.Duration(i+1)*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := crm(t, b)
+	many, ok := errors.AsType[*endpoint.TooManySecretsError](b.Rotate(t.Context(), before, key(5), time.Hour))
+	if !ok || time.Until(many.Until) > time.Hour || time.Until(many.Until) < time.Hour-time.Minute {
+		t.Errorf("%+v", many)
+	}
+	if keys, err := b.Keys(crm(t, b), time.Now()); err != nil || len(keys) != 5 || !bytes.Equal(keys[0], key(4)) || !bytes.Equal(keys[4], key(0)) {
+		t.Errorf("%q, %v", keys, err)
+	}
+	if until := time.Until(before.PreviousUntil()); until > 4*time.Hour || until < 4*time.Hour-time.Minute {
+		t.Errorf("the last former secret signs for %s", until)
+	}
+	if err := b.Rotate(t.Context(), before, key(5), 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// After a restore beside another command log, no former secret can be decrypted. A rotation repairs the webhook at once.
+func TestRotateRepairsAnUnreadableWebhook(t *testing.T) {
+	t.Parallel()
+	js, foreign := open(t)
+	first, second := []byte("0123456789abcdef-1"), []byte("0123456789abcdef-2")
+	if err := foreign.Add(t.Context(), "crm", endpoint.Settings{URL: "https://crm.example.com"}, first); err != nil {
+		t.Fatal(err)
+	}
+	if err := foreign.Rotate(t.Context(), crm(t, foreign), second, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.Metadata = nil
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := streams.Migrate(t.Context(), js, streams.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := endpoint.Open(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Rotate(t.Context(), crm(t, b), first, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := b.Keys(crm(t, b), time.Now()); err != nil || len(keys) != 1 {
+		t.Errorf("%q, %v", keys, err)
 	}
 }
 

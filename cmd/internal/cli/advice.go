@@ -164,6 +164,9 @@ func webhookAdvice(err error) string {
 	if unknown, ok := errors.AsType[*endpoint.UnknownError](err); ok {
 		return unknown.Error() + ": run this again. If a new webhook then exists, run clientele webhooks rotate " + unknown.Name + ", which prints a secret"
 	}
+	if many, ok := errors.AsType[*endpoint.TooManySecretsError](err); ok {
+		return many.Error() + ": run this again later, or with --overlap 0s, which ends all of them at once"
+	}
 	if sealed, ok := errors.AsType[*endpoint.SealError](err); ok {
 		return sealed.Error() + ": run clientele webhooks rotate " + sealed.Name
 	}

@@ -80,7 +80,7 @@ func printWebhookJSON(e env, w endpoint.Endpoint) error {
 		DisabledAt    time.Time         `json:"disabledAt,omitzero"`
 		LastError     string            `json:"lastError,omitzero"`
 	}{
-		display(w.Name), w.URL, w.State(), w.CreatedAt, w.Subjects, fieldsOf(w.IDOnly), w.InFlight, w.GiveUpAfter, w.DisableAfter, w.PreviousUntil,
+		display(w.Name), w.URL, w.State(), w.CreatedAt, w.Subjects, fieldsOf(w.IDOnly), w.InFlight, w.GiveUpAfter, w.DisableAfter, w.PreviousUntil(),
 		w.Health.LastSuccess, w.Health.FailingSince, w.Health.DisabledAt, w.Health.LastError,
 	})
 }

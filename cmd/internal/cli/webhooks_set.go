@@ -103,7 +103,7 @@ func (c *webhooksResumeCmd) Run(e env) error {
 
 type webhooksRotateCmd struct {
 	webhookArg   `embed:""`
-	Overlap      time.Duration `default:"24h" placeholder:"DURATION" help:"How long requests are also signed with the former secret (${default}); 0s if it has leaked."`
+	Overlap      time.Duration `default:"24h" placeholder:"DURATION" help:"How long requests are also signed with the former secret (${default}); 0s if it has leaked, which ends all former secrets."`
 	secretFlag   `embed:""`
 	webhookFlags `embed:""`
 }
@@ -115,7 +115,8 @@ func (*webhooksRotateCmd) Help() string {
   clientele webhooks rotate crm
   clientele webhooks rotate crm --overlap 0s
 
-During the overlap each request has two signatures, so the receiver can change its secret at any time.`
+During the overlap each request has a signature with each secret, so the receiver can change its secret at any time. If you rotate again
+during an overlap, each former secret signs until its own end: up to four, so that no rotation stops a receiver early.`
 }
 
 // Validate is called by the parser.

@@ -44,7 +44,7 @@ func Look(ctx context.Context, w control.Webhook, failed bool) (*Receiver, error
 		return nil, err
 	}
 	r := &Receiver{
-		Webhook: state, CreatedAt: w.CreatedAt, DisabledAt: w.Health.DisabledAt, PreviousUntil: w.PreviousUntil,
+		Webhook: state, CreatedAt: w.CreatedAt, DisabledAt: w.Health.DisabledAt, PreviousUntil: w.PreviousUntil(),
 		GiveUpAfter: time.Duration(w.GiveUpAfter), DisableAfter: time.Duration(w.DisableAfter),
 		InFlight: w.InFlight, Subjects: w.Subjects, IDOnly: w.IDOnly,
 	}
