@@ -145,6 +145,15 @@ func last(ctx context.Context, js jetstream.JetStream, keys ...string) (map[stri
 
 // Add adds an endpoint with this signing key. It returns a *ConflictError if it exists, or an *UnknownError.
 func (b *Bucket) Add(ctx context.Context, name string, s Settings, key []byte) error {
+	_, err := b.Get(ctx, name)
+	if _, missing := errors.AsType[*MissingError](err); !missing {
+		return cmp.Or(err, error(&ConflictError{name}))
+	}
+	for _, prefix := range []string{keyHealth, keyDeliveries} { // a process may have written them after Remove
+		if err := b.remove(ctx, prefix+name); err != nil {
+			return err
+		}
+	}
 	s.Secret, s.CreatedAt = b.sealer.seal(name, key), time.Now().UTC()
 	s.ActiveSince = s.CreatedAt
 	return b.store(ctx, name, s, 0)

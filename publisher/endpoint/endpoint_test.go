@@ -289,6 +289,45 @@ func TestDeliveries(t *testing.T) {
 	}
 }
 
+// A process records late what it has seen of a removed endpoint. A new one of the same name has none of that.
+func TestANewEndpointHasNoHistory(t *testing.T) {
+	t.Parallel()
+	js, b := open(t)
+	settings, key := endpoint.Settings{URL: "https://crm.example.com"}, []byte("0123456789abcdef")
+	if err := b.Add(t.Context(), "crm", settings, key); err != nil {
+		t.Fatal(err)
+	}
+	removed := crm(t, b)
+	if err := b.Remove(t.Context(), "crm"); err != nil {
+		t.Fatal(err)
+	}
+	late := []endpoint.Delivery{{Time: time.Now(), Event: 1, Result: endpoint.Failed}}
+	if err := errors.Join(b.Record(t.Context(), "crm", late), b.SetHealth(t.Context(), removed, endpoint.Health{DisabledAt: time.Now()})); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Add(t.Context(), "crm", settings, key); err != nil {
+		t.Fatal(err)
+	}
+	deliveries := func() (n int) {
+		for _, err := range endpoint.Deliveries(t.Context(), js, "crm", time.Time{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	if n, e := deliveries(), crm(t, b); n != 0 || e.State() != endpoint.Active {
+		t.Errorf("a new endpoint has %d deliveries and is %s", n, e.State())
+	}
+	if err := b.Record(t.Context(), "crm", late); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Add(t.Context(), "crm", settings, key); err == nil || deliveries() != 1 {
+		t.Errorf("adding it again: %v, and it has %d deliveries", err, deliveries())
+	}
+}
+
 func TestParseSecret(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
