@@ -50,22 +50,25 @@ func (d *deliverer) deliver(e endpoint.Endpoint, event webhook.Event) (endpoint.
 	if err != nil {
 		record.Result, record.Error = endpoint.Failed, shortened(err.Error())
 	}
-	d.metrics.duration.WithLabelValues(e.Name).Observe(took.Seconds())
+	d.metrics.observe(e.Name, took)
 	return record, err
 }
 
 // record counts a delivery, and keeps its record until writeRecords.
 func (d *deliverer) record(name string, delivery endpoint.Delivery) {
-	d.metrics.attempts.WithLabelValues(name, string(delivery.Result)).Inc()
+	d.metrics.count(name, delivery.Result)
 	d.records.add(name, delivery)
 }
 
-// writeRecords writes the records of each endpoint in one message.
-func (d *deliverer) writeRecords(ctx context.Context) {
-	for name, deliveries := range d.records.take() {
+// writeRecords writes the records of each endpoint in one message. Those for which the context leaves no time wait.
+func (d *deliverer) writeRecords(ctx context.Context, waiting map[string][]endpoint.Delivery) {
+	for name, deliveries := range waiting {
+		if ctx.Err() != nil {
+			d.records.add(name, deliveries...)
+			continue
+		}
 		if err := d.bucket.Record(ctx, name, deliveries); err != nil {
 			d.cfg.Log.Warn().Err(d.cfg.Explain(err)).Str("webhook", name).Msg("cannot record deliveries")
-			return // the others would wait as long
 		}
 	}
 }

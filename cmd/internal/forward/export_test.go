@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"time"
 
 	"clientele/publisher/endpoint"
@@ -30,6 +31,14 @@ func IsHopeless(giveUpAfter time.Duration, err error, attempt uint64, lastSucces
 
 // RecordsPerWrite is how many deliveries of an endpoint are recorded each second.
 const RecordsPerWrite = recordsPerWrite
+
+// WriteRecords writes deliveries by endpoint, and returns those that wait for the next write.
+func WriteRecords(ctx context.Context, bucket *endpoint.Bucket, waiting map[string][]endpoint.Delivery) map[string][]endpoint.Delivery {
+	d := deliverer{bucket: bucket, cfg: Config{Explain: func(err error) error { return err }}}
+	d.records.waiting = map[string][]endpoint.Delivery{}
+	d.writeRecords(ctx, waiting)
+	return d.records.take()
+}
 
 // Kept returns those of the deliveries that are recorded.
 func Kept(deliveries []endpoint.Delivery) []endpoint.Delivery {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -91,35 +92,48 @@ func (f *Forwarder) stop(requests *nats.Subscription) {
 	f.tasks.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	f.writeRecords(ctx)
+	f.writeRecords(ctx, f.records.take())
 }
 
 // sync brings the runners to the state of the bucket, and reports what they have observed.
 func (f *Forwarder) sync(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
+	waiting := f.records.take() // before the list: an endpoint with records that it lacks was removed
 	all, err := f.bucket.List(ctx)
 	f.noteSync(err)
 	if err != nil {
+		for name, deliveries := range waiting {
+			f.records.add(name, deliveries...)
+		}
 		return
 	}
 	known := make(map[string]endpoint.Endpoint, len(all))
 	for _, e := range all {
 		known[e.Name] = e
 	}
+	f.run(ctx, known)
+	f.metrics.show(all)
+	maps.DeleteFunc(waiting, func(name string, _ []endpoint.Delivery) bool {
+		_, exists := known[name]
+		return !exists
+	})
+	f.writeRecords(ctx, waiting)
+}
+
+// run stops the runners of endpoints that were removed, changed, paused or disabled, and starts those of active ones.
+func (f *Forwarder) run(ctx context.Context, known map[string]endpoint.Endpoint) {
 	for name, r := range f.running {
 		if e, exists := known[name]; !exists || e.State() != endpoint.Active || e.Revision() != r.endpoint.Revision() || r.ended() {
 			r.stop()
 			delete(f.running, name)
 		}
 	}
-	for _, e := range all {
+	for _, e := range known {
 		if e.State() == endpoint.Active {
 			f.keepRunning(ctx, e)
 		}
 	}
-	f.metrics.show(all)
-	f.writeRecords(ctx)
 }
 
 // noteSync keeps the error of a sync, and logs one that is new.

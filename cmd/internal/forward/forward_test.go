@@ -1,13 +1,19 @@
 package forward_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"clientele/cmd/internal/forward"
 	"clientele/cmd/internal/webhook"
 	"clientele/publisher/endpoint"
+	"clientele/publisher/publishertest"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestNextHealth(t *testing.T) {
@@ -120,6 +126,46 @@ func TestIsHopeless(t *testing.T) {
 	}
 	if forward.IsHopeless(0, refused, 1000, now, false, now) {
 		t.Error("with --give-up-after 0s, an event is given up")
+	}
+}
+
+// A record that the server refuses does not stop those of other endpoints, and records for which there is no time wait.
+func TestRecordsOfOthers(t *testing.T) {
+	t.Parallel()
+	js, err := jetstream.New(publishertest.Start(t).Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := endpoint.Open(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func() map[string][]endpoint.Delivery {
+		waiting := map[string][]endpoint.Delivery{"large": {{Time: time.Now(), Error: strings.Repeat("x", 20<<10)}}}
+		for i := range 10 {
+			waiting[fmt.Sprint("other", i)] = []endpoint.Delivery{{Time: time.Now(), Event: 1}}
+		}
+		return waiting
+	}
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if waiting := forward.WriteRecords(interrupted, bucket, all()); len(waiting) != 11 {
+		t.Errorf("the deliveries of %d endpoints wait, want 11", len(waiting))
+	}
+	if waiting := forward.WriteRecords(t.Context(), bucket, all()); len(waiting) != 0 {
+		t.Errorf("%v wait", waiting)
+	}
+	for i := range 10 {
+		n := 0
+		for _, err := range endpoint.Deliveries(t.Context(), js, fmt.Sprint("other", i), time.Time{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != 1 {
+			t.Errorf("endpoint %d has %d deliveries, want 1", i, n)
+		}
 	}
 }
 

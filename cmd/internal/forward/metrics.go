@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"sync"
 	"time"
 
 	"clientele/publisher/endpoint"
@@ -15,12 +16,14 @@ type metrics struct {
 	duration          *prometheus.HistogramVec
 	failing, disabled *prometheus.GaugeVec
 
-	shown map[string]bool // the endpoints with gauges
+	mu    sync.Mutex
+	shown map[string]bool // the endpoints with metrics
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f, names := promauto.With(reg), []string{"webhook"}
 	return &metrics{
+		shown: map[string]bool{},
 		attempts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "clientele_webhook_attempts_total",
 			Help: "Attempts to deliver an event, by result. Events that were given up have failed for the last time.",
@@ -38,29 +41,56 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-// show sets the gauges, and removes the metrics of endpoints that do not exist any more.
+// count counts an attempt.
+func (m *metrics) count(name string, result endpoint.Result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shown[name] = true
+	m.attempts.WithLabelValues(name, string(result)).Inc()
+}
+
+// observe notes how long an attempt has taken.
+func (m *metrics) observe(name string, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shown[name] = true
+	m.duration.WithLabelValues(name).Observe(took.Seconds())
+}
+
+// show sets the gauges, and removes the metrics of endpoints that do not exist any more. An attempt may add some after an endpoint was
+// removed: the next call removes them.
 func (m *metrics) show(all []endpoint.Endpoint) {
-	shown := make(map[string]bool, len(all))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	exists := make(map[string]bool, len(all))
 	for _, e := range all {
-		shown[e.Name] = true
-		failing, disabled := 0.0, 0.0
-		switch {
-		case e.State() == endpoint.Disabled:
-			disabled = 1
-		case e.State() == endpoint.Active && !e.Health.FailingSince.IsZero():
-			failing = max(0, time.Since(e.Health.FailingSince).Seconds())
-		}
-		m.failing.WithLabelValues(e.Name).Set(failing)
-		m.disabled.WithLabelValues(e.Name).Set(disabled)
+		exists[e.Name], m.shown[e.Name] = true, true
+		m.gauge(e)
 	}
 	for name := range m.shown {
-		if !shown[name] {
-			for _, vec := range []interface {
-				DeletePartialMatch(labels prometheus.Labels) int
-			}{m.attempts, m.duration, m.failing, m.disabled} {
-				vec.DeletePartialMatch(prometheus.Labels{"webhook": name})
-			}
+		if !exists[name] {
+			m.remove(name)
 		}
 	}
-	m.shown = shown
+}
+
+func (m *metrics) gauge(e endpoint.Endpoint) {
+	failing, disabled := 0.0, 0.0
+	switch {
+	case e.State() == endpoint.Disabled:
+		disabled = 1
+	case e.State() == endpoint.Active && !e.Health.FailingSince.IsZero():
+		failing = max(0, time.Since(e.Health.FailingSince).Seconds())
+	}
+	m.failing.WithLabelValues(e.Name).Set(failing)
+	m.disabled.WithLabelValues(e.Name).Set(disabled)
+}
+
+func (m *metrics) remove(name string) {
+	for _, vec := range []interface {
+		DeletePartialMatch(labels prometheus.Labels) int
+	}{m.attempts, m.duration, m.failing, m.disabled} {
+		vec.DeletePartialMatch(prometheus.Labels{"webhook": name})
+	}
+	delete(m.shown, name)
 }

@@ -16,24 +16,29 @@ type records struct {
 	waiting map[string][]endpoint.Delivery
 }
 
-// add adds a delivery. When there are too many, a failure replaces a success, and other successes are dropped.
-func (r *records) add(name string, d endpoint.Delivery) {
+// add adds deliveries.
+func (r *records) add(name string, deliveries ...endpoint.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	waiting := r.waiting[name]
+	for _, d := range deliveries {
+		r.waiting[name] = with(r.waiting[name], d)
+	}
+}
+
+// with returns the deliveries with another one. When there are too many, a failure replaces a success, and other successes are dropped.
+func with(waiting []endpoint.Delivery, d endpoint.Delivery) []endpoint.Delivery {
 	if len(waiting) < recordsPerWrite {
-		r.waiting[name] = append(waiting, d)
-		return
+		return append(waiting, d)
 	}
 	if d.Result == endpoint.Delivered {
-		return
+		return waiting
 	}
 	for i := range waiting {
 		if waiting[i].Result == endpoint.Delivered {
-			r.waiting[name] = append(append(waiting[:i:i], waiting[i+1:]...), d)
-			return
+			return append(append(waiting[:i:i], waiting[i+1:]...), d)
 		}
 	}
+	return waiting
 }
 
 // take returns and forgets what waits.
