@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"clientele/domain"
+	"clientele/publisher/audit"
 	"clientele/publisher/endpoint"
 	"clientele/publisher/subscription"
 
@@ -64,11 +65,17 @@ func (c *webhooksAddCmd) Run(e env) error {
 	err = c.act(e.ctx, js.Conn(), domain.AuditRecord{Action: endpoint.AuditAdd, Target: c.Name}, func() error {
 		return c.add(e, js, bucket, s, key)
 	})
-	if err != nil {
+	if err != nil && !wasDone(err) {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "added webhook %s\n", c.Name)
-	return printSecret(e, generated)
+	return errors.Join(err, printSecret(e, generated))
+}
+
+// wasDone reports whether an action that returned an error was carried out. Its secret is in use then, and must be printed.
+func wasDone(err error) bool {
+	_, done := errors.AsType[*audit.UnrecordedEndError](err)
+	return done
 }
 
 // add creates the consumer before the endpoint: a process that delivers would create it without the flags.

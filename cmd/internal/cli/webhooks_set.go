@@ -136,10 +136,10 @@ func (c *webhooksRotateCmd) Run(e env) error {
 	err = c.change(e, c.Name, endpoint.AuditRotate, "webhook %s has a new secret", func(o opened) error {
 		return o.Bucket.Rotate(e.ctx, o.Endpoint, key, c.Overlap)
 	})
-	if err != nil {
+	if err != nil && !wasDone(err) {
 		return err
 	}
-	return printSecret(e, generated)
+	return errors.Join(err, printSecret(e, generated))
 }
 
 type webhooksRmCmd struct {
