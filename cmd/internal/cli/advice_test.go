@@ -18,6 +18,7 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/consumer"
 	"clientele/publisher"
+	"clientele/publisher/endpoint"
 	"clientele/publisher/publishertest"
 	"clientele/publisher/streams"
 	"clientele/store"
@@ -68,6 +69,10 @@ func TestAdviceOnTheSetup(t *testing.T) {
 		{&store.SchemaError{Have: 1, Want: 2}, "the database has schema version 1, this program needs 2: run clientele migrate"},
 		{&store.SchemaError{Have: 2, Want: 1}, "the database has schema version 2, newer than this program's 1: run a newer clientele"},
 		{&streams.MissingError{Stream: "S"}, "stream S is missing: run clientele migrate"},
+		{
+			&endpoint.UnknownError{Name: "crm", Err: nats.ErrTimeout}, "it is unknown whether webhook crm was changed: nats: timeout: run this again. " +
+				"If a new webhook then exists, run clientele webhooks rotate crm, which prints a secret",
+		},
 		{&consumer.MissingConsumerError{}, "consumer worker of stream CLIENT_COMMANDS is missing: run clientele migrate"},
 		{&publisher.MissingConsumerError{}, "consumer worker is missing, so it is unknown which commands have completed: run clientele migrate"},
 		{
