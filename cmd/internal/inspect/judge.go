@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -91,9 +92,9 @@ func judgeStreams(all []Stream) (found []Finding) {
 			found = append(found, Finding{s.Name, Fail, s.Error, "Restore it, or run clientele migrate", SeeLoss})
 			continue
 		}
-		found = append(append(found, judgeSize(s)...), judgeReplicas(s)...)
+		found = append(append(found, judgeSize(s)...), judgeLeader(s)...)
 	}
-	return found
+	return append(found, judgeServers(all)...)
 }
 
 // judgeSize compares a stream with its bound.
@@ -112,31 +113,62 @@ func judgeSize(s Stream) []Finding {
 	return nil
 }
 
-func judgeReplicas(s Stream) (found []Finding) {
+// judgeLeader finds a stream that cannot be used.
+func judgeLeader(s Stream) []Finding {
 	if s.Replicas > 1 && s.Leader == "" {
 		return []Finding{{s.Name, Fail, "it has no leader", "Start the NATS servers that do not run", SeeReplicaIsMissing}}
 	}
-	for _, f := range s.Followers {
-		switch {
-		case f.Offline:
-			found = append(found, Finding{s.Name, Warn, "its replica on " + f.Server + " is offline", "Start that NATS server", SeeReplicaIsMissing})
-		case !f.Current && seconds(f.SeenSeconds) > shortestSilence:
-			silence := seconds(f.SeenSeconds).Round(time.Second)
-			found = append(found, Finding{
-				s.Name, Warn, fmt.Sprintf("its replica on %s has been silent for %s", f.Server, silence), "Start that NATS server", SeeReplicaIsMissing,
-			})
-		case !f.Current && f.SeenSeconds == 0 && f.Lag > 0: // the leader was elected after this one was lost
-			found = append(found, Finding{
-				s.Name, Warn, "its replica on " + f.Server + " has not been seen by its leader", "Start that NATS server", SeeReplicaIsMissing,
-			})
-		case f.Lag > laggingReplica:
-			found = append(found, Finding{
-				s.Name, Warn, fmt.Sprintf("its replica on %s is %d operations behind", f.Server, f.Lag),
-				"Stop no other NATS server until it has caught up", SeeReplicaIsMissing,
-			})
+	return nil
+}
+
+// judgeServers finds the servers of which a replica is missing, once for all streams.
+func judgeServers(all []Stream) (found []Finding) {
+	missing := map[string][]Replica{} // by server
+	for _, s := range all {
+		for _, f := range s.Followers {
+			if missingText(f) != "" {
+				missing[f.Server] = append(missing[f.Server], f)
+			}
 		}
 	}
+	for _, server := range slices.Sorted(maps.Keys(missing)) {
+		replicas, do := missing[server], "Start it"
+		worst := slices.MinFunc(replicas, func(a, b Replica) int { return cmp.Compare(rank(a), rank(b)) })
+		if worst.Current {
+			do = "Stop no other NATS server until it has caught up"
+		}
+		text := fmt.Sprintf("%s; streams affected: %d", missingText(worst), len(replicas))
+		found = append(found, Finding{"NATS server " + server, Warn, text, do, SeeReplicaIsMissing})
+	}
 	return found
+}
+
+// missingText returns why a replica is a problem, or "".
+func missingText(r Replica) string {
+	switch {
+	case r.Offline:
+		return "it is offline"
+	case !r.Current && seconds(r.SeenSeconds) > shortestSilence:
+		return fmt.Sprintf("it has been silent for %s", seconds(r.SeenSeconds).Round(time.Second))
+	case !r.Current && r.SeenSeconds == 0 && r.Lag > 0: // the leader was elected after this one was lost
+		return "no leader has seen it"
+	case r.Lag > laggingReplica:
+		return fmt.Sprintf("it is %d operations behind", r.Lag)
+	}
+	return ""
+}
+
+// rank orders replicas: those that a server says to be offline or that were seen first, those that are only behind last.
+func rank(r Replica) int {
+	switch {
+	case r.Offline:
+		return 0
+	case !r.Current && r.SeenSeconds > 0:
+		return 1
+	case !r.Current:
+		return 2
+	}
+	return 3
 }
 
 func judgeSubscribers(s *Status) (found []Finding) {

@@ -135,7 +135,7 @@ func TestStatusOfThreeServers(t *testing.T) {
 	publishertest.Eventually(t, "the replica is a problem", func() bool {
 		status, s, _ := statusOf(t, r.flags("operator", 3))
 		return status == cli.ExitOK && slices.ContainsFunc(s.Problems, func(p inspect.Finding) bool {
-			return p.Name == domain.StreamCommands && strings.HasPrefix(p.Found, "its replica on "+names[down]+" ")
+			return p.Name == "NATS server "+names[down] && strings.HasSuffix(p.Found, "; streams affected: 6")
 		})
 	})
 	publishertest.Eventually(t, "the metric counts it", func() bool { return testcluster.Metric(t, worker.Admin(), unavailable) == 1 })
