@@ -31,6 +31,8 @@ var (
 		[]string{"stream"}, nil)
 	replicasUnavailable = prometheus.NewDesc("clientele_stream_replicas_unavailable",
 		"Replicas of a stream that are offline or behind its leader; absent with one replica.", []string{"stream"}, nil)
+	removals = prometheus.NewDesc("clientele_audit_removals",
+		"Records in the audit trail of retried and dropped rejections and erased clients, which removed messages from streams.", nil, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
 		"Messages missing between a stream's first and last: erased, retried, or lost by NATS.", []string{"stream"}, nil)
 )
@@ -114,10 +116,22 @@ func oldestAge(js jetstream.JetStream) func(context.Context, *jetstream.Consumer
 func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		logCommands, logBytes, logMaxBytes, pending, ackPending, paused, oldest, lastSequence, streamBytes, streamMaxBytes, missing,
-		replicasUnavailable,
+		replicasUnavailable, removals,
 	} {
 		descriptions <- d
 	}
+}
+
+// removalsIn counts the records of actions that removed messages from other streams.
+func removalsIn(ctx context.Context, trail jetstream.Stream) (n uint64, err error) {
+	info, err := trail.Info(ctx, jetstream.WithSubjectFilter(domain.SubjectAudit+"*"))
+	if err != nil {
+		return 0, err
+	}
+	for _, action := range []domain.AuditAction{domain.AuditRejectionRetry, domain.AuditRejectionDrop, domain.AuditErase} {
+		n += info.State.Subjects[domain.SubjectAudit+string(action)]
+	}
+	return n, nil
 }
 
 // unavailable returns how many followers do not have all messages of the leader.
@@ -147,6 +161,11 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 			return
 		}
 		log = stream.CachedInfo()
+		if name == domain.StreamAudit {
+			if n, err := removalsIn(ctx, stream); err == nil {
+				gauge(removals, float64(n))
+			}
+		}
 		gauge(lastSequence, float64(log.State.LastSeq), name)
 		gauge(missing, float64(log.State.NumDeleted), name)
 		gauge(streamBytes, float64(log.State.Bytes), name)

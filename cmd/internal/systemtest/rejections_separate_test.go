@@ -40,7 +40,7 @@ func TestRejectionsOfEachReason(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
 	ingress := s.Clientele("ingress")
-	s.Clientele("worker")
+	worker := s.Clientele("worker")
 	js := testcluster.JetStream(t, s.NATS.URL)
 	s.Exec(s.Session(), poisonOn)
 
@@ -128,7 +128,12 @@ func TestRejectionsOfEachReason(t *testing.T) {
 	if op := testcluster.Get(t, operation+ids[domain.CodeInvalid]).Object(t); op["status"] != "rejected" {
 		t.Errorf("operation: %v", op)
 	}
+	const removals = "clientele_audit_removals"
+	before := testcluster.Metric(t, worker.Admin(), removals)
 	s.Rejections(t, "drop", "--all", "--yes")
+	if n := testcluster.Metric(t, worker.Admin(), removals) - before; before < 0 || n < 4 {
+		t.Errorf("%v records of removals more for 4 dropped rejections", n)
+	}
 	if r := testcluster.Get(t, operation+ids[domain.CodeInvalid]); r.Status != http.StatusNotFound {
 		t.Errorf("operation of what was dropped: %d %s", r.Status, r.Body)
 	}
