@@ -222,6 +222,9 @@ func untrustedAPI(err error) error {
 	return &advisedError{err.Error() + ": pass the certificate authorities of the API as --ca", err}
 }
 
+// checkAPI is what to do about an API that refuses every request.
+const checkAPI = "check --url, and the API key in CLIENTELE_TOKEN or --token"
+
 // disconnected reports whether a request was not sent because there is no connection to NATS.
 func disconnected(err error) bool {
 	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrDisconnected)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"clientele/cmd/internal/importer"
@@ -111,33 +112,50 @@ func (c *importCmd) run(e env, certificates *tls.Config) (importer.Result, error
 		Output:      e.stdout,
 		Progress:    e.stderr,
 		Terminal:    isTerminal(e.stderr),
+
+		OutageAdvice: "check --url; you can interrupt and repeat the import",
 	})
 }
 
-// report prints the counts. It returns an error unless all rows were accepted.
+// report prints the counts, or returns an error with them unless all rows were accepted.
 func (c *importCmd) report(e env, r importer.Result, err error) error {
-	if r.Elapsed > 0 { // the file could be opened
-		done := map[bool]string{false: "accepted", true: "valid"}[c.DryRun]
-		fmt.Fprintf(e.stdout, "%s %d, rejected %d, in %s\n", done, r.Accepted, r.Rejected, r.Elapsed.Round(100*time.Millisecond))
+	if err == nil && e.ctx.Err() == nil && r.Rejected > 0 {
+		err = c.rejected(r)
 	}
 	switch {
 	case e.ctx.Err() != nil:
-		return errors.New("interrupted: import the file again for the rest; no client is created twice")
+		err = errors.New("interrupted: import the file again for the rest; no client is created twice")
 	case refusal.Untrusted(err):
-		return untrustedAPI(err)
+		err = untrustedAPI(err)
 	case err != nil:
-		return importAdvice(err)
-	case r.Removed != "":
+		err = importAdvice(err)
+	}
+	if r.Elapsed == 0 { // the file could not be opened
+		return err
+	}
+	done := map[bool]string{false: "accepted", true: "valid"}[c.DryRun]
+	counts := fmt.Sprintf("%s %d, rejected %d, in %s", done, r.Accepted, r.Rejected, r.Elapsed.Round(100*time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("%s: %w", counts, err) // one line, because the order of two streams varies in a pipe
+	}
+	fmt.Fprintln(e.stdout, counts)
+	if r.Removed != "" {
 		fmt.Fprintf(e.stdout, "removed %s: all of its rows are accepted\n", r.Removed)
-	case c.DryRun && r.Rejected > 0:
-		return fmt.Errorf("%s not valid; nothing was sent", countOf(r.Rejected, "row"))
-	case r.RejectsTaken != "":
-		return fmt.Errorf("%s rejected: correct them in %s and import that file; %s is from an earlier import and was not changed",
-			countOf(r.Rejected, "row"), r.RejectsPath, r.RejectsTaken)
-	case r.Rejected > 0:
-		return fmt.Errorf("%s rejected: correct them in %s and import that file", countOf(r.Rejected, "row"), r.RejectsPath)
 	}
 	return nil
+}
+
+// rejected says what to do about the rejected rows.
+func (c *importCmd) rejected(r importer.Result) error {
+	rows := countOf(r.Rejected, "row")
+	switch {
+	case c.DryRun:
+		return fmt.Errorf("%s not valid; nothing was sent", rows)
+	case r.RejectsTaken != "":
+		return fmt.Errorf("correct %s in %s and import that file; %s is from an earlier import and was not changed",
+			rows, r.RejectsPath, r.RejectsTaken)
+	}
+	return fmt.Errorf("correct %s in %s and import that file", rows, r.RejectsPath)
 }
 
 // importAdvice returns the error of an import with the flag that changes it, where there is one.
@@ -151,7 +169,7 @@ func importAdvice(err error) error {
 	case isConfig:
 		return fmt.Errorf("%s: %w", map[string]string{"KeyColumn": "--key-column", "Map": "--map"}[config.Field], config.Err)
 	case isColumn:
-		return fmt.Errorf("%w; rename the column, or pass --map %q", err, column.Column+"=MEMBER")
+		return columnAdvice(column)
 	case isRejects:
 		return fmt.Errorf("%w: choose another file with --rejects", err)
 	case isRedirect:
@@ -159,7 +177,23 @@ func importAdvice(err error) error {
 	case isRefused && refused.Status == http.StatusMethodNotAllowed:
 		return fmt.Errorf("%w: the service is older than this program and accepts no batches: upgrade it, or import with a clientele of its version", err)
 	case isRefused:
-		return fmt.Errorf("%w: check --url and --token", err)
+		return fmt.Errorf("%w: %s", err, checkAPI)
 	}
 	return err
+}
+
+// columnAdvice returns the error with the flags that name the columns.
+func columnAdvice(err *importer.ColumnError) error {
+	switch err.Delimiter {
+	case 0:
+	case '\t':
+		return fmt.Errorf(`%w: pass --delimiter $'\t'`, err)
+	default:
+		return fmt.Errorf("%w: pass --delimiter '%c'", err, err.Delimiter)
+	}
+	var flags strings.Builder
+	for _, column := range err.Columns {
+		fmt.Fprintf(&flags, " --map %q", column+"=MEMBER")
+	}
+	return fmt.Errorf("%w; rename the column, or pass%s", err, flags.String())
 }

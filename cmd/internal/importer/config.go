@@ -36,9 +36,11 @@ type Config struct {
 	DryRun bool
 	Output io.Writer
 
-	// Progress receives a progress bar if Terminal is true, or else a line every 10 s.
-	Progress io.Writer
-	Terminal bool
+	// Progress receives a progress bar if Terminal is true, or else a line every 10 s. While the API accepts no rows, it receives a line
+	// every 30 s that ends with OutageAdvice.
+	Progress     io.Writer
+	Terminal     bool
+	OutageAdvice string
 }
 
 // Result is the result of an import.

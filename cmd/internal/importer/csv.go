@@ -39,15 +39,8 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 	}
 	c.count(header)
 	c.header = header
-	for _, column := range header {
-		member, err := c.memberOf(column, names)
-		if err != nil {
-			return nil, err
-		}
-		if member != "" && slices.Contains(c.members, member) {
-			return nil, fmt.Errorf("two columns are named %s", member)
-		}
-		c.members = append(c.members, member)
+	if err := c.readMembers(names); err != nil {
+		return nil, err
 	}
 	for name := range names {
 		if !slices.Contains(header, name) {
@@ -66,22 +59,52 @@ func newCSVRows(file io.Reader, delimiter rune, names map[string]string, keyColu
 	return c, nil
 }
 
-// memberOf returns the API's name of a column, or "" if the column is not sent. The error may be a *ColumnError.
-func (c *csvRows) memberOf(column string, names map[string]string) (string, error) {
-	if !utf8.ValidString(column) {
-		return "", errors.New("the header is not UTF-8: save the file as UTF-8")
+// readMembers finds the member for each column. The error is a *ColumnError if columns have none.
+func (c *csvRows) readMembers(names map[string]string) error {
+	var unknown []string
+	for _, column := range c.header {
+		if !utf8.ValidString(column) {
+			return errors.New("the header is not UTF-8: save the file as UTF-8")
+		}
+		member, ok := c.memberOf(column, names)
+		switch {
+		case !ok:
+			unknown = append(unknown, column)
+		case member != "" && slices.Contains(c.members, member):
+			return fmt.Errorf("two columns are named %s", member)
+		}
+		c.members = append(c.members, member)
 	}
+	if len(unknown) > 0 {
+		return &ColumnError{Columns: unknown, Members: memberNames(), Delimiter: c.otherDelimiter()}
+	}
+	return nil
+}
+
+// memberOf returns the API's name of a column, or "" if the column is not sent. It returns false if the name is unknown.
+func (c *csvRows) memberOf(column string, names map[string]string) (member string, ok bool) {
 	member, mapped := names[column]
 	if !mapped {
 		member = strings.TrimSpace(column)
 	}
-	if isBookkeeping(member) || member == c.keyColumn {
-		return "", nil
+	if member == "" || isBookkeeping(member) || member == c.keyColumn {
+		return "", true
 	}
-	if _, ok := members[member]; !ok && member != "" {
-		return "", &ColumnError{Column: column, Members: memberNames()}
+	_, ok = members[member]
+	return member, ok
+}
+
+// otherDelimiter returns the character that probably separates the columns, if the header has one column, or else 0.
+func (c *csvRows) otherDelimiter() rune {
+	if len(c.header) > 1 {
+		return 0
 	}
-	return member, nil
+	for _, delimiter := range ";\t|," {
+		if delimiter != c.delimiter && strings.ContainsRune(c.header[0], delimiter) {
+			return delimiter
+		}
+	}
+	return 0
 }
 
 // column returns the index of a column, or -1 if the header does not have it.

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -18,14 +19,26 @@ func configErrorf(field, format string, args ...any) error {
 	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
 }
 
-// ColumnError means that a CSV file has a column whose name is not a member of a client.
+// ColumnError means that a CSV file has columns whose names are not members of a client.
 type ColumnError struct {
-	Column  string
-	Members []string // the names that a column may have
+	Columns   []string
+	Members   []string // the names that a column may have
+	Delimiter rune     // that the file probably has instead of Config.Delimiter, or 0
 }
 
 func (e *ColumnError) Error() string {
-	return fmt.Sprintf("column %q is not a member of a client; the members are %s", e.Column, strings.Join(e.Members, ", "))
+	if e.Delimiter != 0 {
+		return fmt.Sprintf("the header is one column, %q", e.Columns[0])
+	}
+	what := "column %s is not a member"
+	if len(e.Columns) > 1 {
+		what = "columns %s are not members"
+	}
+	quoted := make([]string, len(e.Columns))
+	for i, column := range e.Columns {
+		quoted[i] = strconv.Quote(column)
+	}
+	return fmt.Sprintf(what+" of a client; the members are %s", strings.Join(quoted, ", "), strings.Join(e.Members, ", "))
 }
 
 // RejectsError means that the file for rejected rows cannot be written.

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"clientele/domain"
@@ -26,7 +25,8 @@ type poster struct {
 	url, token, userAgent string
 	client                *http.Client
 	notify                func(text string) // prints a line to the progress output
-	unreachable           sync.Once         // limits the notice to the first failure
+	advice                string            // ends the notices about an outage
+	outage                outage
 }
 
 func newPoster(cfg Config, notify func(string)) *poster {
@@ -36,7 +36,7 @@ func newPoster(cfg Config, notify func(string)) *poster {
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.Connections, ForceAttemptHTTP2: true, TLSClientConfig: cfg.TLS,
 		}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		notify: notify,
+		notify: notify, advice: cfg.OutageAdvice,
 	}
 }
 
@@ -51,30 +51,32 @@ func (p *poster) post(ctx context.Context, rows []row, settle func(row, []string
 			return context.Cause(ctx)
 		case untrusted(err) || redirected(err) || errors.As(err, &refused):
 			return err
-		case err != nil:
-			p.unreachable.Do(func() { p.notify(fmt.Sprintf("no response; trying again: %v", err)) })
 		}
 		var left []row
 		for i, r := range rows {
-			reasons, settled, err := []string(nil), false, error(nil)
+			reasons, settled, failed := []string(nil), false, error(nil)
 			if i < len(results) {
-				reasons, settled, err = results[i].outcome(p.url)
+				reasons, settled, failed = results[i].outcome(p.url)
 				wait = max(wait, results[i].RetryAfter)
 			}
 			if settled {
-				err = settle(r, reasons)
+				failed = settle(r, reasons)
 			} else {
 				left = append(left, r)
 			}
-			if err != nil {
-				return err
+			if failed != nil {
+				return failed
 			}
 		}
 		if len(left) == 0 {
+			p.outage.ended()
 			return nil
 		}
 		if len(left) < len(rows) {
+			p.outage.ended()
 			pause = minPause
+		} else {
+			p.report(err, results)
 		}
 		rows, pause = left, max(pause, time.Duration(wait)*time.Second)
 		select {
@@ -82,6 +84,20 @@ func (p *poster) post(ctx context.Context, rows []row, settle func(row, []string
 			return context.Cause(ctx)
 		case <-time.After(pause/2 + rand.N(pause/2+1)): // jitter spreads the retries
 		}
+	}
+}
+
+// report prints a notice about an attempt that settled no row, if one is due.
+func (p *poster) report(err error, results []result) {
+	switch {
+	case err != nil:
+	case len(results) == 0:
+		err = errors.New("the response has no results")
+	default:
+		err = results[0].failure(p.url)
+	}
+	if notice := p.outage.failed(err, p.advice); notice != "" {
+		p.notify(notice)
 	}
 }
 
@@ -115,6 +131,10 @@ func (r result) refused(url string) error {
 	if r.Status >= http.StatusInternalServerError || r.Status == http.StatusTooManyRequests || r.Status == http.StatusRequestTimeout {
 		return nil
 	}
+	return r.failure(url)
+}
+
+func (r result) failure(url string) *RefusedError {
 	return &RefusedError{URL: url, Status: r.Status, Reasons: problemReasons(r.Body)}
 }
 
@@ -131,7 +151,7 @@ func redirected(err error) bool {
 }
 
 // once sends a batch. It returns the results that arrived: of all rows, unless there is an error or the API ends the batch early. wait is
-// the number of seconds that the API asks to wait before the next attempt, or 0.
+// the number of seconds that the API asks to wait before the next attempt, or 0. An API that accepts nothing for now has one result.
 func (p *poster) once(ctx context.Context, rows []row) (results []result, wait int, err error) {
 	var body []byte
 	for _, r := range rows {
@@ -163,7 +183,11 @@ func (p *poster) once(ctx context.Context, rows []row) (results []result, wait i
 	if err != nil {
 		return nil, wait, err
 	}
-	return nil, wait, result{Status: response.StatusCode, Body: problem}.refused(p.url)
+	failed := result{Status: response.StatusCode, Body: problem}
+	if err := failed.refused(p.url); err != nil {
+		return nil, wait, err
+	}
+	return []result{failed}, wait, nil
 }
 
 // maxResult is the maximum size of a result in bytes, or of a problem document.

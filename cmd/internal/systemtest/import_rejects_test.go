@@ -52,7 +52,7 @@ func TestRejectsAreImported(t *testing.T) {
 	t.Parallel()
 	i := newImportTest(t)
 	i.write("clients.csv", rejectsFile)
-	i.run("clients.csv", cli.ExitError, "3 rows rejected: correct them in "+i.path("clients.rejects.csv"))
+	i.run("clients.csv", cli.ExitError, "correct 3 rows in "+i.path("clients.rejects.csv"))
 	i.has("clients.rejects.csv", rejectsWant, "Jack,Smith,jack,6,", `Jill,Smith,jill@example.com,7,"the row has 4 columns, the header has 3",1 High Street`)
 	if info, err := os.Stat(i.path("clients.rejects.csv")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
@@ -89,13 +89,13 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 	i := newImportTest(t)
 	i.write("clients.csv", rejectsFile)
 	for range 2 { // the second run has the same rejects
-		i.run("clients.csv", cli.ExitError, "correct them in "+i.path("clients.rejects.csv"))
+		i.run("clients.csv", cli.ExitError, "correct 3 rows in "+i.path("clients.rejects.csv"))
 		i.hasFiles("clients.csv clients.rejects.csv")
 	}
 	i.correct("clients.rejects.csv", "jack", "jack@example.com")
 	edited := i.read("clients.rejects.csv")
 	for range 2 {
-		i.run("clients.csv", cli.ExitError, "correct them in "+i.path("clients.rejects.2.csv"))
+		i.run("clients.csv", cli.ExitError, "correct 3 rows in "+i.path("clients.rejects.2.csv"))
 		i.hasFiles("clients.csv clients.rejects.2.csv clients.rejects.csv")
 	}
 	i.has("clients.rejects.2.csv", rejectsWant, "Jack,Smith,jack,6,")
@@ -122,7 +122,7 @@ func TestRejectsOverwriteNothing(t *testing.T) {
 	i.hasFiles("clients.csv clients.rejects.csv mine.csv mine.rejects.csv")
 	i.clients(5, "all")
 	i.write("mine.rejects.csv", rejectsHead+"Jane,,jane@example.com\n")
-	i.run("mine.rejects.csv", cli.ExitError, "correct them in "+i.path("mine.rejects.2.csv"))
+	i.run("mine.rejects.csv", cli.ExitError, "correct 1 row in "+i.path("mine.rejects.2.csv"))
 	i.has("mine.rejects.csv", rejectsHead+"Jane,,")
 
 	i.write("other", "precious")
@@ -144,7 +144,7 @@ func TestRejectsAreEditedMeanwhile(t *testing.T) {
 	i.write("clients.rejects.csv", rejects)
 	address := testcluster.FreeAddress(t)
 	p := testcluster.Start(t, testcluster.Program(t, "clientele"), "import", i.path("clients.rejects.csv"), "--url", "http://"+address)
-	p.Says("no response; trying again")
+	p.Says("trying again: ")
 	edited := rejects + "John,Smith,john@example.com,3,reason\n"
 	i.write("clients.rejects.csv", edited)
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--listen="+address)
@@ -165,7 +165,7 @@ func TestRejectsHaveNoFormulas(t *testing.T) {
 	i.write("clients.csv", head+
 		"Jane,\"=HYPERLINK(\"\"http://x\"\")\",jane,+442079460958,'-\n"+
 		"@Jim,-Smith,jim@example.com,+447700900123,,=1+1\n")
-	i.run("clients.csv", cli.ExitError, "2 rows rejected")
+	i.run("clients.csv", cli.ExitError, ": correct 2 rows in ")
 	i.has("clients.rejects.csv", "\nJane,\"'=HYPERLINK(\"\"http://x\"\")\",jane,'+442079460958,''-,2,", "\n'@Jim,'-Smith,jim@example.com,'+447700900123,,3,", ",'=1+1\n")
 	i.correct("clients.rejects.csv", ",jane,", ",jane@example.com,")
 	i.run("clients.rejects.csv", cli.ExitError, "accepted 1, rejected 1")

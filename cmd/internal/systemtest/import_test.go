@@ -137,6 +137,12 @@ func TestImportErrors(t *testing.T) {
 		{"the file is empty", cli.ExitError, []string{write("empty.csv", "")}},
 		{`column "surname" is not a member of a client; the members are address.county, `, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
 		{`or pass --map "surname=MEMBER"`, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
+		{`columns "Vorname", "surname" are not members of a client; the members are`, cli.ExitError, []string{write("g.csv", "Vorname,firstName,surname\n")}},
+		{`or pass --map "Vorname=MEMBER" --map "surname=MEMBER"`, cli.ExitError, []string{write("g.csv", "Vorname,firstName,surname\n")}},
+		{`": pass --delimiter ';'`, cli.ExitError, []string{write("h.csv", "firstName;lastName\n")}},
+		{`": pass --delimiter $'\t'`, cli.ExitError, []string{write("i.csv", "firstName\tlastName\n")}},
+		{`": pass --delimiter '|'`, cli.ExitError, []string{write("j.csv", "firstName|lastName\n")}},
+		{`": pass --delimiter ','`, cli.ExitError, []string{write("k.csv", "firstName,lastName\n"), "--delimiter=;"}},
 		{"two columns are named firstName", cli.ExitError, []string{write("b.csv", "firstName,firstName\n")}},
 		{`--map: the file has no column "x"`, cli.ExitError, []string{write("c.csv", "firstName\n"), "--map", "x=lastName"}},
 		{"row 3: ", cli.ExitError, []string{write("d.csv", "firstName\nJane\n\"x\"y\n"), "--dry-run"}},
@@ -149,7 +155,7 @@ func TestImportErrors(t *testing.T) {
 		}
 	}
 	serve := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir())
-	if status, _, stderr := testcluster.RunLine(t, "import", write("f.ndjson", testcluster.Jane), "--url", serve.API()+"/x"); status != cli.ExitError || !strings.Contains(stderr, "404") || !strings.Contains(stderr, "check --url and --token") {
+	if status, _, stderr := testcluster.RunLine(t, "import", write("f.ndjson", testcluster.Jane), "--url", serve.API()+"/x"); status != cli.ExitError || !strings.Contains(stderr, "404") || !strings.Contains(stderr, "check --url, and the API key in CLIENTELE_TOKEN or --token") {
 		t.Errorf("%d: %s", status, stderr)
 	}
 	serve.Stop()
