@@ -94,6 +94,9 @@ func (c *benchCmd) Run(e env) error {
 	if _, redirect := errors.AsType[*loadtest.RedirectError](err); redirect {
 		return fmt.Errorf("%w: if that is the API, name it in --url", err)
 	}
+	if _, refused := errors.AsType[*loadtest.RefusedError](err); refused {
+		return fmt.Errorf("%w: %s", err, checkAPI)
+	}
 	if err != nil {
 		return err
 	}

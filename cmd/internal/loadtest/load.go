@@ -82,8 +82,16 @@ func (e *RedirectError) Error() string {
 	return fmt.Sprintf("the API answers %d and redirects to %s", e.Status, e.Host)
 }
 
-// Run sends requests until the context ends or all are sent, and returns after the last response. The error is a *RedirectError, or a
-// *tls.CertificateVerificationError if the API's certificate cannot be verified.
+// RefusedError means that the API refuses the token. Run stops at the first such response.
+type RefusedError struct {
+	URL    string
+	Status int // 401 or 403
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("%s responded with %d", e.URL, e.Status) }
+
+// Run sends requests until the context ends or all are sent, and returns after the last response. The error is a *RedirectError, a
+// *RefusedError, or a *tls.CertificateVerificationError if the API's certificate cannot be verified.
 func (l *Load) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -98,6 +106,9 @@ func (l *Load) Run(ctx context.Context) error {
 	}
 	if redirect, ok := errors.AsType[*RedirectError](context.Cause(ctx)); ok {
 		return redirect
+	}
+	if refused, ok := errors.AsType[*RefusedError](context.Cause(ctx)); ok {
+		return refused
 	}
 	return nil
 }
@@ -264,6 +275,9 @@ func (l *Load) exchange(fail context.CancelCauseFunc, request *fasthttp.Request,
 	}
 	if to := response.Header.Peek(fasthttp.HeaderLocation); len(to) > 0 && response.StatusCode()/100 == 3 {
 		fail(newRedirectError(response.StatusCode(), request.URI(), to))
+	}
+	if status := response.StatusCode(); status == fasthttp.StatusUnauthorized || status == fasthttp.StatusForbidden {
+		fail(&RefusedError{URL: l.cfg.URL, Status: status})
 	}
 	return strconv.Itoa(response.StatusCode())
 }

@@ -16,7 +16,7 @@ import (
 
 // Run sends requests, waits for their events, and returns the measurements. The clients that it creates are permanent. If the
 // context ends, Run returns the measurements so far. An error means that the stream of events cannot be followed, or is a
-// *RedirectError, or a *tls.CertificateVerificationError if the API's certificate cannot be verified.
+// *RedirectError, a *RefusedError, or a *tls.CertificateVerificationError if the API's certificate cannot be verified.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	ledger := NewLedger()
 	stop, err := Follow(ctx, cfg.Conn, ledger)
