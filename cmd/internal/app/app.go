@@ -94,12 +94,16 @@ func (a *App) Run(ctx context.Context, started func()) error {
 // start starts the parts. It waits for servers that cannot be reached. A server that refuses this program or its version is an error.
 func (a *App) start(ctx context.Context) error {
 	p := a.process
+	dir, err := a.options.Backends.lock(ctx, p, a.options.database())
+	if err != nil {
+		return err
+	}
 	admin, address, err := a.options.Process.start(ctx, p)
 	if err != nil {
 		return err
 	}
 	a.adminAddress = address
-	b, err := a.options.Backends.open(ctx, p, a.options.Role, a.options.database())
+	b, err := a.options.Backends.open(ctx, p, dir, a.options.Role, a.options.database())
 	if err != nil {
 		return err
 	}

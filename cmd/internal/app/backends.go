@@ -57,15 +57,19 @@ type backends struct {
 	db      store.Store
 }
 
-// open connects to NATS, and to the database if it is wanted, and starts those of them that are in the data directory.
-func (o BackendOptions) open(ctx context.Context, p *process.Process, role string, database bool) (*backends, error) {
-	b := &backends{}
-	var err error
+// lock locks the data directory, if NATS or the database is in it, or else returns nil. Call it before anything listens: a second
+// process is then told about the directory, and not about a port.
+func (o BackendOptions) lock(ctx context.Context, p *process.Process, database bool) (*datadir.Dir, error) {
 	if o.NATS.inside() || database && o.Database.URL == "" && !o.Served {
-		if b.dir, err = lock(ctx, p, o.Database.DataDir); err != nil {
-			return nil, err
-		}
+		return lock(ctx, p, o.Database.DataDir)
 	}
+	return nil, nil //nolint:nilnil // as documented
+}
+
+// open connects to NATS, and to the database if it is wanted, and starts those of them that are in the data directory.
+func (o BackendOptions) open(ctx context.Context, p *process.Process, dir *datadir.Dir, role string, database bool) (*backends, error) {
+	b := &backends{dir: dir}
+	var err error
 	if database {
 		if b.db, err = o.openDatabase(ctx, p); err != nil {
 			return nil, err

@@ -76,7 +76,11 @@ func Migrate(ctx context.Context, o MigrateOptions) error {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
 		err := func() error {
-			b, err := o.Backends.open(ctx, p, "serve", true)
+			dir, err := o.Backends.lock(ctx, p, true)
+			if err != nil {
+				return err
+			}
+			b, err := o.Backends.open(ctx, p, dir, "serve", true)
 			if err != nil {
 				return err
 			}

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/console"
+	"clientele/cmd/internal/option"
 )
 
 type consoleCmd struct {
@@ -58,7 +60,12 @@ func (c *consoleCmd) options() app.Options {
 
 // Run serves the console until the context ends.
 func (c *consoleCmd) Run(e env) error {
-	return run(e, c.logFlags, c.options(), func(a *app.App) {
+	err := run(e, c.logFlags, c.options(), func(a *app.App) {
 		fmt.Fprintf(e.stdout, "The console is on %s.\n", a.ConsoleURL())
 	})
+	if used, ok := errors.AsType[*option.InUseError](err); ok && used.Address == defaultConsole {
+		return &advisedError{fmt.Sprintf("%[1]s is in use: if clientele serve runs, its console is at http://%[1]s; "+
+			"otherwise choose another address with --listen", used.Address), err}
+	}
+	return err
 }

@@ -57,6 +57,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"no NATS address", serve("--nats-listen=here"), 1, `--nats-listen: cannot listen on "here", choose another HOST:PORT`},
 		{"no NATS port", serve("--nats-listen=127.0.0.1:nats-port"), 1, "--nats-listen"},
 		{"directory locked", serve("--data-dir=" + locked), 1, "--data-dir: " + locked + " is in use by another clientele: stop it, or choose another directory"},
+		{"directory locked, and a port taken", serve("--data-dir="+locked, "--admin-listen="+taken.Addr().String()), 1, locked + " is in use by another clientele"},
 		{"directory is a file", serve("--data-dir=" + file), 1, "--data-dir: create the directory: mkdir " + file + ": not a directory: choose another directory"},
 		{"log larger than the memory", serve("--log-max-bytes=999999999999999"), 2, "--log-max-bytes: a full log of 999999999999999 bytes needs"},
 		{"events larger than the disk", serve("--event-max-bytes=999999999999999"), 1, "--event-max-bytes"},

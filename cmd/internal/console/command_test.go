@@ -103,10 +103,17 @@ func TestTheAddressIsInUse(t *testing.T) {
 	if other, err := net.Listen("tcp", standard); err == nil { // or else another program uses it
 		t.Cleanup(func() { _ = other.Close() })
 	}
+	dir := t.TempDir()
 	serve := testcluster.Start(t, "/usr/bin/env", "-u", "CLIENTELE_CONSOLE_LISTEN", testcluster.Program(t, "clientele"), "serve", "--log-format=json",
-		"--data-dir", t.TempDir(), "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0")
+		"--data-dir", dir, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--nats-listen=127.0.0.1:0")
 	serve.Ready()
 	serve.Says("another program uses the address of the console: running without it")
+	// The command beside it says that serve may have the console there.
+	beside := testcluster.Start(t, testcluster.Program(t, "clientele"), "console", "--data-dir", dir)
+	if status := beside.Wait(); status == 0 {
+		t.Errorf("exit status %d", status)
+	}
+	beside.Says(`clientele: 127.0.0.1:8082 is in use: if clientele serve runs, its console is at http://127.0.0.1:8082; otherwise choose another address with --listen`)
 	serve.Stop()
 	asked := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--console-listen", standard)
 	if status := asked.Wait(); status == 0 {

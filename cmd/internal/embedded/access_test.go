@@ -42,6 +42,34 @@ func startWith(t *testing.T, cfg embedded.NATSConfig) (*embedded.NATS, jetstream
 	return s, js, nil
 }
 
+// The server warns of passwords in a configuration file that are not hashed, and not of the credential of this process.
+func TestPlaintextPasswords(t *testing.T) {
+	t.Parallel()
+	const hashed = "$2a$04$uQ0ujkErVGj4Zf8Dwmtn4uTNHwSBzAvwJNsM0kOhVy3lLVUGCTCeC"
+	for users, warns := range map[string]bool{
+		"":                                      false,
+		`{user: a, password: "` + hashed + `"}`: false,
+		`{user: a, password: "` + hashed + `"}, {user: b, password: "secret"}`: true,
+	} {
+		var log bytes.Buffer
+		cfg := embedded.NATSConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: zerolog.New(&log)}
+		if users != "" {
+			cfg.ConfigFile = filepath.Join(t.TempDir(), "nats.conf")
+			if err := os.WriteFile(cfg.ConfigFile, []byte("authorization { users: [ "+users+" ] }"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := embedded.StartNATS(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Stop()
+		if strings.Contains(log.String(), "Plaintext passwords") != warns {
+			t.Errorf("%s: want a warning: %v: %s", users, warns, log.String())
+		}
+	}
+}
+
 func TestAccounts(t *testing.T) {
 	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
 		t.Setenv("NATS_"+role+"_PASSWORD", "password-of-a-test")

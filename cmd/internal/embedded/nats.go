@@ -90,6 +90,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, &ConfigError{cfg.ConfigFile, err}
 	}
+	plaintext := slices.ContainsFunc(opts.Users, func(u *server.User) bool { return u.Password != "" && !strings.HasPrefix(u.Password, bcryptPrefix) })
 	// A server without users would accept every program of this machine.
 	own := &server.User{Username: "clientele", Password: rand.Text(), Account: account}
 	opts.Users = append(opts.Users, own)
@@ -100,7 +101,7 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	s.SetLoggerV2(natsLog{cfg.Log}, false, false, false)
+	s.SetLoggerV2(natsLog{cfg.Log, plaintext}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startTimeout) {
 		s.Shutdown()
@@ -231,11 +232,27 @@ func (n *NATS) Stop() {
 }
 
 // natsLog writes the server's log to ours. It logs notices at level debug and debug messages at level trace.
-type natsLog struct{ log zerolog.Logger }
+type natsLog struct {
+	log       zerolog.Logger
+	plaintext bool // a password in the configuration file is not hashed
+}
+
+// plaintextWarning is what the server says about passwords that are not hashed. Without one in the configuration file, it is about the
+// credential of this process, which is in no file and which nobody can change.
+const plaintextWarning = "Plaintext passwords detected, use nkeys or bcrypt"
+
+// bcryptPrefix begins a password that is hashed.
+const bcryptPrefix = "$2"
 
 func (l natsLog) Noticef(format string, v ...any) { l.log.Debug().Msgf(format, v...) }
-func (l natsLog) Warnf(format string, v ...any)   { l.log.Warn().Msgf(format, v...) }
 func (l natsLog) Fatalf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l natsLog) Errorf(format string, v ...any)  { l.log.Error().Msgf(format, v...) }
 func (l natsLog) Debugf(format string, v ...any)  { l.log.Trace().Msgf(format, v...) }
-func (l natsLog) Tracef(string, ...any)           {}
+
+func (l natsLog) Warnf(format string, v ...any) {
+	if format != plaintextWarning || l.plaintext {
+		l.log.Warn().Msgf(format, v...)
+	}
+}
+
+func (l natsLog) Tracef(string, ...any) {}

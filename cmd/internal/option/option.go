@@ -75,10 +75,17 @@ func Invalid(text string, options ...Name) error {
 	return Wrap(errors.New(text), options...)
 }
 
-// ListenError returns the error about an address that cannot be listened on.
+// InUseError means that another program listens on an address.
+type InUseError struct{ Address string }
+
+func (e *InUseError) Error() string {
+	return e.Address + " is in use by another program: stop it, or choose another address"
+}
+
+// ListenError returns the error about an address that cannot be listened on. It wraps an *InUseError if another program does.
 func ListenError(err error, option Name, address string) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return Invalid(address+" is in use by another program: stop it, or choose another address", option)
+		return Wrap(&InUseError{address}, option)
 	}
 	return Wrap(fmt.Errorf("cannot listen on %q, choose another HOST:PORT: %w", address, err), option)
 }
