@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
+	"time"
 
 	"clientele/cmd/internal/refusal"
 
@@ -102,6 +104,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdin i
 			{Key: "worker", Title: "Worker:"},
 		}),
 		kong.DefaultEnvars("CLIENTELE"),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(parseDuration)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"version": versionLine()},
 		kong.Writers(stdout, stderr),

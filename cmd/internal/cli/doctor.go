@@ -49,7 +49,7 @@ func (c *doctorFlags) config(e env) (cfg doctor.Config, closeAll func(), err err
 		Monitors: c.NatsMonitor, KeysFile: c.KeysFile, Certificates: map[string]string{},
 	}
 	if c.NatsURL == "" {
-		cfg.ServeDir = c.dir()
+		cfg.ServeDir, cfg.Stopped = c.dir(), l.stopped()
 	}
 	for flag, path := range map[string]string{"--tls-cert": c.TLSCert, "--nats-cert": c.NatsCert, "--nats-ca": c.NatsCA, "--ca": c.CA} {
 		if path != "" {

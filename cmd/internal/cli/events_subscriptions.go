@@ -146,6 +146,9 @@ func (c *eventsUnsubscribeCmd) Run(e env) error {
 	}
 	defer js.Conn().Close()
 	consumer, err := subscription.Open(e.ctx, js, c.Name)
+	if missing, ok := errors.AsType[*subscription.MissingError](err); ok {
+		return &advisedError{missing.Error() + ": see clientele events ls", err}
+	}
 	if err != nil {
 		return err
 	}

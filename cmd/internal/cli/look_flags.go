@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
+
 	"clientele/cmd/internal/app"
 	"clientele/cmd/internal/inspect"
+	"clientele/cmd/internal/served"
 	"clientele/store"
 
 	"github.com/nats-io/nats.go"
@@ -46,6 +49,13 @@ func (f *lookFlags) reconnect(l *looked) (changed bool) {
 		l.Conn = nc
 	}
 	return l.NATSError == nil
+}
+
+// stopped reports whether nothing is wrong but that no serve runs in the data directory.
+func (l *looked) stopped() bool {
+	_, noNATS := errors.AsType[*served.MissingError](l.NATSError)
+	_, noDatabase := errors.AsType[*app.MissingDatabaseError](l.StoreError)
+	return noNATS && (noDatabase || l.StoreError == nil)
 }
 
 func (l *looked) close() {

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"reflect"
 	"time"
 
 	"clientele/cmd/internal/figures"
+
+	"github.com/alecthomas/kong"
 )
 
 // timeFlag is a flag's point in time: a time, or a duration before or after now. The zero value means that the flag is not set.
@@ -32,3 +35,16 @@ func (f timeFlag) past() time.Time { return f.from.Add(-f.offset) }
 
 // future returns the time; a duration counts from now. It returns the zero time if the flag is not set.
 func (f timeFlag) future() time.Time { return f.from.Add(f.offset) }
+
+// parseDuration parses the value of a flag of type time.Duration. Days are allowed, as for a timeFlag.
+func parseDuration(c *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := c.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := figures.ParseDuration(text)
+	if err == nil {
+		target.SetInt(int64(d))
+	}
+	return err
+}

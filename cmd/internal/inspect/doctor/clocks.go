@@ -36,6 +36,9 @@ func (c clock) off() time.Duration {
 
 // clocks compares the clocks of the servers with that of this machine.
 func clocks(_ context.Context, v *visit) []inspect.Finding {
+	if v.Stopped {
+		return nil
+	}
 	var all []clock
 	if log := v.streams[domain.StreamCommands]; log != nil && !log.TimeStamp.IsZero() {
 		all = append(all, clock{"NATS", v.askedNATS, v.answeredNATS, log.TimeStamp})

@@ -19,6 +19,8 @@ type Config struct {
 	// bytes; 0 if that is not known.
 	ServeDir string
 	Memory   int64
+	// Stopped reports that no serve runs in ServeDir, which is why the NATS and perhaps the database cannot be looked at.
+	Stopped bool
 	// Monitors are the URLs of the monitoring ports of NATS servers. System is a connection of a user of their system account, or nil;
 	// SystemError says why it could not be opened.
 	Monitors    []string

@@ -53,10 +53,13 @@ func Run(ctx context.Context, cfg Config) Report {
 			r.Checks, r.Result = append(r.Checks, f), r.Result.Worse(f.Result)
 		}
 	}
-	if v.looked != nil {
+	if v.Stopped {
+		add("serve", fail("no clientele serve runs in "+v.ServeDir, "Start it, or pass the --data-dir of one that runs", seeStatus))
+	}
+	if v.looked != nil && !v.Stopped {
 		add("NATS", fail(v.Explain(v.looked).Error(), "Start NATS, or correct the flags that name it", inspect.SeeServers))
 	}
-	if v.described != nil {
+	if v.described != nil && !v.Stopped {
 		add("database", fail(v.Explain(v.described).Error(), "Start the database, or correct the flags that name it", inspect.SeeServers))
 	}
 	for _, check := range checks {
