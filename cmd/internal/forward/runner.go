@@ -33,9 +33,9 @@ func start(parent context.Context, d *deliverer, e endpoint.Endpoint) *runner {
 	d.tasks.Go(func() {
 		defer close(r.done)
 		defer cancel()
-		if err := r.run(ctx); err != nil && ctx.Err() == nil {
+		// An endpoint that is removed loses its consumer first. It is stopped during the pause, and nothing is wrong.
+		if err := r.run(ctx); err != nil && pause(ctx, restartPause) {
 			d.cfg.Log.Warn().Err(d.cfg.Explain(err)).Str("webhook", e.Name).Msg("cannot receive the events of a webhook; trying again")
-			pause(ctx, restartPause)
 		}
 	})
 	return r

@@ -215,6 +215,9 @@ func TestWebhooksChangeWhileAProcessDelivers(t *testing.T) {
 		return err != nil && testcluster.Metric(t, serve.Admin(), `clientele_webhook_disabled{webhook="crm"}`) == -1
 	})
 	serve.Stop()
+	if strings.Contains(serve.Output(), "cannot receive the events of a webhook") {
+		t.Errorf("serve warns of the removed webhook: %s", serve.Output())
+	}
 }
 
 // A receiver that does not answer does not keep serve from stopping.
