@@ -56,7 +56,11 @@ func (c *demoCmd) Run(e env) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() {
+		if err = errors.Join(err, os.RemoveAll(dir)); err == nil {
+			_, err = fmt.Fprintf(e.stdout, "removed %s\n", dir)
+		}
+	}()
 	log, err := os.Create(filepath.Join(dir, "clientele.log"))
 	if err != nil {
 		return err

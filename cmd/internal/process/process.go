@@ -95,10 +95,15 @@ func (p *Process) Run(ctx context.Context, start func(context.Context) error) er
 	case err = <-p.fatal:
 	default:
 	}
-	if errors.Is(context.Cause(ctx), context.Canceled) { // any other cause is an error
+	interrupted := errors.Is(context.Cause(ctx), context.Canceled) // any other cause is an error
+	if interrupted {
 		p.Log.Info().Msg("stopping; a second signal ends the process immediately")
 	}
-	return cmp.Or(err, p.Stop()) //nolint:contextcheck // the context has ended
+	stopped := p.Stop() //nolint:contextcheck // the context has ended
+	if interrupted && stopped == nil {
+		p.Log.Info().Msg("stopped")
+	}
+	return cmp.Or(err, stopped)
 }
 
 // OnStop registers a function that Stop calls, before those registered earlier. Its context ends with the stop timeout.

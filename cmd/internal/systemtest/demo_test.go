@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,6 +35,9 @@ func TestDemo(t *testing.T) {
 		})
 	}
 	demo.Stop()
+	if want := "removed " + filepath.Dir(dir) + "\n"; !strings.HasSuffix(demo.Output(), want) {
+		t.Errorf("the demo does not say %q: %s", want, demo.Output())
+	}
 	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
 		t.Errorf("the demo has left %v, %v", left, err)
 	}

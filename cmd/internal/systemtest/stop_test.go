@@ -78,6 +78,7 @@ func TestDrain(t *testing.T) {
 	if output := serve.Output(); strings.Contains(output, "stay on the log") || strings.Contains(output, "longer than") {
 		t.Errorf("batches were given up: %s", output)
 	}
+	serve.Says(`"message":"stopped"`)
 	again := testcluster.Clientele(t, "serve", "--data-dir", dir)
 	for _, operation := range operations {
 		testcluster.Succeeded(t, again.API(), operation)
