@@ -74,8 +74,8 @@ var streamNames = []string{
 func ReadManifest(dir string) (m Manifest, err error) {
 	content, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(dir); err != nil {
-			return m, err
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return m, fmt.Errorf("backup directory %s does not exist", dir)
 		}
 		return m, fmt.Errorf("%s is not a complete backup: it has no %s, which is written last", dir, manifestFile)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"clientele/cmd/internal/app"
@@ -39,7 +40,7 @@ func advise(err error) error {
 	if _, advised := errors.AsType[*advisedError](err); advised || err == nil {
 		return err
 	}
-	text := cmp.Or(limitAdvice(err), optionAdvice(err), setupAdvice(err), rightAdvice(err), refusalAdvice(err))
+	text := cmp.Or(limitAdvice(err), optionAdvice(err), setupAdvice(err), rightAdvice(err), refusalAdvice(err), missingFileAdvice(err))
 	if text == "" && disconnected(err) {
 		text = "NATS cannot be reached"
 	}
@@ -215,6 +216,15 @@ func refusalAdvice(err error) string {
 		return fmt.Sprintf("PostgreSQL: %s (SQLSTATE %s): %s", server.Message, server.Code, advice)
 	}
 	return err.Error() + ": " + advice
+}
+
+// missingFileAdvice names a file that does not exist, without the system call that did not find it.
+func missingFileAdvice(err error) string {
+	missing, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !errors.Is(missing, fs.ErrNotExist) {
+		return ""
+	}
+	return strings.Replace(err.Error(), missing.Error(), missing.Path+" does not exist", 1)
 }
 
 // untrustedAPI adds advice to the error about the certificate of the API.

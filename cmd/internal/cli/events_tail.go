@@ -60,6 +60,9 @@ func (c *eventsTailCmd) Run(e env) error {
 		return err
 	}
 	defer events.Close()
+	if !c.NoFollow && isTerminal(e.stderr) {
+		fmt.Fprintln(e.stderr, "waiting for events; press Ctrl+C to stop")
+	}
 	ctx, cancel := untilClosed(e.ctx, nc)
 	defer cancel()
 	for {

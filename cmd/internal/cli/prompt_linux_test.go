@@ -1,8 +1,10 @@
 package cli_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -137,5 +139,28 @@ func TestEraseAndReplayOnlyOnAYes(t *testing.T) {
 			t.Errorf("%v %q: exit status %d: %q %q", c.args, c.typed, status, stdout.String(), stderr.String())
 		}
 		interrupt()
+	}
+}
+
+// Before the first event, tail says on a terminal that it waits, unless it does not wait.
+func TestTailSaysThatItWaits(t *testing.T) {
+	t.Parallel()
+	r := newRejectionsTest(t)
+	for _, flags := range [][]string{nil, {"--no-follow"}} {
+		keyboard, screen := testcluster.Terminal(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		status := make(chan int, 1)
+		go func() {
+			defer screen.Close() // ends the read below
+			status <- cli.Run(ctx, append([]string{"events", "tail", "--nats-url", r.url}, flags...), os.Getenv, strings.NewReader(""), io.Discard, screen)
+		}()
+		line, err := bufio.NewReader(keyboard).ReadString('\n')
+		if waits := strings.HasPrefix(line, "waiting for events; press Ctrl+C to stop"); waits != (flags == nil) {
+			t.Errorf("%v: %q (%v)", flags, line, err)
+		}
+		cancel()
+		if got := <-status; got != cli.ExitOK {
+			t.Errorf("%v: exit status %d", flags, got)
+		}
 	}
 }

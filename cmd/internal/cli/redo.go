@@ -60,13 +60,13 @@ func (c *redoCmd) Run(e env) error {
 }
 
 func (c *redoCmd) print(e env, done repair.Result) {
-	stored, published := "stored again", "published"
+	restored, published := "restored", "published"
 	if c.DryRun {
-		stored, published = "missing", "missing"
+		restored, published = "to restore", "to publish"
 	}
 	fmt.Fprintf(e.stdout, "events read: %d\n", done.Events)
-	fmt.Fprintf(e.stdout, "clients %s from their events: %d\n", stored, done.FromEvents)
-	fmt.Fprintf(e.stdout, "clients %s from their commands: %d\n", stored, done.FromCommands)
+	fmt.Fprintf(e.stdout, "clients %s from events: %d\n", restored, done.FromEvents)
+	fmt.Fprintf(e.stdout, "clients %s from commands: %d\n", restored, done.FromCommands)
 	fmt.Fprintf(e.stdout, "events %s: %d\n", published, done.Published)
 	if done.Unreadable > 0 {
 		fmt.Fprintf(e.stderr, "%s of another version: run redo of that version\n", countOf(done.Unreadable, "event"))

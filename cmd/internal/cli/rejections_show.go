@@ -75,7 +75,11 @@ func (c *rejectionsShowCmd) print(w io.Writer, r publisher.StoredRejection) erro
 			fmt.Fprintf(lines, "Header:\t%s: %s\n", display(name), display(value))
 		}
 	}
-	if !c.Body {
+	switch {
+	case len(r.Command.Body) == 0: // its client was erased
+		fmt.Fprint(lines, "Body:\tnot kept\n")
+		return lines.Flush()
+	case !c.Body:
 		fmt.Fprintf(lines, "Body:\t%s of personal data; --body shows it\n", countOf(len(r.Command.Body), "byte"))
 		return lines.Flush()
 	}

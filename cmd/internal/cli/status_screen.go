@@ -10,6 +10,9 @@ import (
 	"clientele/cmd/internal/inspect"
 )
 
+// dateTimeUTC is the layout of a time in UTC.
+const dateTimeUTC = time.DateTime + " UTC"
+
 // statusScreen returns a state as text of up to 80 columns.
 func statusScreen(s inspect.Status, paint paint) string {
 	var b strings.Builder
@@ -17,7 +20,7 @@ func statusScreen(s inspect.Status, paint paint) string {
 	if n := len(s.Problems); n > 0 {
 		title = "Clientele has " + countOf(n, "problem") + "."
 	}
-	fmt.Fprintf(&b, "%-61s%s\n\n", title, s.At.Format(time.DateTime))
+	fmt.Fprintf(&b, "%-57s%s\n\n", title, s.At.Format(dateTimeUTC))
 	if len(s.Problems) > 0 {
 		b.WriteString(findingsText(s.Problems, paint) + "\n")
 	}
@@ -82,7 +85,7 @@ func summary(b *strings.Builder, s inspect.Status) {
 func workersText(c inspect.Commands) string {
 	switch {
 	case c.Paused != nil:
-		return "paused until " + c.Paused.Until.Format(time.DateTime)
+		return "paused until " + c.Paused.Until.UTC().Format(dateTimeUTC)
 	case c.NoWorker:
 		return "none fetches commands"
 	case c.InProgress > 0:

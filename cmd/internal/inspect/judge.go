@@ -68,7 +68,7 @@ func judgeCommands(c Commands) (found []Finding) {
 	}
 	if c.Backlog > largeBacklog {
 		found = append(found, Finding{
-			"commands", Warn, fmt.Sprintf("%d commands wait", c.Backlog), "Start another worker, or check how fast the database is", SeeWorkersBehind,
+			"commands", Warn, waitText(c.Backlog), "Start another worker, or check how fast the database is", SeeWorkersBehind,
 		})
 	}
 	return found
@@ -83,7 +83,14 @@ func pausedText(c Commands) string {
 	if c.Paused.Reason != "" {
 		text += ": " + c.Paused.Reason
 	}
-	return fmt.Sprintf("%s; %d commands wait", text, c.Backlog)
+	return text + "; " + waitText(c.Backlog)
+}
+
+func waitText(commands uint64) string {
+	if commands == 1 {
+		return "1 command waits"
+	}
+	return fmt.Sprintf("%d commands wait", commands)
 }
 
 func judgeStreams(all []Stream) (found []Finding) {

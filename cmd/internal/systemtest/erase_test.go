@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,6 +62,11 @@ func TestErasedForGood(t *testing.T) {
 		}
 		if out := run("rejections", "ls", "--reason=erased", "--nats-url", natsURL); !strings.Contains(out, id) {
 			t.Errorf("the rejections: %s", out)
+		}
+		for _, flags := range [][]string{nil, {"--body"}} {
+			if out := run(append([]string{"rejections", "show", id, "--nats-url", natsURL}, flags...)...); !regexp.MustCompile(`(?m)^Body: +not kept\n$`).MatchString(out) {
+				t.Errorf("the rejection, %v: %s", flags, out)
+			}
 		}
 		publishertest.Eventually(t, "a retry is refused", func() bool { // a busy NATS may not answer in time
 			status, stdout, _ := testcluster.RunLine(t, "rejections", "retry", "--yes", id, "--nats-url", natsURL)

@@ -133,7 +133,7 @@ func TestImportErrors(t *testing.T) {
 		status int
 		args   []string
 	}{
-		{"no such file", cli.ExitError, []string{"/nonexistent.csv"}},
+		{"clientele: /nonexistent.csv does not exist\n", cli.ExitError, []string{"/nonexistent.csv"}},
 		{"the file is empty", cli.ExitError, []string{write("empty.csv", "")}},
 		{`column "surname" is not a member of a client; the members are address.county, `, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},
 		{`or pass --map "surname=MEMBER"`, cli.ExitError, []string{write("a.csv", "firstName,surname\n")}},

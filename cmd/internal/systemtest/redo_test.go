@@ -43,15 +43,15 @@ func TestRedo(t *testing.T) {
 			deleteEvents(t, s, id)
 		}
 	}
-	const found = "events read: 15\nclients %s from their events: 3\nclients %s from their commands: 2\nevents %p: 4\n"
+	const found = "events read: 15\nclients %s from events: 3\nclients %s from commands: 2\nevents %p: 4\n"
 	for _, c := range []struct {
 		args []string
 		want string
 		rows int
 	}{
-		{[]string{"--dry-run"}, strings.NewReplacer("%s", "missing", "%p", "missing").Replace(found), 14},
-		{nil, strings.NewReplacer("%s", "stored again", "%p", "published").Replace(found), 19},
-		{nil, "events read: 19\nclients stored again from their events: 0\nclients stored again from their commands: 0\nevents published: 0\n", 19},
+		{[]string{"--dry-run"}, strings.NewReplacer("%s", "to restore", "%p", "to publish").Replace(found), 14},
+		{nil, strings.NewReplacer("%s", "restored", "%p", "published").Replace(found), 19},
+		{nil, "events read: 19\nclients restored from events: 0\nclients restored from commands: 0\nevents published: 0\n", 19},
 	} {
 		if got := redo(c.args...); got != c.want {
 			t.Errorf("redo %v prints\n%swant\n%s", c.args, got, c.want)
@@ -112,7 +112,7 @@ func TestARestoredDatabaseLosesNothing(t *testing.T) {
 		t.Errorf("the restored database has %d clients, want 20", n)
 	}
 	said := run("redo")
-	for _, erased := range []string{"clients stored again from their events: 20\n", "events published: 0\n", "was erased, but the database has lost that"} {
+	for _, erased := range []string{"clients restored from events: 20\n", "events published: 0\n", "was erased, but the database has lost that"} {
 		if !strings.Contains(said, erased) {
 			t.Errorf("redo does not say %q: %s", erased, said)
 		}
