@@ -33,7 +33,7 @@ func TestCertificateOfTheAPI(t *testing.T) {
 			{cli.ExitError, "pass the certificate authorities of the API as --ca", nil},
 			{cli.ExitError, "pass the certificate authorities of the API as --ca", []string{"--ca", testcluster.NewAuthority(t).File("ca.crt")}},
 			{cli.ExitError, "contains no PEM certificate", []string{"--ca", file}},
-			{cli.ExitError, "--ca: open ", []string{"--ca", filepath.Join(dir, "none")}},
+			{cli.ExitError, "/none does not exist", []string{"--ca", filepath.Join(dir, "none")}},
 			{cli.ExitOK, "accepted", []string{"--ca", ca.File("ca.crt")}},
 		} {
 			status, stdout, stderr := testcluster.RunLine(t, append(slices.Clone(command), c.flags...)...)
