@@ -57,8 +57,8 @@ type Writer interface {
 
 	// RecordRejections records the operations of these rejections, in place of earlier records of the same ids. It leaves out
 	// rejections without an operation that a caller could list, those of erased clients, and records that the database refuses for their
-	// content: the worker must get past them. When it returns nil, the other records are on disk. They say where to look: the rejections are on their stream, and
-	// an operator can retry or drop them.
+	// content: the worker must get past them. When it returns nil, the other records are on disk. They say where to look: the rejections
+	// are on their stream, and an operator can retry or drop them.
 	RecordRejections(ctx context.Context, rejections []domain.Rejection) error
 
 	// TrimRejections removes the records of the n oldest rejections before this time, or of fewer, and returns their number. Several
