@@ -96,6 +96,28 @@ func TestAWebhookThatRefuses(t *testing.T) {
 	h.checkWebhookRecords()
 }
 
+// An operator who has corrected a receiver does not wait for the next attempt, which can be five minutes away.
+func TestAWebhookIsTriedAgainNow(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := testcluster.NewReceiver(t)
+	testcluster.Webhooks(t, h.serve.NATSURL(), "add", "crm", r.URL)
+	r.Answers(http.StatusServiceUnavailable)
+	var ids []string
+	for range 20 {
+		ids = append(ids, h.created(""))
+	}
+	publishertest.Eventually(t, "the failure", func() bool {
+		return regexpMatch(h.get("/webhooks/crm", http.StatusOK), "Service Unavailable</dd>(?s:.*)Try again now")
+	})
+	r.Answers(http.StatusOK)
+	if answer := h.post("/webhooks/crm/resume", nil); answer.Status != http.StatusSeeOther {
+		t.Fatalf("%d: %s", answer.Status, answer.Body)
+	}
+	publishertest.Eventually(t, "all are delivered", func() bool { return r.Has(ids...) })
+	publishertest.Eventually(t, "nothing to resume", func() bool { return !regexpMatch(h.get("/webhooks/crm", http.StatusOK), "Try again now") })
+}
+
 // redelivered redelivers all events that were given up, and returns the page of the finished job.
 func (h *harness) redelivered(number string) string {
 	h.t.Helper()

@@ -34,8 +34,10 @@ type Receiver struct {
 	GivenUpTotal int
 }
 
-// Resumable reports whether there is something to resume: it is not active, or its consumer is lost.
-func (r *Receiver) Resumable() bool { return r.State != endpoint.Active || r.Lost }
+// Resumable reports whether there is something to resume: it is not active, its consumer is lost, or it fails and would be tried later.
+func (r *Receiver) Resumable() bool {
+	return r.State != endpoint.Active || r.Lost || !r.FailingSince.IsZero()
+}
 
 // Look looks at a webhook. With failed, only the deliveries that failed are listed.
 func Look(ctx context.Context, w control.Webhook, failed bool) (*Receiver, error) {
