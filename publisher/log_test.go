@@ -268,16 +268,18 @@ func TestAFullLog(t *testing.T) {
 	if accepted == 0 || accepted == 500 || int(state.Msgs) != accepted || state.Bytes > 64<<10 {
 		t.Errorf("%d accepted, %d on the log in %d bytes", accepted, state.Msgs, state.Bytes)
 	}
-	// Commands on a full log can be found, but not synced again, which requires space, too. A sync message is smaller than a
-	// command, so fill the log with sync messages.
-	for fills := 0; ; fills++ {
-		_, err := log.Append(t.Context(), one)
-		if domain.CodeOf(err) == domain.CodeUnknown {
+	// Commands on a full log can be found, but not synced again, which also requires space. A sync message is smaller than a command, so
+	// fill the log with them.
+	for {
+		if _, err = js.Publish(t.Context(), domain.SubjectSync+publishertest.NewID(t).String(), []byte("sync")); err != nil {
 			break
 		}
-		if err != nil || fills > 1000 {
-			t.Fatalf("a retry on a full log, for the %d. time: %v", fills, err)
-		}
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.Description != "maximum bytes exceeded" {
+		t.Fatal(err)
+	}
+	if _, err := log.Append(t.Context(), one); domain.CodeOf(err) != domain.CodeUnknown {
+		t.Errorf("a retry on a full log: %v", err)
 	}
 }
 
