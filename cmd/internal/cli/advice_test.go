@@ -173,9 +173,7 @@ const eventsImport = `{service: {account: CLIENTELE, subject: "$JS.API.STREAM.IN
 
 // If the user of a role lacks a permission, the configuration of the server is incomplete.
 func TestWhatAUserMayNot(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
-		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
-	}
+	t.Parallel()
 	server := testcluster.StartNATSServerWith(t, nil, map[string]string{`"_INBOX_worker.>"`: `"_INBOX.>"`, eventsImport: ""})
 	as := func(user string) string {
 		return strings.Replace(server.URL, "//", "//"+user+":"+testcluster.Password+"@", 1)

@@ -41,7 +41,8 @@ func pad(t *testing.T, nc *nats.Conn, megabytes int) {
 }
 
 // TestBackupAsOperator moves a Clientele with the files of deploy, and more than 200 MiB of events, to other servers.
-func TestBackupAsOperator(t *testing.T) { //nolint:paralleltest // passwords are in the environment
+func TestBackupAsOperator(t *testing.T) {
+	t.Parallel()
 	from, to := testcluster.NewSecured(t), testcluster.NewSecured(t)
 	insecure := func(f *testcluster.Secured, role string) *testcluster.Process {
 		args := f.Flags(role, role)

@@ -29,6 +29,7 @@ var attacks = []struct {
 }
 
 func TestResponsesHarmNothing(t *testing.T) {
+	t.Parallel()
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			b := withAccounts(t)
@@ -48,6 +49,7 @@ func TestResponsesHarmNothing(t *testing.T) {
 
 // TestPermissionsDoNotPreventHarm is a control: each attack succeeds if the same rights are permissions in one account.
 func TestPermissionsDoNotPreventHarm(t *testing.T) {
+	t.Parallel()
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			b := withPermissions(t)
@@ -62,6 +64,7 @@ func TestPermissionsDoNotPreventHarm(t *testing.T) {
 
 // A wildcard in place of an id would return the newest command of anybody.
 func TestTheIngressReadsByIDOnly(t *testing.T) {
+	t.Parallel()
 	read := func(b *broker, key string) (string, error) {
 		msg, err := b.connect("ingress").Request("$JS.API.DIRECT.GET."+key, nil, 10*time.Second)
 		if err != nil {
@@ -90,6 +93,7 @@ func TestTheIngressReadsByIDOnly(t *testing.T) {
 
 // A subscriber consumes by its own consumer, and can do nothing with that of another.
 func TestASubscriberHasItsOwnConsumer(t *testing.T) {
+	t.Parallel()
 	b := withAccounts(t)
 	nc := b.connect("mailer")
 	js, err := jetstream.New(nc)
@@ -142,6 +146,7 @@ func TestASubscriberHasItsOwnConsumer(t *testing.T) {
 
 // An empty message ends the response to a request in another account: the commands after it would wait for seconds.
 func TestARetryDoesNotDelayTheCommandsAfterIt(t *testing.T) {
+	t.Parallel()
 	b := withAccounts(t)
 	log, err := publisher.OpenLog(t.Context(), publisher.LogConfig{Conn: b.connect("ingress")})
 	if err != nil {

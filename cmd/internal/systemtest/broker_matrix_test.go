@@ -20,6 +20,7 @@ import (
 // TestEachRoleByEachSubject has each role publish to each subject, name it as the reply subject of each request that the role may send,
 // and as the deliver subject of a consumer. In the account of the streams, only the subjects of its rights may receive messages.
 func TestEachRoleByEachSubject(t *testing.T) {
+	t.Parallel()
 	b, subjects := withAccounts(t), apiSubjects(t)
 	total := 0
 	for _, c := range []struct {
@@ -59,6 +60,7 @@ func TestEachRoleByEachSubject(t *testing.T) {
 
 // TestPermissionsLeak is a control: with the same rights as permissions in one account, the same tries reach other subjects.
 func TestPermissionsLeak(t *testing.T) {
+	t.Parallel()
 	subjects := apiSubjects(t)
 	for role := range rights {
 		if _, leaks := withPermissions(t).try(role, subjects); len(leaks) == 0 {

@@ -128,9 +128,6 @@ func withPermissions(t *testing.T) *broker {
 
 func startBroker(t *testing.T, main, all map[string]string) *broker {
 	t.Helper()
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
-		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
-	}
 	b := &broker{t: t, server: testcluster.StartNATSServerWith(t, main, all)}
 	b.url = b.server.URL
 	b.admin = b.connect("admin")

@@ -53,6 +53,7 @@ func monitor(s *testcluster.NATSServer) []string {
 
 // TestDoctor runs doctor with the operator's rights of deploy. The certificates of tests expire within an hour.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	f := testcluster.NewSecured(t)
 	worker := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
 	worker.Ready()
@@ -86,6 +87,7 @@ func TestDoctor(t *testing.T) {
 
 // TestDoctorFindsABrokenSetUp breaks the servers in every way that needs one.
 func TestDoctorFindsABrokenSetUp(t *testing.T) {
+	t.Parallel()
 	f := testcluster.NewSecuredWith(t,
 		map[string]string{"sync_interval: always": "sync_interval: 2m"},
 		map[string]string{

@@ -55,6 +55,7 @@ func (w *wiretap) leaks(text string) (leaks []string) {
 // TestASubscriberReceivesIDsOnly gives the subscriber of deploy/nats a consumer without bodies. It then tries each way to a body: its
 // deliveries and redeliveries, a replay, other requests, and a change of its consumer.
 func TestASubscriberReceivesIDsOnly(t *testing.T) {
+	t.Parallel()
 	const mark = "Zqmark"
 	f := testcluster.NewSecured(t)
 	operator := func(args ...string) string {

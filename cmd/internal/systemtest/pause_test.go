@@ -29,6 +29,7 @@ func operate(t *testing.T, args ...string) (stdout string) {
 
 // TestPause pauses two workers with the rights of deploy. Nobody but the operator can do so.
 func TestPause(t *testing.T) {
+	t.Parallel()
 	f := testcluster.NewSecured(t)
 	ingress := testcluster.Clientele(t, "ingress", f.Flags("ingress", "ingress")...)
 	first := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)
@@ -147,6 +148,7 @@ func TestARestoreKeepsAPause(t *testing.T) {
 
 // TestNobodyPausesTheWorkers asks NATS itself, as each role. TestEachRoleByEachSubject has it as the reply subject of each request.
 func TestNobodyPausesTheWorkers(t *testing.T) {
+	t.Parallel()
 	subject := "$JS.API.CONSUMER.PAUSE." + domain.StreamCommands + "." + domain.ConsumerWorker
 	b := withAccounts(t)
 	until := time.Now().Add(time.Hour).UTC()

@@ -24,6 +24,7 @@ func live(s inspect.Status) (found []string) {
 
 // TestStatusShowsTheProcesses runs each role with the rights of deploy.
 func TestStatusShowsTheProcesses(t *testing.T) {
+	t.Parallel()
 	f := testcluster.NewSecured(t)
 	f.Subscription()
 	operator := f.Flags("operator", "operator")
@@ -87,6 +88,7 @@ func TestStatusShowsProcessesOfOtherServers(t *testing.T) {
 
 // Two versions of a role are an upgrade in progress. Here another program announces itself as an ingress, which its account allows.
 func TestStatusShowsAnUpgrade(t *testing.T) {
+	t.Parallel()
 	b := withAccounts(t)
 	announce := func(role, body string) {
 		t.Helper()
@@ -123,6 +125,7 @@ func TestStatusShowsAnUpgrade(t *testing.T) {
 
 // An accounts.conf of an earlier version has no presence. Everything else works.
 func TestWithoutPresence(t *testing.T) {
+	t.Parallel()
 	f := testcluster.NewSecuredWith(t, nil, map[string]string{
 		`"presence.serve"`: "", `, "presence.>"`: "", `stream: "presence.`: `stream: "former.`, `subject: "presence.`: `subject: "former.`,
 	})

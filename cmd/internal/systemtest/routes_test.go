@@ -70,6 +70,7 @@ func (c routedCluster) publish(t *testing.T, subscription *nats.Subscription) {
 // TestARogueServerGetsNothing checks that a server needs both the password and a certificate for a route to a cluster with the files of
 // deploy/nats.
 func TestARogueServerGetsNothing(t *testing.T) {
+	t.Parallel()
 	authority := testcluster.NewAuthority(t)
 	authority.Issue("server")
 	c := routedCluster{testcluster.StartNATSCluster(t, map[string]string{"/etc/clientele/tls": authority.Dir})}
@@ -115,6 +116,7 @@ func TestARogueServerGetsNothing(t *testing.T) {
 
 // TestAnOpenClusterGivesARogueServerEverything shows what the authorization and the TLS of cluster.conf prevent.
 func TestAnOpenClusterGivesARogueServerEverything(t *testing.T) {
+	t.Parallel()
 	config, err := os.ReadFile("../../../deploy/nats/cluster.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -126,9 +128,7 @@ func TestAnOpenClusterGivesARogueServerEverything(t *testing.T) {
 
 // TestMonitoringIsNotOpen checks that no file of deploy/nats serves the monitoring port to other machines.
 func TestMonitoringIsNotOpen(t *testing.T) {
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
-		t.Setenv("NATS_"+role+"_PASSWORD", testcluster.Password)
-	}
+	t.Parallel()
 	for _, name := range []string{"nats.conf", "local.conf"} {
 		options, err := server.ProcessConfigFile(filepath.Join("../../../deploy/nats", name))
 		if err != nil {

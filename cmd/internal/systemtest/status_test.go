@@ -39,6 +39,7 @@ func failures(s inspect.Status) (names []string) {
 
 // TestStatus runs status with the operator's rights of deploy: while all is well, and while each part has failed.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	f := testcluster.NewSecured(t)
 	ingress := testcluster.Clientele(t, "ingress", f.Flags("ingress", "ingress")...)
 	worker := testcluster.Clientele(t, "worker", f.Flags("worker", "worker")...)

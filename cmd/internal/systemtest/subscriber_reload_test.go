@@ -16,6 +16,7 @@ import (
 // A further subscriber is added to a running server, as deploy/README.md says: a copy of the account and of its exports, a password in
 // the file, and two reloads.
 func TestASubscriberIsAddedWhileNATSRuns(t *testing.T) {
+	t.Parallel()
 	b := withAccounts(t)
 	accounts := filepath.Join(filepath.Dir(b.server.Config), "accounts.conf")
 	text, err := os.ReadFile(accounts)

@@ -132,9 +132,6 @@ func NewSecured(t *testing.T) *Secured {
 func NewSecuredWith(t *testing.T, main, all map[string]string) *Secured {
 	t.Helper()
 	f := &Secured{t: t, CA: NewAuthority(t), Postgres: storetest.StartPostgres(t)}
-	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} {
-		t.Setenv("NATS_"+role+"_PASSWORD", Password)
-	}
 	f.CA.Issue("server")
 	ours, everywhere := map[string]string{`# include "tls.conf"`: `include "tls.conf"`}, map[string]string{"/etc/clientele/tls": f.CA.Dir}
 	maps.Copy(ours, main)

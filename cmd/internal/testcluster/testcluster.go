@@ -26,8 +26,14 @@ func Main(m *testing.M) int {
 	// The server closes a connection that is idle for 5 s: do not reuse one that it is about to close.
 	http.DefaultTransport.(*http.Transport).IdleConnTimeout = 4 * time.Second
 	// No serve has a console unless a test asks for one: they would all listen on one port. Older programs ignore the variable.
-	if err := os.Setenv("CLIENTELE_CONSOLE_LISTEN", ""); err != nil {
-		panic(err)
+	environment := map[string]string{"CLIENTELE_CONSOLE_LISTEN": ""}
+	for _, role := range []string{"INGRESS", "WORKER", "OPERATOR", "MAILER", "FORWARD"} { // of deploy/nats/accounts.conf
+		environment["NATS_"+role+"_PASSWORD"] = Password
+	}
+	for name, value := range environment {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
 	}
 	var err error
 	if Programs, err = os.MkdirTemp("", "clientele-test-"); err != nil {
