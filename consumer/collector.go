@@ -30,7 +30,7 @@ var (
 		"Size at which the command log refuses commands, or another stream drops its oldest messages; absent without a limit.",
 		[]string{"stream"}, nil)
 	replicasUnavailable = prometheus.NewDesc("clientele_stream_replicas_unavailable",
-		"Replicas of a stream that are offline or behind its leader; absent with one replica.", []string{"stream"}, nil)
+		"Replicas of a stream that are offline or behind its leader.", []string{"stream"}, nil)
 	removals = prometheus.NewDesc("clientele_audit_removals",
 		"Records in the audit trail of retried and dropped rejections and erased clients, which removed messages from streams.", nil, nil)
 	missing = prometheus.NewDesc("clientele_stream_missing_messages",
@@ -134,9 +134,12 @@ func removalsIn(ctx context.Context, trail jetstream.Stream) (n uint64, err erro
 	return n, nil
 }
 
-// unavailable returns how many followers do not have all messages of the leader.
-func unavailable(followers []*jetstream.PeerInfo) (n int) {
-	for _, f := range followers {
+// unavailable returns how many followers do not have all messages of the leader. A server without others has no cluster.
+func unavailable(cluster *jetstream.ClusterInfo) (n int) {
+	if cluster == nil {
+		return 0
+	}
+	for _, f := range cluster.Replicas {
 		if f.Offline || !f.Current {
 			n++
 		}
@@ -172,9 +175,7 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 		if log.Config.MaxBytes > 0 {
 			gauge(streamMaxBytes, float64(log.Config.MaxBytes), name)
 		}
-		if log.Config.Replicas > 1 && log.Cluster != nil {
-			gauge(replicasUnavailable, float64(unavailable(log.Cluster.Replicas)), name)
-		}
+		gauge(replicasUnavailable, float64(unavailable(log.Cluster)), name)
 	}
 	gauge(logCommands, float64(log.State.Msgs))
 	gauge(logBytes, float64(log.State.Bytes))
