@@ -45,7 +45,9 @@ func TestTheNetworkLosesAWebhook(t *testing.T) {
 				return e
 			}
 			first, second := []byte("0123456789abcdef-1"), []byte("0123456789abcdef-2")
-			add := func() error { return b.Add(t.Context(), "crm", endpoint.Settings{URL: "https://crm.example.com"}, first) }
+			add := func() error {
+				return b.Add(t.Context(), "crm", endpoint.Settings{URL: "https://crm.example.com"}, first)
+			}
 			if err := broken(add); err == nil {
 				t.Error("added without a look at what is left")
 			}
