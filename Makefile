@@ -161,11 +161,12 @@ forensics: ## Search raw disks for an erased client; FORENSICS_BY=time|load. Req
 # go test fuzzes one target at a time, so the targets are listed first. Each runs for FUZZ_TIME. By default, Go would spend up to a
 # minute of it on minimizing one input. Killed fuzzing processes leave files in a temporary directory, which is removed at the end.
 FUZZ_TIME := 1m
+FUZZ_PACKAGES := ./...
 
 .PHONY: fuzz
-fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each
+fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each, FUZZ_PACKAGES=./...
 	.ci/install postgres
-	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+	@listed=$$(go test -list '^Fuzz' $(FUZZ_PACKAGES)) || { echo "$$listed"; exit 1; }; \
 	targets=$$(echo "$$listed" | awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print $$2 ":" names[--n] }'); \
 	[ -n "$$targets" ] || { echo "no fuzz targets found"; exit 1; }; \
 	tmp=$$(mktemp -d) && chmod 755 "$$tmp" && trap 'rm -rf "$$tmp"' EXIT; \
