@@ -164,6 +164,9 @@ func (s *replicas) isolate(server int) {
 	publishertest.Eventually(s.t, "a follower answers look-ups", func() bool {
 		s.between(server, (*testcluster.Proxy).Lose)
 		_, err := nc.Request("$JS.API.DIRECT.GET."+domain.StreamRejections+"."+domain.SubjectRejected+"none", nil, 300*time.Millisecond)
+		if err == nil {
+			_, err = nc.Request("$JS.API.DIRECT.GET."+domain.StreamCommands+"."+domain.SubjectCreate+"none", nil, 300*time.Millisecond)
+		}
 		if err != nil {
 			s.between(server, (*testcluster.Proxy).Heal)
 		}

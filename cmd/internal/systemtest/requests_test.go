@@ -169,7 +169,9 @@ func TestExamplesOfRequests(t *testing.T) {
 					t.Errorf("%s: %d, want %d: %s", e.name, reply.Status, want, reply.Body)
 				}
 				for line := range strings.Lines(reply.Body) {
-					var result struct{ Status int }
+					var result struct {
+						Status int `json:"status"`
+					}
 					if e.mediaType == "application/x-ndjson" && (json.Unmarshal([]byte(line), &result) != nil || result.Status >= http.StatusMultipleChoices) {
 						t.Errorf("%s: %s", e.name, line)
 					}
