@@ -111,7 +111,8 @@ func create(path string) (os.FileInfo, error) {
 // fullfsync flushes the drive's cache on macOS, where fsync does not.
 func dsn(path, role string) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	// A connection creates no file: in place of a file that was moved away, it would be empty, and empty the write-ahead log beside it.
 	// secure_delete overwrites deleted content with zeros.
-	u.RawQuery = "_pragma=secure_delete(1)&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role
+	u.RawQuery = "mode=rw&_pragma=secure_delete(1)&_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_pragma=fullfsync(1)&_dqs=false&" + role
 	return u.String()
 }
