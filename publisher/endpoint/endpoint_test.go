@@ -187,6 +187,20 @@ func TestRotateTooOften(t *testing.T) {
 	}
 }
 
+// forgetSecret has the command log lose the secret of the installation.
+func forgetSecret(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.Metadata = nil
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // After a restore beside another command log, no former secret can be decrypted. A rotation repairs the webhook at once.
 func TestRotateRepairsAnUnreadableWebhook(t *testing.T) {
 	t.Parallel()
@@ -198,15 +212,7 @@ func TestRotateRepairsAnUnreadableWebhook(t *testing.T) {
 	if err := foreign.Rotate(t.Context(), crm(t, foreign), second, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), domain.StreamCommands)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := stream.CachedInfo().Config
-	config.Metadata = nil
-	if _, err := js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	forgetSecret(t, js)
 	if err := streams.Migrate(t.Context(), js, streams.Config{}); err != nil {
 		t.Fatal(err)
 	}
@@ -226,15 +232,7 @@ func TestRotateRepairsAnUnreadableWebhook(t *testing.T) {
 func TestAnOldLogGetsASecret(t *testing.T) {
 	t.Parallel()
 	js, _ := open(t)
-	stream, err := js.Stream(t.Context(), domain.StreamCommands)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := stream.CachedInfo().Config
-	config.Metadata = nil
-	if _, err := js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	forgetSecret(t, js)
 	if _, err := endpoint.Open(t.Context(), js); err == nil || !strings.Contains(err.Error(), "run clientele migrate") {
 		t.Errorf("without a secret: %v", err)
 	}
@@ -243,7 +241,8 @@ func TestAnOldLogGetsASecret(t *testing.T) {
 		if err := streams.Migrate(t.Context(), js, streams.Config{}); err != nil {
 			t.Fatal(err)
 		}
-		if stream, err = js.Stream(t.Context(), domain.StreamCommands); err != nil {
+		stream, err := js.Stream(t.Context(), domain.StreamCommands)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if config := stream.CachedInfo().Config; streams.SecretOf(config) != "" {

@@ -1,5 +1,5 @@
-// Package console serves the page on which an operator sees the state of Clientele, retries and drops rejections, and looks up operations. It
-// shows personal data only on request, and records that in the audit trail.
+// Package console serves the page on which an operator sees the state of Clientele, retries and drops rejections, resolves webhooks, and
+// looks up operations. It shows personal data only on request, and records that in the audit trail.
 package console
 
 import (
@@ -51,7 +51,7 @@ type Config struct {
 	Audit         Audit
 	Authenticator auth.Authenticator
 	Version       string
-	// Serves reports that the process has an API, too, and is configured with the flags of serve.
+	// Serves reports that the process also has an API, and is configured with the flags of serve.
 	Serves bool
 }
 
