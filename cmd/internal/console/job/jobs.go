@@ -84,10 +84,12 @@ func (j *Job) run(ctx context.Context) {
 	j.stop, j.progress.Waiting = cancel, false
 	stopped := j.stopped
 	j.mu.Unlock()
-	if stopped {
+	var err error
+	if stopped { // while it waited: nothing is done
 		cancel()
+	} else {
+		err = j.Run(ctx, j)
 	}
-	err := j.Run(ctx, j)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.progress.EndedAt, j.progress.Stopped = time.Now().UTC(), ctx.Err() != nil

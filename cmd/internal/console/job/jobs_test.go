@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -17,11 +18,12 @@ type jobs struct {
 
 	release chan struct{}
 	stop    func()
+	began   atomic.Int32 // jobs that did not end while they waited
 }
 
 func newJobs() *jobs {
 	ctx, cancel := context.WithCancel(context.Background())
-	j := &jobs{job.NewJobs(), make(chan struct{}), nil}
+	j := &jobs{Jobs: job.NewJobs(), release: make(chan struct{})}
 	var running sync.WaitGroup
 	running.Go(func() { j.Run(ctx) })
 	j.stop = func() { cancel(); running.Wait() }
@@ -42,7 +44,10 @@ func (j *jobs) start() (*job.Job, bool) {
 			}
 		},
 	}
-	return j.Start(job.Config{Page: "/rejections", Total: 1, Run: work.Run})
+	return j.Start(job.Config{Page: "/rejections", Total: 1, Run: func(ctx context.Context, one *job.Job) error {
+		j.began.Add(1)
+		return work.Run(ctx, one)
+	}})
 }
 
 // Four jobs run at once, and others wait. A job that has not ended is not forgotten: it could not be stopped.
@@ -87,6 +92,9 @@ func TestJobsAreLimited(t *testing.T) {
 			if p := one.Progress(); p.EndedAt.IsZero() || p.Stopped != stopped || (p.Done == 1) == stopped {
 				t.Errorf("job %d: %+v", i, p)
 			}
+		}
+		if n := int(j.began.Load()); n != len(all) {
+			t.Errorf("%d of %d jobs began, and one was stopped while it waited", n, len(all)+1)
 		}
 	})
 }
