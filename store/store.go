@@ -52,7 +52,7 @@ type Writer interface {
 	//
 	// When Create returns results, they are on disk. An error means that nothing is known to be stored: call Create again with
 	// the same batch. With domain.CodeUnstorable nothing is stored, because the database refuses the content of at least one
-	// client (SQLSTATE class 22, 23 or 54). Halve the batch to find it.
+	// client (SQLSTATE class 22 or 23, or 54000). Halve the batch to find it.
 	Create(ctx context.Context, clients []domain.Client) ([]domain.CreateResult, error)
 
 	// RecordRejections records the operations of these rejections, in place of earlier records of the same ids. It leaves out

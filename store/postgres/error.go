@@ -15,6 +15,7 @@ const (
 	readOnlyTransaction   = "25006"
 	insufficientPrivilege = "42501"
 	undefinedTable        = "42P01"
+	programLimitExceeded  = "54000"
 )
 
 // sqlState returns the SQLSTATE of an error, or "" if the error is not from the server.
@@ -26,9 +27,17 @@ func sqlState(err error) string {
 }
 
 // refusesContent reports whether the server refuses the content of a statement: its data (SQLSTATE class 22), by a constraint (23), or
-// because it exceeds a limit, such as that of an index row (54).
-func refusesContent(state string) bool {
-	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") || strings.HasPrefix(state, "54")
+// because it exceeds a limit, such as that of an index row (54000). A server that has no transaction ids left returns 54000 as well, for
+// whatever is written: that is an outage.
+func refusesContent(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	if e.Code == programLimitExceeded {
+		return e.Routine != "GetNewTransactionId" && e.Routine != "GetNewMultiXactId"
+	}
+	return strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "23")
 }
 
 // failure wraps an error with what was being done. If the server refuses the content, the error has domain.CodeUnstorable, and its text
@@ -39,7 +48,7 @@ func (s *Store) failure(doing string, err error) error {
 		s.log.Warn().Msg("the database is read-only now; looking for the primary")
 		s.pool.Reset() // new connections find the primary
 	}
-	if refusesContent(state) {
+	if refusesContent(err) {
 		e, _ := errors.AsType[*pgconn.PgError](err)
 		return domain.Errorf(domain.CodeUnstorable, "%s: SQLSTATE %s", doing,
 			strings.TrimSpace(state+" "+e.ConstraintName+e.ColumnName))

@@ -35,7 +35,7 @@ func (s *Store) record(ctx context.Context, records []store.RejectedOperation) e
 	switch {
 	case err == nil:
 		return nil
-	case !refusesContent(sqlState(err)):
+	case !refusesContent(err):
 		return s.failure(fmt.Sprintf("record %d rejections", len(records)), err)
 	case len(records) == 1:
 		s.log.Warn().Err(s.failure("record a rejection", err)).Stringer("id", records[0].ID).Msg("an operation will not be listed")

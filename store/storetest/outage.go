@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,6 +57,37 @@ func (s *PostgresServer) Resume() {
 		_ = syscall.Kill(pid, syscall.SIGCONT) // the process may have ended
 	}
 	s.halted = nil
+}
+
+// Exhaust restarts the server without transaction ids: it refuses every write, so that none is used twice.
+func (s *PostgresServer) Exhaust(t testing.TB) {
+	t.Helper()
+	s.Stop(t, false)
+	if err := s.exhaust(); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t)
+}
+
+// exhaust sets the next transaction id, and adds the file where the server would keep the state of that transaction.
+func (s *PostgresServer) exhaust() error {
+	const (
+		next    = math.MaxInt32 - 500_000 // 2^31 transactions after the oldest, ids would wrap around; the server stops up to 3,000,000 before
+		perFile = 1 << 20                 // transactions, with two bits each
+	)
+	path := filepath.Join(s.dir, "data", "pg_xact", fmt.Sprintf("%04X", next/perFile))
+	if err := os.WriteFile(path, make([]byte, perFile/4), 0o600); err != nil {
+		return err
+	}
+	if s.owner != nil {
+		if err := os.Chown(path, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+			return err
+		}
+	}
+	if out, err := s.command("pg_resetwal", "-x", strconv.Itoa(next)).CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_resetwal: %w: %s", err, out)
+	}
+	return nil
 }
 
 // Standby starts a hot standby of the server, with synchronous replication: a commit returns when it is on the standby's disk.
