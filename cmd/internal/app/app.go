@@ -216,7 +216,7 @@ func (a *App) reportBacklog(b *backends) error {
 	if err != nil {
 		return err
 	}
-	return a.process.Metrics.Register(backlog)
+	return a.process.Asked.Register(backlog)
 }
 
 // APIURL returns the URL of the API, with its port. It is "" before the API has started.

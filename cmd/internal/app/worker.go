@@ -69,7 +69,7 @@ func (o *WorkerOptions) start(ctx context.Context, p *process.Process, b *backen
 	if err != nil {
 		return nil, err
 	}
-	p.Metrics.MustRegister(worker)
+	p.Asked.MustRegister(worker)
 	p.Go(ctx, "worker", worker.Run)
 	p.Go(ctx, "follower", follower.Run)
 	return []process.Check{

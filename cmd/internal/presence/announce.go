@@ -26,7 +26,7 @@ type Config struct {
 	Version string
 	// Ready reports whether the process can do its work, and if not, why not. It is called every second.
 	Ready func(context.Context) (ready bool, reasons []string)
-	// Metrics are those of the process. They are read every second.
+	// Metrics are those that the process measures. They are read every second, so no reading asks a server.
 	Metrics prometheus.Gatherer
 	Log     zerolog.Logger
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // Figures are those of all live processes together, over the last ten seconds of each.
@@ -37,7 +38,7 @@ type Distribution struct {
 const (
 	maxAnswers = 32
 	maxBuckets = 64
-	maxValue   = 1e12 // seconds or commands
+	maxValue   = 1e12 // seconds, commands or responses
 )
 
 // sum adds up what processes measured.
@@ -52,7 +53,7 @@ func newSum() *sum { return &sum{map[string]Answers{}, map[string]histogram{}} }
 func (s *sum) add(role string, m measured) {
 	if isOf(role, Ingress) && len(m.Answers) <= maxAnswers {
 		for status, a := range m.Answers {
-			if len(status) != 3 {
+			if !isStatus(status) || a.Count > math.MaxUint32 || a.Total > maxValue {
 				continue
 			}
 			of := s.answers[status]
@@ -66,6 +67,12 @@ func (s *sum) add(role string, m measured) {
 			s.histograms[metric.metric] = s.histograms[metric.metric].plus(h)
 		}
 	}
+}
+
+// isStatus reports whether a text is an HTTP status.
+func isStatus(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= 100 && n <= 599
 }
 
 // isOf reports whether a process does the work of another role.

@@ -119,12 +119,6 @@ func TestFiguresOfOthers(t *testing.T) {
 	s := publishertest.Start(t)
 	nc := s.Connect(t)
 	l := listen(t, nc)
-	publish := func(id, measured string) {
-		t.Helper()
-		if err := nc.Publish("presence.serve", fmt.Appendf(nil, `{"id":%q,"measured":{"seconds":10,%s}}`, id, measured)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	histogram := func(body string) string {
 		return fmt.Sprintf(`"histograms":{%q:%s,"other":{"count":9}}`, presence.ResponseTime, body)
 	}
@@ -135,15 +129,27 @@ func TestFiguresOfOthers(t *testing.T) {
 		}
 		return "{" + strings.Join(entries, ",") + "}"
 	}
-	publish("sum", histogram(`{"count":1,"sum":1e300}`))
-	publish("negative", histogram(`{"count":1,"sum":-1}`))
-	publish("bound", histogram(`{"count":1,"sum":1,"buckets":{"1e300":1}}`))
-	publish("count", histogram(`{"count":18446744073709551615,"sum":1}`))
-	publish("buckets", histogram(`{"count":1,"sum":1,"buckets":`+many(100, `"%d":1`)+`}`))
-	publish("statuses", `"answers":`+many(100, `"%d":{"count":1,"total":1}`))
-	publish("status", `"answers":{"<script>":{"count":1,"total":1}}`)
-	publish("good", histogram(`{"count":1,"sum":1,"buckets":{"1":1}}`)+`,"answers":{"202":{"count":10,"total":20}}`)
-	publishertest.Eventually(t, "all are listed", func() bool { return len(processes(t, l)) == 8 })
+	all := map[string]string{
+		"sum":      histogram(`{"count":1,"sum":1e300}`),
+		"negative": histogram(`{"count":1,"sum":-1}`),
+		"bound":    histogram(`{"count":1,"sum":1,"buckets":{"1e300":1}}`),
+		"count":    histogram(`{"count":18446744073709551615,"sum":1}`),
+		"buckets":  histogram(`{"count":1,"sum":1,"buckets":` + many(100, `"%d":1`) + `}`),
+		"statuses": `"answers":` + many(100, `"%d":{"count":1,"total":1}`),
+		"long":     `"answers":{"<script>":{"count":1,"total":1}}`,
+		"letters":  `"answers":{"<b>":{"count":1,"total":1}}`,
+		"answers":  `"answers":{"202":{"count":18446744073709551615,"total":1}}`,
+		"total":    `"answers":{"202":{"count":1,"total":18446744073709551615}}`,
+		"good":     histogram(`{"count":1,"sum":1,"buckets":{"1":1}}`) + `,"answers":{"202":{"count":10,"total":20}}`,
+	}
+	publishertest.Eventually(t, "all are listed", func() bool {
+		for id, measured := range all {
+			if err := nc.Publish("presence.serve", fmt.Appendf(nil, `{"id":%q,"measured":{"seconds":10,%s}}`, id, measured)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(processes(t, l)) == len(all)
+	})
 	_, f, err := l.Processes(t.Context())
 	if err != nil {
 		t.Fatal(err)

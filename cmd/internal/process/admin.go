@@ -38,7 +38,7 @@ type Admin struct {
 // NewAdmin returns an Admin for the process, which is not ready before Start.
 func NewAdmin(p *Process) *Admin {
 	a := &Admin{process: p}
-	promauto.With(p.Metrics).NewGaugeFunc(prometheus.GaugeOpts{
+	promauto.With(p.Asked).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "clientele_ready", Help: "1 if the process is ready, or 0; /readyz has the reason.",
 	}, func() float64 {
 		if a.report(context.Background()).Ready {
@@ -76,7 +76,7 @@ func (a *Admin) Handler(cfg AdminConfig) http.Handler {
 		_, _ = w.Write([]byte("alive\n"))
 	})
 	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.process.Metrics, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.process.Metrics, a.process.Asked}, promhttp.HandlerOpts{
 		Registry: a.process.Metrics, EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
 	}))
 	if cfg.Profiles {

@@ -27,8 +27,8 @@ const watchInterval = time.Second
 // Process is a running process. Its parts stop in the reverse order of their start.
 type Process struct {
 	Log zerolog.Logger
-	// Metrics are served at /metrics.
-	Metrics *prometheus.Registry
+	// Metrics are those that this process measures. Asked are those for which each reading asks a server. Both are served at /metrics.
+	Metrics, Asked *prometheus.Registry
 	// Traces receives the spans of the process. It is nil unless StartTracing has enabled tracing.
 	Traces trace.TracerProvider
 
@@ -67,7 +67,7 @@ func New(cfg Config) *Process {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Process{
-		Log: cfg.Log, Metrics: metrics, stopTimeout: cfg.StopTimeout, explain: cfg.Explain,
+		Log: cfg.Log, Metrics: metrics, Asked: prometheus.NewRegistry(), stopTimeout: cfg.StopTimeout, explain: cfg.Explain,
 		fatal: make(chan error, 1), cancel: func() {},
 		shed: promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "clientele_http_connections_shed_total", Help: "Connections closed at a limit, to make room for others.",

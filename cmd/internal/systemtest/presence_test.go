@@ -9,6 +9,7 @@ import (
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/inspect"
 	"clientele/cmd/internal/testcluster"
+	"clientele/domain"
 	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
@@ -70,6 +71,60 @@ func TestStatusShowsTheProcesses(t *testing.T) {
 			})
 	})
 	f.Postgres.Start(t)
+}
+
+// What the metrics of the streams ask NATS must not delay an announcement.
+func TestAnAnnouncementAsksForNoMetrics(t *testing.T) {
+	t.Parallel()
+	s := testcluster.New(t)
+	for role, asked := range map[string]string{"ingress": "$JS.API.CONSUMER.INFO.", "worker": "$JS.API.STREAM.INFO." + domain.StreamAudit} {
+		p := s.Clientele(role)
+		p.Ready()
+		announced, requests := subscribed(t, s, "presence."+role), subscribed(t, s, "$JS.EVENT.ADVISORY.API")
+		for range 3 {
+			if _, err := announced.NextMsg(testcluster.Patience); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := count(t, requests, asked); n > 0 {
+			t.Errorf("%s: three announcements asked %d times", role, n)
+		}
+		publishertest.Eventually(t, "/metrics asks", func() bool {
+			testcluster.Metric(t, p.Admin(), "clientele_log_commands")
+			return count(t, requests, asked) > 0
+		})
+		p.Stop()
+	}
+}
+
+func subscribed(t *testing.T, s *testcluster.Cluster, subject string) *nats.Subscription {
+	t.Helper()
+	sub, err := s.JetStream.Conn().SubscribeSync(subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
+// count returns how many of the messages received contain a text.
+func count(t *testing.T, received *nats.Subscription, text string) (n int) {
+	t.Helper()
+	for {
+		waiting, _, err := received.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waiting == 0 {
+			return n
+		}
+		msg, err := received.NextMsg(testcluster.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(msg.Data), text) {
+			n++
+		}
+	}
 }
 
 // TestStatusShowsProcessesOfOtherServers asks one of three servers, while processes are connected to others.
