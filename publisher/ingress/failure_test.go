@@ -66,7 +66,7 @@ func TestABodyThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	api := httptest.NewUnstartedServer(ingress.NewHandler(h.log, h.store, ingress.Config{Authenticator: auth.AllowAll{}, Logger: zerolog.Nop()}))
-	api.Config.ReadTimeout = 100 * time.Millisecond
+	api.Config.ReadTimeout = time.Second // for the header, too
 	api.Start()
 	t.Cleanup(api.Close)
 	body, unwritten := io.Pipe()

@@ -4,7 +4,6 @@ package publishertest
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/streams"
+	"clientele/store/storetest"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -30,9 +30,13 @@ type Server struct {
 // Start returns a running server with Clientele's streams. It is stopped, and its files are removed, when the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	port, err := storetest.FreePort() // nobody else takes it while the server is down
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &Server{opts: server.Options{
 		Host:       "127.0.0.1",
-		Port:       server.RANDOM_PORT,
+		Port:       port,
 		NoSigs:     true,
 		NoLog:      true,
 		JetStream:  true,
@@ -63,7 +67,6 @@ func (s *Server) Up(t testing.TB) {
 	if !s.server.ReadyForConnections(time.Minute) {
 		t.Fatal("NATS is not ready after a minute")
 	}
-	s.opts.Port = s.server.Addr().(*net.TCPAddr).Port
 }
 
 // Down stops the server.

@@ -85,8 +85,10 @@ func TestBackupAsOperator(t *testing.T) {
 	}
 	testcluster.Succeeded(t, ingress.API(), pending)
 	worker.Stop()
+	wait := testcluster.Patience
 	for _, want := range []string{strings.TrimPrefix(pending, "/api/v2/operations/"), ""} {
-		msg, err := published.Next(jetstream.FetchMaxWait(time.Second))
+		msg, err := published.Next(jetstream.FetchMaxWait(wait))
+		wait = time.Second // the worker has stopped, so there is no other event
 		got := ""
 		if err == nil {
 			got = msg.Headers().Get("ce-subject")

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/publishertest"
 )
 
 // losesFirst returns the URL of a proxy of the API that breaks the connection instead of passing on the first response to a request that
@@ -66,8 +67,12 @@ func generatedCaller(t *testing.T, dir string, program ...string) {
 		t.Error("no response was lost")
 	}
 	created := slices.Sorted(strings.FieldsSeq(string(out)))
-	events := testcluster.Events(t, serve.NATSURL())
-	if ids := slices.Sorted(maps.Keys(events)); len(ids) != 4 || !slices.Equal(created, ids) {
+	var ids []string
+	publishertest.Eventually(t, "the events are published", func() bool {
+		ids = slices.Sorted(maps.Keys(testcluster.Events(t, serve.NATSURL())))
+		return len(ids) >= 4
+	})
+	if len(ids) != 4 || !slices.Equal(created, ids) {
 		t.Errorf("the caller created %v, there are events of %v", created, ids)
 	}
 	serve.Stop()

@@ -3,6 +3,7 @@ package systemtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -85,7 +86,7 @@ func TestPersonalData(t *testing.T) {
 			{`"JX987651A"`, `"zqmark"`},
 			{`"https://example.com/zqmark"`, `"zqmark:x"`},
 			{`"987654321012"`, `"zqmark"`},
-			{`"firstName": "Zqmark"`, `"firstName": 987651`},
+			{`"firstName": "Zqmark"`, `"firstName": 987654321012`},
 			{`"line_1": "Zqmark"`, `"line_1": ["zqmark"]`},
 			{`"Zqmark"`, `"Zqmark` + "\x01" + `"`},
 			{`"Zqmark"`, `"` + strings.Repeat("zqmark", 100) + `"`},
@@ -308,11 +309,14 @@ func TestErase(t *testing.T) {
 	// The disk has the marks of the neighbour, and no last name Zqmark.
 	found := func(what string) (n int) {
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
+			if err == nil && entry.Type().IsRegular() {
+				var content []byte
+				content, err = os.ReadFile(path)
+				n += bytes.Count(content, []byte(what))
 			}
-			content, err := os.ReadFile(path)
-			n += bytes.Count(content, []byte(what))
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // the server replaces files
+			}
 			return err
 		})
 		if err != nil {

@@ -138,9 +138,13 @@ func TestTraceIsPassedOn(t *testing.T) {
 		testcluster.Succeeded(t, api, answer.Header.Get("Location"))
 	}
 	var passed []string
-	for _, msg := range testcluster.Messages(t, serve.NATSURL(), "CLIENT_EVENTS") {
-		passed = append(passed, msg.Header.Get("traceparent"))
-	}
+	publishertest.Eventually(t, "the events are published", func() bool { // an operation succeeds when its client is stored
+		passed = nil
+		for _, msg := range testcluster.Messages(t, serve.NATSURL(), "CLIENT_EVENTS") {
+			passed = append(passed, msg.Header.Get("traceparent"))
+		}
+		return len(passed) == 3
+	})
 	if want := []string{traceparent, "", ""}; !slices.Equal(passed, want) {
 		t.Errorf("passed on %q, want %q", passed, want)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"clientele/cmd/internal/cli"
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
 )
@@ -22,7 +23,7 @@ const MarkedClient = `{"firstName": "Zqmark", "lastName": "%s", "emailAddress": 
 	"postcode": "ZQ1 2AB", "uprn": "987654321012"}}`
 
 // Marks are the values that may appear nowhere else, in lower case.
-var Marks = []string{"zqmark", "7911123987", "7911123986", "1961-03-07", "987651", "zq1 2ab", "987654321012", "clk_"}
+var Marks = []string{"zqmark", "7911123987", "7911123986", "1961-03-07", "jx987651", "zq1 2ab", "987654321012", "clk_"}
 
 // NewKey adds a key to the file with clientele keys new, and returns the token that a caller sends.
 func NewKey(t *testing.T, file, name, scopes string) string {
@@ -116,6 +117,7 @@ func FiftyAtOnce(t *testing.T, apis []string, natsURL string) {
 			t.Errorf("another body under the key: %d: %s", r.Status, r.Body)
 		}
 	}
+	publishertest.Eventually(t, "the event is published", func() bool { return len(Events(t, natsURL)[id]) > 0 })
 	if n := len(Events(t, natsURL)[id]); n != 1 {
 		t.Errorf("%d events, want 1", n)
 	}

@@ -42,7 +42,7 @@ func (s *NATSServer) configure(t testing.TB, main, all map[string]string) {
 	dir := t.TempDir()
 	ours := map[string]string{"/data": t.TempDir()}
 	if s.Host == nil {
-		ours["0.0.0.0:4222"], ours["127.0.0.1:8222"] = "127.0.0.1:-1", "127.0.0.1:-1"
+		ours["0.0.0.0:4222"], ours["127.0.0.1:8222"] = FreeAddress(t), "127.0.0.1:-1"
 	} else {
 		ours["127.0.0.1:8222"] = s.Host.Address + ":8222" // for the test, which is on another host
 	}
@@ -71,12 +71,12 @@ func (s *NATSServer) configure(t testing.TB, main, all map[string]string) {
 	}
 }
 
-func (s *NATSServer) start(t testing.TB, args ...string) {
+func (s *NATSServer) start(t testing.TB) {
 	t.Helper()
 	if s.Process != nil {
 		s.Before = append(s.Before, s.Process)
 	}
-	s.Process = startOn(t, s.Host, s.environment, Program(t, "nats-server"), append([]string{"--config", s.Config}, args...)...)
+	s.Process = startOn(t, s.Host, s.environment, Program(t, "nats-server"), "--config", s.Config)
 	s.URL = "nats://" + s.Says(`Listening for client connections on (\S+)`)
 	if s.Host != nil {
 		s.URL = "nats://" + s.Host.Address + ":4222"
@@ -87,7 +87,7 @@ func (s *NATSServer) start(t testing.TB, args ...string) {
 // Restart starts the server again after its end, at the same address.
 func (s *NATSServer) Restart(t testing.TB) {
 	t.Helper()
-	s.start(t, "--port", s.URL[strings.LastIndex(s.URL, ":")+1:])
+	s.start(t)
 }
 
 // NATSCluster is three nats-server processes with routes to each other.
