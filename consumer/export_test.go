@@ -7,6 +7,7 @@ import (
 	"clientele/domain"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 )
 
 // Decide returns the reason why a result is a rejection, or "".
@@ -28,3 +29,8 @@ func Reject(msg jetstream.Msg, err error) domain.Rejection { return rejection(ms
 
 // LimitTrim sets how many commands the log has before Trim removes history, and how many it removes at a time.
 func (w *Worker) LimitTrim(most, step uint64) { w.trimmer.most, w.trimmer.step = most, step }
+
+// TrimRecords is what Run does with old records of rejections.
+func TrimRecords(ctx context.Context, recorder RejectionRecorder, log zerolog.Logger) {
+	trimRecords(ctx, recorder, log)
+}

@@ -5,6 +5,15 @@ import (
 	"time"
 
 	"clientele/domain"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	// recordsInterval is the time between two looks for old records.
+	recordsInterval = time.Minute
+	// recordsStep is the most records that are removed at a time, so that no transaction is long.
+	recordsStep = 1000
 )
 
 // RejectionRecorder records in the database which operations were rejected.
@@ -31,4 +40,35 @@ func (o recordedOutcomes) PublishRejections(rejections []domain.Rejection) error
 	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
 	defer cancel()
 	return o.recorder.RecordRejections(ctx, rejections)
+}
+
+// trimRecords removes old records of rejections every minute until the context ends.
+func trimRecords(ctx context.Context, recorder RejectionRecorder, log zerolog.Logger) {
+	ticker := time.NewTicker(recordsInterval)
+	defer ticker.Stop()
+	for {
+		for {
+			began := time.Now()
+			n, err := trimSomeRecords(ctx, recorder)
+			if err != nil && ctx.Err() == nil {
+				log.Warn().Err(err).Msg("cannot remove old records of rejections; trying again in a minute")
+			}
+			if n < recordsStep || ctx.Err() != nil {
+				break
+			}
+			pause(ctx, time.Since(began)) // others use the database meanwhile
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// trimSomeRecords removes records of rejections that have left their stream by their age, and returns their number.
+func trimSomeRecords(ctx context.Context, recorder RejectionRecorder) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
+	defer cancel()
+	return recorder.TrimRejections(ctx, time.Now().Add(-domain.RejectionRetention), recordsStep)
 }

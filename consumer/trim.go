@@ -31,11 +31,9 @@ const (
 	trimBytes = 8 << 20
 	// purgeShare is the least share of a larger log that one purge removes, so that a long backlog is not indexed for each step.
 	purgeShare = 32
-	// trimRecords is the most records of rejections that are removed at a time, so that no transaction is long.
-	trimRecords = 1000
 )
 
-// trimmer removes finished commands from the log, and old records of rejections from the database.
+// trimmer removes finished commands from the log.
 type trimmer struct {
 	js      jetstream.JetStream
 	history time.Duration
@@ -44,7 +42,6 @@ type trimmer struct {
 	step    uint64      // trimStep
 	log     zerolog.Logger
 	trimmed prometheus.Counter
-	records RejectionRecorder // or nil
 }
 
 // run trims every 2 s until the context ends.
@@ -55,29 +52,12 @@ func (t trimmer) run(ctx context.Context) {
 		if err := t.trim(ctx); err != nil && ctx.Err() == nil {
 			t.log.Warn().Err(err).Msg("cannot trim the command log; trying again")
 		}
-		if err := t.trimRejections(ctx); err != nil && ctx.Err() == nil {
-			t.log.Warn().Err(err).Msg("cannot remove old records of rejections; trying again")
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
-}
-
-// trimRejections removes records of rejections that have left their stream by their age.
-func (t trimmer) trimRejections(ctx context.Context) error {
-	if t.records == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
-	defer cancel()
-	n, err := t.records.TrimRejections(ctx, time.Now().Add(-domain.RejectionRetention), trimRecords)
-	if n > 0 {
-		t.log.Debug().Int("records", n).Msg("removed old records of rejections")
-	}
-	return err
 }
 
 // trim is Worker.Trim.

@@ -89,7 +89,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	metrics, tracing := newMetrics(cfg.Metrics), newTracing(cfg.Traces)
 	w := &Worker{
 		collector: newCollector(js), cfg: cfg, consumer: consumer,
-		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, most: historyCommands, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed, records: cfg.Rejections},
+		trimmer: trimmer{js: js, history: cfg.History, full: cfg.Full, most: historyCommands, step: trimStep, log: cfg.Log, trimmed: metrics.trimmed},
 	}
 	outcomes := cfg.Outcomes
 	if cfg.Rejections != nil {
@@ -123,6 +123,9 @@ func (w *Worker) Run(ctx context.Context) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { w.inFlight.heartbeat(background, w.interval(), w.cfg.Conn.FlushTimeout); return nil })
 	g.Go(func() error { w.trimmer.run(ctx); return nil })
+	if w.cfg.Rejections != nil {
+		g.Go(func() error { trimRecords(ctx, w.cfg.Rejections, w.cfg.Log); return nil })
+	}
 
 	var lanes errgroup.Group
 	for range w.cfg.Concurrency {
