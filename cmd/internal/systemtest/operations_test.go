@@ -22,7 +22,17 @@ func TestOperationsAreListedForGood(t *testing.T) {
 			t.Fatalf("%v: %d %s%s", args, status, stdout, stderr)
 		}
 	}
+	session := s.Session()
+	s.Exec(session, `
+		INSERT INTO rejections (id, caller, status, rejected_at)
+		VALUES (gen_random_uuid(), 'anonymous', 'failed', now() - INTERVAL '91 days')`)
 	ingress, worker := s.Clientele("ingress"), s.Clientele("worker")
+	publishertest.Eventually(t, "the record of an expired rejection is removed", func() (removed bool) {
+		if err := session.QueryRow(t.Context(), `SELECT NOT EXISTS (SELECT FROM rejections)`).Scan(&removed); err != nil {
+			t.Fatal(err)
+		}
+		return removed
+	})
 	operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
 	testcluster.Succeeded(t, ingress.API(), operation)
 	rejected := publishertest.NewID(t).String()
@@ -50,7 +60,7 @@ func TestOperationsAreListedForGood(t *testing.T) {
 	}
 	lists("", idOf(operation), rejected)
 	lists("?status=failed", rejected)
-	s.Exec(s.Session(), `DELETE FROM rejections`)
+	s.Exec(session, `DELETE FROM rejections`)
 	lists("?status=failed")
 	run("redo")
 	lists("?status=failed", rejected)
