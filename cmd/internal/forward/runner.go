@@ -98,7 +98,8 @@ func (r *runner) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	return consumer, err
 }
 
-// consume delivers events at once, until the context ends or the breaker opens. Events that it has received and not tried go back.
+// consume delivers events at once, until the context ends or the breaker opens. Events that it has received and not tried go back when it
+// receives no more: earlier, the server would deliver them here again and again, and count that as attempts.
 func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) error {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
@@ -106,6 +107,12 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 	if err != nil {
 		return fmt.Errorf("receive events: %w", err)
 	}
+	var untried []jetstream.Msg
+	defer func() {
+		for _, msg := range untried {
+			_ = msg.Nak()
+		}
+	}()
 	defer msgs.Stop()
 	defer context.AfterFunc(ctx, msgs.Drain)()
 	var attempts sync.WaitGroup
@@ -124,7 +131,7 @@ func (r *runner) consume(parent context.Context, consumer jetstream.Consumer) er
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {
-			_ = msg.Nak()
+			untried = append(untried, msg)
 			continue
 		}
 		attempts.Go(func() { //nolint:contextcheck // an attempt outlives the signal to stop

@@ -1,6 +1,7 @@
 package systemtest
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"clientele/cmd/internal/cli"
 	"clientele/cmd/internal/testcluster"
+	"clientele/publisher/endpoint"
 	"clientele/publisher/publishertest"
 
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -125,6 +127,27 @@ func TestABreakerOpensAndCloses(t *testing.T) {
 	r.Answers(http.StatusOK)
 	forward.Says("a webhook works again")
 	publishertest.Eventually(t, "every event is delivered", func() bool { return r.Has(operations...) })
+
+	// What was received and not tried went back once. If that counted as several attempts, the next one would be too late.
+	failed, attempts := map[uint64]uint64{}, map[uint64]uint64{}
+	publishertest.Eventually(t, "every failure is recorded", func() bool {
+		clear(failed)
+		lines := strings.Split(strings.TrimSpace(testcluster.Webhooks(t, serve.NATSURL(), "deliveries", "crm", "--failed", "--json")), "\n")
+		for _, line := range lines {
+			var d endpoint.Delivery
+			if err := json.Unmarshal([]byte(line), &d); err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			failed[d.Event]++
+			attempts[d.Event] = max(attempts[d.Event], d.Attempt)
+		}
+		return len(lines) == strings.Count(forward.Output(), "again_in")
+	})
+	for event, attempt := range attempts {
+		if attempt > failed[event]+1 {
+			t.Errorf("event %d has failed %d times, and counts %d attempts", event, failed[event], attempt)
+		}
+	}
 	forward.Stop()
 	serve.Stop()
 }
