@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"clientele/domain"
 
@@ -19,12 +20,35 @@ func (s *Store) Erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasur
 	if err != nil {
 		return false, fmt.Errorf("erase a client: %w", err)
 	}
-	// The write-ahead log still has the old pages.
-	var busy, frames, moved int
-	if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil || busy != 0 {
-		return existed, errors.Join(errors.New("the client is erased from the database, but not from its write-ahead log, because readers are busy: erase it again"), err)
+	if err := s.emptyLog(ctx); err != nil { // it still has the old pages
+		return existed, fmt.Errorf("the client is erased from the database, but not from its write-ahead log: erase it again: %w", err)
 	}
 	return existed, nil
+}
+
+const (
+	// logPatience is how long the write-ahead log may be in use while it is emptied. SQLite waits as long for readers.
+	logPatience = 5 * time.Second
+	// logPause is the pause before it is tried again. SQLite does not wait for another connection that moves the pages of the log.
+	logPause = 10 * time.Millisecond
+)
+
+// emptyLog moves all pages of the write-ahead log into the database, and truncates the log.
+func (s *Store) emptyLog(ctx context.Context) error {
+	for began := time.Now(); ; {
+		var busy, frames, moved int
+		if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil || busy == 0 {
+			return err
+		}
+		if time.Since(began) > logPatience {
+			return errors.New("the log is in use")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(logPause):
+		}
+	}
 }
 
 func (s *Store) erase(ctx context.Context, id uuid.UUID, tombstone domain.Erasure) (existed bool, err error) {
