@@ -106,7 +106,7 @@ func (c *webhooksRedeliverCmd) redeliver(e env, o opened, sequences []uint64) er
 	if failed, ok := errors.AsType[*control.UndeliveredError](err); ok {
 		err = fmt.Errorf("%s not delivered, the last because %s: run this again", countOf(failed.Failed, "event"), display(failed.LastError))
 	}
-	if e.ctx.Err() != nil {
+	if err != nil && e.ctx.Err() != nil {
 		err = errors.New("interrupted: run this again to deliver the others")
 	}
 	fmt.Fprintf(e.stdout, "events delivered: %d\n", r.Delivered)

@@ -174,6 +174,30 @@ func TestRefusedEventsDoNotStopOthers(t *testing.T) {
 	serve.Stop()
 }
 
+// A redelivery that is interrupted waits for the event in progress. It is not called interrupted if that was the last one.
+func TestAnInterruptedRedelivery(t *testing.T) {
+	t.Parallel()
+	serve, r := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir()), testcluster.NewReceiver(t)
+	natsURL := serve.NATSURL()
+	testcluster.Webhooks(t, natsURL, "add", "crm", r.URL)
+	operation := testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+	publishertest.Eventually(t, "an event is delivered", func() bool { return r.Has(operation) })
+	received, release := make(chan struct{}, 10), make(chan struct{})
+	r.AnswersWith(func(*http.Request, string) int {
+		received <- struct{}{}
+		<-release
+		return http.StatusOK
+	})
+	redeliver := testcluster.Start(t, testcluster.Program(t, "clientele"), "webhooks", "redeliver", "crm", "1", "--yes", "--nats-url", natsURL)
+	<-received
+	redeliver.Signal(os.Interrupt)
+	close(release)
+	if status := redeliver.Wait(); status != cli.ExitOK || redeliver.Output() != "events delivered: 1\n" || r.Accepted(operation) != 2 {
+		t.Errorf("%d: %s; the event was delivered %d times", status, redeliver.Output(), r.Accepted(operation))
+	}
+	serve.Stop()
+}
+
 // A lost consumer continues with the first event that it has not delivered.
 func TestALostConsumerContinues(t *testing.T) {
 	t.Parallel()

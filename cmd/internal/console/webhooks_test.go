@@ -22,9 +22,9 @@ import (
 )
 
 // addWebhook adds a webhook, which gives up refused events soon.
-func (h *harness) addWebhook(receiver string) {
+func (h *harness) addWebhook(receiver string, flags ...string) {
 	h.t.Helper()
-	testcluster.Webhooks(h.t, h.serve.NATSURL(), "add", "crm", receiver+"/secret-path", "--give-up-after=1s")
+	testcluster.Webhooks(h.t, h.serve.NATSURL(), append([]string{"add", "crm", receiver + "/secret-path", "--give-up-after=1s"}, flags...)...)
 }
 
 // refused creates clients whose events the receiver refuses until they are given up, and returns the ids and the sequences.
@@ -211,28 +211,38 @@ func (h *harness) leads(action, page string) {
 	}
 }
 
-// A second request to redeliver leads to the job that runs. A job can be stopped.
+// A second request to redeliver leads to the job that runs. A job can be stopped: the event in progress is delivered, and the others stay
+// given up.
 func TestOneRedeliveryAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	r := testcluster.NewReceiver(t)
-	h.addWebhook(r.URL)
-	h.refused(r, 2)
-	release := make(chan struct{})
-	r.AnswersWith(func(*http.Request, string) int { <-release; return http.StatusOK })
+	h.addWebhook(r.URL, "--in-flight=1")
+	ids, _ := h.refused(r, 2)
+	received, release := make(chan struct{}, 10), make(chan struct{})
+	r.AnswersWith(func(*http.Request, string) int {
+		received <- struct{}{}
+		<-release
+		return http.StatusOK
+	})
 	first := h.post("/webhooks/crm/given-up/redeliver", url.Values{"count": {"2"}}).Header.Get("Location")
 	second := h.post("/webhooks/crm/given-up/redeliver", url.Values{"count": {"2"}}).Header.Get("Location")
 	if first == "" || first != second {
 		t.Errorf("jobs %q and %q", first, second)
 	}
+	<-received
 	contains(t, h.get(first, http.StatusOK), "Working…", "<h1>Redeliver given-up events</h1>")
 	contains(t, h.get("/webhooks/crm", http.StatusOK), ">Redeliver 2</a>, begun", ", running")
 	if page := h.get("/rejections", http.StatusOK); strings.Contains(page, first) {
 		t.Errorf("the page about rejections lists the job: %s", page)
 	}
 	h.leads(first+"/stop", first)
-	contains(t, h.finished(first), "Stopped; the others are unchanged.")
 	close(release)
+	contains(t, h.finished(first), "1 of 2 delivered", "Stopped; the others are unchanged.")
+	contains(t, h.get("/webhooks/crm", http.StatusOK), "not redelivered: 1")
+	if n := r.Accepted(ids[0]) + r.Accepted(ids[1]); n != 1 {
+		t.Errorf("%d events are delivered", n)
+	}
 }
 
 // What is not possible is refused, and the page says why.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"clientele/domain"
 	"clientele/publisher/endpoint"
@@ -67,7 +68,8 @@ func (w Webhook) GivenUp(ctx context.Context) (sequences []uint64, err error) {
 // Redeliver delivers the events with these sequences on the stream of events, each once and now, even if the endpoint is paused or disabled.
 // As many requests as the endpoint allows are sent at once. An event that was delivered or is gone is no longer one that was given up. It
 // calls note, which may be nil, with each outcome, one at a time. All events together are one record, which has the number of delivered
-// events. The error is an *UndeliveredError if some were not delivered; another error ends the work early.
+// events. The error is an *UndeliveredError if some were not delivered; another error ends the work early. So does the end of the context:
+// Redeliver begins no further event, and waits up to stopPatience for those in progress.
 func (w Webhook) Redeliver(ctx context.Context, trail Trail, sequences []uint64, note func(Outcome)) (Redelivery, error) {
 	r := redelivery{Webhook: w, note: note}
 	var err error
@@ -98,17 +100,22 @@ type redelivery struct {
 }
 
 func (r *redelivery) all(ctx context.Context, sequences []uint64) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, stopping := errgroup.WithContext(ctx)
+	working, cancel := patient(stopping)
+	defer cancel()
 	group.SetLimit(max(r.InFlight, 1)) // unreadable settings have none
 	for _, sequence := range sequences {
 		group.Go(func() error {
-			o, err := r.one(ctx, sequence)
+			if stopping.Err() != nil {
+				return stopping.Err()
+			}
+			o, err := r.one(working, sequence)
 			if err != nil {
 				return err
 			}
 			r.count(o)
 			if o.Done() {
-				return subscription.Undelivered{Name: r.Name, Sequence: sequence}.Forget(ctx, r.JetStream)
+				return subscription.Undelivered{Name: r.Name, Sequence: sequence}.Forget(working, r.JetStream)
 			}
 			return nil
 		})
@@ -116,12 +123,24 @@ func (r *redelivery) all(ctx context.Context, sequences []uint64) error {
 	return group.Wait()
 }
 
+// stopPatience is how long events in progress may take after the work was stopped. The forwarder does not learn of that and delivers them:
+// without their outcomes, they would stay given up, and would be sent again. A process that stops cannot wait as long as a forwarder may
+// take, which is longer than it has for stopping.
+const stopPatience = 10 * time.Second
+
+// patient returns a context that ends stopPatience after its parent.
+func patient(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	stop := context.AfterFunc(parent, func() { time.AfterFunc(stopPatience, cancel) })
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // one delivers one event.
 func (r *redelivery) one(ctx context.Context, sequence uint64) (o Outcome, err error) {
 	o.Sequence = sequence
-	if ctx.Err() != nil {
-		return o, ctx.Err()
-	}
 	event, err := leader.Get(ctx, r.JetStream, r.stream, sequence)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		o.Gone = true
