@@ -218,13 +218,21 @@ func isHopeless(e endpoint.Endpoint, err error, attempt uint64, seen observation
 	return webhook.Refused(err) || !seen.broken && seen.lastSuccess.After(now.Add(-webhook.Waited(attempt)))
 }
 
-// giveUp puts on disk that an event was given up, and reports whether it could.
+// giveUp puts on disk that an event was given up, and reports whether it could. The event of an endpoint that was removed during the attempt
+// has no record, which nothing would remove: it is gone with its consumer. A new endpoint of the same name is not that endpoint. If the
+// server does not tell whether it exists, the event is not given up: the next attempt decides.
 func (r *runner) giveUp(d endpoint.Delivery) bool {
 	ctx, cancel := context.WithTimeout(r.posting, writeTimeout)
 	defer cancel()
-	err := subscription.Record(ctx, r.js, subscription.Undelivered{
-		Name: r.endpoint.Name, Sequence: d.Event, ClientID: d.ClientID, Attempts: d.Attempt, Reason: d.Error, Time: time.Now().UTC(),
-	})
+	current, err := r.bucket.Get(ctx, r.endpoint.Name)
+	if _, missing := errors.AsType[*endpoint.MissingError](err); missing || err == nil && !current.CreatedAt.Equal(r.endpoint.CreatedAt) {
+		return false
+	}
+	if err == nil {
+		err = subscription.Record(ctx, r.js, subscription.Undelivered{
+			Name: r.endpoint.Name, Sequence: d.Event, ClientID: d.ClientID, Attempts: d.Attempt, Reason: d.Error, Time: time.Now().UTC(),
+		})
+	}
 	if err != nil {
 		r.cfg.Log.Warn().Err(r.cfg.Explain(err)).Str("webhook", r.endpoint.Name).Msg("cannot give up an event")
 	}

@@ -9,6 +9,7 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/publisher/endpoint"
 	"clientele/publisher/publishertest"
+	"clientele/publisher/subscription"
 )
 
 // A webhook is removed during an attempt. When that ends, it leaves neither metrics nor deliveries.
@@ -53,4 +54,39 @@ func TestARemovedWebhookLeavesNothing(t *testing.T) {
 		t.Errorf("%d deliveries are recorded after the webhook was removed", n)
 	}
 	serve.Stop()
+}
+
+// A webhook is removed during the attempt after which its event would be given up. No record of the event stays, also not for a new webhook
+// of the same name.
+func TestARemovedWebhookGivesUpNothing(t *testing.T) {
+	t.Parallel()
+	for name, addedAgain := range map[string]bool{"removed": false, "added again": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			received, release := make(chan struct{}, 10), make(chan struct{})
+			serve, r := receiving(t, "--give-up-after=1s")
+			attempts := 0
+			r.AnswersWith(func(*http.Request, string) int {
+				if attempts++; attempts == 2 {
+					received <- struct{}{}
+					<-release
+				}
+				return http.StatusUnprocessableEntity
+			})
+			natsURL := serve.NATSURL()
+			forward := forwarder(t, natsURL)
+			testcluster.Accepted(t, serve.API(), testcluster.Jane, "")
+			<-received
+			testcluster.Webhooks(t, natsURL, "rm", "crm", "--yes")
+			if addedAgain {
+				testcluster.Webhooks(t, natsURL, "add", "crm", r.URL)
+			}
+			close(release)
+			forward.Stop() // it completes the attempt
+			for u, err := range subscription.ListUndelivered(t.Context(), testcluster.JetStream(t, natsURL), "") {
+				t.Errorf("%+v (%v) stays", u, err)
+			}
+			serve.Stop()
+		})
+	}
 }
