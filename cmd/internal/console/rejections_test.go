@@ -52,7 +52,7 @@ func (h *harness) finished(job string) (page string) {
 	h.t.Helper()
 	publishertest.Eventually(h.t, "the job finishes", func() bool {
 		page = h.get(job, http.StatusOK)
-		return !strings.Contains(page, "Working…") && !strings.Contains(page, "Waiting for other jobs…")
+		return !strings.Contains(page, "It continues if you leave this page.")
 	})
 	return page
 }

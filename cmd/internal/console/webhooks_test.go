@@ -237,6 +237,10 @@ func TestOneRedeliveryAtATime(t *testing.T) {
 		t.Errorf("the page about rejections lists the job: %s", page)
 	}
 	h.leads(first+"/stop", first)
+	if page := h.get(first, http.StatusOK); !strings.Contains(page, "Stopping after those in progress…") || strings.Contains(page, first+"/stop") {
+		t.Errorf("the page of a stopped job with an event in progress: %s", page)
+	}
+	contains(t, h.get("/webhooks/crm", http.StatusOK), ", stopping")
 	close(release)
 	contains(t, h.finished(first), "1 of 2 delivered", "Stopped; the others are unchanged.")
 	contains(t, h.get("/webhooks/crm", http.StatusOK), "not redelivered: 1")

@@ -50,17 +50,17 @@ type Job struct {
 	mu       sync.Mutex
 	progress Progress
 	stop     context.CancelFunc // nil before it runs
-	stopped  bool               // by an operator
 }
 
 // Progress is how far a job is.
 type Progress struct {
 	Waiting       bool // for other jobs
+	Stopping      bool // after the items in progress
 	Done, Skipped int
 	Notes         []Note // about the first that were skipped
 	Failure       string
-	EndedAt       time.Time // zero while it runs
-	Stopped       bool
+	EndedAt       time.Time // zero while it waits or runs
+	Stopped       bool      // before all items were done
 }
 
 // Note says why an item was skipped. ID is that of its client, or "".
@@ -76,23 +76,28 @@ func (j *Job) Progress() Progress {
 	return j.progress
 }
 
-// run does the work until it is finished, fails in a way that affects all items, or the context ends.
-func (j *Job) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	j.mu.Lock()
-	j.stop, j.progress.Waiting = cancel, false
-	stopped := j.stopped
-	j.mu.Unlock()
-	var err error
-	if stopped { // while it waited: nothing is done
-		cancel()
-	} else {
-		err = j.Run(ctx, j)
-	}
+// begin returns the work of a job that waits, which then no longer waits, or nil.
+func (j *Job) begin(parent context.Context) (work func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.progress.EndedAt, j.progress.Stopped = time.Now().UTC(), ctx.Err() != nil
+	if !j.progress.Waiting {
+		return nil
+	}
+	j.progress.Waiting = false
+	ctx, cancel := context.WithCancel(parent)
+	j.stop = cancel
+	return func() {
+		defer cancel()
+		j.run(ctx)
+	}
+}
+
+// run does the work until it is finished, fails in a way that affects all items, or the context ends.
+func (j *Job) run(ctx context.Context) {
+	err := j.Run(ctx, j)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.progress.EndedAt, j.progress.Stopping, j.progress.Stopped = time.Now().UTC(), false, err != nil && ctx.Err() != nil
 	if err != nil && ctx.Err() == nil {
 		j.progress.Failure = failureText(err)
 	}
@@ -128,19 +133,24 @@ func (j *Job) CountSkipped(n Note) {
 // Running reports whether the job has not ended.
 func (j *Job) Running() bool { return j.Progress().EndedAt.IsZero() }
 
-// Stop has the job stop after the items in progress.
+// Stop has the job stop after the items in progress. A job that waits ends at once.
 func (j *Job) Stop() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.stopped = true
-	if j.stop != nil {
+	switch {
+	case j.progress.Waiting:
+		j.progress.Waiting, j.progress.Stopped, j.progress.EndedAt = false, true, time.Now().UTC()
+	case j.progress.EndedAt.IsZero():
+		j.progress.Stopping = true
 		j.stop()
 	}
 }
 
 // Jobs are the jobs of a process.
 type Jobs struct {
-	queue chan *Job
+	// waiting has a value after a job was added. Each of the goroutines of Run looks for jobs after it has received one: as many values as
+	// goroutines are enough, however many jobs wait or were stopped.
+	waiting chan struct{}
 
 	mu    sync.Mutex
 	byID  map[string]*Job
@@ -148,7 +158,7 @@ type Jobs struct {
 }
 
 // NewJobs returns no jobs. They run while Run runs.
-func NewJobs() *Jobs { return &Jobs{queue: make(chan *Job, maxJobs), byID: map[string]*Job{}} }
+func NewJobs() *Jobs { return &Jobs{waiting: make(chan struct{}, maxRunning), byID: map[string]*Job{}} }
 
 // Start starts a job, or has it wait for others. It reports whether there was room for it. The oldest job that has ended makes room.
 func (j *Jobs) Start(cfg Config) (*Job, bool) {
@@ -165,7 +175,10 @@ func (j *Jobs) Start(cfg Config) (*Job, bool) {
 	started := &Job{Config: cfg, ID: rand.Text(), StartedAt: time.Now().UTC(), progress: Progress{Waiting: true}}
 	j.byID[started.ID] = started
 	j.order = append(j.order, started.ID)
-	j.queue <- started // it has room for all that have not ended
+	select {
+	case j.waiting <- struct{}{}:
+	default:
+	}
 	return started, true
 }
 
@@ -198,10 +211,22 @@ func (j *Jobs) Run(ctx context.Context) {
 				select {
 				case <-ctx.Done():
 					return
-				case next := <-j.queue:
-					next.run(ctx)
+				case <-j.waiting:
+				}
+				for work := j.next(ctx); work != nil; work = j.next(ctx) {
+					work()
 				}
 			}
 		})
 	}
+}
+
+// next returns the work of the job that waits for longest, or nil if none waits or the context has ended.
+func (j *Jobs) next(ctx context.Context) (work func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := 0; i < len(j.order) && work == nil && ctx.Err() == nil; i++ {
+		work = j.byID[j.order[i]].begin(ctx)
+	}
+	return work
 }

@@ -84,6 +84,9 @@ func TestJobsAreLimited(t *testing.T) {
 			t.Error("the job that has ended does not make room")
 		}
 		all[49].Stop() // while it waits
+		if p := all[49].Progress(); !p.Stopped || p.Waiting || all[49].Running() {
+			t.Errorf("a job that is stopped while it waits: %+v", p)
+		}
 
 		close(j.release)
 		synctest.Wait()
@@ -95,6 +98,72 @@ func TestJobsAreLimited(t *testing.T) {
 		}
 		if n := int(j.began.Load()); n != len(all) {
 			t.Errorf("%d of %d jobs began, and one was stopped while it waited", n, len(all)+1)
+		}
+	})
+}
+
+// Jobs that are stopped while they wait make room at once, however many they are. Those that are started next run.
+func TestJobsThatAreStoppedMakeRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJobs()
+		defer j.stop()
+		var all []*job.Job
+		for range 4 {
+			one, _ := j.start()
+			all = append(all, one)
+		}
+		synctest.Wait()
+		for range 3 {
+			for len(all) < 50 {
+				one, ok := j.start()
+				if !ok {
+					t.Fatalf("no room for a job after %d", len(all))
+				}
+				all = append(all, one)
+			}
+			for _, one := range all[4:] {
+				one.Stop()
+			}
+			all = all[:4]
+		}
+		last, ok := j.start()
+		if !ok {
+			t.Fatal("no room for the last job")
+		}
+		close(j.release)
+		synctest.Wait()
+		for i, one := range append(all, last) {
+			if p := one.Progress(); p.EndedAt.IsZero() || p.Stopped || p.Done != 1 {
+				t.Errorf("job %d: %+v", i, p)
+			}
+		}
+		if n := j.began.Load(); n != 5 {
+			t.Errorf("%d jobs began", n)
+		}
+	})
+}
+
+// A job that is stopped finishes its items in progress, and says so. It is not called stopped if they were the last.
+func TestAJobThatIsStoppedFinishesItsItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJobs()
+		defer j.stop()
+		one, _ := j.Start(job.Config{Total: 1, Run: func(_ context.Context, one *job.Job) error {
+			<-j.release
+			one.CountDone()
+			return nil
+		}})
+		synctest.Wait()
+		one.Stop()
+		if p := one.Progress(); !p.Stopping || !one.Running() {
+			t.Errorf("with an item in progress: %+v", p)
+		}
+		close(j.release)
+		synctest.Wait()
+		if p := one.Progress(); p.Stopping || p.Stopped || p.EndedAt.IsZero() || p.Done != 1 {
+			t.Errorf("after its last item: %+v", p)
 		}
 	})
 }
