@@ -7,10 +7,9 @@ import (
 	"clientele/cmd/internal/console/job"
 )
 
-// startJob starts a job, and leads to the page with its progress.
-func (c *Console) startJob(w http.ResponseWriter, r *http.Request, v visitor, cfg job.Config) {
-	started, ok := c.jobs.Start(cfg)
-	if !ok {
+// startedJob leads to the page with the progress of a job, if there was room for it.
+func (c *Console) startedJob(w http.ResponseWriter, r *http.Request, v visitor, started *job.Job, room bool) {
+	if !room {
 		c.fail(w, v, http.StatusServiceUnavailable, "There are too many jobs. Stop one, or try again when one has ended.")
 		return
 	}

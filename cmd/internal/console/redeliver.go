@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"clientele/cmd/internal/console/job"
@@ -60,13 +59,13 @@ func (c *Console) confirmGivenUp(w http.ResponseWriter, r *http.Request, v visit
 // redeliverGivenUp is POST /webhooks/{name}/given-up/redeliver. The form has the number that was confirmed. If another number is given up
 // now, nothing is done, and the operator is asked again. A second request leads to the job of the first.
 func (c *Console) redeliverGivenUp(w http.ResponseWriter, r *http.Request, v visitor) {
-	content, sequences, ok := c.givenUp(w, r, v)
-	if !ok {
+	last := c.jobs.Newest("/webhooks/" + r.PathValue("name")) // before the events are listed: a later job may deliver them meanwhile
+	if last != nil && last.Running() {
+		c.startedJob(w, r, v, last, true)
 		return
 	}
-	jobs := c.jobs.Of(pathOf(content.Webhook))
-	if i := slices.IndexFunc(jobs, (*job.Job).Running); i >= 0 {
-		http.Redirect(w, r, "/jobs/"+jobs[i].ID, http.StatusSeeOther)
+	content, sequences, ok := c.givenUp(w, r, v)
+	if !ok {
 		return
 	}
 	seen, err := strconv.Atoi(r.PostFormValue("count"))
@@ -80,9 +79,10 @@ func (c *Console) redeliverGivenUp(w http.ResponseWriter, r *http.Request, v vis
 		return
 	}
 	work := receiver.Redelivery(content.Webhook, asVisitor{c.cfg.Audit, v}, sequences)
-	c.startJob(w, r, v, job.Config{
+	started, room := c.jobs.StartAfter(last, job.Config{
 		Verb: "Redeliver", Items: "given-up events", Done: "delivered", Skipped: "not delivered",
 		Page: pathOf(content.Webhook), Back: "Back to webhook " + content.Webhook.Name, Total: len(sequences),
 		Run: func(ctx context.Context, j *job.Job) error { return c.explain(work(ctx, j)) },
 	})
+	c.startedJob(w, r, v, started, room)
 }

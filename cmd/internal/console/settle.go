@@ -108,8 +108,9 @@ func (c *Console) settle(w http.ResponseWriter, r *http.Request, v visitor) {
 	work := job.Rejections{Each: found.each, Settle: func(ctx context.Context, r publisher.StoredRejection) error {
 		return by.One(ctx, found.from, c.cfg.Audit, v.record(""), r)
 	}}
-	c.startJob(w, r, v, job.Config{
+	started, room := c.jobs.Start(job.Config{
 		Verb: found.Verb.Title(), Items: "rejections", Done: found.Verb.Done(), Skipped: "skipped", Page: "/rejections", Back: "Back to the rejections",
 		Total: found.Total, Run: work.Run,
 	})
+	c.startedJob(w, r, v, started, room)
 }

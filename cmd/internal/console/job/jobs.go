@@ -164,6 +164,21 @@ func NewJobs() *Jobs { return &Jobs{waiting: make(chan struct{}, maxRunning), by
 func (j *Jobs) Start(cfg Config) (*Job, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.start(cfg)
+}
+
+// StartAfter is Start for a page of which one job runs at a time, and works on what was read after the job last was its newest one, or nil,
+// and had ended. If another job was started since, that is returned instead: it may have done the same work.
+func (j *Jobs) StartAfter(last *Job, cfg Config) (*Job, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if newest := j.newest(cfg.Page); newest != nil && newest != last {
+		return newest, true
+	}
+	return j.start(cfg)
+}
+
+func (j *Jobs) start(cfg Config) (*Job, bool) {
 	if len(j.order) == maxJobs {
 		ended := slices.IndexFunc(j.order, func(id string) bool { return !j.byID[id].Running() })
 		if ended < 0 {
@@ -187,6 +202,22 @@ func (j *Jobs) Find(id string) *Job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.byID[id]
+}
+
+// Newest returns the newest job of a page, or nil.
+func (j *Jobs) Newest(page string) *Job {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.newest(page)
+}
+
+func (j *Jobs) newest(page string) *Job {
+	for _, id := range slices.Backward(j.order) {
+		if j.byID[id].Page == page {
+			return j.byID[id]
+		}
+	}
+	return nil
 }
 
 // Of returns the jobs of a page, the newest first.

@@ -30,7 +30,9 @@ func newJobs() *jobs {
 	return j
 }
 
-func (j *jobs) start() (*job.Job, bool) {
+func (j *jobs) start() (*job.Job, bool) { return j.Start(j.config()) }
+
+func (j *jobs) config() job.Config {
 	work := job.Rejections{
 		Each: func(context.Context) iter.Seq2[publisher.StoredRejection, error] {
 			return func(yield func(publisher.StoredRejection, error) bool) { yield(publisher.StoredRejection{}, nil) }
@@ -44,10 +46,10 @@ func (j *jobs) start() (*job.Job, bool) {
 			}
 		},
 	}
-	return j.Start(job.Config{Page: "/rejections", Total: 1, Run: func(ctx context.Context, one *job.Job) error {
+	return job.Config{Page: "/rejections", Total: 1, Run: func(ctx context.Context, one *job.Job) error {
 		j.began.Add(1)
 		return work.Run(ctx, one)
-	}})
+	}}
 }
 
 // Four jobs run at once, and others wait. A job that has not ended is not forgotten: it could not be stopped.
@@ -164,6 +166,37 @@ func TestAJobThatIsStoppedFinishesItsItems(t *testing.T) {
 		synctest.Wait()
 		if p := one.Progress(); p.Stopping || p.Stopped || p.EndedAt.IsZero() || p.Done != 1 {
 			t.Errorf("after its last item: %+v", p)
+		}
+	})
+}
+
+// Of the requests that have read the same work, one starts a job. It gets the others as well, even if it has ended meanwhile.
+func TestStartAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJobs()
+		defer j.stop()
+		j.Start(job.Config{Page: "/other", Run: func(context.Context, *job.Job) error { return nil }})
+		all := make([]*job.Job, 100)
+		var requests sync.WaitGroup
+		for i := range all {
+			requests.Go(func() { all[i], _ = j.StartAfter(nil, j.config()) })
+		}
+		requests.Wait()
+		first := j.Newest("/rejections")
+		for _, one := range all {
+			if one == nil || one != first {
+				t.Fatalf("jobs %v and %v", one, first)
+			}
+		}
+		close(j.release)
+		synctest.Wait()
+		if late, ok := j.StartAfter(nil, j.config()); late != first || !ok || first.Running() {
+			t.Errorf("a request that has read the work of a job that has ended: %+v", late)
+		}
+		next, ok := j.StartAfter(first, j.config())
+		if synctest.Wait(); next == first || !ok || next.Progress().Done != 1 || j.began.Load() != 2 {
+			t.Errorf("a request that has read new work: %+v, %d jobs began", next, j.began.Load())
 		}
 	})
 }
