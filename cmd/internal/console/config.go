@@ -64,7 +64,8 @@ type Console struct {
 	allowHost func(host string) bool
 	explain   func(error) error
 	log       zerolog.Logger
-	stopping  chan struct{}
+
+	stopRequests context.CancelFunc
 
 	sessions *sessions
 	watch    *watch.Watch
@@ -92,7 +93,7 @@ func newConsole(cfg Config, s surroundings) (*Console, error) {
 	}
 	return &Console{
 		cfg: cfg, js: js, open: s.open, secure: s.certificate != nil, allowHost: s.allowHost, explain: s.explain, log: s.log,
-		stopping: make(chan struct{}), sessions: newSessions(), jobs: job.NewJobs(),
+		sessions: newSessions(), jobs: job.NewJobs(),
 		stories: story.Finder{JetStream: js, Store: cfg.Store, Explain: s.explain},
 		watch:   watch.New(watch.Config{Looker: looker, JetStream: js, Explain: s.explain}),
 	}, nil

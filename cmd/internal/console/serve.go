@@ -37,11 +37,14 @@ func (o *Options) Start(ctx context.Context, p *process.Process, cfg Config, all
 	if err != nil {
 		return "", err
 	}
+	requests, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stopRequests = stop
 	address, err := p.Serve(process.HTTP{
 		Name: "console", Address: o.Listen, TLS: certificate, MaxConnections: maxConnections,
-		OnShutdown: func() { close(c.stopping) }, Handler: c.handler(),
+		Requests: requests, Handler: c.handler(),
 	})
 	if err != nil {
+		c.stopRequests()
 		c.watch.Close()
 	}
 	switch {
@@ -60,8 +63,10 @@ func (o *Options) Start(ctx context.Context, p *process.Process, cfg Config, all
 	return "http://" + address, nil
 }
 
-// run looks at the installation and settles rejections until the context ends.
+// run looks at the installation and runs jobs until the context ends. Requests end at the same time: a page can take minutes, in which the
+// process could not complete the work of its other parts.
 func (c *Console) run(ctx context.Context) {
+	defer context.AfterFunc(ctx, c.stopRequests)()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -48,8 +48,6 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request, v visitor) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-c.stopping:
-			return
 		case s := <-looks:
 			if v, err = c.visitor(r); err != nil || !v.mayLook() {
 				return // the browser reconnects, and is asked to sign in

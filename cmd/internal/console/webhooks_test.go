@@ -249,6 +249,32 @@ func TestOneRedeliveryAtATime(t *testing.T) {
 	}
 }
 
+// A receiver that does not respond to a test, while another process delivers, does not keep the process of the console from stopping.
+func TestStopDuringATest(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, "--no-forward")
+	r := testcluster.NewReceiver(t)
+	h.addWebhook(r.URL)
+	testcluster.Clientele(t, "forward", "--nats-url", h.serve.NATSURL()).Says("delivering events")
+	received, release := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	r.AnswersWith(func(*http.Request, string) int {
+		close(received)
+		<-release
+		return http.StatusOK
+	})
+	replies := make(chan testcluster.Reply, 1)
+	go func() {
+		defer close(replies)
+		replies <- h.post("/webhooks/crm/test", nil)
+	}()
+	<-received
+	h.serve.Stop() // within --shutdown-timeout, 20 s, or else its exit status is 1
+	if reply := <-replies; reply.Status != http.StatusServiceUnavailable {
+		t.Errorf("%d: %s", reply.Status, reply.Body)
+	}
+}
+
 // What is not possible is refused, and the page says why.
 func TestWebhookActionsThatAreRefused(t *testing.T) {
 	t.Parallel()

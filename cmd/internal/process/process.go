@@ -219,6 +219,8 @@ type HTTP struct {
 	MaxConnectionsPerAddress int
 	// OnShutdown, if not nil, is called when Stop begins to wait for requests.
 	OnShutdown func()
+	// Requests, if not nil, is the context that those of all requests derive from.
+	Requests context.Context //nolint:containedctx // as http.Server.BaseContext
 }
 
 // Serve serves HTTP until Stop, which waits for requests in progress. It returns the address with its actual port. An error is
@@ -252,6 +254,9 @@ func (p *Process) Serve(h HTTP) (string, error) {
 	}
 	if h.OnShutdown != nil {
 		server.RegisterOnShutdown(h.OnShutdown)
+	}
+	if h.Requests != nil {
+		server.BaseContext = func(net.Listener) context.Context { return h.Requests }
 	}
 	p.Log.Info().Bool("tls", h.TLS != nil).Str("address", address).Msg("serving the " + h.Name)
 	name := "HTTP on " + address
