@@ -51,6 +51,8 @@ const (
 	AuditStarted   AuditResult = "started"
 	AuditSucceeded AuditResult = "succeeded"
 	AuditFailed    AuditResult = "failed"
+	// AuditUnknown is an action that may have been carried out or not: the server did not respond.
+	AuditUnknown AuditResult = "unknown"
 	// AuditSkipped is an action that was not possible and changed nothing.
 	AuditSkipped AuditResult = "skipped"
 	// AuditUnreadable is a message on the audit stream that is not a record.

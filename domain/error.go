@@ -32,7 +32,8 @@ const (
 	CodeUnavailable Code = "unavailable"
 	// CodeLogFull is a command that was certainly not accepted, because the log or the storage of NATS is full.
 	CodeLogFull Code = "log-full"
-	// CodeUnknown is a command that may or may not have been accepted: the log did not acknowledge it in time.
+	// CodeUnknown is a command that may or may not have been accepted: the log did not acknowledge it in time. Or it is an action of an
+	// operator that may or may not have been carried out.
 	CodeUnknown Code = "outcome-unknown"
 )
 

@@ -189,8 +189,7 @@ func TestNotRecorded(t *testing.T) {
 func TestAct(t *testing.T) {
 	t.Parallel()
 	r := newTrail(t)
-	failure := errors.New("no")
-	for _, result := range []error{nil, failure} {
+	for _, result := range []error{nil, errors.New("no"), domain.Errorf(domain.CodeUnknown, "no response")} {
 		if err := r.Act(t.Context(), domain.AuditRecord{Action: domain.AuditReplay}, func(end *domain.AuditRecord) error {
 			end.Count = 3
 			return result
@@ -207,7 +206,7 @@ func TestAct(t *testing.T) {
 	for _, record := range r.read(audit.Filter{}) {
 		got = append(got, fmt.Sprint(record.Result, record.Count))
 	}
-	if want := []string{"started0", "succeeded3", "started0", "failed3", "started0", "failed0"}; !slices.Equal(got, want) {
+	if want := []string{"started0", "succeeded3", "started0", "failed3", "started0", "unknown3", "started0", "failed0"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	err := r.Act(t.Context(), domain.AuditRecord{Action: domain.AuditReplay}, func(*domain.AuditRecord) error {

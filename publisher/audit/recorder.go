@@ -180,8 +180,8 @@ func (r *Recorder) publish(records []domain.AuditRecord) error {
 	return r.stream.Publish(len(msgs), func(i int) *nats.Msg { return msgs[i] })
 }
 
-// Act records that an action starts, carries it out, and records how it has ended. If the start cannot be recorded, it does nothing and
-// returns a *NotRecordedError. do may set the result and the count of the record.
+// Act records that an action starts, carries it out, and records how it has ended: as unknown if its error has domain.CodeUnknown. If the
+// start cannot be recorded, it does nothing and returns a *NotRecordedError. do may set the result and the count of the record.
 func (r *Recorder) Act(ctx context.Context, record domain.AuditRecord, do func(end *domain.AuditRecord) error) error {
 	record.Result = domain.AuditStarted
 	if err := r.Record(ctx, record); err != nil {
@@ -191,6 +191,9 @@ func (r *Recorder) Act(ctx context.Context, record domain.AuditRecord, do func(e
 	err := do(&record)
 	if err != nil && record.Result == domain.AuditSucceeded {
 		record.Result = domain.AuditFailed
+		if domain.CodeOf(err) == domain.CodeUnknown {
+			record.Result = domain.AuditUnknown
+		}
 	}
 	return r.End(ctx, err, record)
 }

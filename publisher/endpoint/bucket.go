@@ -59,10 +59,14 @@ func (e *ConflictError) Error() string {
 	return "webhook " + e.Name + " was added or changed at the same time: nothing was changed"
 }
 
-// UnknownError means that the server did not respond, so that settings of the endpoint may be stored or not.
+// UnknownError means that the server did not respond, so that settings of the endpoint may be stored or not. Its code is domain.CodeUnknown.
 type UnknownError struct {
 	Name string
 	Err  error
+}
+
+func newUnknownError(name string, err error) error {
+	return &UnknownError{name, &domain.Error{Code: domain.CodeUnknown, Err: err}}
 }
 
 func (e *UnknownError) Error() string {
@@ -220,21 +224,21 @@ func (b *Bucket) store(ctx context.Context, name string, s Settings, revision ui
 			return err
 		}
 	}
-	return &UnknownError{name, err}
+	return newUnknownError(name, err)
 }
 
 // compare returns nil if the settings of an endpoint are these, otherwise a *ConflictError.
 func (b *Bucket) compare(ctx context.Context, name string, body []byte) error {
 	stream, err := streams.Open(ctx, b.js, domain.StreamWebhooks)
 	if err != nil {
-		return &UnknownError{name, err}
+		return newUnknownError(name, err)
 	}
 	stored, err := leader.Last(ctx, b.js, stream, streams.WebhookKeys+keySettings+name)
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound || err == nil && !bytes.Equal(stored.Data, body):
 		return &ConflictError{name}
 	case err != nil:
-		return &UnknownError{name, err}
+		return newUnknownError(name, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"clientele/domain"
 	"clientele/publisher/endpoint"
 
 	"github.com/nats-io/nats.go"
@@ -91,7 +92,7 @@ func TestAnUnknownOutcome(t *testing.T) {
 	}
 	between.requests, between.responses = 1, 100
 	err = b.Add(t.Context(), "crm", endpoint.Settings{URL: "https://crm.example.com"}, []byte("0123456789abcdef"))
-	if _, unknown := errors.AsType[*endpoint.UnknownError](err); !unknown || crm(t, direct).URL == "" {
+	if _, unknown := errors.AsType[*endpoint.UnknownError](err); !unknown || domain.CodeOf(err) != domain.CodeUnknown || crm(t, direct).URL == "" {
 		t.Errorf("%v", err)
 	}
 	// An operator who has interrupted the command has changed nothing.
