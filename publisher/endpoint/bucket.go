@@ -53,7 +53,11 @@ type MissingError struct{ Name string }
 func (e *MissingError) Error() string { return "webhook " + e.Name + " does not exist" }
 
 // ConflictError means that another program has changed the endpoint since it was read.
-type ConflictError struct{ Name string }
+type ConflictError struct {
+	Name string
+
+	unfinished bool // the server has not applied the other change yet, which may be an earlier attempt of the same one
+}
 
 func (e *ConflictError) Error() string {
 	return "webhook " + e.Name + " was added or changed at the same time: nothing was changed"
@@ -151,7 +155,7 @@ func last(ctx context.Context, js jetstream.JetStream, keys ...string) (map[stri
 func (b *Bucket) Add(ctx context.Context, name string, s Settings, key []byte) error {
 	_, err := b.Get(ctx, name)
 	if _, missing := errors.AsType[*MissingError](err); !missing {
-		return cmp.Or(err, error(&ConflictError{name}))
+		return cmp.Or(err, error(&ConflictError{Name: name}))
 	}
 	for _, prefix := range []string{keyHealth, keyDeliveries} { // a process may have written them after Remove
 		if err := b.remove(ctx, prefix+name); err != nil {
@@ -217,12 +221,16 @@ func (b *Bucket) store(ctx context.Context, name string, s Settings, revision ui
 	for range storeAttempts - 1 {
 		<-time.After(storePause)
 		err = b.put(ctx, keySettings, name, body, revision)
-		if _, conflict := errors.AsType[*ConflictError](err); conflict {
+		conflict, ok := errors.AsType[*ConflictError](err)
+		if ok && !conflict.unfinished {
 			return b.compare(ctx, name, body)
 		}
-		if isAnswer(err) {
+		if !ok && isAnswer(err) {
 			return err
 		}
+	}
+	if _, ok := errors.AsType[*ConflictError](err); ok {
+		err = errors.New("the server has not completed the change")
 	}
 	return newUnknownError(name, err)
 }
@@ -236,7 +244,7 @@ func (b *Bucket) compare(ctx context.Context, name string, body []byte) error {
 	stored, err := leader.Last(ctx, b.js, stream, streams.WebhookKeys+keySettings+name)
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound || err == nil && !bytes.Equal(stored.Data, body):
-		return &ConflictError{name}
+		return &ConflictError{Name: name}
 	case err != nil:
 		return newUnknownError(name, err)
 	}
@@ -260,9 +268,12 @@ func (b *Bucket) put(ctx context.Context, prefix, name string, body []byte, revi
 	_, err := b.js.PublishMsg(ctx, &nats.Msg{
 		Subject: streams.WebhookKeys + prefix + name, Data: body, Header: nats.Header{jetstream.MsgRollup: {jetstream.MsgRollupSubject}},
 	}, jetstream.WithExpectLastSequencePerSubject(revision))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
-		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
-		return &ConflictError{name}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		// A replicated stream responds so while another change of the subject is in progress.
+		unfinished := api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+		if unfinished || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+			return &ConflictError{name, unfinished}
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("store %s%s: %w", prefix, name, err)

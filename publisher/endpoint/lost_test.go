@@ -20,9 +20,31 @@ type lossy struct {
 	jetstream.JetStream
 
 	requests, responses int
+
+	// slow has the servers of a replicated stream not complete the next change. It is completed after they have refused as many others, as
+	// nats-server refuses a change of a subject while another one is in progress.
+	slow    int
+	pending func() error
 }
 
 func (l *lossy) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if l.pending != nil && l.slow > 0 {
+		l.slow--
+		return nil, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequenceConstant}
+	}
+	if l.slow > 0 {
+		l.pending = func() error {
+			_, err := l.JetStream.PublishMsg(context.WithoutCancel(ctx), msg, opts...)
+			return err
+		}
+		return nil, context.DeadlineExceeded
+	}
+	if l.pending != nil {
+		if err := l.pending(); err != nil {
+			return nil, err
+		}
+		l.pending = nil
+	}
 	if l.requests > 0 {
 		l.requests--
 		return nil, context.DeadlineExceeded
@@ -104,5 +126,32 @@ func TestAnUnknownOutcome(t *testing.T) {
 	}
 	if keys, err := direct.Keys(crm(t, direct), time.Now()); err != nil || len(keys) != 1 {
 		t.Errorf("%q, %v", keys, err)
+	}
+}
+
+// A change is in progress when its response is lost: the servers refuse a second attempt, but have not stored the first one yet. Nobody is
+// told that nothing was changed.
+func TestAChangeInProgress(t *testing.T) {
+	t.Parallel()
+	js, direct := open(t)
+	between := lossy{JetStream: js}
+	b, err := endpoint.Open(t.Context(), &between)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second, third := []byte("0123456789abcdef-1"), []byte("0123456789abcdef-2"), []byte("0123456789abcdef-3")
+	between.slow = 1
+	if err := b.Add(t.Context(), "crm", endpoint.Settings{URL: "https://crm.example.com"}, first); err != nil {
+		t.Errorf("added before the last attempt: %v", err)
+	}
+	e := crm(t, direct)
+	between.slow = 3
+	_, unknown := errors.AsType[*endpoint.UnknownError](b.Rotate(t.Context(), e, second, time.Hour))
+	if keys, err := direct.Keys(crm(t, direct), time.Now()); err != nil || !unknown || len(keys) != 1 {
+		t.Errorf("not changed after the last attempt: unknown %v; %q (%v)", unknown, keys, err)
+	}
+	between.slow, between.pending = 1, func() error { return nil } // the change of another operator is in progress
+	if _, conflict := errors.AsType[*endpoint.ConflictError](b.Rotate(t.Context(), e, third, time.Hour)); !conflict {
+		t.Error("a conflict with another operator is not reported")
 	}
 }
