@@ -4,6 +4,7 @@ package reader
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -43,6 +44,7 @@ type Reader struct {
 	remove   func() // deletes the consumer, which the server would keep for minutes
 	upToNow  bool
 	last     uint64 // sequence of the last event that was stored before Open
+	read     uint64 // sequence of the last event that was read, or where the reader began
 	end      bool
 	behind   bool // the server of the consumer has to receive events that the leader has
 }
@@ -108,7 +110,10 @@ func (r *Reader) Next(ctx context.Context) (jetstream.Msg, error) {
 		ctx, cancel = context.WithTimeout(ctx, behindTimeout)
 		defer cancel()
 	}
-	msg, err := r.msgs.Next(jetstream.NextContext(ctx))
+	msg, err := r.next(ctx)
+	if errors.Is(err, io.EOF) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", r.name, err)
 	}
@@ -122,10 +127,31 @@ func (r *Reader) Next(ctx context.Context) (jetstream.Msg, error) {
 	return msg, nil
 }
 
+// lookInterval is how often a reader that waits for an event asks whether it still exists.
+const lookInterval = time.Second
+
+// next waits for the next message. It returns io.EOF if those that a reader up to now waits for were removed meanwhile.
+func (r *Reader) next(ctx context.Context) (jetstream.Msg, error) {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, lookInterval)
+		msg, err := r.msgs.Next(jetstream.NextContext(waiting))
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return msg, err
+		}
+		if err := r.passed(ctx, r.read, 0); err != nil {
+			return nil, err
+		}
+		if r.end {
+			return nil, io.EOF
+		}
+	}
+}
+
 // passed notes whether an event was the last one. The consumer is on one server of the stream, which can be behind: if it has no more
 // events, the leader is asked.
 func (r *Reader) passed(ctx context.Context, sequence, pending uint64) error {
-	r.end, r.behind = r.upToNow && sequence >= r.last, false
+	r.read, r.end, r.behind = sequence, r.upToNow && sequence >= r.last, false
 	if !r.upToNow || r.end || pending > 0 {
 		return nil
 	}

@@ -1,9 +1,11 @@
 package reader_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"clientele/domain"
 	"clientele/publisher/publishertest"
@@ -60,5 +62,44 @@ func TestEventsThatTheServerHasNotReceived(t *testing.T) {
 	next(4)
 	if _, err := r.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("%v, want the end", err)
+	}
+}
+
+// Events are removed before they reach a reader that has been told of them. It ends all the same.
+func TestEventsThatAreRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	js, err := jetstream.New(publishertest.Start(t).Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 600 { // more than are sent to a reader at once
+		if _, err := js.PublishAsync(domain.SubjectCreated, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	r, err := reader.Open(t.Context(), js, reader.Config{UpToNow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events, err := js.Stream(t.Context(), domain.StreamEvents)
+	if err == nil {
+		err = events.Purge(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	n := 1
+	for ; err == nil; n++ {
+		_, err = r.Next(ctx)
+	}
+	if !errors.Is(err, io.EOF) || n >= 600 {
+		t.Errorf("%v after %d events", err, n)
 	}
 }
