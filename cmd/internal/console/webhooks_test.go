@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -246,6 +247,34 @@ func TestOneRedeliveryAtATime(t *testing.T) {
 	contains(t, h.get("/webhooks/crm", http.StatusOK), "not redelivered: 1")
 	if n := r.Accepted(ids[0]) + r.Accepted(ids[1]); n != 1 {
 		t.Errorf("%d events are delivered", n)
+	}
+}
+
+// Of requests that arrive at once, one starts a job, so that no event is sent twice. The others lead to that job, or find no event.
+func TestRequestsToRedeliverAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	r := testcluster.NewReceiver(t)
+	h.addWebhook(r.URL)
+	ids, _ := h.refused(r, 2)
+	r.Answers(http.StatusOK)
+	replies := make([]testcluster.Reply, 16)
+	var requests sync.WaitGroup
+	for i := range replies {
+		requests.Go(func() { replies[i] = h.post("/webhooks/crm/given-up/redeliver", url.Values{"count": {"2"}}) })
+	}
+	requests.Wait()
+	jobs := map[string]bool{}
+	for _, reply := range replies {
+		if job := reply.Header.Get("Location"); reply.Status == http.StatusSeeOther {
+			jobs[job] = true
+			contains(t, h.finished(job), "2 of 2 delivered")
+		} else if reply.Status != http.StatusConflict {
+			t.Errorf("%d: %s", reply.Status, reply.Body)
+		}
+	}
+	if first, second := r.Accepted(ids[0]), r.Accepted(ids[1]); len(jobs) != 1 || first != 1 || second != 1 {
+		t.Errorf("%d jobs; the events were delivered %d and %d times", len(jobs), first, second)
 	}
 }
 
