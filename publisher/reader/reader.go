@@ -127,43 +127,75 @@ func (r *Reader) Next(ctx context.Context) (jetstream.Msg, error) {
 	return msg, nil
 }
 
-// lookInterval is how often a reader that waits for an event asks whether it still exists.
+// lookInterval is how often a reader up to now that waits for an event asks whether it still exists.
 const lookInterval = time.Second
 
-// next waits for the next message. It returns io.EOF if those that a reader up to now waits for were removed meanwhile.
+// next waits for the next message. It returns io.EOF if those that a reader up to now waits for were removed meanwhile. The wait is one call,
+// because the library notices the loss of its consumer only within a call.
 func (r *Reader) next(ctx context.Context) (jetstream.Msg, error) {
-	for {
-		waiting, cancel := context.WithTimeout(ctx, lookInterval)
-		msg, err := r.msgs.Next(jetstream.NextContext(waiting))
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return msg, err
+	if !r.upToNow {
+		return r.msgs.Next(jetstream.NextContext(ctx))
+	}
+	waiting, cancel := context.WithCancelCause(ctx)
+	read, ended := r.read, make(chan struct{})
+	looks := time.AfterFunc(lookInterval, func() {
+		defer close(ended)
+		for {
+			if more, err := r.more(waiting, read); err == nil && !more {
+				cancel(io.EOF)
+			}
+			if !pause(waiting, lookInterval) {
+				return
+			}
 		}
-		if err := r.passed(ctx, r.read, 0); err != nil {
-			return nil, err
+	})
+	defer func() {
+		cancel(nil)
+		if !looks.Stop() {
+			<-ended
 		}
-		if r.end {
-			return nil, io.EOF
-		}
+	}()
+	msg, err := r.msgs.Next(jetstream.NextContext(waiting))
+	if err != nil && errors.Is(context.Cause(waiting), io.EOF) {
+		err = io.EOF
+	}
+	return msg, err
+}
+
+// pause waits, and reports whether the context is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 
 // passed notes whether an event was the last one. The consumer is on one server of the stream, which can be behind: if it has no more
 // events, the leader is asked.
-func (r *Reader) passed(ctx context.Context, sequence, pending uint64) error {
+func (r *Reader) passed(ctx context.Context, sequence, pending uint64) (err error) {
 	r.read, r.end, r.behind = sequence, r.upToNow && sequence >= r.last, false
 	if !r.upToNow || r.end || pending > 0 {
 		return nil
 	}
+	r.behind, err = r.more(ctx, sequence)
+	r.end = err == nil && !r.behind
+	return err
+}
+
+// more asks the leader whether it has events after a sequence that a reader up to now has to read.
+func (r *Reader) more(ctx context.Context, sequence uint64) (bool, error) {
 	for _, subject := range r.subjects {
 		next, err := leader.Next(ctx, r.js, r.stream, subject, sequence+1)
 		if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
-			return err
+			return false, err
 		}
-		r.behind = r.behind || err == nil && next.Sequence <= r.last
+		if err == nil && next.Sequence <= r.last {
+			return true, nil
+		}
 	}
-	r.end = !r.behind
-	return nil
+	return false, nil
 }
 
 // Last returns the sequence of the last event that was stored before Open.
