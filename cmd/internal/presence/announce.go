@@ -47,6 +47,7 @@ type announcer struct {
 	mu           sync.Mutex
 	announcement announcement
 	resumes      time.Time // after a refusal; zero if there was none
+	ended        bool
 }
 
 // Announce announces a process until the context ends, and then that it has ended. What cannot be sent is lost: the next announcement
@@ -130,6 +131,7 @@ func (a *announcer) publish() {
 func (a *announcer) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.ended = true
 	a.send(announcement{Process: Process{ID: a.announcement.ID}, Ended: true})
 }
 
@@ -143,11 +145,12 @@ func (a *announcer) send(body announcement) {
 	}
 }
 
-// wasRefused is called when the server has refused an announcement. The process works nevertheless.
+// wasRefused is called when the server has refused an announcement. The process works nevertheless. After the end it reports nothing: the
+// last words of a process say why it has ended.
 func (a *announcer) wasRefused(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.resumes.IsZero() {
+	if a.resumes.IsZero() && !a.ended {
 		a.Log.Warn().Err(err).Msg("status and doctor cannot show this process: load accounts.conf of this version")
 	}
 	a.resumes = time.Now().Add(refusedPause)

@@ -283,3 +283,19 @@ func TestWithoutTheRights(t *testing.T) {
 		t.Errorf("%d refusals are reported", reported())
 	}
 }
+
+// What the server refuses can be learned after the end of a process, whose last words say why it has ended.
+func TestNothingIsReportedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	silent, reported := restricted(t)("silent")
+	log := &buffer{}
+	announce(t, presence.Config{Conn: silent, Role: presence.Worker, Ready: ready, Log: zerolog.New(log)})()
+	before := log.String()
+	if err := silent.Publish("other", nil); err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "a later refusal is reported", func() bool { return reported() > 0 })
+	if log.String() != before {
+		t.Errorf("after the end: %s", log)
+	}
+}
