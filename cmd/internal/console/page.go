@@ -2,6 +2,8 @@ package console
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -69,5 +71,13 @@ func (c *Console) fail(w http.ResponseWriter, v visitor, status int, text string
 
 // unavailable writes a page about NATS or a database that does not answer.
 func (c *Console) unavailable(w http.ResponseWriter, v visitor, err error) {
-	c.fail(w, v, http.StatusServiceUnavailable, c.explain(err).Error())
+	c.fail(w, v, http.StatusServiceUnavailable, c.reason(err))
+}
+
+// reason says why a request has failed.
+func (c *Console) reason(err error) string {
+	if errors.Is(err, context.Canceled) { // a browser that has left reads no response
+		return "This process is stopping and has not completed the request. Try again when it has started."
+	}
+	return c.explain(err).Error()
 }

@@ -60,7 +60,7 @@ func (c *Console) webhookFailed(w http.ResponseWriter, v visitor, err error) {
 	} else if _, conflict := errors.AsType[*endpoint.ConflictError](err); conflict {
 		status = http.StatusConflict
 	}
-	c.fail(w, v, status, c.explain(err).Error())
+	c.fail(w, v, status, c.reason(err))
 }
 
 // changeWebhook handles a request for a change, and leads to the page of the webhook.

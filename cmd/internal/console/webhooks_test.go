@@ -299,7 +299,7 @@ func TestStopDuringATest(t *testing.T) {
 	}()
 	<-received
 	h.serve.Stop() // within --shutdown-timeout, 20 s, or else its exit status is 1
-	if reply := <-replies; reply.Status != http.StatusServiceUnavailable {
+	if reply := <-replies; reply.Status != http.StatusServiceUnavailable || !strings.Contains(reply.Body, "This process is stopping") {
 		t.Errorf("%d: %s", reply.Status, reply.Body)
 	}
 }
