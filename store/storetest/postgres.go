@@ -472,16 +472,22 @@ func majorVersion(bin string) int {
 	return version
 }
 
-// FreePort returns a port of 127.0.0.1 that nothing listens on. It is below the ephemeral ports, so that no connection takes it before
-// the caller does.
+// ports are those that FreePort has returned.
+var ports sync.Map
+
+// FreePort returns a port of 127.0.0.1 that nothing listens on, and never the same one twice: the caller may use it later. It is below the
+// ephemeral ports, so that no connection takes it before the caller does.
 func FreePort() (int, error) {
 	var err error
 	for range 100 {
 		port := 10_000 + rand.N(20_000)
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()
 		}
 	}
-	return 0, err
+	return 0, cmp.Or(err, errors.New("no free port found"))
 }
