@@ -91,6 +91,14 @@ func (b *tab) enter(selector, value string) {
 	b.does(fmt.Sprintf("document.querySelector(%q).value = %q", selector, value))
 }
 
+// opens does what opens another page, and waits for that page. Only then can what both pages have be looked for.
+func (b *tab) opens(act func(selector string), selector string) {
+	b.t.Helper()
+	b.does("window.left = true")
+	act(selector)
+	b.until("!window.left && document.readyState === 'complete'")
+}
+
 // until waits until an expression is true, also on another page that the browser opens meanwhile.
 func (b *tab) until(expression string) {
 	b.t.Helper()
@@ -112,7 +120,8 @@ func (b *tab) accessible(name string) {
 	if over := publishertest.Evaluate[int](b.ctx, b.t, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 		b.t.Errorf("%s is %d pixels too wide", name, over)
 	}
-	publishertest.Evaluate[bool](b.ctx, b.t, b.axe+`; window.axeFound = null; axe.run().then((found) => { window.axeFound = found }); true`)
+	b.does(b.axe + `; window.axeFound = null
+		axe.run().then((found) => { window.axeFound = found }, (error) => { window.axeFound = { violations: [{ id: String(error), nodes: [] }], passes: [] } })`)
 	b.until("window.axeFound !== null")
 	found := publishertest.Evaluate[string](b.ctx, b.t, `window.axeFound.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html + ' ' + n.failureSummary).join('; ')).join('\n')`)
 	if found != "" {
@@ -191,7 +200,7 @@ func TestConsoleInABrowser(t *testing.T) {
 		b.click("form[action='/operations/personal'] button")
 		b.shows("Smith")
 		b.accessible("rejection-" + style.name)
-		b.click("button[value=drop-selected]")
+		b.opens(b.click, "button[value=drop-selected]")
 		b.shows("cannot be undone")
 		b.accessible("confirm-" + style.name)
 		b.goTo("/runbooks/rejections")
@@ -273,17 +282,17 @@ func TestActionsInABrowser(t *testing.T) {
 		t.Errorf("the focus is on %q", focus)
 	}
 	b.enter("#token", token)
-	b.press("#token")
+	b.opens(b.press, "#token")
 	b.shows("Sign out")
 
 	// Pause and resume the workers.
 	b.press("#pause summary")
 	b.enter("#pause-reason", "a new disk")
-	b.press("#pause-reason")
+	b.opens(b.press, "#pause-reason")
 	b.shows("The workers are paused until")
 	b.shows("by jo: a new disk")
 	b.accessible("paused")
-	b.press("form[action='/workers/resume'] button")
+	b.opens(b.press, "form[action='/workers/resume'] button")
 	b.until("document.querySelector('#pause summary') !== null")
 
 	var all []domain.Rejection
@@ -296,30 +305,30 @@ func TestActionsInABrowser(t *testing.T) {
 	h.reject(few...)
 
 	// Filter, without a new page.
-	b.click("nav a[href='/rejections']")
+	b.opens(b.click, "nav a[href='/rejections']")
 	b.shows("Drop all 10,003")
 	b.does("window.same = true")
 	b.enter("#reason", "unstorable")
 	b.press("#pointer")
 	b.until("document.getElementById('total')?.textContent === '3' && location.search.includes('unstorable') && window.same")
 	// Retry one, by its page.
-	b.click("a[href='/operations?id=" + few[0].ID + "']")
-	b.click("button[value=retry-selected]")
-	b.click("form[action='/rejections/settle'] button")
+	b.opens(b.click, "a[href='/operations?id="+few[0].ID+"']")
+	b.opens(b.click, "button[value=retry-selected]")
+	b.opens(b.click, "form[action='/rejections/settle'] button")
 	b.shows("1 of 1 retried")
 	// Retry a selection: all on the page.
 	b.goTo("/rejections?reason=unstorable")
 	b.click("#select-all")
-	b.click("button[value=retry-selected]")
+	b.opens(b.click, "button[value=retry-selected]")
 	b.shows("Retry 2 rejected commands?")
-	b.click("form[action='/rejections/settle'] button")
+	b.opens(b.click, "form[action='/rejections/settle'] button")
 	b.shows("2 of 2 retried")
 	b.shows("Finished.")
 	// Drop everything that matches, and follow the progress.
 	b.goTo("/rejections?pointer=/emailAddress")
-	b.press("button[value=drop-all]")
+	b.opens(b.press, "button[value=drop-all]")
 	b.shows("Drop 2,000 rejected commands?")
-	b.press("form[action='/rejections/settle'] button")
+	b.opens(b.press, "form[action='/rejections/settle'] button")
 	b.until("document.querySelector('progress')?.value > 0 && document.body.innerText.includes('Working')")
 	b.accessible("job")
 	b.does("window.same = true")
@@ -335,7 +344,7 @@ func TestActionsInABrowser(t *testing.T) {
 	b.goTo("/operations")
 	b.enter("#caller", "jo")
 	b.enter("#key", "onboarding-4712")
-	b.press("#key")
+	b.opens(b.press, "#key")
 	b.shows("succeeded")
 	b.shows(operation.Object(t)["id"].(string))
 	b.does("window.same = true")
@@ -345,7 +354,7 @@ func TestActionsInABrowser(t *testing.T) {
 	if stored := publishertest.Evaluate[string](ctx, t, "JSON.stringify(localStorage) + JSON.stringify(sessionStorage)"); strings.Contains(stored, "Smith") {
 		t.Errorf("the browser stores %s", stored)
 	}
-	b.click("form[action='/sign-out'] button")
+	b.opens(b.click, "form[action='/sign-out'] button")
 	b.shows("API key or access token")
 	for _, text := range errors() {
 		if !strings.Contains(text, "401") { // the page to sign in

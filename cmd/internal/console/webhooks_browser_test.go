@@ -34,7 +34,7 @@ func TestWebhooksInABrowser(t *testing.T) {
 	b := h.open(ctx, axe(t))
 	b.look(1280, "light")
 	b.goTo("/")
-	b.press("a[href='/webhooks/crm']")
+	b.opens(b.press, "a[href='/webhooks/crm']")
 	b.shows("Given up and not redelivered: 3")
 	b.accessibleInAllStyles("webhook")
 
@@ -45,10 +45,10 @@ func TestWebhooksInABrowser(t *testing.T) {
 	b.until("window.same && document.activeElement.className === 'notice fail'")
 	b.accessibleInAllStyles("webhook-test")
 
-	b.press("form[action='/webhooks/crm/pause'] button")
+	b.opens(b.press, "form[action='/webhooks/crm/pause'] button")
 	b.until("document.querySelector('dd strong')?.textContent === 'paused' && !document.querySelector(\"form[action='/webhooks/crm/pause']\")")
 	b.accessibleInAllStyles("webhook-paused")
-	b.press("form[action='/webhooks/crm/resume'] button")
+	b.opens(b.press, "form[action='/webhooks/crm/resume'] button")
 	b.until("document.readyState === 'complete' && document.querySelector('dd strong')?.textContent === 'active'")
 
 	r.Answers(http.StatusOK)
@@ -57,17 +57,17 @@ func TestWebhooksInABrowser(t *testing.T) {
 	b.shows("was delivered: the receiver responded with 200 OK")
 	b.shows("Given up and not redelivered: 2")
 	b.until("window.same && document.activeElement.className === 'notice ok'")
-	b.click("a[href='/webhooks/crm?failed=true']")
+	b.opens(b.click, "a[href='/webhooks/crm?failed=true']")
 	b.shows("Last deliveries that failed")
 	b.until("document.querySelector('table td') && ![...document.querySelectorAll('td')].some((td) => td.textContent === 'delivered')")
 
-	b.press("form[action='/webhooks/crm/given-up/confirm'] button")
+	b.opens(b.press, "form[action='/webhooks/crm/given-up/confirm'] button")
 	b.shows("Redeliver 2 events to webhook crm?")
 	b.accessibleInAllStyles("webhook-confirm")
-	b.press("form[action='/webhooks/crm/given-up/redeliver'] button")
+	b.opens(b.press, "form[action='/webhooks/crm/given-up/redeliver'] button")
 	b.shows("2 of 2 delivered")
 	b.shows("Finished.")
-	b.click("a[href='/webhooks/crm']")
+	b.opens(b.click, "a[href='/webhooks/crm']")
 	b.shows("Given up and not redelivered: 0")
 	for _, id := range ids {
 		if n := r.Accepted(id); n != 1 {
