@@ -82,10 +82,8 @@ func Open(ctx context.Context, js jetstream.JetStream, cfg Config) (*Reader, err
 		_ = js.DeleteConsumer(ctx, name, consumer.CachedInfo().Name)
 	}
 	info, err := consumer.Info(ctx)
-	if err == nil && cfg.Since.IsZero() {
-		err = r.passed(ctx, max(cfg.First, 1)-1, info.NumPending)
-	} else {
-		r.end = cfg.UpToNow && err == nil && info.NumPending == 0
+	if err == nil { // before the first delivery, it reports where it begins
+		err = r.passed(ctx, info.Delivered.Stream, info.NumPending)
 	}
 	if err == nil {
 		r.msgs, err = consumer.Messages()

@@ -103,3 +103,51 @@ func TestEventsThatAreRemovedMeanwhile(t *testing.T) {
 		t.Errorf("%v after %d events", err, n)
 	}
 }
+
+// A reader knows where it begins before it has read an event, so that it does not wait for older ones.
+func TestWhereAReaderBegins(t *testing.T) {
+	t.Parallel()
+	js, err := jetstream.New(publishertest.Start(t).Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events jetstream.Stream
+	var times []time.Time
+	for sequence := range uint64(4) {
+		if _, err := js.Publish(t.Context(), domain.SubjectCreated, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if events, err = js.Stream(t.Context(), domain.StreamEvents); err != nil {
+			t.Fatal(err)
+		}
+		msg, err := events.GetMsg(t.Context(), sequence+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, msg.Time)
+	}
+	for name, c := range map[string]struct {
+		cfg    reader.Config
+		read   uint64
+		events int
+	}{
+		"the oldest event": {reader.Config{}, 0, 4},
+		"a sequence":       {reader.Config{First: 4}, 3, 1},
+		"a time":           {reader.Config{Since: times[2]}, 2, 2},
+		"a later time":     {reader.Config{Since: times[3].Add(time.Hour)}, 4, 0},
+		"the next event":   {reader.Config{Next: true}, 4, 0},
+	} {
+		c.cfg.UpToNow = true
+		r, err := reader.Open(t.Context(), js, c.cfg)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		read, n := r.ReadTo(), 0
+		for ; err == nil; n++ {
+			_, err = r.Next(t.Context())
+		}
+		if r.Close(); !errors.Is(err, io.EOF) || read != c.read || n-1 != c.events {
+			t.Errorf("%s: after %d come %d events (%v), want %d after %d", name, read, n-1, err, c.events, c.read)
+		}
+	}
+}
