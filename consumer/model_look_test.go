@@ -144,7 +144,7 @@ func (m *model) lookAtRejections(t *rapid.T, hand map[string]*command) {
 // lookAtLog waits until the acks have arrived, and checks that they are those of the finished commands.
 func (m *model) lookAtLog(t *rapid.T) {
 	open := m.open()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	info := m.s.consumerInfo()
 	for ; info.NumAckPending+int(info.NumPending) > len(open); info = m.s.consumerInfo() {
 		if time.Now().After(deadline) {

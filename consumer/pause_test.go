@@ -119,7 +119,7 @@ func TestAPauseEndsWithoutHelp(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.run(consumer.Config{})
-	until := s.pause(3 * time.Second)
+	until := s.pause(5 * time.Second)
 	commands := s.publishCommands(5)
 	if info := s.consumerInfo(); !info.Paused || info.NumPending != 5 {
 		t.Errorf("%+v", info)

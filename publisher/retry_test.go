@@ -262,7 +262,7 @@ func TestARetryOfAnothersCommandIsSynced(t *testing.T) {
 }
 
 // After a stall of the log all callers retry: the commands are on the log, but their acknowledgements were lost. Each retry gets its
-// original operation, at once and without a write of its own.
+// original operation, without a write of its own.
 func TestARetryStorm(t *testing.T) {
 	t.Parallel()
 	server := publishertest.Start(t)
@@ -279,11 +279,10 @@ func TestARetryStorm(t *testing.T) {
 	nc := server.Connect(t)
 	before := streamInfo(t, nc, domain.StreamCommands).State.LastSeq
 	for name, log := range map[string]*publisher.Log{"the same ingress": log, "another ingress": openLog(t, nc, 0)} {
-		began := time.Now()
 		wantOriginals(t, log, commands)
 		after := streamInfo(t, nc, domain.StreamCommands).State.LastSeq
-		if took := time.Since(began); after-before > 50 || took > 3*time.Second {
-			t.Errorf("%s wrote %d messages in %v", name, after-before, took)
+		if after-before > 50 {
+			t.Errorf("%s wrote %d messages", name, after-before)
 		}
 		before = after
 	}

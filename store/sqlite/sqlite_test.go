@@ -99,7 +99,7 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	created, cancel := blocked(t, s, path)
-	ctx, done := context.WithTimeout(t.Context(), time.Second)
+	ctx, done := context.WithTimeout(t.Context(), 15*time.Second)
 	defer done()
 	if _, err := s.Get(ctx, clients[0].ID); err != nil {
 		t.Errorf("Get returned %v", err)

@@ -190,11 +190,11 @@ func TestStatusPage(t *testing.T) {
 	h := newHarness(t)
 	id := h.created("")
 	var page string
-	publishertest.Eventually(t, "rates, which require two looks, and the figures of the process", func() bool {
+	publishertest.Eventually(t, "health, rates, which require two looks, and the figures of the process", func() bool {
 		page = h.get("/", http.StatusOK)
-		return strings.Contains(page, "/s</dd>") && strings.Contains(page, `<th scope="row">201</th>`)
+		return strings.Contains(page, "Clientele works.") && strings.Contains(page, "/s</dd>") && strings.Contains(page, `<th scope="row">201</th>`)
 	})
-	contains(t, page, "Clientele works.", "CLIENT_COMMANDS", "CLIENT_SUBSCRIPTIONS", "no durable consumers", `<a href="/operations?id=`+id+`">`,
+	contains(t, page, "CLIENT_COMMANDS", "CLIENT_SUBSCRIPTIONS", "no durable consumers", `<a href="/operations?id=`+id+`">`,
 		"Commands per write to the log", "SQLite")
 	r := h.do(http.MethodGet, "/", "")
 	for name, want := range map[string]string{

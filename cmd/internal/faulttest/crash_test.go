@@ -50,7 +50,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// While a nats-server hangs for 40 s, no request waits for more than 5 s. Afterwards everything is processed.
+// While a nats-server hangs for 40 s, no request waits long. Afterwards everything is processed.
 func TestNATSHangs(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
@@ -61,7 +61,7 @@ func TestNATSHangs(t *testing.T) {
 	for began := time.Now(); time.Since(began) < 40*time.Second; refused++ {
 		asked := time.Now()
 		r := testcluster.Post(t, ingress.API(), testcluster.Jane, fmt.Sprint("key ", refused))
-		if took := time.Since(asked); r.Status != http.StatusServiceUnavailable || took > 5*time.Second {
+		if took := time.Since(asked); r.Status != http.StatusServiceUnavailable || took > testcluster.Patience {
 			t.Errorf("%d after %s: %s", r.Status, took, r.Body)
 		}
 		if r.Header.Get("Retry-After") == "" {

@@ -2,13 +2,10 @@ package systemtest
 
 import (
 	"crypto/rand"
-	"fmt"
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -146,37 +143,14 @@ func TestBackupUnderLoad(t *testing.T) {
 	ingress := from.Clientele("ingress")
 	from.Clientele("worker")
 	pad(t, from.JetStream.Conn(), 150) // so that clients are created while the streams are copied
-	var (
-		mu       sync.Mutex
-		callers  sync.WaitGroup
-		promised []string // operations accepted so far
-	)
-	stop := make(chan struct{})
-	for caller := range 8 {
-		callers.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				operation := testcluster.Accepted(t, ingress.API(), testcluster.Jane, fmt.Sprint(caller, "-", i))
-				mu.Lock()
-				promised = append(promised, operation)
-				mu.Unlock()
-			}
-		})
-	}
+	callers := testcluster.NewTraffic(t, ingress.API())
 	publishertest.Eventually(t, "clients are stored", func() bool { return from.Rows() > 200 })
-	mu.Lock()
-	before := slices.Clip(promised)
-	mu.Unlock()
+	accepted, _ := callers.Counts()
 	dir := filepath.Join(t.TempDir(), "backup")
 	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"backup", dir}, from.Flags...)...); status != cli.ExitOK {
 		t.Fatalf("%d: %s%s", status, stdout, stderr)
 	}
-	close(stop)
-	callers.Wait()
+	before := callers.Stop()[:accepted]
 	m, err := backup.ReadManifest(dir)
 	if err != nil {
 		t.Fatal(err)
