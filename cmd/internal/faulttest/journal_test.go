@@ -69,7 +69,7 @@ func (j *journal) stop() {
 func (j *journal) read(ctx context.Context) {
 	const page = 1000
 	for {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		msgs, err := jetstreamext.GetBatch(ctx, j.js, domain.StreamCommands, page, jetstreamext.GetBatchSeq(j.next))
 		read := 0
 		if err == nil {
