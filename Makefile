@@ -27,8 +27,8 @@ setup: ## Install what the tests need: PostgreSQL, a C compiler, Chromium, Prome
 .PHONY: test
 test: ## Run all tests with the race detector; make setup installs what they need
 	.ci/install cc postgres
-	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /systemtest$$)
-	CGO_ENABLED=1 go test -race -timeout 15m ./cmd/internal/systemtest
+	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /systemtest$$)
+	CGO_ENABLED=1 go test -race -timeout 20m ./cmd/internal/systemtest
 
 .PHONY: race
 race: ## Run all tests with the race detector, also in the processes that they start; takes twice as long
@@ -91,11 +91,11 @@ manifests: ## Check docker-compose.yml, deploy/kubernetes and the alerts with wh
 
 .PHONY: contracts
 contracts: ## Generate Go from the contract and use the API with it; downloads modules
-	go test -tags contracts -count=1 -timeout 5m -v -run TestGenerated ./cmd/internal/systemtest
+	go test -tags contracts -count=1 -timeout 10m -v -run TestGenerated ./cmd/internal/systemtest
 
 .PHONY: node
 node: ## Check the contracts and use them from TypeScript and JavaScript; requires Node.js 20.19 and the npm registry
-	go test -tags node -count=1 -timeout 5m -v -run TestNode ./cmd/internal/systemtest
+	go test -tags node -count=1 -timeout 10m -v -run TestNode ./cmd/internal/systemtest
 
 .PHONY: packages
 packages: ## Build the packages of the last commit twice, compare, install and remove them; requires root on Linux with dpkg
@@ -180,6 +180,9 @@ fuzz: ## Fuzz every decoder; FUZZ_TIME=1m each, FUZZ_PACKAGES=./...
 .PHONY: clean
 clean: ## Remove build results, but keep data
 	rm -rf clientele .tools dist
+
+.PHONY: tools
+tools: $(GOLANGCI_LINT)
 
 # The file name contains the version, so each version is built once.
 $(GOLANGCI_LINT):
