@@ -67,8 +67,8 @@ func (p processor) process(ctx context.Context, msgs []jetstream.Msg, since time
 	}
 	spans.end(verdicts, err)
 	if errors.Is(err, errLapsed) {
-		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("this worker was stopped or disconnected; it did not publish the outcomes")
 		p.metrics.lapsed.Add(float64(len(msgs)))
+		p.log.Warn().Err(err).Int("commands", len(msgs)).Msg("this worker was stopped or disconnected; it did not publish the outcomes")
 		return
 	}
 	if err != nil {
@@ -232,8 +232,8 @@ func (p processor) publishInTime(ctx context.Context, lease *lease, what string,
 	case late:
 		return errLapsed
 	case err == nil && p.inFlight.lapsed(lease):
-		p.log.Warn().Int("commands", len(lease.msgs)).Msg("this worker was stopped while it published outcomes: run clientele erase --reapply")
 		p.metrics.lapsed.Add(float64(len(lease.msgs)))
+		p.log.Warn().Int("commands", len(lease.msgs)).Msg("this worker was stopped while it published outcomes: run clientele erase --reapply")
 	}
 	return err
 }
