@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -259,7 +260,12 @@ func (s *system) checkOperations(h *history) []string {
 		if !c.was(accepted202) || i%(1+len(h.claims)/most) != 0 {
 			continue
 		}
-		r, err := testcluster.TryGet(s.apis[i%len(s.apis)] + "/api/v2/operations/" + c.id.String())
+		var r testcluster.Reply
+		var err error
+		testcluster.Within(testcluster.Patience, func() bool { // a stall may cause a 503
+			r, err = testcluster.TryGet(s.apis[i%len(s.apis)] + "/api/v2/operations/" + c.id.String())
+			return err == nil && r.Status != http.StatusServiceUnavailable
+		})
 		if err != nil || r.Status != 200 || !strings.Contains(r.Body, `"status":"succeeded"`) {
 			violations = append(violations, fmt.Sprintf("1: the operation of %s: %d %s (%v)", c.tag, r.Status, r.Body, err))
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type journal struct {
 
 	commands map[uint64]entry // by sequence, everything that was on the log
 	next     uint64
+	last     atomic.Uint64 // the sequence up to which it has read, for others
 }
 
 // entry is a message of the log.
@@ -79,6 +81,7 @@ func (j *journal) read(ctx context.Context) {
 				}
 				j.commands[msg.Sequence] = entry{msg.Subject, msg.Time}
 				j.next = msg.Sequence + 1
+				j.last.Store(msg.Sequence)
 				read++
 			}
 		}

@@ -109,7 +109,7 @@ type copyOf map[uint64][sha256.Size]byte
 
 // readFrom reads the replica of one server: a server answers the direct gets of its own clients.
 func readFrom(server, stream string) (copyOf, error) {
-	nc, err := nats.Connect(server, nats.IgnoreDiscoveredServers(), nats.NoReconnect())
+	nc, err := nats.Connect(server, nats.IgnoreDiscoveredServers(), nats.NoReconnect(), nats.Timeout(testcluster.Patience))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package faulttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"clientele/domain"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // fault is a fault that a run injects.
@@ -58,6 +60,7 @@ func processFaults(role string) []fault {
 			return died
 		}),
 		one("SIGTERM", func(s *system, m *member, _ *rand.Rand) time.Time {
+			testcluster.Within(testcluster.Patience, m.proc.IsReady) // before it has a handler, the signal kills it
 			m.proc.Signal(syscall.SIGTERM)
 			if status := m.proc.Wait(); status != 0 {
 				s.t.Errorf("%s: exit status %d after SIGTERM", m.name, status)
@@ -125,7 +128,11 @@ func natsFaults() []fault {
 			return time.Now()
 		}),
 		always("consumer deleted, then migrate", func(s *system, _ *rand.Rand) time.Time {
-			if err := s.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker); err != nil {
+			var err error
+			if !testcluster.Within(time.Minute, func() bool {
+				err = s.js.DeleteConsumer(context.Background(), domain.StreamCommands, domain.ConsumerWorker)
+				return err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) // an attempt timed out, and succeeded
+			}) {
 				s.t.Error(err)
 			}
 			testcluster.Within(5*time.Second, func() bool { return !s.of("worker")[0].proc.IsReady() })

@@ -10,6 +10,7 @@ import (
 	"clientele/cmd/internal/testcluster"
 	"clientele/domain"
 	"clientele/publisher"
+	"clientele/publisher/publishertest"
 	"clientele/store/storetest"
 
 	"github.com/google/uuid"
@@ -71,7 +72,7 @@ func (g *growth) failover(t *testing.T) {
 	ended := make(chan int64)
 	go func() {
 		defer close(ended)
-		ended <- runBench(t, ingress.API(), s.NATS.URL, growthConnections, "--duration="+(3*g.length).String()).Completed
+		ended <- runBench(t, ingress.API(), s.NATS.URL, growthConnections, "--duration="+(3*g.length+10*time.Second).String()).Completed
 	}()
 	events := func() int {
 		stream, err := s.JetStream.Stream(t.Context(), domain.StreamEvents)
@@ -82,6 +83,8 @@ func (g *growth) failover(t *testing.T) {
 	}
 	<-time.After(g.length) // under load
 	standby.Disconnect(t)
+	published := events()
+	publishertest.Eventually(t, "clients are stored that the standby lacks", func() bool { return events() > published+growthConnections })
 	<-time.After(time.Second)
 	primary.Stop(t, true)
 	lost := events() - s.Rows() // of the standby
