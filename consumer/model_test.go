@@ -214,7 +214,7 @@ func (m *model) expire(t *rapid.T, msg jetstream.Msg) {
 // trim removes finished commands up to the first open one. A purge makes nats-server 2.15 forget which commands were returned: it
 // redelivers them after another ack wait, which is over immediately here.
 func (m *model) trim(t *rapid.T) {
-	if err := m.worker.Trim(context.Background()); err != nil {
+	if err := arrived(func() error { return m.worker.Trim(context.Background()) }); err != nil { // its limit is 5 s
 		t.Fatal(err)
 	}
 	keep := m.firstOpen()

@@ -36,7 +36,7 @@ func newSystem(t testing.TB) *system {
 	ctx := context.Background()
 	server := publishertest.Start(t)
 	nc := server.Connect(t)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(20*time.Second)) // the disk may be slow
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +93,23 @@ func (s *system) run(cfg consumer.Config) (stop func()) {
 	return stop
 }
 
+// fetch returns n commands. A fetch of a worker gives up after a second; the server delivers again what it missed.
+func (s *system) fetch(w *consumer.Worker, n int) (msgs []jetstream.Msg) {
+	s.t.Helper()
+	publishertest.Eventually(s.t, "commands are delivered", func() bool {
+		some, err := w.Fetch()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		msgs = append(msgs, some...)
+		return len(msgs) >= n
+	})
+	if len(msgs) > n {
+		s.t.Fatalf("%d messages, want %d", len(msgs), n)
+	}
+	return msgs
+}
+
 // publish puts messages on the command log.
 func (s *system) publish(msgs ...*nats.Msg) {
 	s.t.Helper()
@@ -111,6 +128,9 @@ func (s *system) consumerInfo() *jetstream.ConsumerInfo {
 	}
 	return c.CachedInfo()
 }
+
+// patientAckWait is an ack wait that is not over when a disk or a processor stalls, for tests that count deliveries.
+const patientAckWait = 9 * time.Second
 
 // setAckWait changes the consumer for workers that are created later.
 func (s *system) setAckWait(d time.Duration) {

@@ -472,22 +472,38 @@ func majorVersion(bin string) int {
 	return version
 }
 
-// ports are those that FreePort has returned.
-var ports sync.Map
+// ports are the next port that FreePort may return, and the end of the block of this process.
+var ports struct {
+	sync.Mutex
+	next, end int
+}
 
 // FreePort returns a port of 127.0.0.1 that nothing listens on, and never the same one twice: the caller may use it later. It is below the
-// ephemeral ports, so that no connection takes it before the caller does.
+// ephemeral ports, so that no connection takes it before the caller does. Nor does the test of another package, which may run at the same
+// time: each process has blocks of ports of its own, and keeps the first port of each.
 func FreePort() (int, error) {
+	const first, blocks, size = 10_000, 200, 100
+	ports.Lock()
+	defer ports.Unlock()
 	var err error
-	for range 100 {
-		port := 10_000 + rand.N(20_000)
-		if _, taken := ports.LoadOrStore(port, true); taken {
+	for range 1000 {
+		if ports.next == ports.end {
+			begin := first + size*rand.N(blocks)
+			if _, err = listen(begin); err == nil { // until this process ends
+				ports.next, ports.end = begin+1, begin+size
+			}
 			continue
 		}
+		port := ports.next
+		ports.next++
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		if l, err = listen(port); err == nil {
 			return port, l.Close()
 		}
 	}
 	return 0, cmp.Or(err, errors.New("no free port found"))
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
