@@ -1,6 +1,9 @@
 package publisher_test
 
 import (
+	"bytes"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,21 +29,45 @@ func openAdmin(t *testing.T, s *system) *publisher.Admin {
 	return admin
 }
 
+// gateDialer returns connections that send the first request to erase an event, and the others when the gate is open.
+type gateDialer struct {
+	erased *atomic.Int32
+	open   <-chan struct{}
+}
+
+type gateConn struct {
+	net.Conn
+	gateDialer
+}
+
+func (d gateDialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	return gateConn{conn, d}, err
+}
+
+func (c gateConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("$JS.API.STREAM.MSG.DELETE.")) && c.erased.Add(1) > 1 {
+		<-c.open
+	}
+	return c.Conn.Write(b)
+}
+
 // TestEraseAnEventOfALateWorker publishes another event of the client as soon as the first one is erased: after the first pass has
 // read the end of the stream.
 func TestEraseAnEventOfALateWorker(t *testing.T) {
 	t.Parallel()
-	const n = 200 // erasing them takes longer than the answer to the first erasure
+	const n = 3
 	s := newSystem(t)
 	gone, stays := publishertest.NewID(t), publishertest.NewID(t)
 	for range n {
 		s.post(eventOf(gone))
 	}
 	s.post(eventOf(stays))
-	late := make(chan error, 1)
+	late, published := make(chan error, 1), make(chan struct{})
 	first, err := s.nc.Subscribe("$JS.API.STREAM.MSG.DELETE."+domain.StreamEvents, func(*nats.Msg) {
 		_, err := s.js.PublishMsg(t.Context(), eventOf(gone))
 		late <- err
+		close(published)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +75,17 @@ func TestEraseAnEventOfALateWorker(t *testing.T) {
 	if err := first.AutoUnsubscribe(1); err != nil {
 		t.Fatal(err)
 	}
-	erased, err := openAdmin(t, s).Erase(t.Context(), []uuid.UUID{gone})
+	// The first pass does not end before.
+	nc, err := nats.Connect(s.nc.ConnectedUrl(), nats.Timeout(20*time.Second), nats.SetCustomDialer(gateDialer{new(atomic.Int32), published}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	admin, err := publisher.OpenAdmin(t.Context(), nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	erased, err := admin.Erase(t.Context(), []uuid.UUID{gone})
 	if err := <-late; err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,15 @@ func acceptAll(log *publisher.Log, commands []domain.CreateClient) ([]time.Time,
 	acceptedAt, errs := make([]time.Time, len(commands)), make([]error, len(commands))
 	var wg sync.WaitGroup
 	for i, c := range commands {
-		wg.Go(func() { acceptedAt[i], errs[i] = log.Append(context.Background(), c) })
+		wg.Go(func() {
+			// The log refuses a command that it cannot publish within 2 s, as while the disk stalls.
+			for deadline := time.Now().Add(time.Minute); ; {
+				acceptedAt[i], errs[i] = log.Append(context.Background(), c)
+				if domain.CodeOf(errs[i]) != domain.CodeUnavailable || time.Now().After(deadline) {
+					return
+				}
+			}
+		})
 	}
 	wg.Wait()
 	return acceptedAt, errs
@@ -180,7 +188,7 @@ func (d deafDialer) Dial(network, address string) (net.Conn, error) {
 // deafConnection returns a connection that receives nothing while deaf is set.
 func deafConnection(t *testing.T, server *publishertest.Server, deaf *atomic.Bool) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(deafDialer{deaf}))
+	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(deafDialer{deaf}), nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (d slowDialer) Dial(network, address string) (net.Conn, error) {
 // commands returns the stream of commands on a connection that can be slow.
 func commands(t *testing.T, server *publishertest.Server, slow *atomic.Bool) bulk.Stream {
 	t.Helper()
-	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(slowDialer{slow}))
+	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(slowDialer{slow}), nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

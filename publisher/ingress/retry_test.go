@@ -10,6 +10,7 @@ import (
 	"clientele/publisher/ingress"
 	"clientele/publisher/ingress/auth"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 )
 
@@ -22,6 +23,11 @@ type earlierLog struct {
 
 func (l earlierLog) Append(_ context.Context, c domain.CreateClient) (time.Time, error) {
 	return c.AcceptedAt.Add(-l.had), nil
+}
+
+// Find is not given up after 250 ms, which a busy machine can need.
+func (l earlierLog) Find(ctx context.Context, id uuid.UUID) (domain.LoggedCommand, error) {
+	return l.Log.Find(context.WithoutCancel(ctx), id)
 }
 
 // A retry looks up the operation, so that a lost outcome is found, unless the first attempt was accepted just now. The clocks of two

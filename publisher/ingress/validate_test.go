@@ -7,6 +7,7 @@ import (
 
 	"clientele/domain"
 	"clientele/publisher/ingress"
+	"clientele/publisher/publishertest"
 
 	"github.com/rs/zerolog"
 )
@@ -123,7 +124,9 @@ func TestValidateOnlyDuringAnOutage(t *testing.T) {
 	if err := h.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	h.post(jane).problem(t, http.StatusServiceUnavailable, "unavailable")
+	publishertest.Eventually(t, "the ingress notices the outage", func() bool { // a command sent before that has an unknown outcome
+		return h.post(jane).object(t)["type"] == "/problems/unavailable"
+	})
 	for _, headers := range [][]string{nil, {"Idempotency-Key", "key"}} {
 		h.validate(jane, headers...).isValid(t)
 		h.validate("{}", headers...).problem(t, http.StatusUnprocessableEntity, "invalid")

@@ -45,7 +45,7 @@ func Start(t testing.TB) *Server {
 	}}
 	s.Up(t)
 	t.Cleanup(s.Down)
-	js, err := jetstream.New(s.Connect(t))
+	js, err := jetstream.New(s.Connect(t), jetstream.WithDefaultTimeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +108,7 @@ func (s *Server) Connect(t testing.TB) *nats.Conn {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(20*time.Millisecond),
 		nats.ReconnectBufSize(-1),
+		nats.Timeout(20*time.Second), // of the handshake; the library waits 2 s, which a busy machine can need
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,21 @@ func TestEventsThatTheServerHasNotReceived(t *testing.T) {
 	for range 3 {
 		post()
 	}
+	events, err := js.Stream(t.Context(), domain.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// delivered waits until the server has sent an event to the reader, so that the message does not say that another one follows.
+	delivered := func(sequence uint64) {
+		t.Helper()
+		publishertest.Eventually(t, "an event is delivered", func() bool {
+			last := uint64(0)
+			for info := range events.ListConsumers(t.Context()).Info() {
+				last = info.Delivered.Stream
+			}
+			return last == sequence
+		})
+	}
 	r, err := reader.Open(t.Context(), js, reader.Config{UpToNow: true, Subjects: []string{domain.SubjectCreated}})
 	if err != nil {
 		t.Fatal(err)
@@ -49,13 +64,11 @@ func TestEventsThatTheServerHasNotReceived(t *testing.T) {
 	}
 	next(1)
 	next(2)
-	post() // The third is already delivered, as the last one.
+	delivered(3) // as the last one
+	post()
+	delivered(4) // as well
 	post()
 	next(3)
-	events, err := js.Stream(t.Context(), domain.StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := events.DeleteMsg(t.Context(), 5); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		t.Fatal(err)
 	}

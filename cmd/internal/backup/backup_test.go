@@ -305,7 +305,7 @@ func TestInterrupted(t *testing.T) {
 		t.Run(part, func(t *testing.T) {
 			t.Parallel()
 			to := start(t)
-			nc, err := nats.Connect(to.conn.ConnectedUrl()) // which the interruption closes
+			nc, err := nats.Connect(to.conn.ConnectedUrl(), nats.Timeout(20*time.Second)) // which the interruption closes
 			if err != nil {
 				t.Fatal(err)
 			}

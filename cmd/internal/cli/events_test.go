@@ -76,7 +76,7 @@ func TestEventsReplay(t *testing.T) {
 		testcluster.Succeeded(t, api, operation)
 		ids[operation[strings.LastIndex(operation, "/")+1:]] = true
 	}
-	nc, err := nats.Connect(natsURL)
+	nc, err := nats.Connect(natsURL, nats.Timeout(testcluster.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestEventsReplayManyToASubject(t *testing.T) {
 	dir := t.TempDir()
 	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
 	natsURL := serve.NATSURL()
-	nc, err := nats.Connect(natsURL)
+	nc, err := nats.Connect(natsURL, nats.Timeout(testcluster.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

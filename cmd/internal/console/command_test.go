@@ -83,7 +83,7 @@ func TestConsoleOfSeparateServers(t *testing.T) {
 	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"webhooks", "add", "crm", receiver.URL}, f.NatsFlags("operator")...)...); status != 0 {
 		t.Fatal(stdout, stderr)
 	}
-	testcluster.Clientele(t, "forward", f.NatsFlags("forward")...).Ready()
+	testcluster.Clientele(t, "forward", f.NatsFlags("forward")...).Says("delivering events") // then it also answers requests
 	contains(t, h.get("/webhooks/crm", http.StatusOK), "<strong>active</strong>")
 	for _, action := range []string{"pause", "resume"} {
 		h.leads("/webhooks/crm/"+action, "/webhooks/crm")

@@ -111,9 +111,13 @@ func (h *harness) reject(rejections ...domain.Rejection) {
 		h.t.Fatal(err)
 	}
 	for few := range slices.Chunk(rejections, 200) {
-		if err := outcomes.PublishRejections(few); err != nil {
-			h.t.Fatal(err)
-		}
+		publishertest.Eventually(h.t, "rejections are on their stream", func() bool { // an acknowledgement can be too late while the disk stalls
+			err := outcomes.PublishRejections(few)
+			if err != nil {
+				h.t.Log(err)
+			}
+			return err == nil
+		})
 	}
 }
 

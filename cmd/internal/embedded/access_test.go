@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"clientele/cmd/internal/embedded"
 	"clientele/domain"
@@ -30,7 +31,7 @@ func startWith(t *testing.T, cfg embedded.NATSConfig) (*embedded.NATS, jetstream
 		return nil, nil, err
 	}
 	t.Cleanup(s.Stop)
-	nc, err := nats.Connect(s.ClientURL(), s.Option())
+	nc, err := nats.Connect(s.ClientURL(), s.Option(), nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestAccounts(t *testing.T) {
 		nc.Close()
 		t.Error("it lets in who is no user")
 	}
-	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("mailer", "password-of-a-test"))
+	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("mailer", "password-of-a-test"), nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestSettingsAreHonoured(t *testing.T) {
 		t.Fatal(err)
 	}
 	connect := func(options ...nats.Option) (*nats.Conn, error) {
-		return nats.Connect(s.ClientURL(), append(options, nats.RootCAs(ca.File("ca.crt")))...)
+		return nats.Connect(s.ClientURL(), append(options, nats.RootCAs(ca.File("ca.crt")), nats.Timeout(testcluster.Patience))...)
 	}
 	password, withPinned := nats.UserInfo("a", "b"), nats.ClientCert(pinned, pinnedKey)
 	for name, options := range map[string][]nats.Option{

@@ -166,16 +166,16 @@ func TestAnnouncementsOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A worker can end and replace no ingress, and cannot be one.
-	publish("presence.worker", fmt.Sprintf(`{"id":%q,"ended":true}`, found[0].ID))
-	publish("presence.worker", fmt.Sprintf(`{"id":%q,"role":"ingress","version":"9","newer":1}`, found[0].ID))
-	for _, body := range []string{"", "x", "{}", `{"id":1}`, `{"id":"a","version":"` + strings.Repeat("x", 17_000) + `"}`} {
-		publish("presence.serve", body)
-	}
-	for i := range 600 {
-		publish("presence.forward", fmt.Sprintf(`{"id":"%d","version":"9"}`, i))
-	}
 	publishertest.Eventually(t, "what is an announcement is listed, within limits", func() bool {
+		// A worker can end and replace no ingress, and cannot be one.
+		publish("presence.worker", fmt.Sprintf(`{"id":%q,"ended":true}`, found[0].ID))
+		publish("presence.worker", fmt.Sprintf(`{"id":%q,"role":"ingress","version":"9","newer":1}`, found[0].ID))
+		for _, body := range []string{"", "x", "{}", `{"id":1}`, `{"id":"a","version":"` + strings.Repeat("x", 17_000) + `"}`} {
+			publish("presence.serve", body)
+		}
+		for i := range 600 {
+			publish("presence.forward", fmt.Sprintf(`{"id":"%d","version":"9"}`, i))
+		}
 		live := processes(t, l)
 		others := slices.DeleteFunc(slices.Clone(live), func(p string) bool { return strings.HasPrefix(p, "forward 9") })
 		return len(live)-len(others) == 500 && slices.Equal(others, []string{"ingress 1 ready=true []", "worker 9 ready=false []"})
@@ -224,7 +224,7 @@ func restricted(t *testing.T) (connect func(user string) (nc *nats.Conn, reporte
 	}
 	return func(user string) (*nats.Conn, func() int) {
 		var errs atomic.Int32
-		nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo(user, "password-of-a-test"),
+		nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo(user, "password-of-a-test"), nats.Timeout(20*time.Second),
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { errs.Add(1) }))
 		if err != nil {
 			t.Fatal(err)
