@@ -91,6 +91,7 @@ func TestWithoutAnAuditTrail(t *testing.T) {
 	if n := len(testcluster.Messages(t, serve.NATSURL(), domain.StreamRejections)); n != 1 {
 		t.Errorf("%d rejections", n)
 	}
+	publishertest.Eventually(t, "the event is published", func() bool { return len(testcluster.Events(t, serve.NATSURL())[id]) > 0 })
 	if n := len(testcluster.Events(t, serve.NATSURL())[id]); n != 1 {
 		t.Errorf("client %s has %d events", id, n)
 	}

@@ -158,12 +158,12 @@ func TestAnIngressIsKilledInAnImport(t *testing.T) {
 	const n = 5000
 	s := testcluster.New(t)
 	listen := "--listen=" + testcluster.FreeAddress(t)
-	start := func() *testcluster.Process {
-		p := testcluster.Clientele(t, "ingress", append([]string{listen}, s.Flags...)...)
+	start := func(flags ...string) *testcluster.Process {
+		p := testcluster.Clientele(t, "ingress", append(append(flags, listen), s.Flags...)...)
 		p.Ready()
 		return p
 	}
-	ingress := start()
+	ingress := start("--rate-limit=1000") // the import takes 4 s
 	s.Clientele("worker")
 	path := filepath.Join(t.TempDir(), "clients.csv")
 	csvFile(t, path, n, nil)

@@ -167,6 +167,14 @@ func TestARetryDoesNotDelayTheCommandsAfterIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commands, err := b.js.Stream(t.Context(), domain.StreamCommands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishertest.Eventually(t, "the consumer has seen the last command", func() bool { // the server tells it after the acknowledgement
+		info, err := worker.Info(t.Context())
+		return err == nil && info.NumPending == commands.CachedInfo().State.Msgs
+	})
 	batch, err := worker.FetchNoWait(10)
 	if err != nil {
 		t.Fatal(err)

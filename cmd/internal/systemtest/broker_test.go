@@ -158,7 +158,7 @@ func startBroker(t *testing.T, main, all map[string]string) *broker {
 
 func (b *broker) connect(user string) *nats.Conn {
 	b.t.Helper()
-	nc, err := nats.Connect(b.url, nats.UserInfo(user, testcluster.Password), nats.CustomInboxPrefix("_INBOX_"+user),
+	nc, err := nats.Connect(b.url, nats.Timeout(testcluster.Patience), nats.UserInfo(user, testcluster.Password), nats.CustomInboxPrefix("_INBOX_"+user),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		b.t.Fatal(err)

@@ -47,7 +47,7 @@ func TestServeRefusesOtherUsersOfTheMachine(t *testing.T) {
 	refused := func(address url.URL, user *url.Userinfo) {
 		t.Helper()
 		address.User = user
-		nc, err := nats.Connect(address.String())
+		nc, err := nats.Connect(address.String(), nats.Timeout(testcluster.Patience))
 		if err == nil {
 			nc.Close()
 		}

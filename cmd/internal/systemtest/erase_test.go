@@ -176,11 +176,12 @@ func TestErasedWhileAWorkerIsStopped(t *testing.T) {
 	if status, stdout, stderr := testcluster.RunLine(t, append([]string{"erase", "--yes", id}, s.Flags...)...); status != cli.ExitOK {
 		t.Fatalf("%d: %s%s", status, stdout, stderr)
 	}
+	publishertest.Eventually(t, "the event is seen", func() bool { return len(s.Published()[id]) > 0 })
 	published := len(s.Published()[id])
 	stopped.Signal(syscall.SIGCONT)
 	stopped.Says("did not publish the outcomes")
-	if metrics := testcluster.Get(t, stopped.Admin()+"/metrics").Body; !strings.Contains(metrics, "\nclientele_worker_lapsed_commands_total 20\n") {
-		t.Errorf("the metrics: %s", metrics)
+	if n := testcluster.Metric(t, stopped.Admin(), "clientele_worker_lapsed_commands_total"); n != 20 {
+		t.Errorf("%v commands are counted, want 20", n)
 	}
 	more := testcluster.Accepted(t, ingress.API(), testcluster.Jane, "")
 	testcluster.Succeeded(t, ingress.API(), more)

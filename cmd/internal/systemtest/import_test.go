@@ -166,7 +166,7 @@ func TestImportIsKilled(t *testing.T) {
 	t.Parallel()
 	const n = 4000
 	dir := t.TempDir()
-	serve := testcluster.Clientele(t, "serve", "--data-dir", dir)
+	serve := testcluster.Clientele(t, "serve", "--data-dir", dir, "--rate-limit=1000") // no import ends before it is killed
 	api, natsURL := serve.API(), serve.NATSURL()
 	files := t.TempDir()
 	path := filepath.Join(files, "clients.csv")

@@ -294,7 +294,7 @@ func TestRevokeWaits(t *testing.T) {
 	}
 	copying := testcluster.Clientele(t, "serve", "--data-dir", t.TempDir(), "--keys-file", copied)
 	copying.Ready()
-	status, output := revoke(second, "--admin", serve.Admin(), "--admin", copying.Admin(), "--timeout=3s")
+	status, output := revoke(second, "--admin", serve.Admin(), "--admin", copying.Admin(), "--timeout=10s")
 	if status != cli.ExitError || !strings.Contains(output, "refused by "+serve.Admin()) || !strings.Contains(output, "it still accepts "+id(second)) {
 		t.Errorf("%d: %s", status, output)
 	}

@@ -35,7 +35,7 @@ func retried(t *testing.T, api, key string) (operation string) {
 	t.Helper()
 	publishertest.Eventually(t, "the request is accepted", func() bool {
 		r := testcluster.Post(t, api, testcluster.Jane, key)
-		operation = r.Header.Get("Location")
+		operation = r.Operation()
 		return r.Status == http.StatusAccepted
 	})
 	return operation
@@ -55,6 +55,7 @@ func TestTheLogDoesNotAnswer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := testcluster.New(t)
+			s.Patient()
 			between := testcluster.NewProxy(t, s.NATS.URL)
 			ingress := s.Behind(between, "ingress")
 			c.lose(between)
@@ -103,7 +104,7 @@ func TestAnswersAreLate(t *testing.T) {
 	s.Behind(between, "worker")
 	callers := testcluster.NewTraffic(t, ingress.API())
 	callers.AwaitAccepted(20)
-	between.Delay(2 * time.Second)
+	between.Delay(time.Second) // longer than a worker waits, and so short that no connection is taken for dead
 	callers.AwaitAccepted(8)
 	between.Heal()
 	callers.AwaitAccepted(20)
@@ -169,6 +170,7 @@ func TestAWorkerIsLate(t *testing.T) {
 			unlock()
 			publishertest.Eventually(t, "every command is acknowledged", s.Drained)
 			other.Ready()
+			publishertest.Eventually(t, "the event is seen", func() bool { return len(s.Published()[path.Base(operations[0])]) > 0 })
 			published := len(s.Published()[path.Base(operations[0])])
 			c.back(late, between)
 			late.Says("did not publish the outcomes")

@@ -17,6 +17,7 @@ import (
 func TestADeadlock(t *testing.T) {
 	t.Parallel()
 	s := testcluster.New(t)
+	s.Patient()
 	// The session that detects a deadlock is cancelled. Each waiting session looks for one once, after this time.
 	s.Preset("deadlock_timeout", "50ms")
 	ingress := s.Clientele("ingress")
@@ -59,6 +60,7 @@ func TestASerialisationFailure(t *testing.T) {
 		t.Run(c.isolation+" "+strings.ToLower(c.end), func(t *testing.T) {
 			t.Parallel()
 			s := testcluster.New(t)
+			s.Patient()
 			s.Preset("default_transaction_isolation", c.isolation)
 			ingress := s.Clientele("ingress")
 			operations := testcluster.PostTwenty(t, ingress.API())

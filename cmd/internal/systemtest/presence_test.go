@@ -81,6 +81,10 @@ func TestAnAnnouncementAsksForNoMetrics(t *testing.T) {
 		p := s.Clientele(role)
 		p.Ready()
 		announced, requests := subscribed(t, s, "presence."+role), subscribed(t, s, "$JS.EVENT.ADVISORY.API")
+		if _, err := announced.NextMsg(testcluster.Patience); err != nil {
+			t.Fatal(err)
+		}
+		count(t, requests, asked) // those of Ready, which the server may report later
 		for range 3 {
 			if _, err := announced.NextMsg(testcluster.Patience); err != nil {
 				t.Fatal(err)

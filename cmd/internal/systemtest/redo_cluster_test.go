@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -203,32 +204,31 @@ func (c *replicated) monitor(i int, path string, into any) {
 	}
 }
 
-// publish publishes the events of the clients of these commands.
+// publish publishes the events of the clients of these commands, one after the other. A server that was late is tried again: the stream
+// drops what it has.
 func (c *replicated) publish(js jetstream.JetStream, commands []domain.CreateClient) {
 	c.t.Helper()
-	outcomes, err := publisher.OpenOutcomePublisher(c.t.Context(), js.Conn())
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	for _, command := range commands {
 		event, err := domain.NewEvent(command.Client(time.Now()))
-		if err == nil {
-			err = outcomes.PublishEvents([]domain.Event{event})
-		}
 		if err != nil {
 			c.t.Fatal(err)
 		}
+		publishertest.Eventually(c.t, "an event is published", func() bool {
+			outcomes, err := publisher.OpenOutcomePublisher(c.t.Context(), js.Conn())
+			return err == nil && outcomes.PublishEvents([]domain.Event{event}) == nil
+		})
 	}
 }
 
-// append puts the commands on the log.
+// append puts the commands on the log. A server that was late is tried again: the log refuses what it has.
 func (c *replicated) append(js jetstream.JetStream, commands []domain.CreateClient) {
 	c.t.Helper()
 	for _, command := range commands {
 		m := domain.EncodeCommand(command, "")
-		if _, err := js.PublishMsg(c.t.Context(), &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}); err != nil {
-			c.t.Fatal(err)
-		}
+		publishertest.Eventually(c.t, "a command is on the log", func() bool {
+			_, err := js.PublishMsg(c.t.Context(), &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body})
+			return err == nil || strings.Contains(err.Error(), "maximum messages per subject exceeded")
+		})
 	}
 }
 

@@ -114,7 +114,7 @@ func TestRejectionsOfEachReason(t *testing.T) {
 		t.Errorf("client: %s", client)
 	}
 	// A repeated request still gets the same operation.
-	if r := testcluster.Post(t, ingress.API(), strings.Replace(testcluster.Jane, "Smith", "Poison", 1), "a key"); r.Status != http.StatusAccepted || r.Header.Get("Location") != poison {
+	if r := testcluster.Post(t, ingress.API(), strings.Replace(testcluster.Jane, "Smith", "Poison", 1), "a key"); r.Status != http.StatusAccepted || r.Operation() != poison {
 		t.Errorf("posted again: %d %s", r.Status, r.Body)
 	}
 	if left := s.Rejected(t); len(left) != 3 || len(left[domain.CodeUnstorable]) != 0 {

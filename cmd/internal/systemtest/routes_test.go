@@ -40,7 +40,7 @@ func (c routedCluster) rogue(t *testing.T, cluster string) *nats.Subscription {
 
 func connect(t *testing.T, url string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(testcluster.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func scriptKeep(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptPublish publishes a message to the NATS of the serve process that runs in clientele-data: publish SUBJECT BODY.
 func scriptPublish(ts *testscript.TestScript, _ bool, args []string) {
-	nc, err := nats.Connect(strings.TrimSpace(ts.ReadFile("clientele-data/nats.url")))
+	nc, err := nats.Connect(strings.TrimSpace(ts.ReadFile("clientele-data/nats.url")), nats.Timeout(testcluster.Patience))
 	ts.Check(err)
 	defer nc.Close()
 	_, err = nc.Request(args[0], []byte(args[1]), testcluster.Patience)

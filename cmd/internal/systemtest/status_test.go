@@ -48,6 +48,7 @@ func TestStatus(t *testing.T) {
 	f.Subscription()
 	testcluster.Succeeded(t, ingress.API(), testcluster.Accepted(t, ingress.API(), testcluster.Jane, "1"))
 	operator := f.Flags("operator", "operator")
+	publishertest.Eventually(t, "the event is published, and the command acknowledged", func() bool { return workersOf(t, f).AckFloor.Stream == 1 })
 	wantWell(t, operator)
 
 	// A credential without the rights, and half of a system, cannot look.

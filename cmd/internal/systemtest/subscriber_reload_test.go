@@ -33,7 +33,7 @@ func TestASubscriberIsAddedWhileNATSRuns(t *testing.T) {
 	if status, _, stderr := testcluster.RunLine(t, "events", "subscribe", "billing", "--nats-url", strings.Replace(b.url, "://", "://admin:"+testcluster.Password+"@", 1)); status != 0 {
 		t.Fatalf("subscribe: %s", stderr)
 	}
-	nc, err := nats.Connect(b.url, nats.UserInfo("billing", testcluster.Password))
+	nc, err := nats.Connect(b.url, nats.Timeout(testcluster.Patience), nats.UserInfo("billing", testcluster.Password))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ const record = `"firstName":"Jane","lastName":"Smith","emailAddress":"jsmith@exa
 // MainJob posts one client and checks that a subscriber receives it.
 func MainJob(t *testing.T, api, natsURL string) {
 	t.Helper()
-	nc, err := nats.Connect(natsURL)
+	nc, err := nats.Connect(natsURL, nats.Timeout(Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

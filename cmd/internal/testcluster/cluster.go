@@ -214,11 +214,29 @@ func (s *Cluster) Consumer() *jetstream.ConsumerInfo {
 	return c.CachedInfo()
 }
 
-// Drained reports whether the workers have no command left.
+// Patient raises the ack wait of workers that start later, so that a stall of 3 s on a busy machine causes no redelivery.
+func (s *Cluster) Patient() {
+	s.t.Helper()
+	config := s.Consumer().Config
+	config.AckWait = PatientAckWait
+	if _, err := s.JetStream.UpdateConsumer(context.Background(), domain.StreamCommands, config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// PatientAckWait is the ack wait after Patient.
+const PatientAckWait = 6 * time.Second
+
+// Drained reports whether the workers have no command left. The server counts a message as pending shortly after it has acknowledged it, so
+// the last one must have been delivered.
 func (s *Cluster) Drained() bool {
 	s.t.Helper()
-	info := s.Consumer()
-	return info.NumPending == 0 && info.NumAckPending == 0
+	log, err := s.JetStream.Stream(context.Background(), domain.StreamCommands)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	state, info := log.CachedInfo().State, s.Consumer()
+	return info.NumPending == 0 && info.NumAckPending == 0 && (state.Msgs == 0 || info.Delivered.Stream >= state.LastSeq)
 }
 
 // Backlog puts commands on the log of a data directory that no process uses.
@@ -231,7 +249,7 @@ func Backlog(t testing.TB, dir string, n int) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	nc, err := nats.Connect(server.ClientURL(), server.Option())
+	nc, err := nats.Connect(server.ClientURL(), server.Option(), nats.Timeout(Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +389,7 @@ func (s *Cluster) Settled(api string, operations []string) {
 	}
 }
 
-// DeliveredOnce checks that no message of the log was delivered twice.
+// DeliveredOnce checks that no message of the log was delivered twice, after Patient.
 func (s *Cluster) DeliveredOnce() {
 	s.t.Helper()
 	if delivered := s.Consumer().Delivered; delivered.Consumer != delivered.Stream {

@@ -2,11 +2,13 @@ package testcluster
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"testing"
 
 	"clientele/domain"
+	"clientele/publisher/publishertest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,9 +35,15 @@ func Messages(t testing.TB, url, name string) []*jetstream.RawStreamMsg {
 	}
 	var msgs []*jetstream.RawStreamMsg
 	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
-		if msg, err := stream.GetMsg(context.Background(), seq); err == nil {
-			msgs = append(msgs, msg)
+		var msg *jetstream.RawStreamMsg
+		publishertest.Eventually(t, "the message, or its absence", func() bool {
+			msg, err = stream.GetMsg(context.Background(), seq)
+			return err == nil || errors.Is(err, jetstream.ErrMsgNotFound)
+		})
+		if err != nil {
+			continue
 		}
+		msgs = append(msgs, msg)
 	}
 	return msgs
 }
@@ -53,7 +61,7 @@ func Secret(t testing.TB, url string) string {
 // JetStream connects to the server at the URL until the test ends.
 func JetStream(t testing.TB, url string) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +76,7 @@ func JetStream(t testing.TB, url string) jetstream.JetStream {
 // watch collects events that are published from now on. The function that it returns returns them by client id.
 func watch(t testing.TB, url string) (published func() map[string][]*nats.Msg) {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,10 +97,15 @@ func (r Reply) Operation() string {
 	return path
 }
 
-// Accepted posts a client and returns the path of its operation.
+// Accepted posts a client and returns the path of its operation. After a 503, which a stall may cause, it tries again, unless that could
+// create the client twice.
 func Accepted(t testing.TB, api, body, key string) (operation string) {
 	t.Helper()
-	r := Post(t, api, body, key)
+	var r Reply
+	publishertest.Eventually(t, "the client is accepted", func() bool {
+		r = Post(t, api, body, key)
+		return r.Status != http.StatusServiceUnavailable || key == "" && !strings.Contains(r.Body, `"/problems/unavailable"`)
+	})
 	if r.Status != http.StatusAccepted {
 		t.Fatalf("%d: %s", r.Status, r.Body)
 	}

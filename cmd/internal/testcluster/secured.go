@@ -204,7 +204,7 @@ func (f *Secured) Flags(natsUser, databaseRole string) []string {
 func (f *Secured) Connect(user string, options ...nats.Option) *nats.Conn {
 	f.t.Helper()
 	certificate, key := f.CA.Issue(user)
-	nc, err := nats.Connect(f.NATS.URL, append(options, nats.UserInfo(user, Password), nats.RootCAs(f.CA.File("ca.crt")),
+	nc, err := nats.Connect(f.NATS.URL, append(options, nats.Timeout(Patience), nats.UserInfo(user, Password), nats.RootCAs(f.CA.File("ca.crt")),
 		nats.ClientCert(certificate, key), nats.CustomInboxPrefix("_INBOX_"+user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 	if err != nil {
 		f.t.Fatal(err)
