@@ -12,13 +12,16 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// firstListen is how long a listener waits until it has heard every process: one announcement, and the time that it may be late.
+// firstListen is how long a listener waits until it has heard every process: one announcement, and the time that it may be late. While it has
+// heard none, it waits for lifetime: a process without processor time is later.
 const firstListen = interval + 400*time.Millisecond
 
 // Listener hears announcements. It is safe for concurrent use.
 type Listener struct {
 	subscription *nats.Subscription
 	began        time.Time
+	first        chan struct{} // closed with the first announcement or refusal
+	once         sync.Once     // closes it
 
 	mu      sync.Mutex
 	heard   map[string]map[string]heard // by subject and id, so that no role replaces or crowds out a process of another
@@ -32,11 +35,12 @@ type heard struct {
 
 // Listen begins to listen, with the rights of an operator. The caller calls Close.
 func Listen(nc *nats.Conn) (*Listener, error) {
-	l := &Listener{began: time.Now(), heard: map[string]map[string]heard{}}
+	l := &Listener{began: time.Now(), first: make(chan struct{}), heard: map[string]map[string]heard{}}
 	filterRefusals(nc, "Subscription", subjects+">", func(err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.refused = err
+		l.once.Do(func() { close(l.first) })
 	})
 	var err error
 	if l.subscription, err = nc.Subscribe(subjects+">", l.hear); err != nil {
@@ -51,12 +55,17 @@ func (l *Listener) Close() { _ = l.subscription.Unsubscribe() }
 // Heard reports whether every process that lived when Listen began has announced itself since: 1.4 s later.
 func (l *Listener) Heard() bool { return time.Since(l.began) >= firstListen }
 
-// Processes returns the live processes, by role, and what they measure. It waits until Heard. An error means that the server has refused
-// the subscription. If the context ends first, the list is incomplete.
+// Processes returns the live processes, by role, and what they measure. It waits until Heard, and up to 3.5 s after Listen for the first
+// announcement. An error means that the server has refused the subscription. If the context ends first, the list is incomplete.
 func (l *Listener) Processes(ctx context.Context) ([]Process, Figures, error) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(time.Until(l.began.Add(firstListen))):
+	}
+	select {
+	case <-ctx.Done():
+	case <-l.first:
+	case <-time.After(time.Until(l.began.Add(lifetime))):
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,6 +107,7 @@ func (l *Listener) hear(msg *nats.Msg) {
 		delete(role, a.ID)
 	case known || len(role) < maxProcesses:
 		role[a.ID] = heard{a, time.Now()}
+		l.once.Do(func() { close(l.first) })
 	}
 }
 

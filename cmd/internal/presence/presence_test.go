@@ -93,6 +93,17 @@ func TestLiveProcessesAreListed(t *testing.T) {
 	publishertest.Eventually(t, "a process that has stopped is gone", func() bool { return slices.Equal(processes(t, l), []string{want[0], want[2]}) })
 }
 
+// A look that has heard no process waits a little longer for the first one.
+func TestAProcessIsLate(t *testing.T) {
+	t.Parallel()
+	s := publishertest.Start(t)
+	late, l := s.Connect(t), listen(t, s.Connect(t))
+	time.AfterFunc(1600*time.Millisecond, func() { _ = late.Publish("presence.worker", []byte(`{"id":"a","version":"1"}`)) })
+	if live := processes(t, l); len(live) != 1 {
+		t.Errorf("%q", live)
+	}
+}
+
 func TestAProcessThatDiesIsForgotten(t *testing.T) {
 	t.Parallel()
 	s := publishertest.Start(t)
