@@ -472,10 +472,11 @@ func majorVersion(bin string) int {
 	return version
 }
 
-// ports are the next port that FreePort may return, and the end of the block of this process.
+// ports are the next port that FreePort may return, the end of its block, and what keeps the blocks of this process.
 var ports struct {
 	sync.Mutex
 	next, end int
+	kept      []net.Listener
 }
 
 // FreePort returns a port of 127.0.0.1 that nothing listens on, and never the same one twice: the caller may use it later. It is below the
@@ -489,8 +490,9 @@ func FreePort() (int, error) {
 	for range 1000 {
 		if ports.next == ports.end {
 			begin := first + size*rand.N(blocks)
-			if _, err = listen(begin); err == nil { // until this process ends
-				ports.next, ports.end = begin+1, begin+size
+			var l net.Listener
+			if l, err = listen(begin); err == nil {
+				ports.next, ports.end, ports.kept = begin+1, begin+size, append(ports.kept, l)
 			}
 			continue
 		}
