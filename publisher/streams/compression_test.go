@@ -34,9 +34,11 @@ func TestTheAuditTrailIsCompressed(t *testing.T) {
 		return stream
 	}
 	restart := func() {
+		nc := js.Conn()
+		before := nc.Stats().Reconnects // the loss of the old connection may not be noticed yet
 		server.Down()
 		server.Up(t)
-		publishertest.Eventually(t, "a connection", js.Conn().IsConnected)
+		publishertest.Eventually(t, "a connection", func() bool { return nc.Stats().Reconnects > before && nc.IsConnected() })
 	}
 	earlier := trail().CachedInfo().Config
 	earlier.Compression = jetstream.NoCompression
